@@ -1,0 +1,49 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target is built with the same, strict settings (docs/style is STYLE: no warnings).
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+  name: "vmm-run",
+  products: [
+    .library(name: "HyperVCore", targets: ["HyperVCore"]),
+    .library(name: "ZeroTracker", targets: ["ZeroTracker"]),
+    .library(name: "VMM", targets: ["VMM"]),
+    .executable(name: "vmm-run", targets: ["vmm-run"]),
+  ],
+  targets: [
+    // Pure modules: neither imports anything of ours.
+    .target(name: "HyperVCore", swiftSettings: strict),
+    .target(name: "ZeroTracker", swiftSettings: strict),
+
+    // The kernel's ABI, and what wraps it.
+    .target(name: "CKVM"),
+    .target(name: "KVM", dependencies: ["CKVM"], swiftSettings: strict),
+
+    .target(name: "GuestMemory", dependencies: ["ZeroTracker"], swiftSettings: strict),
+    .target(name: "Devices", dependencies: ["GuestMemory"], swiftSettings: strict),
+    .target(
+      name: "VMM",
+      dependencies: ["Devices", "GuestMemory", "HyperVCore", "KVM", "ZeroTracker"],
+      swiftSettings: strict),
+
+    // 64-bit guests written in assembly, embedded as bytes.
+    .target(name: "GuestPrograms"),
+    .executableTarget(
+      name: "vmm-run", dependencies: ["GuestPrograms", "VMM"], swiftSettings: strict),
+
+    .testTarget(name: "HyperVCoreTests", dependencies: ["HyperVCore"], swiftSettings: strict),
+    .testTarget(name: "ZeroTrackerTests", dependencies: ["ZeroTracker"], swiftSettings: strict),
+    .testTarget(
+      name: "GuestMemoryTests", dependencies: ["GuestMemory", "ZeroTracker"],
+      swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

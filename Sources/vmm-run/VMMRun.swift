@@ -1,0 +1,1 @@
+@main struct VMMRun { static func main() {} }
