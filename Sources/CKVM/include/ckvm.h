@@ -1,1 +1,99 @@
+// What Swift's importer cannot take from <linux/kvm.h>: request numbers, a variadic ioctl,
+// flexible array members, shifted constants, and atomic access to a plain field.
+// Thin by rule: nothing here decides anything.
 #pragma once
+
+#include <linux/kvm.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+_Static_assert(sizeof(struct kvm_userspace_memory_region) == 32, "KVM ABI");
+_Static_assert(sizeof(struct kvm_dirty_log) == 16, "KVM ABI");
+_Static_assert(sizeof(struct kvm_clear_dirty_log) == 24, "KVM ABI");
+_Static_assert(sizeof(struct kvm_cpuid_entry2) == 40, "KVM ABI");
+_Static_assert(sizeof(struct kvm_msr_entry) == 16, "KVM ABI");
+_Static_assert(offsetof(struct kvm_run, exit_reason) == 8, "KVM ABI");
+_Static_assert(offsetof(struct kvm_run, s) == 304, "KVM ABI");
+
+// Requests on /dev/kvm.
+static const unsigned long CKVM_GET_API_VERSION = KVM_GET_API_VERSION;
+static const unsigned long CKVM_CREATE_VM = KVM_CREATE_VM;
+static const unsigned long CKVM_CHECK_EXTENSION = KVM_CHECK_EXTENSION;
+static const unsigned long CKVM_GET_VCPU_MMAP_SIZE = KVM_GET_VCPU_MMAP_SIZE;
+static const unsigned long CKVM_GET_SUPPORTED_CPUID = KVM_GET_SUPPORTED_CPUID;
+// KVM_CAP_HYPERV_CPUID (vCPU), KVM_CAP_SYS_HYPERV_CPUID (system).
+static const unsigned long CKVM_GET_SUPPORTED_HV_CPUID = KVM_GET_SUPPORTED_HV_CPUID;
+
+// Requests on a VM.
+static const unsigned long CKVM_CREATE_VCPU = KVM_CREATE_VCPU;
+static const unsigned long CKVM_SET_USER_MEMORY_REGION = KVM_SET_USER_MEMORY_REGION;
+static const unsigned long CKVM_GET_DIRTY_LOG = KVM_GET_DIRTY_LOG;
+// KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2.
+static const unsigned long CKVM_CLEAR_DIRTY_LOG = KVM_CLEAR_DIRTY_LOG;
+static const unsigned long CKVM_ENABLE_CAP = KVM_ENABLE_CAP;
+static const unsigned long CKVM_CREATE_IRQCHIP = KVM_CREATE_IRQCHIP;
+static const unsigned long CKVM_SET_TSS_ADDR = KVM_SET_TSS_ADDR;
+static const unsigned long CKVM_SET_IDENTITY_MAP_ADDR = KVM_SET_IDENTITY_MAP_ADDR;
+// KVM_CAP_X86_MSR_FILTER.
+static const unsigned long CKVM_X86_SET_MSR_FILTER = KVM_X86_SET_MSR_FILTER;
+
+// Requests on a vCPU.
+static const unsigned long CKVM_RUN = KVM_RUN;
+static const unsigned long CKVM_GET_REGS = KVM_GET_REGS;
+static const unsigned long CKVM_SET_REGS = KVM_SET_REGS;
+static const unsigned long CKVM_GET_SREGS = KVM_GET_SREGS;
+static const unsigned long CKVM_SET_SREGS = KVM_SET_SREGS;
+static const unsigned long CKVM_GET_MSRS = KVM_GET_MSRS;
+static const unsigned long CKVM_SET_MSRS = KVM_SET_MSRS;
+static const unsigned long CKVM_SET_CPUID2 = KVM_SET_CPUID2;
+static const unsigned long CKVM_GET_TSC_KHZ = KVM_GET_TSC_KHZ;
+static const unsigned long CKVM_GET_VCPU_EVENTS = KVM_GET_VCPU_EVENTS;
+static const unsigned long CKVM_SET_VCPU_EVENTS = KVM_SET_VCPU_EVENTS;
+
+// Shifted by _BITUL or by an enumerator, which the importer skips.
+static const uint64_t CKVM_SYNC_X86_REGS = KVM_SYNC_X86_REGS;
+static const uint64_t CKVM_SYNC_X86_SREGS = KVM_SYNC_X86_SREGS;
+static const uint32_t CKVM_MEM_LOG_DIRTY_PAGES = KVM_MEM_LOG_DIRTY_PAGES;
+static const uint32_t CKVM_MEM_READONLY = KVM_MEM_READONLY;
+static const uint32_t CKVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+static const uint32_t CKVM_MSR_EXIT_REASON_INVAL = KVM_MSR_EXIT_REASON_INVAL;
+static const uint32_t CKVM_MSR_EXIT_REASON_UNKNOWN = KVM_MSR_EXIT_REASON_UNKNOWN;
+static const uint32_t CKVM_MSR_EXIT_REASON_FILTER = KVM_MSR_EXIT_REASON_FILTER;
+static const uint32_t CKVM_MSR_FILTER_ACCESS = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
+static const uint32_t CKVM_CPUID_FLAG_SIGNIFICANT_INDEX = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+
+// ioctl is variadic; one function per kind of argument.
+static inline int ckvm_ioctl_none(int descriptor, unsigned long request) {
+  return ioctl(descriptor, request, 0UL);
+}
+static inline int ckvm_ioctl_value(int descriptor, unsigned long request, unsigned long value) {
+  return ioctl(descriptor, request, value);
+}
+static inline int ckvm_ioctl_pointer(
+    int descriptor, unsigned long request, void *_Nonnull argument) {
+  return ioctl(descriptor, request, argument);
+}
+
+// glibc declares it for _GNU_SOURCE only, which the importer does not define.
+const char *_Nullable strerrorname_np(int number);
+static inline const char *_Nullable ckvm_error_symbol(int number) {
+  return strerrorname_np(number);
+}
+
+// Flexible array members: where the entries begin.
+static inline struct kvm_cpuid_entry2 *_Nonnull ckvm_cpuid_entries(
+    struct kvm_cpuid2 *_Nonnull table) {
+  return table->entries;
+}
+static inline struct kvm_msr_entry *_Nonnull ckvm_msr_entries(struct kvm_msrs *_Nonnull list) {
+  return list->entries;
+}
+
+// immediate_exit is written by another thread, or a signal handler, while KVM reads it.
+static inline void ckvm_set_immediate_exit(struct kvm_run *_Nonnull run, uint8_t value) {
+  __atomic_store_n(&run->immediate_exit, value, __ATOMIC_SEQ_CST);
+}
+static inline uint8_t ckvm_immediate_exit(struct kvm_run *_Nonnull run) {
+  return __atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,43 @@
+/// A KVM memory slot: guest physical memory backed by a mapping of this process.
+///
+/// Source: KVM API, KVM_SET_USER_MEMORY_REGION.
+public struct MemorySlot: Hashable, Sendable {
+  /// What KVM does with the slot.
+  public struct Options: OptionSet, Hashable, Sendable {
+    public let rawValue: UInt32
+
+    public init(rawValue: UInt32) {
+      self.rawValue = rawValue
+    }
+
+    /// KVM_MEM_LOG_DIRTY_PAGES. Given when the slot is created, the log begins empty and so holds
+    /// exactly the pages written since; given later it begins with unknown history.
+    public static let logsDirtyPages = Options(rawValue: 1 << 0)
+    /// KVM_MEM_READONLY: guest writes exit as MMIO.
+    public static let readOnly = Options(rawValue: 1 << 1)
+  }
+
+  /// The slot's number, unique in its VM.
+  public let number: UInt32
+  /// First GPA in bytes; a multiple of 4096.
+  public let guestPhysicalAddress: UInt64
+  /// Length in bytes; a multiple of 4096.
+  public let byteCount: UInt64
+  /// Where the mapping begins in this process. Whoever registers the slot keeps the mapping alive
+  /// for as long as the VM exists.
+  public let hostAddress: UInt
+
+  public init(number: UInt32, guestPhysicalAddress: UInt64, byteCount: UInt64, hostAddress: UInt) {
+    self.number = number
+    self.guestPhysicalAddress = guestPhysicalAddress
+    self.byteCount = byteCount
+    self.hostAddress = hostAddress
+  }
+
+  /// How many 4 KiB pages the slot has.
+  public var pageCount: UInt64 { byteCount / 4096 }
+
+  var summary: String {
+    "slot \(number), GPA 0x\(String(guestPhysicalAddress, radix: 16)), \(byteCount) bytes"
+  }
+}

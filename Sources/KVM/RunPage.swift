@@ -1,0 +1,63 @@
+internal import CKVM
+internal import Glibc
+
+/// The page (`kvm_run`) that a vCPU shares with the kernel.
+///
+/// Its mapping lives as long as the last reference, so a kick that comes after the vCPU's end
+/// writes to mapped memory.
+@safe final class RunPage: @unchecked Sendable {
+  // Sendable: the vCPU's thread alone reads and writes through `pointer`, but for
+  // `immediate_exit`, which is accessed atomically.
+  private let pointer: UnsafeMutablePointer<kvm_run>
+  private let byteCount: Int
+
+  init(descriptor: borrowing OwnedDescriptor, byteCount: Int) throws(KVMError) {
+    let mapping = unsafe mmap(
+      nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor.rawValue, 0)
+    guard let mapping = unsafe mapping, unsafe mapping != MAP_FAILED else {
+      throw .failed("mmap of a vCPU's run page, \(byteCount) bytes")
+    }
+    // SAFETY: the kernel lays out a kvm_run at the start of the mapping.
+    unsafe pointer = mapping.assumingMemoryBound(to: kvm_run.self)
+    self.byteCount = byteCount
+  }
+
+  deinit {
+    unsafe munmap(pointer, byteCount)
+  }
+
+  /// The fields. Only the thread that runs the vCPU may use it.
+  var fields: kvm_run {
+    unsafeAddress { unsafe UnsafePointer(pointer) }
+    unsafeMutableAddress { unsafe pointer }
+  }
+
+  /// Ends the current or the next KVM_RUN at once, until reset. Safe from any thread.
+  func setImmediateExit(_ isSet: Bool) {
+    unsafe ckvm_set_immediate_exit(pointer, isSet ? 1 : 0)
+  }
+
+  /// Copies `byteCount` bytes at `offset` of the page out.
+  func load(offset: Int, byteCount: Int) -> [UInt8] {
+    guard let start = unsafe checked(offset: offset, byteCount: byteCount) else { return [] }
+    return unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
+      if let base = buffer.baseAddress { unsafe memcpy(base, start, byteCount) }
+      count = byteCount
+    }
+  }
+
+  /// Copies `bytes` to `offset` of the page.
+  func store(_ bytes: [UInt8], offset: Int) {
+    guard let start = unsafe checked(offset: offset, byteCount: bytes.count) else { return }
+    unsafe bytes.withUnsafeBytes { source in
+      if let base = source.baseAddress { unsafe memcpy(start, base, source.count) }
+    }
+  }
+
+  private func checked(offset: Int, byteCount count: Int) -> UnsafeMutableRawPointer? {
+    precondition(
+      offset >= 0 && count >= 0 && offset <= byteCount && count <= byteCount - offset,
+      "run page offset \(offset)+\(count) outside \(byteCount)")
+    return count == 0 ? nil : unsafe UnsafeMutableRawPointer(pointer) + offset
+  }
+}

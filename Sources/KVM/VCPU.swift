@@ -1,0 +1,88 @@
+internal import CKVM
+internal import Glibc
+
+/// One virtual CPU, owned by the thread that runs it.
+///
+/// KVM binds a vCPU to its thread, so the type is not copyable: whoever holds it may use it, and
+/// others reach the vCPU by its `kicker` only. Source: KVM API, "vcpu ioctls".
+public struct VCPU: ~Copyable {
+  public let id: UInt32
+  let descriptor: OwnedDescriptor
+  let page: RunPage
+  let synchronizesGeneral: Bool
+  let synchronizesSystem: Bool
+  /// The page's registers are those of the guest: true between an exit and the next run.
+  var holdsExitState = false
+  // The VM outlives its vCPUs: memory slots go only with it.
+  private let machine: VirtualMachine
+
+  init(
+    id: UInt32, descriptor: consuming OwnedDescriptor, machine: VirtualMachine
+  ) throws(KVMError) {
+    self.id = id
+    page = try RunPage(descriptor: descriptor, byteCount: machine.runPageByteCount)
+    self.descriptor = descriptor
+    self.machine = machine
+    synchronizesGeneral = machine.synchronizedRegisterSets & CKVM_SYNC_X86_REGS != 0
+    synchronizesSystem = machine.synchronizedRegisterSets & CKVM_SYNC_X86_SREGS != 0
+  }
+
+  /// Copies general registers (and, if asked, system registers) into the run page at every exit,
+  /// where the kernel can (KVM_CAP_SYNC_REGS): reading them then costs no system call.
+  public mutating func synchronizeRegisters(system: Bool) {
+    var sets: UInt64 = 0
+    if synchronizesGeneral { sets |= CKVM_SYNC_X86_REGS }
+    if system && synchronizesSystem { sets |= CKVM_SYNC_X86_SREGS }
+    page.fields.kvm_valid_regs = sets
+  }
+
+  /// What ends this vCPU's KVM_RUN from another thread.
+  public var kicker: VCPUKicker { VCPUKicker(page: page) }
+
+  /// Enters the guest until something needs userspace.
+  ///
+  /// A kick (`VCPUKicker`) or a signal gives `.interrupted`; so does every later call until
+  /// `clearKick()`.
+  public mutating func run() throws(KVMError) -> VCPUExit {
+    let answer = ckvm_ioctl_none(descriptor.rawValue, CKVM_RUN)
+    if answer < 0 {
+      let error = SystemErrorNumber.current
+      holdsExitState = false
+      switch error.rawValue {
+      case EINTR, EAGAIN: return .interrupted
+      default: throw .call(operation: "KVM_RUN on vCPU \(id)", error: error, cure: nil)
+      }
+    }
+    holdsExitState = true
+    return decodedExit()
+  }
+
+  /// Finishes the instruction that caused the last exit without entering the guest, so that
+  /// registers can then be replaced (KVM API: re-enter with `immediate_exit` set).
+  ///
+  /// Leaves the kick cleared unless one came in meanwhile on another path.
+  public mutating func finishPendingExit() throws(KVMError) {
+    page.setImmediateExit(true)
+    _ = try run()
+    page.setImmediateExit(false)
+    holdsExitState = false
+  }
+
+  /// Lets `run()` enter the guest again after a kick.
+  public func clearKick() {
+    page.setImmediateExit(false)
+  }
+}
+
+/// Ends a vCPU's KVM_RUN at the next chance. Safe from any thread and from signal handlers, also
+/// after the vCPU's end.
+///
+/// It sets `immediate_exit`; a thread that is inside the guest must also be sent a signal, as only
+/// that makes KVM look.
+public struct VCPUKicker: Sendable {
+  let page: RunPage
+
+  public func kick() {
+    page.setImmediateExit(true)
+  }
+}

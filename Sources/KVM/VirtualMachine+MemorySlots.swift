@@ -1,0 +1,88 @@
+internal import CKVM
+
+extension VirtualMachine {
+  /// Registers a slot, or changes the options of a registered one.
+  ///
+  /// The caller keeps `[hostAddress, hostAddress + byteCount)` mapped until the VM is gone; the
+  /// guest can read and write all of it.
+  public func setMemorySlot(
+    _ slot: MemorySlot, options: MemorySlot.Options
+  ) throws(KVMError) {
+    var region = kvm_userspace_memory_region()
+    region.slot = slot.number
+    region.flags = options.rawValue
+    region.guest_phys_addr = slot.guestPhysicalAddress
+    region.memory_size = slot.byteCount
+    region.userspace_addr = UInt64(slot.hostAddress)
+    try descriptor.call(
+      CKVM_SET_USER_MEMORY_REGION, &region, "KVM_SET_USER_MEMORY_REGION \(slot.summary)",
+      cure: "slots may not overlap, and must be whole pages")
+  }
+
+  /// Makes reading the dirty log leave it as it is, so that it holds every page written since the
+  /// slot was made. KVM_DIRTY_LOG_INITIALLY_SET is not asked for: the log must begin empty.
+  ///
+  /// Call before the first slot is registered. Source: KVM API,
+  /// KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2.
+  ///
+  /// - Returns: false where the kernel cannot do that; then each read resets what it returned.
+  public func enableManualDirtyLogProtect() throws(KVMError) -> Bool {
+    let supported = UInt32(bitPattern: value(of: .manualDirtyLogProtect))
+    guard supported & CKVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE != 0 else { return false }
+    try enable(
+      .manualDirtyLogProtect, argument: UInt64(CKVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE))
+    return true
+  }
+
+  /// Copies a slot's dirty log: one bit per 4 KiB page, bit 0 of word 0 the slot's first page.
+  ///
+  /// - Parameter words: exactly one 64-bit word per 64 pages begun.
+  public func readDirtyLog(
+    of slot: MemorySlot, into words: inout MutableSpan<UInt64>
+  ) throws(KVMError) {
+    let wordCount = (slot.pageCount + 63) / 64
+    guard UInt64(words.count) == wordCount else {
+      throw .invalidArgument(
+        "dirty log of \(slot.summary): \(words.count) words given, \(wordCount) needed")
+    }
+    var log = unsafe kvm_dirty_log()
+    unsafe log.slot = slot.number
+    // SAFETY: the kernel writes one bit per page of the slot, rounded up to 64: `words` has
+    // exactly that length, and the pointer does not leave the closure.
+    try unsafe words.withUnsafeMutableBytes { (bytes) throws(KVMError) in
+      guard let base = bytes.baseAddress else { return }
+      unsafe log.dirty_bitmap = base
+      try unsafe descriptor.call(
+        CKVM_GET_DIRTY_LOG, &log, "KVM_GET_DIRTY_LOG \(slot.summary)",
+        cure: "is logging on for this slot?")
+    }
+  }
+
+  /// Forgets the dirty bits of whole words of pages; later guest writes set them again.
+  ///
+  /// Needs manual protect. Source: KVM API, KVM_CLEAR_DIRTY_LOG.
+  ///
+  /// - Parameters:
+  ///   - firstPage: offset in the slot, in 4 KiB pages; a multiple of 64.
+  ///   - pageCount: a multiple of 64, or up to the slot's end.
+  public func clearDirtyLog(
+    of slot: MemorySlot, firstPage: UInt64, pageCount: UInt32
+  ) throws(KVMError) {
+    var words = [UInt64](repeating: ~0, count: (Int(pageCount) + 63) / 64)
+    var request = unsafe kvm_clear_dirty_log()
+    unsafe request.slot = slot.number
+    unsafe request.first_page = firstPage
+    unsafe request.num_pages = pageCount
+    // SAFETY: the kernel reads one bit per page named, rounded up to 64: `words` has that length,
+    // and the pointer does not leave the closure.
+    var span = words.mutableSpan
+    try unsafe span.withUnsafeMutableBytes { (bytes) throws(KVMError) in
+      guard let base = bytes.baseAddress else { return }
+      unsafe request.dirty_bitmap = base
+      try unsafe descriptor.call(
+        CKVM_CLEAR_DIRTY_LOG, &request,
+        "KVM_CLEAR_DIRTY_LOG \(slot.summary), pages \(firstPage)+\(pageCount)",
+        cure: "page numbers go by 64, and manual protect must be on")
+    }
+  }
+}
