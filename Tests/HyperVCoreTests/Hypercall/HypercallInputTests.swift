@@ -1,0 +1,2 @@
+import HyperVCore
+import Testing
