@@ -22,7 +22,8 @@ public struct EnlightenmentError: Error, Equatable, Sendable, CustomStringConver
   public var description: String {
     switch reason {
     case .missing(let missing, let dependent):
-      "cannot enable Hyper-V enlightenment \(dependent) without \(missing); add \(missing) or remove \(dependent)"
+      "cannot enable Hyper-V enlightenment \(dependent) without \(missing); "
+        + "add \(missing) or remove \(dependent)"
     case .unknownBits(let bits):
       "cannot enable Hyper-V enlightenments \(bits.hexadecimal): no such bits; known names are "
         + Enlightenments.names.joined(separator: ", ")

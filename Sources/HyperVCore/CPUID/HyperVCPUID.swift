@@ -46,8 +46,8 @@ public struct HyperVCPUID: Sendable {
   /// "Hv#1": the interface of the TLFS.
   private static let interface = HyperVLeaf(function: 0x4000_0001, eax: 0x3123_7648)
 
-  /// Version 10.0, build 14393 (Server 2016): what KVM reports, and known to every guest in use. All
-  /// zero is legal, but some guests print or compare it.
+  /// Version 10.0, build 14393 (Server 2016): what KVM itself reports, so that a guest sees the same
+  /// whoever answers. Zeros would be legal too; no feature hangs on the version.
   private static let version = HyperVLeaf(
     function: 0x4000_0002, eax: 0x0000_3839, ebx: 0x000A_0000)
 
