@@ -1,0 +1,39 @@
+/// The hypercall result value, which the guest finds in RAX or EDX:EAX.
+///
+/// Bits 15:0 are the status, bits 43:32 the number of reps completed, all others zero. A
+/// thread-safe value.
+///
+/// Source: TLFS, Hypercall Interface, "Hypercall Outputs".
+public struct HypercallResult: RawRepresentable, Hashable, Sendable {
+  /// The result value as the guest sees it.
+  public var rawValue: UInt64
+
+  /// Wraps a result value.
+  public init(rawValue: UInt64) {
+    self.rawValue = rawValue
+  }
+
+  /// Composes a result value.
+  ///
+  /// `repsCompleted` counts from the first element of the list, not from the rep start index, and is
+  /// 0 for a simple call. It takes 12 bits; higher bits are cut off.
+  public init(status: HypercallStatus, repsCompleted: Int = 0) {
+    rawValue = UInt64(status.rawValue)
+    rawValue |= (UInt64(truncatingIfNeeded: repsCompleted) & 0xFFF) << 32
+  }
+
+  /// The status, bits 15:0.
+  public var status: HypercallStatus {
+    HypercallStatus(rawValue: UInt16(truncatingIfNeeded: rawValue))
+  }
+
+  /// *Reps completed*, bits 43:32, 0...4095.
+  public var repsCompleted: Int { Int(truncatingIfNeeded: (rawValue >> 32) & 0xFFF) }
+}
+
+extension HypercallResult: CustomStringConvertible {
+  /// The status, and the reps completed if there are any.
+  public var description: String {
+    repsCompleted == 0 ? "\(status)" : "\(status), \(repsCompleted) reps completed"
+  }
+}

@@ -1,0 +1,164 @@
+/// The synthetic MSRs of a partition, for a VMM that handles them itself.
+///
+/// Meant for a KVM without its own Hyper-V code, where accesses to ``SyntheticMSR/range`` exit to
+/// the VMM. Only partition-wide state is here; what belongs to a vCPU comes with each access. A
+/// value with mutating methods: vCPUs share it, so the owner keeps it under a lock.
+///
+/// An MSR whose enlightenment is off does not exist, which a guest notices as #GP.
+///
+/// Source: TLFS, Hypercall Interface, Timers and Partition Properties.
+public struct SyntheticMSRs: Sendable {
+  /// The enlightenments that can be had from these registers and ``HypercallDispatcher`` alone.
+  ///
+  /// Missing are those that live in the local APIC or interrupt and flush other vCPUs: a VMM on this
+  /// transport takes the intersection, so that CPUID promises nothing that faults.
+  public static let servedEnlightenments: Enlightenments = [
+    .relaxedTiming, .vpIndex, .vpRuntime, .crash, .time, .reset, .frequencies,
+    .extendedHypercalls, .bootZeroedMemory,
+  ]
+
+  /// What the partition offers; ``servedEnlightenments`` at most have registers here.
+  public let enlightenments: Enlightenments
+
+  /// The partition's clock.
+  public let clock: PartitionClock
+
+  /// GUEST_OS_ID; 0 until the guest has told who it is.
+  public private(set) var guestOSID: UInt64 = 0
+
+  /// HYPERCALL as it reads.
+  public private(set) var hypercall = OverlayPageMSR(rawValue: 0)
+
+  /// REFERENCE_TSC as it reads.
+  public private(set) var referenceTSC = OverlayPageMSR(rawValue: 0)
+
+  /// CRASH_P0 to CRASH_P4.
+  public private(set) var crashParameters: [UInt64] = [0, 0, 0, 0, 0]
+
+  /// Makes the registers as they are after reset.
+  public init(enlightenments: Enlightenments, clock: PartitionClock) {
+    self.enlightenments = enlightenments
+    self.clock = clock
+  }
+
+  /// Whether the hypercall page is in place.
+  public var isHypercallPageEnabled: Bool { hypercall.isEnabled }
+
+  /// The hypercall page's GPN; nil while it is not enabled.
+  public var hypercallPage: UInt64? { hypercall.enabledPage }
+
+  /// What belongs into the reference TSC page.
+  public var referenceTSCPage: ReferenceTSCPage { ReferenceTSCPage(clock: clock) }
+
+  /// Puts every register back, the lock of HYPERCALL included, as a machine reset does.
+  public mutating func reset() {
+    self = SyntheticMSRs(enlightenments: enlightenments, clock: clock)
+  }
+
+  /// RDMSR by a guest.
+  public mutating func read(
+    _ msr: SyntheticMSR, context: VirtualProcessorContext
+  ) -> MSRReadOutcome {
+    guard isPresent(msr) else { return .fault }
+    switch msr {
+    case .guestOSID: return .value(guestOSID)
+    case .hypercall: return .value(hypercall.rawValue)
+    case .vpIndex: return .value(UInt64(context.vpIndex))
+    case .reset: return .value(0)
+    case .vpRuntime: return .value(context.runTime)
+    case .timeReferenceCount: return .value(clock.referenceTime(context.timestampCounter))
+    case .referenceTSC: return .value(referenceTSC.rawValue)
+    case .tscFrequency: return .value(clock.tscFrequencyHertz)
+    case .apicFrequency: return .value(clock.apicFrequencyHertz)
+    // Tells what a write can do, not what was written.
+    case .crashControl: return .value(CrashReport.notifyBit | CrashReport.messageBit)
+    default:
+      guard let index = Self.crashParameterIndex(msr) else { return .fault }
+      return .value(crashParameters[index])
+    }
+  }
+
+  /// WRMSR by a guest, of any value.
+  public mutating func write(
+    _ msr: SyntheticMSR, value: UInt64, context: VirtualProcessorContext
+  ) -> MSRWriteOutcome {
+    guard isPresent(msr) else { return .fault }
+    switch msr {
+    case .guestOSID: return writeGuestOSID(value)
+    case .hypercall: return writeHypercall(OverlayPageMSR(rawValue: value), context: context)
+    case .referenceTSC: return writeReferenceTSC(OverlayPageMSR(rawValue: value), context: context)
+    // The other bits are reserved and mean nothing, set or not.
+    case .reset: return .done(value & 1 != 0 ? [.reset] : [])
+    case .crashControl:
+      let report = CrashReport(parameters: crashParameters, control: value)
+      return .done(report.notifies ? [.guestCrashed(report)] : [])
+    default:
+      // VP_INDEX, VP_RUNTIME, TIME_REF_COUNT and the frequencies are read-only.
+      guard let index = Self.crashParameterIndex(msr) else { return .fault }
+      crashParameters[index] = value
+      return .done([])
+    }
+  }
+
+  private mutating func writeGuestOSID(_ value: UInt64) -> MSRWriteOutcome {
+    guestOSID = value
+    // Without an identity the page goes. A locked register keeps even its Enable bit, which does no
+    // harm: no call is admitted while the identity is 0.
+    guard value == 0, hypercall.isEnabled, !hypercall.isLocked else { return .done([]) }
+    hypercall.isEnabled = false
+    return .done([.hypercallPageDisabled])
+  }
+
+  private mutating func writeHypercall(
+    _ written: OverlayPageMSR, context: VirtualProcessorContext
+  ) -> MSRWriteOutcome {
+    // The TLFS does not say whether writing a locked register faults. Ignoring the write keeps the
+    // promise without bringing down a guest that shuts its interface off before a kexec.
+    guard !hypercall.isLocked else { return .done([]) }
+    var value = written
+    if guestOSID == 0 { value.isEnabled = false }
+    // Only an enabled page needs a place; a disabled register may hold any number.
+    if let page = value.enabledPage, !context.isPageInRAM(page) { return .fault }
+    let previous = hypercall.enabledPage
+    hypercall = value
+    guard previous != value.enabledPage else { return .done([]) }
+    var effects: [MSREffect] = previous == nil ? [] : [.hypercallPageDisabled]
+    if let page = value.enabledPage { effects.append(.hypercallPageEnabled(page)) }
+    return .done(effects)
+  }
+
+  private mutating func writeReferenceTSC(
+    _ written: OverlayPageMSR, context: VirtualProcessorContext
+  ) -> MSRWriteOutcome {
+    referenceTSC = written
+    // A page that is not RAM is no fault here: the guest finds no valid sequence and reads the MSR.
+    guard let page = written.enabledPage, context.isPageInRAM(page) else { return .done([]) }
+    return .done([.referenceTSCPageEnabled(page)])
+  }
+
+  /// Whether the partition has the register at all.
+  private func isPresent(_ msr: SyntheticMSR) -> Bool {
+    switch msr {
+    case .guestOSID, .hypercall: !enlightenments.isEmpty
+    case .vpIndex: enlightenments.contains(.vpIndex)
+    case .reset: enlightenments.contains(.reset)
+    case .vpRuntime: enlightenments.contains(.vpRuntime)
+    case .timeReferenceCount, .referenceTSC: enlightenments.contains(.time)
+    case .tscFrequency, .apicFrequency: enlightenments.contains(.frequencies)
+    case .crashP0, .crashP1, .crashP2, .crashP3, .crashP4, .crashControl:
+      enlightenments.contains(.crash)
+    default: false
+    }
+  }
+
+  private static func crashParameterIndex(_ msr: SyntheticMSR) -> Int? {
+    switch msr {
+    case .crashP0: 0
+    case .crashP1: 1
+    case .crashP2: 2
+    case .crashP3: 3
+    case .crashP4: 4
+    default: nil
+    }
+  }
+}
