@@ -44,17 +44,26 @@ final class WriterGate: Sendable {
   ///   too, if the caller itself is a writer.
   func discard<R>(timeoutMilliseconds: Int, _ body: () -> R) -> R? {
     discards.withLock { _ in
-      var waitedMicroseconds = 0
+      let deadline = ContinuousClock.now + .milliseconds(timeoutMilliseconds)
       while true {
         isClosed.store(true, ordering: .sequentiallyConsistent)
-        defer { isClosed.store(false, ordering: .sequentiallyConsistent) }
-        if counters.areAllZero { return body() }
-        guard waitedMicroseconds < timeoutMilliseconds * 1000 else { return nil }
+        let result: R? = becomesEmpty() ? body() : nil
         isClosed.store(false, ordering: .sequentiallyConsistent)
-        pause(microseconds: 50)
-        waitedMicroseconds += 50
+        if let result { return result }
+        guard ContinuousClock.now < deadline else { return nil }
+        pause(microseconds: 100)
       }
     }
+  }
+
+  /// Waits a moment for the writers inside to leave; new ones stay out, nested ones wait too, so it must
+  /// not wait for long.
+  private func becomesEmpty() -> Bool {
+    for _ in 0..<50 {
+      if counters.areAllZero { return true }
+      _ = sched_yield()
+    }
+    return false
   }
 
   private func pause(microseconds: UInt32) {

@@ -33,7 +33,7 @@ public final class ZeroTracker: Sendable {
   /// Memory per bit of the touched map.
   public let granularity: TrackingGranularity
   private let touchedMaps: [TouchedMap]
-  private let state: Mutex<TrackerState>
+  private let state: Guarded<TrackerState>
   /// Written under the lock; read without it, where being late does no harm.
   private let tracking = Atomic<Bool>(false)
 
@@ -66,7 +66,7 @@ public final class ZeroTracker: Sendable {
     self.granularity = granularity
     let maps = regions.map { TouchedMap(region: $0, granularity: granularity) }
     touchedMaps = maps
-    state = Mutex(TrackerState(regions: maps.map { TrackedRegion(touched: $0) }))
+    state = Guarded(TrackerState(regions: maps.map { TrackedRegion(touched: $0) }))
   }
 
   /// Names the one source of guest writes; called once, before `stop`.

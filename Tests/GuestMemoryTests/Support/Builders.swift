@@ -1,3 +1,4 @@
+import Glibc
 import GuestMemory
 import ZeroTracker
 
@@ -17,6 +18,17 @@ func makeMemory(
 }
 
 extension GuestMemory {
+  /// Whether all bytes are 0; as fast in a debug build as in any.
+  func isZero(at address: GPA, byteCount: Int) -> Bool {
+    withBytes(at: address, byteCount: byteCount) { bytes in
+      unsafe bytes.withUnsafeBytes { bytes in
+        guard let base = bytes.baseAddress, let first = unsafe bytes.first else { return true }
+        // Every byte equals the one before it.
+        return unsafe first == 0 && memcmp(base, base + 1, bytes.count - 1) == 0
+      }
+    } == true
+  }
+
   /// The pages that would not be reported, lowest first.
   var withheldPages: [UInt64] {
     let reported = tracker.zeroedRanges(replyPage: nil, limit: .max)
