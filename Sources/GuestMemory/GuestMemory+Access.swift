@@ -36,7 +36,7 @@ extension GuestMemory {
 
   /// The little-endian integer at `address`, which need not be aligned.
   ///
-  /// Any thread. Aligned integers of 1 to 8 bytes are read in one access.
+  /// Any thread. Not atomic: a value the guest is just writing may be torn.
   ///
   /// - Throws: `GuestMemoryError.notRAM`.
   public func load<T: FixedWidthInteger & BitwiseCopyable>(
@@ -91,7 +91,7 @@ extension GuestMemory {
 
   /// Writes a little-endian integer at `address`, which need not be aligned; marked as touched before.
   ///
-  /// Any thread. Aligned integers of 1 to 8 bytes are written in one access.
+  /// Any thread. Not atomic: a guest that reads meanwhile may see a torn value.
   ///
   /// - Throws: `GuestMemoryError.notRAM`; nothing is written or marked then.
   public func store<T: FixedWidthInteger & BitwiseCopyable>(

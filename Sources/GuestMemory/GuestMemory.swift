@@ -10,7 +10,9 @@ public import ZeroTracker
 /// Safe from any thread, vCPU threads included. The bytes themselves are volatile: vCPUs, and device
 /// threads at the guest's request, change them at any moment, also under a span lent by a closure.
 /// Copy what must be consistent, check the copy, and expect two reads to differ. Transfers that race
-/// give bytes of both, in any mixture; nothing else can go wrong with them.
+/// give bytes of both, in any mixture; nothing else can go wrong with them. Writes of one thread become
+/// visible in their order: each ends with a locked operation (`WriterGate`), so a device may write an
+/// entry of a ring and then what announces it.
 ///
 /// Addresses come from guests: a range outside RAM is an error or a nil, never a trap.
 public final class GuestMemory: Sendable {

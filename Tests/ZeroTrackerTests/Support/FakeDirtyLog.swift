@@ -12,7 +12,7 @@ final class FakeDirtyLog: WrittenPageSource {
     var failsReading = false
     var failsStopping = false
     var canForget = true
-    /// Stores words instead of ORing, the broken way.
+    /// Stores words instead of ORing, the broken way, and a bit above the region in the last.
     var overwrites = false
     var readCount = 0
   }
@@ -33,6 +33,7 @@ final class FakeDirtyLog: WrittenPageSource {
     }
     if overwrites {
       for index in words.indices { words[index] = 0 }
+      words[words.count - 1] = 1 << 63
     }
     for page in written where region.contains(GPN(rawValue: page)) {
       let bit = page - region.start.rawValue
