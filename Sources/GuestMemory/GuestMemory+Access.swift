@@ -1,0 +1,141 @@
+internal import Glibc
+
+// Reads and writes of bytes and integers. Each copies: what the guest changes meanwhile changes either
+// the copy's source before, or nothing of the copy after.
+extension GuestMemory {
+  /// Copies bytes at `address` into all of `bytes`.
+  ///
+  /// Any thread. No bytes at an address in RAM is a success.
+  ///
+  /// - Throws: `GuestMemoryError.notRAM`; nothing is copied then.
+  public func read(at address: GPA, into bytes: inout MutableRawSpan) throws(GuestMemoryError) {
+    let byteCount = bytes.byteCount
+    guard let source = unsafe self.bytes(at: address, byteCount) else {
+      throw .notRAM(address, byteCount: byteCount)
+    }
+    // SAFETY: both have byteCount bytes; the span is the caller's alone, so they do not overlap
+    // unless it was lent by `withMutableBytes`, and memmove allows that.
+    unsafe bytes.withUnsafeMutableBytes { target in
+      guard let target = target.baseAddress, let source = source.baseAddress else { return }
+      unsafe memmove(target, source, byteCount)
+    }
+  }
+
+  /// A copy of `byteCount` bytes at `address`.
+  ///
+  /// Any thread. Memory for the copy is allocated only if the bytes are RAM; a count that the guest
+  /// chose must be bounded by the caller nevertheless.
+  ///
+  /// - Throws: `GuestMemoryError.notRAM`.
+  public func read(at address: GPA, byteCount: Int) throws(GuestMemoryError) -> [UInt8] {
+    guard let source = unsafe bytes(at: address, byteCount) else {
+      throw .notRAM(address, byteCount: byteCount)
+    }
+    return unsafe Array(source)
+  }
+
+  /// The little-endian integer at `address`, which need not be aligned.
+  ///
+  /// Any thread. Not atomic: a value the guest is just writing may be torn.
+  ///
+  /// - Throws: `GuestMemoryError.notRAM`.
+  public func load<T: FixedWidthInteger & BitwiseCopyable>(
+    at address: GPA, as type: T.Type = T.self
+  ) throws(GuestMemoryError) -> T {
+    let byteCount = MemoryLayout<T>.size
+    guard let source = unsafe bytes(at: address, byteCount) else {
+      throw .notRAM(address, byteCount: byteCount)
+    }
+    return unsafe T(littleEndian: source.loadUnaligned(as: T.self))
+  }
+
+  /// Lends `byteCount` bytes at `address` for reading without a copy.
+  ///
+  /// The guest may change them under the span: check only what was copied from it. The span is valid
+  /// in `body` only.
+  ///
+  /// - Returns: what `body` returns; nil, without calling it, if the bytes are not all RAM of one region.
+  /// - Throws: what `body` throws.
+  public func withBytes<R: ~Copyable, E: Error>(
+    at address: GPA, byteCount: Int, _ body: (RawSpan) throws(E) -> R
+  ) throws(E) -> R? {
+    guard let bytes = unsafe bytes(at: address, byteCount) else { return nil }
+    // SAFETY: the mapping lives as long as self, which outlives the call.
+    return try unsafe body(bytes.bytes)
+  }
+
+  /// Writes all of `bytes` at `address`, marked as touched before.
+  ///
+  /// Any thread.
+  ///
+  /// - Throws: `GuestMemoryError.notRAM`; nothing is written or marked then.
+  public func write(_ bytes: RawSpan, at address: GPA) throws(GuestMemoryError) {
+    let byteCount = bytes.byteCount
+    let done: Void? = unsafe writing(at: address, byteCount) { target in
+      // SAFETY: both have byteCount bytes; memmove allows a span lent by this memory.
+      unsafe bytes.withUnsafeBytes { source in
+        guard let target = target.baseAddress, let source = source.baseAddress else { return }
+        unsafe memmove(target, source, byteCount)
+      }
+    }
+    guard done != nil else { throw .notRAM(address, byteCount: byteCount) }
+  }
+
+  /// Writes all of `bytes` at `address`; as `write(_:at:)` of a span.
+  ///
+  /// - Throws: `GuestMemoryError.notRAM`; nothing is written or marked then.
+  public func write(_ bytes: [UInt8], at address: GPA) throws(GuestMemoryError) {
+    // SAFETY: an integer has no padding, so every byte is initialised.
+    try unsafe write(bytes.span.bytes, at: address)
+  }
+
+  /// Writes a little-endian integer at `address`, which need not be aligned; marked as touched before.
+  ///
+  /// Any thread. Not atomic: a guest that reads meanwhile may see a torn value.
+  ///
+  /// - Throws: `GuestMemoryError.notRAM`; nothing is written or marked then.
+  public func store<T: FixedWidthInteger & BitwiseCopyable>(
+    _ value: T, at address: GPA
+  ) throws(GuestMemoryError) {
+    let byteCount = MemoryLayout<T>.size
+    let done: Void? = unsafe writing(at: address, byteCount) { target in
+      unsafe target.storeBytes(of: value.littleEndian, as: T.self)
+    }
+    guard done != nil else { throw .notRAM(address, byteCount: byteCount) }
+  }
+
+  /// Writes `byteCount` bytes of `value` at `address`, marked as touched before, even if zero.
+  ///
+  /// Any thread. To make memory zero and reportable again, discard it instead.
+  ///
+  /// - Throws: `GuestMemoryError.notRAM`; nothing is written or marked then.
+  public func fill(
+    at address: GPA, byteCount: Int, with value: UInt8
+  ) throws(GuestMemoryError) {
+    let done: Void? = unsafe writing(at: address, byteCount) { target in
+      guard let target = target.baseAddress else { return }
+      // SAFETY: target has byteCount bytes, which `writing` checked to be 0 or more.
+      unsafe memset(target, Int32(value), byteCount)
+    }
+    guard done != nil else { throw .notRAM(address, byteCount: byteCount) }
+  }
+
+  /// Lends `byteCount` bytes at `address` for writing, marked as touched before.
+  ///
+  /// The only way to mutable guest memory. The guest may use and change the bytes under the span; it
+  /// is valid in `body` only. A `discard` waits while `body` runs, so `body` should not wait long and
+  /// must not call `discard`. Other writes may be nested.
+  ///
+  /// - Returns: what `body` returns; nil, without calling it or marking anything, if the bytes are not
+  ///   all RAM of one region: the guest's fault, so a result and not an error.
+  /// - Throws: what `body` throws; the bytes stay marked.
+  public func withMutableBytes<R: ~Copyable, E: Error>(
+    at address: GPA, byteCount: Int, _ body: (inout MutableRawSpan) throws(E) -> R
+  ) throws(E) -> R? {
+    try unsafe writing(at: address, byteCount) { (bytes) throws(E) -> R in
+      // SAFETY: the mapping lives as long as self, which outlives the call.
+      var span = unsafe bytes.mutableBytes
+      return try body(&span)
+    }
+  }
+}

@@ -1,0 +1,109 @@
+internal import Glibc
+internal import Synchronization
+public import ZeroTracker
+
+/// Guest RAM in this process, and the only way the VMM writes it.
+///
+/// Every write path marks the tracker's touched map before the first byte changes: loaders, devices,
+/// hypercall replies and files read into guest memory alike. Memory starts zero and untouched.
+///
+/// Safe from any thread, vCPU threads included. The bytes themselves are volatile: vCPUs, and device
+/// threads at the guest's request, change them at any moment, also under a span lent by a closure.
+/// Copy what must be consistent, check the copy, and expect two reads to differ. Transfers that race
+/// give bytes of both, in any mixture; nothing else can go wrong with them. Writes of one thread become
+/// visible in their order: each ends with a locked operation (`WriterGate`), so a device may write an
+/// entry of a ring and then what announces it.
+///
+/// Addresses come from guests: a range outside RAM is an error or a nil, never a trap.
+public final class GuestMemory: Sendable {
+  /// Where RAM is.
+  public let layout: GuestMemoryLayout
+  /// What the host backs it with.
+  public let backing: MemoryBacking
+  /// Which pages are still zero. Sources are attached to it, answers come from it.
+  public let tracker: ZeroTracker
+  /// One for each region of the layout, in its order.
+  let mappings: [HostMapping]
+  let gate = WriterGate()
+
+  /// Maps RAM that is all zero.
+  ///
+  /// Anonymous memory and memfd are overcommitted: the host allocates a page when it is first used.
+  /// For `hugetlb` all pages are reserved here, so that a later use cannot fail.
+  ///
+  /// - Parameters:
+  ///   - layout: where RAM is.
+  ///   - backing: what the host backs it with.
+  ///   - preallocated: allocates every page now. They are zero, and not touched: still reportable.
+  ///   - transparentHugePages: asks for 2 MiB pages (*MADV_HUGEPAGE*) where the kernel would only give
+  ///     them on request; it may decline. No effect on `hugetlb`.
+  ///   - granularity: memory per bit of the touched map.
+  /// - Throws: `GuestMemoryError.backingAlignment` if a region is not a multiple of the backing's
+  ///   pages, `.allocation` if the host does not give the memory.
+  public init(
+    layout: GuestMemoryLayout, backing: MemoryBacking = .anonymous, preallocated: Bool = false,
+    transparentHugePages: Bool = false, granularity: TrackingGranularity = .default
+  ) throws(GuestMemoryError) {
+    do {
+      tracker = try ZeroTracker(regions: layout.regions.map(\.pages), granularity: granularity)
+    } catch {
+      // A layout's regions are ascending, disjoint, not empty, and 4 TiB at most.
+      preconditionFailure("layout of \(layout.ramByteCount) bytes: \(error)")
+    }
+    var mappings: [HostMapping] = []
+    for region in layout.regions {
+      mappings.append(try HostMapping(byteCount: region.byteCount, backing: backing))
+    }
+    for mapping in mappings {
+      if transparentHugePages { mapping.adviseHugePages() }
+      if preallocated { try mapping.populate() }
+    }
+    self.layout = layout
+    self.backing = backing
+    self.mappings = mappings
+  }
+
+  /// Whether `byteCount` bytes from `address` on are RAM, all within one region.
+  ///
+  /// No bytes are RAM where their address is; a negative count never is. Any address is accepted.
+  public func isRAM(_ address: GPA, byteCount: Int) -> Bool {
+    layout.contains(address, byteCount: byteCount)
+  }
+
+  /// Where each region is mapped, for registering memory slots and nothing else.
+  package var mappedRegions: [MappedRegion] {
+    zip(layout.regions, mappings).map { region, mapping in
+      MappedRegion(
+        start: region.start, byteCount: region.byteCount, hostAddress: mapping.hostAddress)
+    }
+  }
+
+  /// The bytes for reading; nil if they are not all RAM of one region.
+  func bytes(at address: GPA, _ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
+    guard let place = layout.locate(address, byteCount: byteCount) else { return nil }
+    return unsafe mappings[place.region].bytes(place.offset, byteCount)
+  }
+
+  /// Marks the bytes, then lends them for writing; nil, and nothing marked, if they are not all RAM of
+  /// one region. Every write goes through here.
+  @inline(__always)
+  func writing<R: ~Copyable, E: Error>(
+    at address: GPA, _ byteCount: Int,
+    _ body: (UnsafeMutableRawBufferPointer) throws(E) -> R
+  ) throws(E) -> R? {
+    guard let bytes = unsafe bytes(at: address, byteCount) else { return nil }
+    return try gate.write { () throws(E) -> R in
+      if byteCount > 0 { tracker.markTouched(address.pages(byteCount: byteCount)) }
+      return try unsafe body(bytes)
+    }
+  }
+}
+
+extension GPA {
+  /// The pages that have a byte of `byteCount` bytes from here on, which must be RAM (so that nothing
+  /// overflows) and at least one.
+  func pages(byteCount: Int) -> PageRange {
+    let last = GPA(rawValue + UInt64(byteCount) - 1).page
+    return PageRange(start: page, pageCount: last.rawValue - page.rawValue + 1)
+  }
+}

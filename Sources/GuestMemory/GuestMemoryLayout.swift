@@ -1,0 +1,80 @@
+public import ZeroTracker
+
+/// Where RAM lies in guest physical memory: from 0 up to 2 GiB, and the rest from 4 GiB.
+///
+/// The gap belongs to devices: ECAM, PCI windows, APICs and flash lie between 2 GiB and 4 GiB. This one
+/// value is the source for memory slots, e820 and the like, and the tracker's clipping. The first
+/// region includes the legacy area 0xA0000–0xFFFFF: it is RAM here, whatever the firmware's tables say.
+public struct GuestMemoryLayout: Hashable, Sendable {
+  /// One stretch of RAM without a hole.
+  public struct Region: Hashable, Sendable {
+    /// The first byte; a multiple of 4 KiB.
+    public let start: GPA
+    /// Its length in bytes; a multiple of 4 KiB, at least one page.
+    public let byteCount: UInt64
+
+    /// The first byte above.
+    public var end: GPA {
+      // Fits: a layout ends below 4 GiB + maximumByteCount.
+      GPA(start.rawValue + byteCount)
+    }
+
+    /// The region in 4 KiB pages.
+    public var pages: PageRange {
+      PageRange(start: start.page, pageCount: byteCount / UInt64(GPN.byteCount))
+    }
+  }
+
+  /// The least RAM: 1 MiB, so that the real-mode address space is all there.
+  public static let minimumByteCount: UInt64 = 1 << 20
+  /// The most RAM: 4 TiB, well inside the 46 bits of guest physical address that every CPU with nested
+  /// paging in use has.
+  public static let maximumByteCount: UInt64 = 4 << 40
+  /// Where low RAM ends and devices begin: 2 GiB.
+  public static let lowEnd = GPA(0x8000_0000)
+  /// Where RAM goes on: 4 GiB.
+  public static let highStart = GPA(0x1_0000_0000)
+
+  /// RAM in all, in bytes.
+  public let ramByteCount: UInt64
+  /// One or two regions, ascending.
+  public let regions: [Region]
+
+  /// Lays out `ramByteCount` bytes of RAM.
+  ///
+  /// - Throws: `GuestMemoryError.layout` unless the count is a multiple of 4 KiB from 1 MiB to 4 TiB.
+  public init(ramByteCount: UInt64) throws(GuestMemoryError) {
+    guard ramByteCount % UInt64(GPN.byteCount) == 0,
+      (Self.minimumByteCount...Self.maximumByteCount).contains(ramByteCount)
+    else { throw .layout(byteCount: ramByteCount) }
+    self.ramByteCount = ramByteCount
+    let low = min(ramByteCount, Self.lowEnd.rawValue)
+    var regions = [Region(start: GPA(0), byteCount: low)]
+    if ramByteCount > low {
+      regions.append(Region(start: Self.highStart, byteCount: ramByteCount - low))
+    }
+    self.regions = regions
+  }
+
+  /// The region that has all `byteCount` bytes from `address` on, and their offset in it.
+  ///
+  /// No bytes are contained where their address is. Any values are accepted.
+  package func locate(_ address: GPA, byteCount: Int) -> (region: Int, offset: Int)? {
+    guard byteCount >= 0 else { return nil }
+    for index in regions.indices {
+      guard let offset = address.offset(from: regions[index].start),
+        offset < regions[index].byteCount
+      else { continue }
+      let rest = regions[index].byteCount - offset
+      return UInt64(byteCount) <= rest ? (index, Int(offset)) : nil
+    }
+    return nil
+  }
+
+  /// Whether `byteCount` bytes from `address` on are RAM, all within one region.
+  ///
+  /// No bytes are contained where their address is; a negative count never is. Any address is accepted.
+  public func contains(_ address: GPA, byteCount: Int) -> Bool {
+    locate(address, byteCount: byteCount) != nil
+  }
+}

@@ -1,0 +1,40 @@
+import Synchronization
+
+/// A fixed number of atomic 64-bit words: the storage of the touched map.
+///
+/// Sendable: the pointer never changes after `init`, every access to what it points to is atomic, and
+/// the memory is freed by the last owner.
+@safe
+final class AtomicWords: @unchecked Sendable {
+  let count: Int
+  private let base: UnsafeMutablePointer<Atomic<UInt64>>
+
+  /// `count` words, all 0.
+  init(count: Int) {
+    precondition(count > 0, "\(count) atomic words")
+    self.count = count
+    unsafe base = .allocate(capacity: count)
+    for index in 0..<count {
+      // SAFETY: index < count, the capacity allocated above.
+      unsafe (base + index).initialize(to: Atomic(0))
+    }
+  }
+
+  deinit {
+    // SAFETY: all `count` words were initialised by init; nobody else holds the pointer.
+    unsafe base.deinitialize(count: count)
+    unsafe base.deallocate()
+  }
+
+  /// Lends the words for the time of the call.
+  ///
+  /// Inlined always: a pass over the map must see plain loads, not a closure call.
+  @inline(__always)
+  func withWords<R: ~Copyable, E: Error>(
+    _ body: (Span<Atomic<UInt64>>) throws(E) -> R
+  ) throws(E) -> R {
+    // SAFETY: `count` initialised words live as long as self, which outlives the call.
+    let span = unsafe Span(_unsafeStart: base, count: count)
+    return try body(span)
+  }
+}

@@ -1,0 +1,102 @@
+import Synchronization
+
+/// Which chunks of one RAM region the VMM wrote, or is about to write.
+///
+/// Safe from any thread, without a lock. One bit per chunk of the granularity, counted from the
+/// region's first page; a write to part of a chunk touches the chunk.
+///
+/// ## Ordering
+/// A writer calls `mark`, then writes bytes; never the other way round. `mark` returns after the bit
+/// is visible to every processor and no byte written after it can become visible before:
+///
+/// - bit clear: the sequentially consistent OR is a locked instruction, a full barrier on x86-64, and
+///   its acquire half keeps the compiler from moving the bytes above it;
+/// - bit already set: the acquiring load keeps the bytes below it, and what one processor has read,
+///   every other processor reads from then on (stores of x86-64 reach all processors at once).
+///
+/// So whoever reads a bit as clear knows that at that instant no marked byte of the chunk had
+/// changed. `ZeroTracker.zeroedRanges` builds on this.
+public final class TouchedMap: Sendable {
+  /// The pages the map covers.
+  public let region: PageRange
+  /// Memory per bit.
+  public let granularity: TrackingGranularity
+  private let words: AtomicWords
+
+  /// A map with nothing touched. The region must have a page and not more than
+  /// `ZeroTracker.maximumPageCount`.
+  public init(region: PageRange, granularity: TrackingGranularity) {
+    precondition(
+      !region.isEmpty && region.pageCount <= ZeroTracker.maximumPageCount,
+      "touched map over \(region)")
+    self.region = region
+    self.granularity = granularity
+    let chunkCount = ((Int(region.pageCount) - 1) >> granularity.pageShift) + 1
+    words = AtomicWords(count: (chunkCount + 63) / 64)
+  }
+
+  /// Marks every chunk that has a page of `range`; pages outside the region are ignored.
+  ///
+  /// Call it before the write (see Ordering). Costs one load when the chunk was touched before.
+  public func mark(_ range: PageRange) {
+    let pages = range.bits(in: region)
+    guard !pages.isEmpty else { return }
+    let shift = granularity.pageShift
+    let chunks = (pages.lowerBound >> shift)..<(((pages.upperBound - 1) >> shift) + 1)
+    words.withWords { words in
+      for piece in BitPieces(chunks) {
+        // Load first: a locked operation per write would cost several times more.
+        if words[piece.word].load(ordering: .acquiring) & piece.mask != piece.mask {
+          words[piece.word].bitwiseOr(piece.mask, ordering: .sequentiallyConsistent)
+        }
+      }
+    }
+  }
+
+  /// Whether the chunk of a page is touched; `true` for a page outside the region.
+  public func isTouched(_ page: GPN) -> Bool {
+    guard region.contains(page) else { return true }
+    let chunk = Int(page.rawValue - region.start.rawValue) >> granularity.pageShift
+    return words.withWords { words in
+      words[chunk / 64].load(ordering: .acquiring) & (1 << UInt64(chunk % 64)) != 0
+    }
+  }
+
+  /// The chunks that lie wholly in `range`, as bit numbers; the region's end ends its last chunk.
+  func chunksWithin(_ range: PageRange) -> Range<Int> {
+    let pages = range.bits(in: region)
+    let shift = granularity.pageShift
+    let first = (pages.lowerBound + (1 << shift) - 1) >> shift
+    let reachesEnd = pages.upperBound == Int(region.pageCount)
+    let end = reachesEnd ? ((pages.upperBound - 1) >> shift) + 1 : pages.upperBound >> shift
+    return first < end ? first..<end : 0..<0
+  }
+
+  /// Makes chunks untouched but for those set in `kept` (same numbering; empty: none).
+  ///
+  /// The caller excludes writers of these chunks from before their memory became zero until now.
+  func clear(_ chunks: Range<Int>, except kept: [UInt64]) {
+    words.withWords { words in
+      for piece in BitPieces(chunks) {
+        let mask = kept.isEmpty ? piece.mask : piece.mask & ~kept[piece.word]
+        words[piece.word].bitwiseAnd(~mask, ordering: .sequentiallyConsistent)
+      }
+    }
+  }
+
+  /// Number of words, for a bitmap of the same numbering.
+  var wordCount: Int { words.count }
+
+  /// A copy of the bits, each word read atomically.
+  func copy() -> [UInt64] {
+    words.withWords { words in
+      words.indices.map { words[$0].load(ordering: .acquiring) }
+    }
+  }
+
+  /// Lends the words to a scan.
+  @inline(__always)
+  func withWords<R>(_ body: (Span<Atomic<UInt64>>) -> R) -> R {
+    words.withWords(body)
+  }
+}

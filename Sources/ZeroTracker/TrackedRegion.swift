@@ -1,0 +1,77 @@
+/// What the tracker knows, under its lock, of one RAM region besides the touched map.
+struct TrackedRegion {
+  let range: PageRange
+  let touched: TouchedMap
+  /// Bit per page: written as far as the source has told; bits above the last page are always 1, so
+  /// that a scan needs no special last word. Kept from answer to answer: what was written once stays
+  /// written, even if a source should forget it unasked.
+  private(set) var written: [UInt64]
+  /// Bit per chunk, numbered as in `touched`: never to be cleared again. Empty while there is none.
+  private var claimed: [UInt64] = []
+
+  init(touched: TouchedMap) {
+    range = touched.region
+    self.touched = touched
+    written = []
+    resetWritten()
+  }
+
+  /// Makes room for the source's answer: nothing is written yet.
+  private mutating func resetWritten() {
+    written = Array(repeating: 0, count: (Int(range.pageCount) + 63) / 64)
+    setBitsAboveEnd()
+  }
+
+  private mutating func setBitsAboveEnd() {
+    let used = UInt64(range.pageCount % 64)
+    if used != 0 { written[written.count - 1] |= UInt64.max << used }
+  }
+
+  /// Adds what the source knows.
+  mutating func read(_ source: any WrittenPageSource) throws {
+    let range = range
+    var words = written.mutableSpan
+    try source.readWrittenPages(of: range, into: &words)
+    // A source that stores instead of ORing may have cleared them.
+    setBitsAboveEnd()
+  }
+
+  func scan(_ scanner: inout ZeroedRunScanner) {
+    let shift = touched.granularity.pageShift
+    touched.withWords { words in
+      scanner.scan(range, written: written.span, touched: words, pageShift: shift)
+    }
+  }
+
+  /// Sets or clears the written bits of the pages of `pages` that are in the region.
+  mutating func setWritten(_ isWritten: Bool, _ pages: PageRange) {
+    for piece in BitPieces(pages.bits(in: range)) {
+      if isWritten {
+        written[piece.word] |= piece.mask
+      } else {
+        written[piece.word] &= ~piece.mask
+      }
+    }
+  }
+
+  /// Touches the pages for good.
+  mutating func claim(_ pages: PageRange) {
+    let bits = pages.bits(in: range)
+    guard !bits.isEmpty else { return }
+    if claimed.isEmpty { claimed = Array(repeating: 0, count: touched.wordCount) }
+    let shift = touched.granularity.pageShift
+    let chunks = (bits.lowerBound >> shift)..<(((bits.upperBound - 1) >> shift) + 1)
+    for piece in BitPieces(chunks) { claimed[piece.word] |= piece.mask }
+    touched.mark(pages)
+  }
+
+  /// Makes the chunks wholly inside `pages` untouched, but for claimed ones.
+  func clearTouched(_ pages: PageRange) {
+    touched.clear(touched.chunksWithin(pages), except: claimed)
+  }
+
+  /// Gives the memory of the written bits back; the region is not scanned again.
+  mutating func freeWritten() {
+    written = []
+  }
+}

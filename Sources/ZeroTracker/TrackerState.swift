@@ -1,0 +1,86 @@
+/// What the tracker's lock guards.
+struct TrackerState {
+  enum Phase {
+    case unattached
+    case tracking
+    case stopped
+  }
+
+  var phase = Phase.unattached
+  var source: (any WrittenPageSource)?
+  private var regions: [TrackedRegion]
+  private var lastReported: [PageRange] = []
+
+  init(regions: [TrackedRegion]) {
+    self.regions = regions
+  }
+
+  mutating func zeroedRanges(limit: Int) -> [PageRange] {
+    lastReported = []
+    guard limit > 0, readSource() else { return [] }
+    var scanner = ZeroedRunScanner(limit: limit)
+    for region in regions { region.scan(&scanner) }
+    lastReported = scanner.largest.sorted()
+    return lastReported
+  }
+
+  /// Whether the written bits are now complete.
+  private mutating func readSource() -> Bool {
+    guard phase == .tracking, let source else { return false }
+    do {
+      for index in regions.indices { try regions[index].read(source) }
+      return true
+    } catch {
+      // When unsure whether a page is zero, it is not. What was read so far stays: it is true.
+      return false
+    }
+  }
+
+  mutating func markZeroed<E: Error>(
+    _ range: PageRange, after discard: () throws(E) -> Void
+  ) throws(E) {
+    let forgotten = forget(range)
+    do throws(E) {
+      try discard()
+    } catch {
+      // Perhaps forgotten by the source, perhaps not zero: written, as far as anyone knows.
+      if phase != .stopped {
+        for index in regions.indices { regions[index].setWritten(true, range) }
+      }
+      throw error
+    }
+    for index in regions.indices {
+      if forgotten[index] { regions[index].setWritten(false, range) }
+      regions[index].clearTouched(range)
+    }
+  }
+
+  /// Per region, whether the source could forget its part of `range`.
+  private func forget(_ range: PageRange) -> [Bool] {
+    regions.map { region in
+      let pages = region.range.intersection(range)
+      return phase == .tracking && !pages.isEmpty && source?.forget(pages) == true
+    }
+  }
+
+  mutating func claim(_ range: PageRange) {
+    for index in regions.indices { regions[index].claim(range) }
+  }
+
+  mutating func stop() throws {
+    if phase != .stopped {
+      phase = .stopped
+      lastReported = []
+      for index in regions.indices { regions[index].freeWritten() }
+    }
+    try source?.stop()
+    source = nil
+  }
+
+  mutating func snapshot() -> ZeroTrackerSnapshot {
+    let isComplete = readSource()
+    return ZeroTrackerSnapshot(
+      isComplete: isComplete, lastReported: lastReported,
+      regions: regions.map { RegionSnapshot($0) })
+  }
+}

@@ -1,0 +1,179 @@
+import Synchronization
+
+/// Which guest memory is still zero, from tracked truth: not touched by the VMM, not written by the
+/// guest.
+///
+/// The law: a page is never reported that is not zero. Whatever is uncertain counts as not zero: no
+/// source attached, a source that fails, a chunk touched in part.
+///
+/// Safe from any thread. `markTouched` takes no lock. All else is serialised by one lock and may wait
+/// for an answer that is being made (milliseconds per TiB). Memory starts zero and unmarked.
+///
+/// ## Why a reported page was zero
+/// A VMM writer marks, then writes. An answer marks the reply page, reads the source, then the touched
+/// map. Take a page P that it reports, and let S be the instant at which the source looked at P.
+///
+/// 1. Guest: the source did not have P at S, so no guest write to P was visible before S. (A source
+///    reads no earlier than asked; what the tracker remembers of earlier answers only adds pages.)
+/// 2. VMM: the bit of P was clear when the answer loaded it, after S. Bits are cleared only under the
+///    lock, which the answer holds, so it was clear at S too; and no byte of P changes before its bit
+///    is visible (`TouchedMap`, Ordering). So no VMM write to P was visible at S.
+/// 3. Hence P was zero at S, which lies between the answer's entry and its return. Bytes that changed
+///    later belong to a writer that had not even marked at S: the guest asked for that write (a
+///    device's DMA) or made it while its own call was under way, and must not use P as zero anyway.
+///
+/// The map is read last so that marks made during the slow reading of the source still count. Reply
+/// bytes are written after the answer, hence the reply page is marked before it.
+public final class ZeroTracker: Sendable {
+  /// The most pages one tracker accepts: 2^32, 16 TiB.
+  public static let maximumPageCount: UInt64 = 1 << 32
+
+  /// RAM, ascending and disjoint.
+  public let regions: [PageRange]
+  /// Memory per bit of the touched map.
+  public let granularity: TrackingGranularity
+  private let touchedMaps: [TouchedMap]
+  private let state: Guarded<TrackerState>
+  /// Written under the lock; read without it, where being late does no harm.
+  private let tracking = Atomic<Bool>(false)
+
+  /// A tracker over RAM that is zero, with nothing touched and no source.
+  ///
+  /// - Parameters:
+  ///   - regions: RAM in pages, ascending and disjoint. A reported range never crosses from one
+  ///     region into the next, even if they adjoin.
+  ///   - granularity: memory per bit of the touched map.
+  /// - Throws: `ZeroTrackerError` for no, empty, unordered, overlapping or too large regions.
+  public init(
+    regions: [PageRange], granularity: TrackingGranularity = .default
+  ) throws(ZeroTrackerError) {
+    guard !regions.isEmpty else { throw .noRegions }
+    var total: UInt64 = 0
+    for (index, region) in regions.enumerated() {
+      // A saturated end would number fewer pages than the region claims.
+      guard !region.isEmpty, region.end.rawValue &- region.start.rawValue == region.pageCount,
+        region.end.rawValue < .max
+      else { throw .region(region) }
+      if index > 0, region.start < regions[index - 1].end {
+        throw .regionOrder(region, after: regions[index - 1])
+      }
+      total = total.addingReportingOverflow(region.pageCount).partialValue
+      guard total <= Self.maximumPageCount, region.pageCount <= Self.maximumPageCount else {
+        throw .pageCount(max(total, region.pageCount))
+      }
+    }
+    self.regions = regions
+    self.granularity = granularity
+    let maps = regions.map { TouchedMap(region: $0, granularity: granularity) }
+    touchedMaps = maps
+    state = Guarded(TrackerState(regions: maps.map { TrackedRegion(touched: $0) }))
+  }
+
+  /// Names the one source of guest writes; called once, before `stop`.
+  ///
+  /// Until then nothing is reported: guest writes are unknown. What the source promises is with
+  /// `WrittenPageSource`.
+  public func attach(source: any WrittenPageSource) {
+    state.withLock { state in
+      precondition(state.phase == .unattached, "a source attached in phase \(state.phase)")
+      state.source = source
+      state.phase = .tracking
+      tracking.store(true, ordering: .relaxed)
+    }
+  }
+
+  /// Whether a source is attached and tracking was not stopped. Any thread; never waits.
+  public var isTracking: Bool {
+    // Relaxed: a hint. What depends on it looks again under the lock.
+    tracking.load(ordering: .relaxed)
+  }
+
+  /// Withholds pages that the VMM is about to write; call it before the first byte changes.
+  ///
+  /// Any thread; takes no lock. Whole chunks are withheld. Parts outside RAM are ignored.
+  public func markTouched(_ range: PageRange) {
+    for map in touchedMaps { map.mark(range) }
+  }
+
+  /// The largest ranges of pages that were zero during the call.
+  ///
+  /// Largest first, equal ones by address; each within one region. Exact at page granularity but for
+  /// touched chunks. The work is bounded whatever the guest wrote (see `ZeroedRunScanner`); it grows
+  /// with a `limit` far above 255. Any thread; calls wait for each other.
+  ///
+  /// - Parameters:
+  ///   - replyPage: the page the answer will be written to; it is marked touched first, also if
+  ///     nothing is reported.
+  ///   - limit: the most ranges; 255 fit the reply of *HvExtCallGetBootZeroedMemory*.
+  /// - Returns: no range without a source, after `stop`, or if the source fails.
+  public func zeroedRanges(replyPage: GPN?, limit: Int = 255) -> [PageRange] {
+    if let replyPage { markTouched(PageRange(start: replyPage, pageCount: 1)) }
+    return state.withLock { $0.zeroedRanges(limit: limit) }
+  }
+
+  /// Makes memory reportable again that the host discarded already and that reads as zero.
+  ///
+  /// Only for a machine at rest: from before the discard until this returns, the caller keeps vCPUs,
+  /// devices and every other writer away from the range. For a running guest use
+  /// `markZeroed(_:after:)`. Chunks covered in part stay touched; claimed ones too.
+  public func markZeroed(_ range: PageRange) {
+    markZeroed(range, after: {})
+  }
+
+  /// Discards memory and makes it reportable again, while the guest runs.
+  ///
+  /// In this order, with answers excluded throughout: the source forgets the pages, `discard` makes
+  /// them read as zero, their chunks become untouched. A guest write before the discard is gone with
+  /// it; one after it is noticed, because forgetting came earlier. One between the two is noticed
+  /// though its bytes are gone: a loss, no lie. Chunks covered in part stay touched; claimed ones too.
+  ///
+  /// - Parameters:
+  ///   - range: pages; parts outside RAM are ignored.
+  ///   - discard: makes every page of the range in RAM zero. It must not call this tracker. If it
+  ///     throws, the range counts as written from then on.
+  /// - Precondition: the caller keeps VMM writers of the range away for the time of the call: none may
+  ///   be between its mark and its last byte.
+  /// - Throws: what `discard` throws.
+  public func markZeroed<E: Error>(
+    _ range: PageRange, after discard: () throws(E) -> Void
+  ) throws(E) {
+    let result: Result<Void, E> = state.withLock { state in
+      do throws(E) {
+        try state.markZeroed(range, after: discard)
+        return .success(())
+      } catch {
+        return .failure(error)
+      }
+    }
+    try result.get()
+  }
+
+  /// Withholds pages for good: memory lent out raw, or written by someone no source sees.
+  ///
+  /// Whole chunks; `markZeroed` does not bring them back. Call it before the first such write. Any
+  /// thread. Parts outside RAM are ignored.
+  public func claim(_ range: PageRange) {
+    markTouched(range)
+    state.withLock { $0.claim(range) }
+  }
+
+  /// Ends tracking: nothing is reported any more, the source is told to stop, bitmaps are freed.
+  ///
+  /// Idempotent. Marks are still accepted, and cost what they did.
+  ///
+  /// - Throws: what the source's `stop` throws; tracking has ended all the same, and the next call
+  ///   tells the source again.
+  public func stop() throws {
+    try state.withLock { state in
+      tracking.store(false, ordering: .relaxed)
+      try state.stop()
+    }
+  }
+
+  /// What is known now of every page, for reports and drawings; reads the source.
+  ///
+  /// Any thread; waits for an answer being made. Copies the bitmaps: 34 MiB per TiB.
+  public func snapshot() -> ZeroTrackerSnapshot {
+    state.withLock { $0.snapshot() }
+  }
+}

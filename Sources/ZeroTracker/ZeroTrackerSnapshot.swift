@@ -1,0 +1,33 @@
+/// What a zero tracker knew of every page at one instant. A value; it never changes.
+public struct ZeroTrackerSnapshot: Sendable {
+  /// Whether guest writes were known: tracking was on and the source answered. If not, `written`
+  /// counts only what was known before, and no page counts as zeroed.
+  public let isComplete: Bool
+  /// The ranges of the last answer, as reported; empty if there was none.
+  public let lastReported: [PageRange]
+  private let parts: [RegionSnapshot]
+
+  init(isComplete: Bool, lastReported: [PageRange], regions: [RegionSnapshot]) {
+    self.isComplete = isComplete
+    self.lastReported = lastReported
+    parts = regions
+  }
+
+  /// RAM, ascending and disjoint.
+  public var regions: [PageRange] {
+    parts.map(\.range)
+  }
+
+  /// Counts over all RAM.
+  public var total: PageCounts {
+    parts.reduce(PageCounts()) { $0 + counts(in: $1.range) }
+  }
+
+  /// Counts over the pages of `range` that are RAM. Any range is accepted.
+  public func counts(in range: PageRange) -> PageCounts {
+    var sum = PageCounts()
+    for part in parts { sum = sum + part.counts(in: range, isComplete: isComplete) }
+    sum.reported = lastReported.reduce(0) { $0 + $1.intersection(range).pageCount }
+    return sum
+  }
+}
