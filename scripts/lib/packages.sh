@@ -49,7 +49,7 @@ require_packages() {
     return 0
   fi
   if ! as_root true; then
-    printf 'missing Debian packages, and neither root nor password-free sudo to install them; run\n' >&2
+    printf 'missing Debian packages; neither root nor password-free sudo to install them; run\n' >&2
     printf '  apt-get install --no-install-recommends %s\n' "${missing[*]}" >&2
     return 1
   fi

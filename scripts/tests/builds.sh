@@ -7,7 +7,7 @@ packages=(binutils gcc git jq libc6-dev libstdc++-12-dev linux-libc-dev)
 
 install_packages() {
   if ! command -v swift >/dev/null; then
-    printf 'no swift on PATH; install a Swift 6.3 toolchain (https://www.swift.org/install/linux/)\n'
+    printf 'no swift on PATH; install a Swift 6.3 toolchain (swift.org/install/linux)\n'
     return 1
   fi
   require_packages "${packages[@]}" || return 1

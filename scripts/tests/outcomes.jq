@@ -1,6 +1,7 @@
 # Swift Testing's event stream (one JSON record a line, the last one possibly torn by a crash) as
 # lines "outcome <tab> test <tab> text", outcome being passed, failed, skipped or closing.
 def text: [.messages[].text] | join(" ");
+def reason: sub("^.*? skipped:? ?"; "") | sub("^\"(?<words>.*)\"$"; .words);
 def failing: any(.messages[]; .symbol == "fail");
 
 [inputs | fromjson?] as $records
@@ -9,7 +10,7 @@ def failing: any(.messages[]; .symbol == "fail");
     if $event.kind == "testStarted" then
       .[$event.testID] = ["failed", "started, never ended"]
     elif $event.kind == "testSkipped" then
-      .[$event.testID] = ["skipped", ($event | text | sub("^.*? skipped:? ?"; "") | sub("^\"(?<reason>.*)\"$"; .reason))]
+      .[$event.testID] = ["skipped", ($event | text | reason)]
     elif $event.kind == "testEnded" then
       .[$event.testID] = [(if $event | failing then "failed" else "passed" end), ($event | text)]
     else . end)) as $outcomes
