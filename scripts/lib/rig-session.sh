@@ -1,0 +1,91 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+# Process 1 of the rig once its root file system is there: sets the scene, runs /rig/command, hands
+# its output and status to the host and powers off. The host's side is scripts/rig.
+
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb RIG=1
+
+mkdir -p /dev/pts /dev/shm /run /rig/on-disk-tmp
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /dev/shm
+mount -t tmpfs tmpfs /run
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tracefs tracefs /sys/kernel/tracing
+ln -s /proc/self/fd /dev/fd
+ln -s /proc/self/fd/0 /dev/stdin
+ln -s /proc/self/fd/1 /dev/stdout
+ln -s /proc/self/fd/2 /dev/stderr
+chmod 666 /dev/kvm
+hostname rig
+ip link set lo up
+
+# /tmp is memory, yet files of the payload may belong there: they stay on disk, behind links.
+mount --bind /tmp /rig/on-disk-tmp
+mount -t tmpfs -o mode=1777 tmpfs /tmp
+for entry in /rig/on-disk-tmp/* /rig/on-disk-tmp/.[!.]*; do
+  if [ -e "$entry" ]; then
+    ln -s "$entry" /tmp/
+  fi
+done
+
+# /dev/rig/NAME is the disk with the serial number NAME (out, disk0, disk1, ...).
+mkdir -p /dev/rig
+link_disks() {
+  for controller in /sys/class/nvme/nvme*; do
+    read -r serial <"$controller/serial"
+    disk=/dev/${controller##*/}n1
+    if [ -b "$disk" ]; then
+      ln -sf "$disk" "/dev/rig/$serial"
+    fi
+  done
+}
+# DISKS, WORKING_DIRECTORY, HUGEPAGES, exported variables.
+# shellcheck source=/dev/null
+. /rig/settings
+for name in $DISKS; do
+  tries=0
+  while link_disks; [ ! -e "/dev/rig/$name" ] && [ $tries -lt 200 ]; do
+    tries=$((tries + 1))
+    sleep 0.05
+  done
+done
+mount -t ext4 /dev/rig/out /out
+if [ "$HUGEPAGES" -gt 0 ]; then
+  mkdir -p /dev/hugepages
+  mount -t hugetlbfs hugetlbfs /dev/hugepages
+fi
+
+# port NAME: the virtio-serial port of that name.
+port() {
+  for entry in /sys/class/virtio-ports/*; do
+    read -r name <"$entry/name"
+    if [ "$name" = "$1" ]; then
+      echo "/dev/${entry##*/}"
+    fi
+  done
+}
+
+# A port can be open only once, so the command writes to pipes: it may then reopen /dev/stdout.
+mkfifo /run/rig-stdout /run/rig-stderr
+cat /run/rig-stdout >"$(port stdout)" &
+stdout_copier=$!
+cat /run/rig-stderr >"$(port stderr)" &
+stderr_copier=$!
+
+cd "$WORKING_DIRECTORY" || cd /
+sh /rig/command </dev/null >/run/rig-stdout 2>/run/rig-stderr
+status=$?
+
+# The copiers end when the last writer does; a process left behind must not keep the rig alive.
+tries=0
+while kill -0 $stdout_copier 2>/dev/null || kill -0 $stderr_copier 2>/dev/null; do
+  tries=$((tries + 1))
+  [ $tries -lt 100 ] || break
+  sleep 0.05
+done
+
+cd /
+umount /out 2>/dev/null || sync
+echo "exit $status" >"$(port status)"
+poweroff -f

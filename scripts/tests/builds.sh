@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # logs: set by scripts/test and report.sh
+# Steps of scripts/test: packages, format, builds. Sourced, never run.
+
+# What a Swift toolchain needs to link, and what the checks need; scripts/rig looks after its own.
+packages=(binutils gcc git jq libc6-dev libstdc++-12-dev linux-libc-dev)
+
+install_packages() {
+  if ! command -v swift >/dev/null; then
+    printf 'no swift on PATH; install a Swift 6.3 toolchain (swift.org/install/linux)\n'
+    return 1
+  fi
+  require_packages "${packages[@]}" || return 1
+  logged toolchain swift --version || return 1
+  grep -m 1 -i 'swift version' "$logs/toolchain.log"
+}
+
+lint_format() {
+  logged format swift format lint --strict --recursive Package.swift Sources Tests
+}
+
+build_debug() {
+  logged build-debug swift build --build-tests
+}
+
+# Static, as released: runs without any library. A scratch path of its own keeps the debug build.
+build_release() {
+  logged build-release swift build -c release -Xswiftc -static-executable --product vmm-run \
+    --scratch-path .build-static
+}

@@ -1,0 +1,27 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # here, logs: set by scripts/test and report.sh
+# Steps of scripts/test: the Swift Testing suites. Sourced, never run.
+
+# Test modules worth a second run on the stock KVM of the rig.
+rig_filter='^(KVMTests|VMMTests|GuestMemoryTests)\.'
+
+# Tests that need /dev/kvm skip themselves where it is missing.
+run_suites_here() {
+  local status=0
+  logged suites-here timeout --kill-after=10 420 swift test --skip-build \
+    --event-stream-output-path "$logs/events/here.json" --event-stream-version 0 || status=$?
+  count_tests here "$status"
+}
+
+run_suites_in_rig() {
+  local status=0
+  local -a bundles=("$(swift build --show-bin-path)"/*PackageTests.xctest)
+  rm -rf "$logs/rig"
+  logged suites-in-rig "$here/rig" --timeout 360 --hugepages 64 --out "$logs/rig" -- \
+    "${bundles[0]}" --testing-library swift-testing --filter "$rig_filter" \
+    --event-stream-output-path /out/events.json --event-stream-version 0 || status=$?
+  if [[ -e $logs/rig/events.json ]]; then
+    cp "$logs/rig/events.json" "$logs/events/rig.json"
+  fi
+  count_tests rig "$status"
+}
