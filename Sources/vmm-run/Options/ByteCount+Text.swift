@@ -19,8 +19,9 @@ extension ByteCount: CustomStringConvertible {
 
   /// As an option takes it, losing nothing: the largest unit that divides it (`1536M`, `5000`).
   var optionText: String {
-    for (shift, letter) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")] {
-      if bytes > 0, bytes.trailingZeroBitCount >= shift { return "\(bytes >> UInt64(shift))\(letter)" }
+    for (shift, letter) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")]
+    where bytes > 0 && bytes.trailingZeroBitCount >= shift {
+      return "\(bytes >> UInt64(shift))\(letter)"
     }
     return "\(bytes)"
   }

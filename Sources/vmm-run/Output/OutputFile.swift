@@ -64,7 +64,8 @@ enum OutputFile {
   }
 
   /// Mode 0666, narrowed by the user's umask.
-  static func open(_ path: String, _ flags: Int32, named name: String) throws(SystemError) -> Int32 {
+  static func open(_ path: String, _ flags: Int32, named name: String) throws(SystemError) -> Int32
+  {
     // SAFETY: the path is lent, terminated, for the call.
     let descriptor = unsafe Glibc.open(path, flags, 0o666)
     let code = errno

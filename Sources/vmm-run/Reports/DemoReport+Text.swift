@@ -7,7 +7,8 @@ extension DemoReport {
   /// One line, also the heading of a comparison.
   var machineText: String {
     let interface = hyperv == "kernel" ? "the kernel's" : "a \(hyperv)"
-    return "A \(ByteCount(memoryBytes)) guest with \(DecimalText.counted(UInt64(vcpuCount), "vCPU"))"
+    return "A \(ByteCount(memoryBytes)) guest with "
+      + DecimalText.counted(UInt64(vcpuCount), "vCPU")
       + ", \(preallocated ? "preallocated " : "")\(backing) memory"
       + " and \(interface) Hyper-V interface"
   }
