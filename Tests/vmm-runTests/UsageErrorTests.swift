@@ -99,11 +99,12 @@ import Testing
         == "vmm-run: no command given; commands are demo, check, run; see 'vmm-run --help'\n")
   }
 
-  @Test(arguments: [
-    (ExitStatus.success, 0), (.failure, 1), (.usage, 2), (.hostCannot, 3), (.guest(0), 0),
-    (.guest(255), 255), (.signalled(2), 130), (.signalled(15), 143),
-  ])
-  func exitCodes(status: ExitStatus, code: Int32) {
+  @Test(
+    arguments: [
+      (.success, 0), (.failure, 1), (.usage, 2), (.hostCannot, 3), (.guest(0), 0),
+      (.guest(255), 255), (.signalled(2), 130), (.signalled(15), 143),
+    ] as [(vmm_run.ExitStatus, Int32)])
+  func exitCodes(status: vmm_run.ExitStatus, code: Int32) {
     #expect(status.code == code)
   }
 }

@@ -7,9 +7,9 @@
 struct MemoryMapSVG {
   private static let columnCount = 64
   private static let cellWidth = 14.0
-  private static let leastPartWidth = 2.0
+  private static let leastPartWidth = 3.0
   private static let left = 104.0
-  private static let top = 92.0
+  private static let top = 100.0
   private static let margin = 32.0
   private static let legendRowHeight = 24.0
 
@@ -60,31 +60,30 @@ struct MemoryMapSVG {
       """
   }
 
-  /// The address at the start of every fourth row, or so many rows that a dozen labels remain.
+  /// Addresses at the starts of as many rows as leave room for the text, and at the end.
   private var axis: String {
+    let captionStyle = "font-size=\"11\" fill=\"#7b8794\""
+    let labelStyle = "font-size=\"11\" fill=\"#52606d\" text-anchor=\"end\""
+    let bytesPerRow = map.bytesPerCell * UInt64(Self.columnCount)
+    let scale = "1 cell = \(ByteCount(map.bytesPerCell)), 1 row = \(ByteCount(bytesPerRow))"
+    let captionY = Self.top - 14
+    var lines = [
+      textElement("guest physical address", x: Self.margin, y: captionY, captionStyle),
+      textElement(
+        scale, x: Self.left + gridWidth, y: captionY, captionStyle + " text-anchor=\"end\""),
+    ]
     var step = 1
     while rowCount / step > 16 { step *= 2 }
-    let bytesPerRow = map.bytesPerCell * UInt64(Self.columnCount)
-    var lines = [
-      textElement(
-        "guest physical address", x: Self.margin, y: Self.top - 8,
-        "font-size=\"11\" fill=\"#7b8794\"")
-    ]
-    for row in stride(from: 0, to: rowCount, by: step) {
+    // A row too close above the end gives way to it.
+    let rows = stride(from: 0, to: rowCount, by: step).filter { rowCount - $0 >= step }
+    for row in rows + [rowCount] {
       let y = Self.top + Double(row) * cellHeight
-      let address = UInt64(row) * bytesPerRow
+      let address = min(UInt64(row) * bytesPerRow, map.bytesPerCell * UInt64(map.cells.count))
+      let label = address == 0 ? "0" : ByteCount(address).description
+      lines.append(textElement(label, x: Self.left - 12, y: y + 4, labelStyle))
       lines.append(
-        textElement(
-          address == 0 ? "0" : ByteCount(address).description, x: Self.left - 12, y: y + 9,
-          "font-size=\"11\" fill=\"#52606d\" text-anchor=\"end\""))
-      lines.append(
-        rectangle(x: Self.left - 8, y: y, width: 6, height: 1, "fill=\"#9aa5b1\""))
+        rectangle(x: Self.left - 8, y: y - 0.5, width: 6, height: 1, "fill=\"#9aa5b1\""))
     }
-    let cellText = "1 cell = \(ByteCount(map.bytesPerCell)), 1 row = \(ByteCount(bytesPerRow))"
-    lines.append(
-      textElement(
-        cellText, x: Self.left + gridWidth, y: Self.top - 8,
-        "font-size=\"11\" fill=\"#7b8794\" text-anchor=\"end\""))
     return lines.joined(separator: "\n")
   }
 

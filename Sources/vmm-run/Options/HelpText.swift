@@ -24,8 +24,8 @@ enum HelpText {
       Options:
       \(list(options))
 
-      Exit status: 0 success, 1 the guest or the run failed, 2 wrong usage, 3 this host
-      cannot do it. See 'vmm-run COMMAND --help' for the options of a command.
+      Exit status: 0 success, 1 the guest or the run failed, 2 wrong usage, 3 this
+      host cannot do it. See 'vmm-run COMMAND --help' for the options of a command.
 
       """
   }

@@ -1,12 +1,12 @@
 extension DemoComparison {
   /// Both runs side by side, what the difference is, and the verdict.
   var text: String {
-    "\(with.machineText)\n\n\(table.text())\n\(verdict)\n"
+    "\(with.machineText),\nrun with and without boot-zeroed memory\n\n\(table.text())\n\(verdict)\n"
   }
 
   private var table: TextTable {
     var table = TextTable([.left, .right, .right, .left])
-    table.add("", "told", "not told", "")
+    table.add("", "with", "without", "with, compared")
     table.addRule()
     func addBytes(_ name: String, _ value: (DemoReport) -> UInt64) {
       table.add(

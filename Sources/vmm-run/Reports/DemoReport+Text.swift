@@ -4,13 +4,14 @@ extension DemoReport {
     "\(machineText)\n\n\(table.text())\n\(verdict)\n"
   }
 
-  /// One line, also the heading of a comparison.
+  /// The heading, also of a comparison.
   var machineText: String {
     let interface = hyperv == "kernel" ? "the kernel's" : "a \(hyperv)"
     return "A \(ByteCount(memoryBytes)) guest with "
       + DecimalText.counted(UInt64(vcpuCount), "vCPU")
       + ", \(preallocated ? "preallocated " : "")\(backing) memory"
-      + " and \(interface) Hyper-V interface"
+      + " and \(interface) Hyper-V interface,\n"
+      + "tracked in blocks of \(ByteCount(granularityBytes)) by \(writtenPageSource)"
   }
 
   private var table: TextTable {
@@ -18,11 +19,9 @@ extension DemoReport {
     func share(_ byteCount: UInt64) -> String { DecimalText.percent(byteCount, of: memoryBytes) }
     func bytes(_ byteCount: UInt64) -> String { ByteCount(byteCount).description }
 
-    let ranges = DecimalText.counted(UInt64(reportedRanges.count), "range")
-    let tracking = "blocks of \(ByteCount(granularityBytes)), by \(writtenPageSource)"
     if offersZeroedMemory {
-      table.add(
-        "reported as zero", bytes(reportedBytes), share(reportedBytes), "\(ranges), \(tracking)")
+      let ranges = DecimalText.counted(UInt64(reportedRanges.count), "range")
+      table.add("reported as zero", bytes(reportedBytes), share(reportedBytes), "in \(ranges)")
     } else {
       table.add("reported as zero", "nothing", "", "the guest was not offered it")
     }

@@ -18,7 +18,7 @@ struct DemoReport: Codable, Equatable, Sendable {
   /// What holds guest memory: `anonymous`, `memfd` or `hugetlb`.
   var backing: String
   var preallocated: Bool
-  /// What knew which pages the guest had written, such as `dirty log`.
+  /// What knew which pages the guest had written, such as `the dirty log`.
   var writtenPageSource: String
   var granularityBytes: UInt64
   /// The answer to 0x8001; 0 when the guest did not get one.

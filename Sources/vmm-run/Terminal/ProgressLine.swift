@@ -44,8 +44,9 @@ final class ProgressLine: Sendable {
 
   /// `zeroing memory... 412 MiB of 1 GiB (40 %)`.
   func update(_ done: ByteCount, of total: ByteCount) {
-    // The share of what is not finished never reads 100 %.
-    let percent = total.bytes == 0 ? 0 : UInt64(Double(done.bytes) / Double(total.bytes) * 100)
+    // Rounded down: what is not finished never reads 100 %. An estimate may run past its total.
+    let share = min(1, Double(done.bytes) / Double(max(1, total.bytes)))
+    let percent = UInt64(share * 100)
     draw("\(activity)... \(done) of \(total) (\(percent) %)")
   }
 
