@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Testing
 
 @testable import vmm_run
@@ -58,33 +57,5 @@ import Testing
       map.add(.vmmTouched, 0..<8192)
       map.add(.reportedZero, 4096..<8192)
     }
-  }
-
-  @Test func replacingAFileLeavesNoOther() throws {
-    let directory = try TemporaryDirectory()
-    let path = directory.path("map.svg")
-    try OutputFile.replace(path, with: "old")
-    try OutputFile.replace(path, with: "new")
-    #expect(try directory.contents("map.svg") == "new")
-    #expect(try directory.names() == ["map.svg"])
-    let link = directory.path("link.svg")
-    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: path)
-    try OutputFile.replace(link, with: "through the link")
-    #expect(try directory.contents("map.svg") == "through the link")
-    #expect(try directory.names() == ["link.svg", "map.svg"])
-  }
-
-  @Test func fileErrorsSayWhatToDo() throws {
-    let directory = try TemporaryDirectory()
-    let missing = directory.path("none/map.svg")
-    let error = #expect(throws: SystemError.self) { try OutputFile.replace(missing, with: "") }
-    #expect(
-      error?.description
-        == "cannot write \(missing): No such file or directory (ENOENT); create its directory first"
-    )
-    let full = #expect(throws: SystemError.self) { try OutputFile.replace("/dev/full", with: "x") }
-    #expect(
-      full?.description == "cannot write /dev/full: No space left on device (ENOSPC); "
-        + "free some space or choose another place")
   }
 }

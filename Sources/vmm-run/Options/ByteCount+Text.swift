@@ -13,7 +13,7 @@ extension ByteCount: CustomStringConvertible {
       tenths = self.tenths(of: unit)
     }
     let isExact = bytes & ((1 << (UInt64(unit + 1) * 10)) - 1) == 0
-    let fraction = isExact || tenths % 10 == 0 && tenths >= 10000 ? "" : ".\(tenths % 10)"
+    let fraction = isExact ? "" : ".\(tenths % 10)"
     return "\(tenths / 10)\(fraction) \(Self.units[unit])"
   }
 
