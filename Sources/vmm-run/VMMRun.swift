@@ -1,1 +1,35 @@
-@main struct VMMRun { static func main() {} }
+import Glibc
+
+/// Reads the command line, starts the command, and turns its outcome into an exit status.
+@main struct VMMRun {
+  static func main() {
+    exit(run(Array(CommandLine.arguments.dropFirst())).code)
+  }
+
+  static func run(_ arguments: [String]) -> ExitStatus {
+    let invocation: Invocation
+    do throws(UsageError) {
+      invocation = try Invocation(arguments)
+    } catch {
+      Diagnostics.report(error)
+      return .usage
+    }
+    switch invocation {
+    case .help(let command): return printed(HelpText.text(for: command))
+    case .version: return printed(Version.text + "\n")
+    case .demo(let options): return DemoCommand.run(options)
+    case .check(let options): return CheckCommand.run(options)
+    case .run(let options): return RunCommand.run(options)
+    }
+  }
+
+  private static func printed(_ text: String) -> ExitStatus {
+    do throws(SystemError) {
+      try OutputFile.writeStandardOutput(text)
+      return .success
+    } catch {
+      Diagnostics.report(error)
+      return .failure
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/// What became of a block of guest memory, for drawing it. The order is that of the legend, and
+/// of the parts within a mixed cell.
+enum MemoryClass: Int, CaseIterable, Sendable {
+  /// Written on the VMM's behalf: loaders, devices, replies to hypercalls.
+  case vmmTouched
+  case guestWritten
+  case reportedZero
+  /// Still zero, but the guest was not told: too small, too scattered, or the space in the reply
+  /// had run out.
+  case zeroNotReported
+  /// Guest physical addresses without memory, such as the hole for devices below 4 GiB.
+  case notRAM
+
+  var title: String {
+    switch self {
+    case .vmmTouched: "touched by the VMM"
+    case .guestWritten: "written by the guest"
+    case .reportedZero: "reported as zero"
+    case .zeroNotReported: "zero, not reported"
+    case .notRAM: "not memory"
+    }
+  }
+}

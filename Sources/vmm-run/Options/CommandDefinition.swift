@@ -1,0 +1,70 @@
+/// One command, declared: parsing, messages and help all read this table, so they cannot disagree.
+struct CommandDefinition: Sendable {
+  /// Two options that make no sense together, and why.
+  struct Conflict: Sendable {
+    let first: OptionDefinition
+    let second: OptionDefinition
+    let reason: String
+  }
+
+  let name: CommandName
+  let summary: String
+  let discussion: String
+  let options: [OptionDefinition]
+  var required: [OptionDefinition] = []
+  var conflicts: [Conflict] = []
+  let examples: [String]
+
+  func option(named name: String) -> OptionDefinition? {
+    options.first { $0.name == name }
+  }
+}
+
+extension CommandDefinition {
+  static let demo = CommandDefinition(
+    name: .demo,
+    summary: "Show what boot-zeroed memory saves, with a guest that uses it.",
+    discussion: """
+      Starts a guest that asks which of its memory is already zero, as Windows does when it boots, \
+      zeroes the rest, and then reads every page it was told is zero to see whether that is true. \
+      Prints what was reported and what it saved.
+      """,
+    options: [
+      .memory(default: DemoOptions.defaultMemory), .cpus, .backing, .preallocate, .granularity,
+      .hyperV, .noZeroedMemory, .compare, .map, .json, .traceHypercalls,
+    ],
+    conflicts: [
+      Conflict(
+        first: .compare, second: .noZeroedMemory,
+        reason: "'--compare' already runs both with and without it")
+    ],
+    examples: [
+      "vmm-run demo --compare",
+      "vmm-run demo --memory 4G --cpus 4 --map memory.svg",
+    ])
+
+  static let check = CommandDefinition(
+    name: .check,
+    summary: "Say what this host offers, what would be used and what is missing.",
+    discussion: """
+      Looks at what virtual machines need from this host, without starting one, and says how to \
+      get what is missing. Ends with status 3 when this host cannot run a guest.
+      """,
+    options: [.json],
+    examples: ["vmm-run check"])
+
+  static let run = CommandDefinition(
+    name: .run,
+    summary: "Run a guest program of your own.",
+    discussion: """
+      Loads a flat 64-bit image at guest physical address 0x100000 and enters it there in long \
+      mode, with the first 4 GiB mapped to themselves and RSP at 0x100000. A byte written to port \
+      0xE9 is printed; a write of N to port 0xF4 ends with exit status N.
+      """,
+    options: [
+      .program, .memory(default: RunOptions.defaultMemory), .cpus, .backing, .preallocate,
+      .granularity, .hyperV, .traceHypercalls,
+    ],
+    required: [.program],
+    examples: ["vmm-run run --program guest.bin --trace-hypercalls calls.jsonl"])
+}

@@ -1,0 +1,51 @@
+/// A whole command line, understood.
+enum Invocation: Equatable, Sendable {
+  /// Help for one command, or for all.
+  case help(CommandName?)
+  case version
+  case demo(DemoOptions)
+  case check(CheckOptions)
+  case run(RunOptions)
+
+  /// Reads the arguments after the program's name.
+  ///
+  /// A request for help wins over everything else on the line, mistakes included: somebody who asks
+  /// how an option is spelled should not first have to spell it.
+  init(_ arguments: [String]) throws(UsageError) {
+    guard let first = arguments.first else { throw .noCommand }
+    let rest = Array(arguments.dropFirst())
+    guard let command = CommandName(rawValue: first) else {
+      self = try Self.global(first, rest)
+      return
+    }
+    if rest.contains(where: Self.asksForHelp) {
+      self = .help(command)
+      return
+    }
+    let parsed = try OptionParser(command.definition).parse(rest)
+    switch command {
+    case .demo: self = .demo(try DemoOptions(parsed))
+    case .check: self = .check(CheckOptions(parsed))
+    case .run: self = .run(try RunOptions(parsed))
+    }
+  }
+
+  private static func asksForHelp(_ word: String) -> Bool {
+    word == OptionDefinition.help.name || word == "-h"
+  }
+
+  private static func global(_ word: String, _ rest: [String]) throws(UsageError) -> Invocation {
+    if asksForHelp(word) { return .help(rest.first.flatMap(CommandName.init(rawValue:))) }
+    if word == OptionDefinition.version.name { return .version }
+    if word.hasPrefix("-") {
+      let name = word.prefix { $0 != "=" }
+      let owner = CommandName.allCases.first { $0.definition.option(named: String(name)) != nil }
+      if let owner { throw .optionBeforeCommand(String(name), command: owner) }
+      let names = [OptionDefinition.help.name, OptionDefinition.version.name]
+      throw .unknownOption(
+        String(name), command: nil, nearest: NearestName.nearest(to: String(name), among: names))
+    }
+    let nearest = NearestName.nearest(to: word, among: CommandName.allCases.map(\.rawValue))
+    throw .unknownCommand(word, nearest: nearest)
+  }
+}

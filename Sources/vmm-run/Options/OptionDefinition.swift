@@ -1,0 +1,69 @@
+/// One option: how it is spelled, whether it takes a value, and what help says about it.
+struct OptionDefinition: Equatable, Sendable {
+  /// With its dashes, as it is typed and as messages show it: `--memory`.
+  let name: String
+  /// What stands for the value in help (`SIZE`), or nil for an option without one.
+  let placeholder: String?
+  let summary: String
+
+  var takesValue: Bool { placeholder != nil }
+  var synopsis: String { placeholder.map { "\(name) \($0)" } ?? name }
+}
+
+extension OptionDefinition {
+  static func memory(default byteCount: ByteCount) -> OptionDefinition {
+    OptionDefinition(
+      name: "--memory", placeholder: "SIZE",
+      summary: "Guest memory, such as 512M or 4G (default \(byteCount.optionText)).")
+  }
+
+  static let cpus = OptionDefinition(
+    name: "--cpus", placeholder: "N",
+    summary: "Virtual processors, 1 to 4 (default 1).")
+
+  static let backing = OptionDefinition(
+    name: "--backing", placeholder: "KIND",
+    summary: "What holds guest memory: anonymous, memfd or hugetlb (default anonymous).")
+
+  static let preallocate = OptionDefinition(
+    name: "--prealloc", placeholder: nil,
+    summary: "Have the host allocate all guest memory before the guest starts.")
+
+  static let granularity = OptionDefinition(
+    name: "--granularity", placeholder: "SIZE",
+    summary: "Smallest block tracked as zero or not: a power of two from 4K to 32M.")
+
+  static let hyperV = OptionDefinition(
+    name: "--hyperv", placeholder: "KIND",
+    summary: "Who implements the Hyper-V interface: auto, kernel or userspace (default auto).")
+
+  static let noZeroedMemory = OptionDefinition(
+    name: "--no-zeroed-memory", placeholder: nil,
+    summary: "Do not tell the guest which memory is zero, so that it zeroes all of it.")
+
+  static let compare = OptionDefinition(
+    name: "--compare", placeholder: nil,
+    summary: "Run with and without boot-zeroed memory and print both side by side.")
+
+  static let map = OptionDefinition(
+    name: "--map", placeholder: "FILE.svg",
+    summary: "Draw guest memory: touched by the VMM, written by the guest, reported zero.")
+
+  static let json = OptionDefinition(
+    name: "--json", placeholder: nil,
+    summary: "Print the result as JSON.")
+
+  static let traceHypercalls = OptionDefinition(
+    name: "--trace-hypercalls", placeholder: "FILE",
+    summary: "Write one line of JSON per hypercall.")
+
+  static let program = OptionDefinition(
+    name: "--program", placeholder: "FILE",
+    summary: "The guest: a flat 64-bit image, loaded and entered at address 0x100000.")
+
+  static let help = OptionDefinition(
+    name: "--help", placeholder: nil, summary: "Print this help.")
+
+  static let version = OptionDefinition(
+    name: "--version", placeholder: nil, summary: "Print the version.")
+}

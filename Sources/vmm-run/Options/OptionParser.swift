@@ -1,0 +1,71 @@
+/// Splits the arguments of one command into options and values, by the command's definition.
+///
+/// Takes `--option value` and `--option=value`. A word that begins with a dash is never taken as
+/// the value of the option before it: `--map --json` is a forgotten file name far more often than a
+/// file called `--json`, which can still be written `--map=--json`.
+struct OptionParser {
+  private let command: CommandDefinition
+
+  init(_ command: CommandDefinition) {
+    self.command = command
+  }
+
+  func parse(_ arguments: [String]) throws(UsageError) -> ParsedOptions {
+    var values: [String: String] = [:]
+    var rest = arguments[...]
+    while let argument = rest.popFirst() {
+      guard argument.hasPrefix("-"), argument != "-" else { throw unexpected(argument) }
+      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      let attached = parts.count == 2 ? String(parts[1]) : nil
+      guard let option = command.option(named: String(parts[0])) else {
+        throw unknown(String(parts[0]))
+      }
+      guard values[option.name] == nil else { throw .duplicateOption(option.name) }
+
+      guard let placeholder = option.placeholder else {
+        if let attached { throw .unexpectedValue(option: option.name, value: attached) }
+        values[option.name] = ""
+        continue
+      }
+      var value = attached
+      if value == nil, let next = rest.first, !next.hasPrefix("-") { value = rest.removeFirst() }
+      guard let value, !value.isEmpty else {
+        throw .missingValue(option: option.name, placeholder: placeholder)
+      }
+      values[option.name] = value
+    }
+    let parsed = ParsedOptions(values: values)
+    try checkCombination(parsed)
+    return parsed
+  }
+
+  private func checkCombination(_ parsed: ParsedOptions) throws(UsageError) {
+    for conflict in command.conflicts
+    where parsed.contains(conflict.first) && parsed.contains(conflict.second) {
+      throw .conflict(conflict.first.name, conflict.second.name, reason: conflict.reason)
+    }
+    for option in command.required where !parsed.contains(option) {
+      throw .missingOption(
+        option.name, placeholder: option.placeholder ?? "", command: command.name)
+    }
+  }
+
+  /// An option of another command is a wrong command, not a typing mistake; say so.
+  private func unknown(_ word: String) -> UsageError {
+    let owners = CommandName.allCases.filter { $0.definition.option(named: word) != nil }
+    if !owners.isEmpty {
+      return .optionOfAnotherCommand(word, command: command.name, owners: owners)
+    }
+    let names = command.options.map(\.name) + [OptionDefinition.help.name]
+    return .unknownOption(
+      word, command: command.name, nearest: NearestName.nearest(to: word, among: names))
+  }
+
+  /// No command takes bare words. One that names an option lost its dashes; for a command with one
+  /// required option, it is most likely that option's value.
+  private func unexpected(_ word: String) -> UsageError {
+    let option = NearestName.nearest(to: word, among: command.options.map(\.name))
+    let suggestion = option ?? command.required.first.map { "\($0.name) \(word)" }
+    return .unexpectedArgument(word, command: command.name, suggestion: suggestion)
+  }
+}

@@ -1,0 +1,87 @@
+/// A command line that cannot be obeyed. Ends with exit status 2 before anything is started.
+enum UsageError: Error, Equatable, CustomStringConvertible {
+  case noCommand
+  case unknownCommand(String, nearest: String?)
+  case optionBeforeCommand(String, command: CommandName)
+  case unknownOption(String, command: CommandName?, nearest: String?)
+  case optionOfAnotherCommand(String, command: CommandName, owners: [CommandName])
+  case unexpectedArgument(String, command: CommandName, suggestion: String?)
+  case missingValue(option: String, placeholder: String)
+  case unexpectedValue(option: String, value: String)
+  case duplicateOption(String)
+  case conflict(String, String, reason: String)
+  case missingOption(String, placeholder: String, command: CommandName)
+  case invalidSize(option: String, ByteCountError)
+  case notWholePages(option: String, ByteCount)
+  case invalidGranularity(option: String, ByteCount, least: ByteCount, most: ByteCount)
+  case invalidNumber(option: String, String, range: ClosedRange<Int>)
+  case unknownChoice(option: String, String, choices: [String], nearest: String?)
+
+  var description: String {
+    switch self {
+    case .noCommand:
+      "no command given; commands are \(Self.commandList); see 'vmm-run --help'"
+    case .unknownCommand(let word, let nearest?):
+      "unknown command \(QuotedText(word)); did you mean '\(nearest)'?"
+    case .unknownCommand(let word, nil):
+      "unknown command \(QuotedText(word)); commands are \(Self.commandList); "
+        + "see 'vmm-run --help'"
+    case .optionBeforeCommand(let option, let command):
+      "option '\(option)' comes after a command: 'vmm-run \(command) \(option)'"
+    case .unknownOption(let word, _, let nearest?):
+      "unknown option \(QuotedText(word)); did you mean '\(nearest)'?"
+    case .unknownOption(let word, let command, nil):
+      "unknown option \(QuotedText(word)); see '\(Self.helpCommand(command))'"
+    case .optionOfAnotherCommand(let option, let command, let owners):
+      "'\(command)' has no option '\(option)'; it belongs to "
+        + owners.map { "'\($0)'" }.joined(separator: " and ")
+    case .unexpectedArgument(let word, _, let suggestion?):
+      "unexpected argument \(QuotedText(word)); did you mean \(QuotedText(suggestion))?"
+    case .unexpectedArgument(let word, let command, nil):
+      "unexpected argument \(QuotedText(word)); see '\(Self.helpCommand(command))'"
+    case .missingValue(let option, let placeholder):
+      "option '\(option)' needs a value: '\(option) \(placeholder)'"
+    case .unexpectedValue(let option, let value):
+      "option '\(option)' takes no value, but was given \(QuotedText(value))"
+    case .duplicateOption(let option):
+      "option '\(option)' was given more than once"
+    case .conflict(let first, let second, let reason):
+      "options '\(first)' and '\(second)' cannot be combined; \(reason)"
+    case .missingOption(let option, let placeholder, let command):
+      "'\(command)' needs the option '\(option) \(placeholder)'; "
+        + "see '\(Self.helpCommand(command))'"
+    case .invalidSize, .notWholePages, .invalidGranularity, .invalidNumber, .unknownChoice:
+      valueDescription
+    }
+  }
+
+  /// Messages about an option that is known but has a value that is not.
+  private var valueDescription: String {
+    switch self {
+    case .invalidSize(let option, let error):
+      "option '\(option)': \(error)"
+    case .notWholePages(let option, let byteCount):
+      "option '\(option)': \(byteCount.optionText) is not a whole number of 4 KiB pages"
+    case .invalidGranularity(let option, let byteCount, let least, let most):
+      "option '\(option)': \(byteCount.optionText) is not a power of two "
+        + "from \(least.optionText) to \(most.optionText)"
+    case .invalidNumber(let option, let text, let range):
+      "option '\(option)': \(QuotedText(text)) is not a number "
+        + "from \(range.lowerBound) to \(range.upperBound)"
+    case .unknownChoice(let option, let text, let choices, let nearest):
+      "option '\(option)': \(QuotedText(text)) is not one of "
+        + choices.joined(separator: ", ")
+        + (nearest.map { "; did you mean '\($0)'?" } ?? "")
+    default:
+      ""
+    }
+  }
+
+  private static var commandList: String {
+    CommandName.allCases.map(\.rawValue).joined(separator: ", ")
+  }
+
+  private static func helpCommand(_ command: CommandName?) -> String {
+    command.map { "vmm-run \($0) --help" } ?? "vmm-run --help"
+  }
+}

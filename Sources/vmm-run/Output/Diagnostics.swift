@@ -1,0 +1,16 @@
+import Glibc
+
+/// What `vmm-run` says about itself on standard error.
+enum Diagnostics {
+  static let prefix = "vmm-run: "
+
+  /// One message, one line, one write: messages of several threads or processes do not mix.
+  static func line(_ message: some CustomStringConvertible) -> String {
+    prefix + message.description + "\n"
+  }
+
+  /// A failure to write is ignored: there is nowhere left to say so.
+  static func report(_ message: some CustomStringConvertible) {
+    try? OutputFile.write(line(message), to: STDERR_FILENO, named: "standard error")
+  }
+}

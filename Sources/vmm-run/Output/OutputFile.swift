@@ -1,0 +1,84 @@
+import Glibc
+
+/// Writing text with write(2), for everything this program prints.
+///
+/// Not stdio: its buffers are lost when the process traps or is killed, and a full disk is noticed
+/// only at exit, by nobody.
+enum OutputFile {
+  static func writeStandardOutput(_ text: String) throws(SystemError) {
+    try write(text, to: STDOUT_FILENO, named: "standard output")
+  }
+
+  /// Writes all of `text`: a single write(2) unless the system takes only a part of it.
+  static func write(_ text: String, to descriptor: Int32, named name: String) throws(SystemError) {
+    let bytes = Array(text.utf8)
+    var written = 0
+    while written < bytes.count {
+      // SAFETY: the slice lies inside the buffer and the buffer lives for the call.
+      let result = unsafe bytes.withUnsafeBytes { buffer in
+        unsafe Glibc.write(
+          descriptor, buffer.baseAddress! + written, buffer.count - written)
+      }
+      let code = errno
+      if result > 0 {
+        written += result
+      } else if result == 0 {
+        throw SystemError("write \(name)", code: EIO)
+      } else if code != EINTR {
+        throw SystemError("write \(name)", code: code)
+      }
+    }
+  }
+
+  /// Replaces the file at `path` in one step, so that a reader sees the old or the new contents,
+  /// and a failed run leaves the old.
+  ///
+  /// What is not a regular file (`/dev/stdout`, a pipe) is written in place: replacing it would
+  /// put a file where the device was.
+  static func replace(_ path: String, with text: String) throws(SystemError) {
+    guard isReplaceable(path) else {
+      let descriptor = try open(path, O_WRONLY | O_CLOEXEC, named: path)
+      defer { close(descriptor) }
+      return try write(text, to: descriptor, named: path)
+    }
+    let temporary = "\(path).\(getpid()).tmp"
+    let descriptor = try open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, named: path)
+    do throws(SystemError) {
+      defer { close(descriptor) }
+      try write(text, to: descriptor, named: path)
+    } catch {
+      remove(temporary)
+      throw error
+    }
+    // SAFETY: both strings are lent, terminated, for the call.
+    guard unsafe rename(temporary, path) == 0 else {
+      let code = errno
+      remove(temporary)
+      throw SystemError("write \(path)", code: code)
+    }
+  }
+
+  private static func remove(_ path: String) {
+    // SAFETY: the path is lent, terminated, for the call.
+    _ = unsafe unlink(path)
+  }
+
+  /// Mode 0666, narrowed by the user's umask.
+  static func open(_ path: String, _ flags: Int32, named name: String) throws(SystemError) -> Int32
+  {
+    // SAFETY: the path is lent, terminated, for the call.
+    let descriptor = unsafe Glibc.open(path, flags, 0o666)
+    let code = errno
+    guard descriptor >= 0 else { throw SystemError("write \(name)", code: code) }
+    return descriptor
+  }
+
+  /// Nothing there yet, or a regular file under this very name: a rename would not write through a
+  /// symbolic link but replace the link.
+  private static func isReplaceable(_ path: String) -> Bool {
+    var status = stat()
+    // SAFETY: the structure lives for the call.
+    guard unsafe lstat(path, &status) == 0 else { return errno == ENOENT }
+    return status.st_mode & S_IFMT == S_IFREG
+  }
+}

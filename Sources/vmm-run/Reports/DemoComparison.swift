@@ -1,0 +1,17 @@
+/// The demo guest run twice: told which memory is zero, and not told.
+struct DemoComparison: Codable, Equatable, Sendable {
+  var hyperv: String
+  var memoryBytes: UInt64
+  var with: DemoReport
+  var without: DemoReport
+
+  /// Both ran on the same machine; what they share is taken from `with`.
+  init(with: DemoReport, without: DemoReport) {
+    hyperv = with.hyperv
+    memoryBytes = with.memoryBytes
+    self.with = with
+    self.without = without
+  }
+
+  var isTruthful: Bool { with.isTruthful && without.isTruthful }
+}

@@ -1,0 +1,6 @@
+/// Consecutive 4 KiB pages of guest memory, as the guest was told of them.
+struct PageRange: Codable, Equatable, Sendable {
+  /// The guest page number of the first.
+  var startPage: UInt64
+  var pageCount: UInt64
+}

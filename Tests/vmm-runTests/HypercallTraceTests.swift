@@ -1,0 +1,89 @@
+import Glibc
+import Synchronization
+import Testing
+
+@testable import vmm_run
+
+@Suite struct HypercallTraceTests {
+  private let query = HypercallRecord(
+    vcpuID: 1, code: 0x8002, name: "HvExtCallGetBootZeroedMemory", input: 0x8002, status: 0,
+    ranges: [PageRange(startPage: 256, pageCount: 512), PageRange(startPage: 4096, pageCount: 1)])
+
+  @Test func lineIsExact() {
+    #expect(
+      query.line(nanosecondsSinceStart: 1_000_020_300) == """
+        {"time":1.000020300,"vcpu":1,"code":"0x8002","name":"HvExtCallGetBootZeroedMemory",\
+        "input":"0x0000000000008002","status":0,"ranges":[{"startPage":256,"pageCount":512},\
+        {"startPage":4096,"pageCount":1}]}
+
+        """)
+  }
+
+  @Test func linesAreJSON() throws {
+    let capabilities = HypercallRecord(
+      vcpuID: 0, code: 0x8001, name: "HvExtCallQueryCapabilities", input: .max, status: 3,
+      capabilities: .max)
+    let odd = HypercallRecord(
+      vcpuID: 3, code: 2, name: "a\"b\\c\n\u{1}é", input: 0x1_0002, status: 0xFFFF, ranges: [])
+    let object = try JSON(parsing: capabilities.line(nanosecondsSinceStart: 5))
+    #expect(object.keys == ["time", "vcpu", "code", "name", "input", "status", "capabilities"])
+    #expect(object["time"] == .number(5e-9))
+    #expect(object["input"] == .string("0xffffffffffffffff"))
+    let other = try JSON(parsing: odd.line(nanosecondsSinceStart: .max))
+    #expect(other["name"] == .string("a\"b\\c\n\u{1}é"))
+    #expect(other["code"] == .string("0x0002"))
+    #expect(other["ranges"] == .array([]))
+  }
+
+  @Test func writesLinesInOrderFromManyThreads() async throws {
+    let directory = try TemporaryDirectory()
+    let clock = Atomic<UInt64>(0)
+    let trace = try HypercallTrace(path: directory.path("t.jsonl")) {
+      clock.wrappingAdd(1_000, ordering: .relaxed).newValue
+    }
+    await withTaskGroup { group in
+      for vcpu in 0..<4 {
+        group.addTask {
+          for _ in 0..<250 {
+            var record = query
+            record.vcpuID = vcpu
+            trace.record(record)
+          }
+        }
+      }
+    }
+    // Readable before it is finished: nothing waits in a buffer.
+    let lines = try directory.contents("t.jsonl").split(separator: "\n")
+    #expect(lines.count == 1000)
+    let times = try lines.map { line in
+      guard case .number(let time) = try JSON(parsing: String(line))["time"] else { return -1.0 }
+      return time
+    }
+    #expect(times == times.sorted() && times.allSatisfy { $0 > 0 })
+    try trace.finish()
+    trace.record(query)
+    #expect(try directory.contents("t.jsonl").split(separator: "\n").count == 1000)
+  }
+
+  @Test func emptiesAnOldTrace() throws {
+    let directory = try TemporaryDirectory()
+    try OutputFile.replace(directory.path("t"), with: "old\n")
+    try HypercallTrace(path: directory.path("t")).finish()
+    #expect(try directory.contents("t") == "")
+  }
+
+  @Test func aFullDiskIsReportedOnceAndAtTheEnd() throws {
+    let trace = try HypercallTrace(path: "/dev/full")
+    trace.record(query)
+    trace.record(query)
+    let error = #expect(throws: SystemError.self) { try trace.finish() }
+    #expect(
+      error?.description == "cannot write /dev/full: No space left on device (ENOSPC); "
+        + "free some space or choose another place")
+  }
+
+  @Test func aFileThatCannotBeOpened() throws {
+    let error = #expect(throws: SystemError.self) { _ = try HypercallTrace(path: "/proc") }
+    #expect(error?.description == "cannot write /proc: Is a directory (EISDIR)")
+  }
+}

@@ -1,0 +1,73 @@
+import Testing
+
+@testable import vmm_run
+
+@Suite struct MemoryMapSVGTests {
+  /// A guest with a hole below 4 GiB, and some of everything.
+  static var sample: MemoryMap {
+    var map = MemoryMap(addressSpaceByteCount: 5 << 30)
+    map.add(.vmmTouched, 0..<(1 << 20))
+    map.add(.guestWritten, (1 << 20)..<(200 << 20))
+    map.add(.reportedZero, (200 << 20)..<(3 << 30))
+    map.add(.zeroNotReported, (4 << 30)..<((4 << 30) + (2 << 20)))
+    map.add(.vmmTouched, ((4 << 30) + (2 << 20))..<((4 << 30) + (2 << 20) + 4096))
+    map.add(.reportedZero, ((4 << 30) + (4 << 20))..<(5 << 30))
+    return map
+  }
+
+  private func svg(_ map: MemoryMap, title: String = "Guest memory") -> String {
+    MemoryMapSVG(map, title: title, subtitle: "a & b").text
+  }
+
+  @Test(arguments: [0, 1, 4096, 100 << 20, 1 << 30, 1 << 44] as [UInt64])
+  func isWellFormedAtAnySize(byteCount: UInt64) throws {
+    var map = MemoryMap(addressSpaceByteCount: byteCount)
+    map.add(.reportedZero, 0..<byteCount)
+    let text = svg(map)
+    try XMLChecker.check(text)
+    #expect(text.utf8.count < 200_000)
+    #expect(!text.contains("nan") && !text.contains("inf") && !text.contains("width=\"-"))
+  }
+
+  @Test func theWorstCaseIsBounded() throws {
+    var map = MemoryMap(addressSpaceByteCount: 1 << 40)
+    for cell in 0..<UInt64(map.cells.count) {
+      for (index, memoryClass) in MemoryClass.allCases.enumerated() {
+        let start = cell * map.bytesPerCell + UInt64(index) * 4096
+        map.add(memoryClass, start..<(start + 4096))
+      }
+    }
+    let text = svg(map)
+    try XMLChecker.check(text)
+    #expect(text.utf8.count < 3_000_000)
+  }
+
+  @Test func legendHasTitlesAndTotals() throws {
+    let map = Self.sample
+    let text = svg(map)
+    try XMLChecker.check(text)
+    for memoryClass in MemoryClass.allCases {
+      #expect(text.contains(">\(memoryClass.title)</text>"))
+      #expect(text.contains(">\(ByteCount(map.byteCount(memoryClass)))</text>"))
+      #expect(text.contains("<pattern id=\"\(MemoryMapPattern.identifier(memoryClass))\""))
+    }
+    #expect(text.contains(">1 GiB</text>"))
+    #expect(text.contains("1 cell = 2 MiB, 1 row = 128 MiB"))
+  }
+
+  @Test func aSinglePageStaysVisible() {
+    var map = MemoryMap(addressSpaceByteCount: 1 << 30)
+    map.add(.vmmTouched, 0..<4096)
+    map.add(.reportedZero, 4096..<(1 << 30))
+    #expect(
+      svg(map).contains(
+        "<rect x=\"104\" y=\"100\" width=\"3\" height=\"9\" fill=\"url(#vmm-touched)\"/>"))
+  }
+
+  @Test func textIsEscaped() throws {
+    let text = svg(Self.sample, title: "<script>\"&\u{0}\u{1B}")
+    try XMLChecker.check(text)
+    #expect(text.contains("<title>&lt;script&gt;&quot;&amp;</title>"))
+    #expect(text.contains(">a &amp; b</text>"))
+  }
+}

@@ -1,0 +1,79 @@
+import Glibc
+import Synchronization
+import Testing
+
+@testable import vmm_run
+
+/// In processes of their own: signals belong to the whole process. Sent to the watcher's thread,
+/// since the test library has threads that do not block them.
+@Suite struct SignalWatcherTests {
+  @Test func theFirstSignalIsHandledOnceAndRemembered() async {
+    await #expect(processExitsWith: .exitCode(42)) {
+      let handled = Atomic<Int32>(0)
+      let watcher = try SignalWatcher(onFirst: { signal in
+        handled.add(signal, ordering: .sequentiallyConsistent)
+      })
+      #expect(watcher.receivedSignal == nil)
+      watcher.send(SIGINT)
+      while handled.load(ordering: .sequentiallyConsistent) == 0 { usleep(1000) }
+      guard watcher.receivedSignal == SIGINT else { exit(1) }
+      watcher.stop()
+      watcher.stop()
+      exit(handled.load(ordering: .sequentiallyConsistent) == SIGINT ? 42 : 2)
+    }
+  }
+
+  @Test func theSecondSignalEndsTheProcess() async {
+    await #expect(processExitsWith: .exitCode(128 + SIGTERM)) {
+      let isHandled = Atomic(false)
+      let watcher = try SignalWatcher(
+        onFirst: { _ in isHandled.store(true, ordering: .releasing) },
+        beforeImmediateExit: { Diagnostics.report("restored") })
+      watcher.send(SIGINT)
+      while !isHandled.load(ordering: .acquiring) { usleep(1000) }
+      watcher.send(SIGTERM)
+      sleep(30)
+      exit(1)
+    }
+  }
+
+  @Test func beforeImmediateExitRuns() async {
+    await #expect(processExitsWith: .exitCode(7)) {
+      let isHandled = Atomic(false)
+      let watcher = try SignalWatcher(
+        onFirst: { _ in isHandled.store(true, ordering: .releasing) },
+        beforeImmediateExit: { _exit(7) })
+      watcher.send(SIGTERM)
+      while !isHandled.load(ordering: .acquiring) { usleep(1000) }
+      watcher.send(SIGTERM)
+      sleep(30)
+    }
+  }
+
+  @Test func stoppingRestoresTheMask() async {
+    await #expect(processExitsWith: .exitCode(9)) {
+      // The threads that tests run on may block signals of their own accord.
+      unblockInterrupt()
+      guard !blocksInterrupt() else { exit(4) }
+      let watcher = try SignalWatcher(onFirst: { _ in exit(1) })
+      guard blocksInterrupt() else { exit(2) }
+      watcher.stop()
+      exit(blocksInterrupt() || watcher.receivedSignal != nil ? 3 : 9)
+    }
+  }
+}
+
+private func blocksInterrupt() -> Bool {
+  var mask = sigset_t()
+  // SAFETY: the set lives for both calls.
+  unsafe pthread_sigmask(SIG_BLOCK, nil, &mask)
+  return unsafe sigismember(&mask, SIGINT) == 1
+}
+
+private func unblockInterrupt() {
+  var mask = sigset_t()
+  // SAFETY: the set lives for the calls.
+  unsafe sigemptyset(&mask)
+  unsafe sigaddset(&mask, SIGINT)
+  unsafe pthread_sigmask(SIG_UNBLOCK, &mask, nil)
+}
