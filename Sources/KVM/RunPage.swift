@@ -1,5 +1,6 @@
 internal import CKVM
 internal import Glibc
+internal import Synchronization
 
 /// The page (`kvm_run`) that a vCPU shares with the kernel.
 ///
@@ -10,6 +11,8 @@ internal import Glibc
   // `immediate_exit`, which is accessed atomically.
   private let pointer: UnsafeMutablePointer<kvm_run>
   private let byteCount: Int
+  /// The kernel's number of the thread that runs the vCPU; 0 before one does.
+  let threadID = Atomic<Int32>(0)
 
   init(descriptor: borrowing OwnedDescriptor, byteCount: Int) throws(KVMError) {
     let mapping = unsafe mmap(

@@ -1,5 +1,6 @@
 internal import CKVM
 internal import Glibc
+internal import Synchronization
 
 /// One virtual CPU, owned by the thread that runs it.
 ///
@@ -39,6 +40,12 @@ public struct VCPU: ~Copyable {
   /// What ends this vCPU's KVM_RUN from another thread.
   public var kicker: VCPUKicker { VCPUKicker(page: page) }
 
+  /// Makes the calling thread the one that runs this vCPU, so that a kick reaches it inside the guest.
+  public func bindToCurrentThread() {
+    VCPUKicker.prepareProcess
+    page.threadID.store(ckvm_thread_id(), ordering: .sequentiallyConsistent)
+  }
+
   /// Enters the guest until something needs userspace.
   ///
   /// A kick (`VCPUKicker`) or a signal gives `.interrupted`; so does every later call until
@@ -71,18 +78,5 @@ public struct VCPU: ~Copyable {
   /// Lets `run()` enter the guest again after a kick.
   public func clearKick() {
     page.setImmediateExit(false)
-  }
-}
-
-/// Ends a vCPU's KVM_RUN at the next chance. Safe from any thread and from signal handlers, also
-/// after the vCPU's end.
-///
-/// It sets `immediate_exit`; a thread that is inside the guest must also be sent a signal, as only
-/// that makes KVM look.
-public struct VCPUKicker: Sendable {
-  let page: RunPage
-
-  public func kick() {
-    page.setImmediateExit(true)
   }
 }

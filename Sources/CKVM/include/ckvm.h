@@ -3,10 +3,17 @@
 // Thin by rule: nothing here decides anything.
 #pragma once
 
+// For syscall() where the importer compiles this header.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
 #include <linux/kvm.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 _Static_assert(sizeof(struct kvm_userspace_memory_region) == 32, "KVM ABI");
 _Static_assert(sizeof(struct kvm_dirty_log) == 16, "KVM ABI");
@@ -79,6 +86,12 @@ static inline int ckvm_ioctl_pointer(
 const char *_Nullable strerrorname_np(int number);
 static inline const char *_Nullable ckvm_error_symbol(int number) {
   return strerrorname_np(number);
+}
+
+// GNU extensions, hidden for the same reason.
+static inline int ckvm_thread_id(void) { return (int)syscall(SYS_gettid); }
+static inline int ckvm_signal_thread(int thread, int number) {
+  return (int)syscall(SYS_tgkill, getpid(), thread, number);
 }
 
 // Flexible array members: where the entries begin.

@@ -1,0 +1,46 @@
+internal import GuestMemory
+internal import KVM
+
+/// The processor state in which a flat program is entered: 64-bit mode, ring 0, interrupts off, no
+/// interrupt descriptor table. Source: SDM Vol. 3A §9.8.5.
+enum LongMode {
+  static let kernelCode: UInt16 = 0x08
+  static let kernelData: UInt16 = 0x10
+
+  /// Null, kernel code64 and data, then user code32, data and code64 in the order SYSRET wants,
+  /// and a 32-bit kernel code segment for compatibility mode.
+  static let descriptorTable: [UInt8] = [UInt64](
+    [
+      0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF,
+      0x00CF_FB00_0000_FFFF, 0x00CF_F300_0000_FFFF, 0x00AF_FB00_0000_FFFF,
+      0x00CF_9B00_0000_FFFF,
+    ]
+  ).littleEndianBytes
+
+  /// Fills in what `vcpu` needs to start `plan`'s program.
+  static func enter(_ plan: BootPlan, vcpu: borrowing VCPU) throws(KVMError) {
+    var system = try vcpu.systemRegisters()
+    system.cs = .flat(selector: kernelCode, type: 0xB, isLong: true)
+    let data = SegmentRegister.flat(selector: kernelData, type: 0x3)
+    system.ds = data
+    system.es = data
+    system.fs = data
+    system.gs = data
+    system.ss = data
+    system.gdt = DescriptorTableRegister(
+      base: BootPlan.descriptorTableAddress.rawValue, limit: UInt16(descriptorTable.count - 1))
+    system.idt = DescriptorTableRegister(base: 0, limit: 0)
+    system.cr0 = 0x8000_0031  // PG, NE, ET, PE
+    system.cr3 = plan.tables.root
+    system.cr4 = 0x20  // PAE
+    system.efer = 0x501  // LMA, LME, SCE
+    try vcpu.setSystemRegisters(system)
+
+    var general = GeneralRegisters()
+    general.rip = BootPlan.programAddress.rawValue
+    general.rsp = BootPlan.stackTop(vcpu: Int(vcpu.id))
+    general.rdi = BootPlan.informationAddress.rawValue
+    general.rsi = UInt64(vcpu.id)
+    try vcpu.setGeneralRegisters(general)
+  }
+}

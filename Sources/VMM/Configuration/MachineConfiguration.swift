@@ -1,0 +1,41 @@
+public import Devices
+public import GuestMemory
+public import HyperVCore
+public import ZeroTracker
+
+/// Everything that decides what a machine is. A value; building the machine checks it.
+public struct MachineConfiguration: Sendable {
+  /// RAM in bytes, whole pages of the backing.
+  public var memoryByteCount: UInt64
+  public var vcpuCount: Int
+  public var backing: MemoryBacking
+  /// Gives all RAM host memory before the guest starts; it is zero and still reportable.
+  public var isPreallocated = false
+  public var granularity = TrackingGranularity.default
+  public var hyperV = HyperVSelection.automatic
+  /// What the guest is offered; nil for the default of the transport that is used.
+  public var enlightenments: Enlightenments?
+  /// Whether 0x8002 is offered; applies to default and explicit sets alike.
+  public var offersZeroedMemory = true
+  /// A flat 64-bit image, loaded and entered at `BootPlan.programAddress`.
+  public var program: [UInt8]
+  /// Port devices of the machine.
+  public var portDevices: [(PortRange, any PortDevice)] = []
+
+  public init(program: [UInt8], memoryByteCount: UInt64, vcpuCount: Int = 1) {
+    self.program = program
+    self.memoryByteCount = memoryByteCount
+    self.vcpuCount = vcpuCount
+    backing = .anonymous
+  }
+}
+
+/// Which Hyper-V transport to use.
+public enum HyperVSelection: String, Hashable, Sendable, CaseIterable {
+  /// The kernel's where it has extended hypercalls, else userspace.
+  case automatic = "auto"
+  /// KVM answers MSRs and passes extended hypercalls on (`KVM_EXIT_HYPERV`).
+  case kernel
+  /// This process answers MSRs and hypercalls; works on a KVM without CONFIG_KVM_HYPERV.
+  case userspace
+}

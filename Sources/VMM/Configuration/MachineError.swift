@@ -1,0 +1,44 @@
+public import GuestMemory
+public import HyperVCore
+public import KVM
+
+/// Why a machine could not be built or run. One line, with the cure where one is known.
+public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
+  case kvm(KVMError)
+  case memory(GuestMemoryError)
+  case enlightenments(EnlightenmentError)
+  /// The host lacks what was asked for; `cure` says how to get it.
+  case unavailable(what: String, cure: String)
+  /// The configuration asks for something impossible.
+  case configuration(String)
+  /// The guest did something that no machine can go on from.
+  case guest(String)
+
+  public var description: String {
+    switch self {
+    case .kvm(let error): error.description
+    case .memory(let error): error.description
+    case .enlightenments(let error): error.description
+    case .unavailable(let what, let cure): "\(what); \(cure)"
+    case .configuration(let text), .guest(let text): text
+    }
+  }
+
+  /// Whether the host, and not the guest or the configuration, is at fault.
+  public var isHostLimit: Bool {
+    switch self {
+    case .kvm, .memory, .unavailable: true
+    case .enlightenments, .configuration, .guest: false
+    }
+  }
+}
+
+/// Runs `body`, giving KVM's errors as the machine's.
+func kvm<R: ~Copyable>(_ body: () throws(KVMError) -> R) throws(MachineError) -> R {
+  do throws(KVMError) { return try body() } catch { throw .kvm(error) }
+}
+
+/// Runs `body`, giving guest memory's errors as the machine's.
+func memory<R: ~Copyable>(_ body: () throws(GuestMemoryError) -> R) throws(MachineError) -> R {
+  do throws(GuestMemoryError) { return try body() } catch { throw .memory(error) }
+}

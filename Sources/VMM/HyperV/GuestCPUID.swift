@@ -1,0 +1,66 @@
+internal import HyperVCore
+internal import KVM
+
+/// The CPUID table of a vCPU: the processor's leaves, and Hyper-V's in place of KVM's own.
+struct GuestCPUID {
+  private let processor: [CPUIDEntry]
+  private let hypervisor: [CPUIDEntry]
+
+  /// - Throws: `.enlightenments` when the set does not hold together.
+  init(
+    system: KVMSystem, transport: HyperVTransport, enlightenments: Enlightenments, vcpuCount: Int
+  ) throws(MachineError) {
+    // All of 0x4000_0000 and up is one hypervisor's: a guest that found KVM's signature too could
+    // use interfaces that know nothing of the tracker.
+    processor = try kvm { () throws(KVMError) in
+      try system.supportedCPUID().filter { $0.function >> 28 != 4 }
+    }
+    let leaves: [HyperVLeaf]
+    do {
+      leaves =
+        try HyperVCPUID(
+          enlightenments: enlightenments, virtualProcessorCount: vcpuCount,
+          locksHypercallMSR: transport == .userspace
+        ).leaves
+    } catch {
+      throw .enlightenments(error)
+    }
+    var entries = leaves.map {
+      CPUIDEntry(function: $0.function, eax: $0.eax, ebx: $0.ebx, ecx: $0.ecx, edx: $0.edx)
+    }
+    if transport == .kernel {
+      let supported = try kvm { () throws(KVMError) in try system.supportedHyperVCPUID() }
+      entries = entries.map { Self.limited($0, to: supported) }
+    }
+    hypervisor = entries
+  }
+
+  /// Takes out feature bits that the kernel does not implement: with KVM_CAP_HYPERV_ENFORCE_CPUID a
+  /// bit that is advertised and not served would be a #GP in the guest.
+  private static func limited(_ entry: CPUIDEntry, to supported: [CPUIDEntry]) -> CPUIDEntry {
+    guard entry.function == 0x4000_0003,
+      let mask = supported.first(where: { $0.function == entry.function })
+    else { return entry }
+    var limited = entry
+    limited.eax &= mask.eax
+    limited.ebx &= mask.ebx
+    limited.edx &= mask.edx
+    return limited
+  }
+
+  func table(forVCPU id: UInt32) -> [CPUIDEntry] {
+    processor.map { entry in
+      var entry = entry
+      switch entry.function {
+      case 1:
+        entry.ebx = entry.ebx & 0x00FF_FFFF | id << 24
+        entry.ecx |= 1 << 31  // a hypervisor is present
+      case 0xB, 0x1F:
+        entry.edx = id
+      default:
+        break
+      }
+      return entry
+    } + hypervisor
+  }
+}

@@ -1,0 +1,78 @@
+internal import GuestMemory
+internal import KVM
+
+/// Translates a guest's linear address by its page tables, without a system call.
+///
+/// For the one question "does RIP lie in the hypercall page", where KVM_TRANSLATE would cost an
+/// ioctl on every hypercall. Tables are the guest's and may change or be nonsense: the walk is
+/// bounded, reads RAM only, and answers nil for whatever does not translate. Permissions are not
+/// looked at, as the processor has just executed there. Source: SDM Vol. 3A §4.3–4.5.
+struct GuestPageWalk {
+  let guest: GuestMemory
+  let registers: SystemRegisters
+
+  private static let addressMask: UInt64 = 0x000F_FFFF_FFFF_F000
+
+  func physicalAddress(of linear: UInt64) -> UInt64? {
+    let isPaged = registers.cr0 & (1 << 31) != 0
+    let isPAE = registers.cr4 & (1 << 5) != 0
+    let isLong = registers.efer & (1 << 10) != 0
+    if !isPaged { return linear & 0xFFFF_FFFF }
+    if isLong {
+      return walk(linear, levels: registers.cr4 & (1 << 12) != 0 ? 5 : 4)
+    }
+    return isPAE ? walkPAE(linear & 0xFFFF_FFFF) : walkLegacy(linear & 0xFFFF_FFFF)
+  }
+
+  /// Four and five levels of 512 entries; large pages of 2 MiB and 1 GiB.
+  private func walk(_ linear: UInt64, levels: Int) -> UInt64? {
+    var table = registers.cr3 & Self.addressMask
+    for level in stride(from: levels, through: 1, by: -1) {
+      let shift = UInt64(12 + 9 * (level - 1))
+      guard let entry: UInt64 = entry(in: table, index: linear >> shift & 511) else { return nil }
+      let offsetMask = (UInt64(1) << shift) - 1
+      if level == 1 || (level <= 3 && entry & 0x80 != 0) {
+        return entry & Self.addressMask & ~offsetMask | linear & offsetMask
+      }
+      table = entry & Self.addressMask
+    }
+    return nil
+  }
+
+  /// Three levels, the first of 4 entries at a 32-byte boundary.
+  private func walkPAE(_ linear: UInt64) -> UInt64? {
+    let root = registers.cr3 & 0xFFFF_FFE0
+    guard let pointer: UInt64 = entry(in: root, index: linear >> 30) else { return nil }
+    var table = pointer & Self.addressMask
+    guard let directory: UInt64 = entry(in: table, index: linear >> 21 & 511) else { return nil }
+    if directory & 0x80 != 0 {
+      return directory & Self.addressMask & ~0x1F_FFFF | linear & 0x1F_FFFF
+    }
+    table = directory & Self.addressMask
+    guard let page: UInt64 = entry(in: table, index: linear >> 12 & 511) else { return nil }
+    return page & Self.addressMask | linear & 0xFFF
+  }
+
+  /// Two levels of 1024 32-bit entries; large pages of 4 MiB, with PSE-36's upper address bits.
+  private func walkLegacy(_ linear: UInt64) -> UInt64? {
+    let root = registers.cr3 & 0xFFFF_F000
+    guard let directory: UInt32 = entry(in: root, index: linear >> 22) else { return nil }
+    if directory & 0x80 != 0, registers.cr4 & (1 << 4) != 0 {
+      let upper = UInt64(directory >> 13 & 0xFF) << 32
+      return upper | UInt64(directory & 0xFFC0_0000) | linear & 0x3F_FFFF
+    }
+    let table = UInt64(directory & 0xFFFF_F000)
+    guard let page: UInt32 = entry(in: table, index: linear >> 12 & 1023) else { return nil }
+    return UInt64(page & 0xFFFF_F000) | linear & 0xFFF
+  }
+
+  /// The entry, if it is in RAM and present.
+  private func entry<Entry: FixedWidthInteger & BitwiseCopyable>(
+    in table: UInt64, index: UInt64
+  ) -> Entry? {
+    let address = GPA(table).advanced(by: index * UInt64(MemoryLayout<Entry>.size))
+    guard let address, let entry = try? guest.load(at: address, as: Entry.self), entry & 1 != 0
+    else { return nil }
+    return entry
+  }
+}

@@ -1,0 +1,147 @@
+internal import Devices
+internal import Glibc
+internal import GuestMemory
+internal import HyperVCore
+internal import KVM
+internal import Synchronization
+internal import ZeroTracker
+
+/// Hyper-V's MSRs and hypercalls, implemented here for a KVM that has none.
+///
+/// MSR accesses exit by the MSR filter; hypercalls by an `out` to a private port, which is all the
+/// code in the hypercall page. Called on the vCPUs' threads; the partition's registers are one value
+/// under a lock.
+final class UserspaceHyperV: Sendable {
+  /// Not assigned to any device of a PC.
+  static let hypercallPort: UInt8 = 0xEE
+  /// IA32_TIME_STAMP_COUNTER.
+  private static let timeStampCounter: UInt32 = 0x10
+  private static let invalidOpcode: UInt8 = 6
+
+  private let registers: Mutex<SyntheticMSRs>
+  private let guest: GuestMemory
+  private let service: HypercallService
+
+  init(
+    enlightenments: Enlightenments, clock: PartitionClock, memory: GuestMemory,
+    service: HypercallService
+  ) {
+    registers = Mutex(SyntheticMSRs(enlightenments: enlightenments, clock: clock))
+    guest = memory
+    self.service = service
+  }
+
+  /// Sends the synthetic MSRs to this process.
+  static func prepare(_ machine: VirtualMachine) throws(KVMError) {
+    // A KVM with CONFIG_KVM_HYPERV knows these MSRs, so they must be filtered; one without exits
+    // for unknown MSRs.
+    if machine.value(of: .msrFilter) > 0 {
+      try machine.sendMSRExits(for: [.unknown, .filtered])
+      try machine.denyMSRs(SyntheticMSR.range)
+    } else {
+      try machine.sendMSRExits(for: .unknown)
+    }
+  }
+
+  /// The value, or nil for #GP.
+  func readMSR(_ index: UInt32, vcpu: borrowing VCPU) throws(KVMError) -> UInt64? {
+    let msr = SyntheticMSR(rawValue: index)
+    let context = try context(of: vcpu, for: msr)
+    return registers.withLock { registers in
+      switch registers.read(msr, context: context) {
+      case .value(let value): value
+      case .fault: nil
+      }
+    }
+  }
+
+  /// What the write asks of the machine, or nil for #GP. Overlay pages are in place on return.
+  func writeMSR(
+    _ index: UInt32, value: UInt64, vcpu: borrowing VCPU
+  ) throws(KVMError) -> [MSREffect]? {
+    let msr = SyntheticMSR(rawValue: index)
+    let context = try context(of: vcpu, for: msr)
+    return registers.withLock { registers in
+      guard case .done(let effects) = registers.write(msr, value: value, context: context) else {
+        return nil
+      }
+      // Under the lock, so that two vCPUs' writes to a register and its page do not cross.
+      for effect in effects {
+        place(effect, referenceTSCPage: registers.referenceTSCPage)
+      }
+      return effects
+    }
+  }
+
+  private func place(_ effect: MSREffect, referenceTSCPage: ReferenceTSCPage) {
+    // The register write was refused unless the page is RAM, so these writes cannot fail.
+    switch effect {
+    case .hypercallPageEnabled(let page):
+      try? guest.write(HypercallPage.code(port: Self.hypercallPort), at: GPA(page << 12))
+    case .referenceTSCPageEnabled(let page):
+      for step in referenceTSCPage.updateSteps {
+        try? guest.write(step.bytes, at: GPA(page << 12 + UInt64(step.byteOffset)))
+      }
+    case .hypercallPageDisabled, .reset, .guestCrashed:
+      break
+    }
+  }
+
+  private func context(
+    of vcpu: borrowing VCPU, for msr: SyntheticMSR
+  ) throws(KVMError) -> VirtualProcessorContext {
+    // The one register whose value is the time; it costs an ioctl.
+    let now = msr == .timeReferenceCount ? try vcpu.readMSR(Self.timeStampCounter) : 0
+    let runTime = msr == .vpRuntime ? ThreadClock.hundredNanoseconds() : 0
+    return VirtualProcessorContext(
+      vpIndex: vcpu.id, timestampCounter: now, runTime: runTime,
+      isPageInRAM: { [guest] page in guest.isRAM(GPA(page << 12), byteCount: 4096) })
+  }
+
+  /// Answers an `out` to the hypercall port: the hypercall, or #UD if it came from elsewhere.
+  ///
+  /// With synchronised registers a hypercall that is admitted makes no system call.
+  func answerHypercall(vcpu: inout VCPU) throws(KVMError) {
+    let system = try vcpu.systemRegisters()
+    var general = try vcpu.generalRegisters()
+    let convention = HypercallConvention(
+      isLongModeActive: system.efer & (1 << 10) != 0, isCodeSegment64Bit: system.cs.isLong)
+    let linear =
+      convention == .bits64 ? general.rip : (general.rip &+ system.cs.base) & 0xFFFF_FFFF
+    let walk = GuestPageWalk(guest: guest, registers: system)
+    let admission = registers.withLock { registers in
+      registers.admitsHypercall(
+        isProtectedMode: system.cr0 & 1 != 0, privilegeLevel: Int(system.ss.privilegeLevel),
+        instructionAddress: Self.instructionAddress(linear: linear, walk: walk))
+    }
+    guard case .accept = admission else {
+      return try refuse(vcpu: &vcpu)
+    }
+    var values = HypercallRegisters(
+      rax: general.rax, rbx: general.rbx, rcx: general.rcx, rdx: general.rdx, rsi: general.rsi,
+      rdi: general.rdi, r8: general.r8)
+    let result = service.answer(convention.request(from: values), vcpuID: vcpu.id)
+    convention.setResult(result, in: &values)
+    general.rax = values.rax
+    general.rdx = values.rdx
+    try vcpu.setGeneralRegisters(general)
+  }
+
+  /// Where the `out` begins. KVM leaves RIP on it when the processor exits directly, and behind it
+  /// when KVM emulated the instruction.
+  private static func instructionAddress(linear: UInt64, walk: GuestPageWalk) -> GuestAddress? {
+    let length = UInt64(HypercallPage.instructionByteCount)
+    let offset = linear & 0xFFF
+    let start = offset == length ? linear &- length : linear
+    return walk.physicalAddress(of: start).map { GuestAddress(rawValue: $0) }
+  }
+
+  private func refuse(vcpu: inout VCPU) throws(KVMError) {
+    // Finish the `out`, so that RIP is behind it on every KVM, then fault on it.
+    try vcpu.finishPendingExit()
+    var general = try vcpu.generalRegisters()
+    general.rip &-= UInt64(HypercallPage.instructionByteCount)
+    try vcpu.setGeneralRegisters(general)
+    try vcpu.injectException(vector: Self.invalidOpcode)
+  }
+}

@@ -1,0 +1,178 @@
+internal import Devices
+public import GuestMemory
+public import HyperVCore
+internal import KVM
+internal import Synchronization
+internal import ZeroTracker
+
+/// A virtual machine: built from a configuration, run once.
+///
+/// Every slot's dirty log is on before the guest's first instruction, so that whatever the guest
+/// writes is known. Safe from any thread; `run()` blocks its caller.
+public final class Machine: Sendable {
+  /// The identity map and task state pages of Intel's KVM: just below the flash of the firmware map.
+  private static let identityMapAddress: UInt64 = 0xFEFF_C000
+  private static let taskStateAddress: UInt64 = 0xFEFF_D000
+
+  public let memory: GuestMemory
+  public let transport: HyperVTransport
+  public let enlightenments: Enlightenments
+  /// What tells which pages the guest wrote, for people.
+  public let writtenPageSourceName = "dirty log"
+
+  private let machine: VirtualMachine
+  private let control: MachineControl
+  private let runners: [VCPURunner]
+  private let threads = Mutex<[MachineThread]>([])
+
+  /// Builds the machine and loads its program.
+  ///
+  /// - Parameters:
+  ///   - control: what ends the run; one machine each.
+  ///   - onHypercall: called on the vCPU's thread for every hypercall that reaches this process,
+  ///     after the answer and before tracking may stop.
+  /// - Throws: `MachineError` with the cure, if the host cannot do what is asked.
+  public init(
+    _ configuration: MachineConfiguration, control: MachineControl,
+    onHypercall: @escaping @Sendable (HypercallEvent) -> Void = { _ in }
+  ) throws(MachineError) {
+    let vcpuCount = configuration.vcpuCount
+    guard (1...BootPlan.maximumVCPUCount).contains(vcpuCount) else {
+      throw .configuration("\(vcpuCount) vCPUs: 1 to \(BootPlan.maximumVCPUCount) are possible")
+    }
+    let system = try kvm { () throws(KVMError) in try KVMSystem() }
+    let transport = try HyperVTransport.choose(configuration.hyperV, on: system)
+    var enlightenments = configuration.enlightenments ?? transport.defaultEnlightenments
+    if !configuration.offersZeroedMemory { enlightenments.remove(.bootZeroedMemory) }
+    let cpuid = try GuestCPUID(
+      system: system, transport: transport, enlightenments: enlightenments, vcpuCount: vcpuCount)
+
+    let guest = try VMM.memory { () throws(GuestMemoryError) in
+      try GuestMemory(
+        layout: try GuestMemoryLayout(ramByteCount: configuration.memoryByteCount),
+        backing: configuration.backing, preallocated: configuration.isPreallocated,
+        granularity: configuration.granularity)
+    }
+    let plan = try BootPlan(
+      program: configuration.program, layout: guest.layout, vcpuCount: vcpuCount)
+    let ports: PortBus
+    do {
+      ports = try PortBus(configuration.portDevices)
+    } catch {
+      throw .configuration(error.description)
+    }
+
+    let machine = try kvm { () throws(KVMError) in try system.makeVirtualMachine() }
+    try kvm { () throws(KVMError) in
+      try machine.setReservedPages(
+        identityMapAddress: Self.identityMapAddress, taskStateAddress: Self.taskStateAddress)
+      // The kernel's SynIC delivers through its local APIC.
+      if enlightenments.contains(.syntheticInterrupts) { try machine.makeInterruptControllers() }
+      if transport == .userspace { try UserspaceHyperV.prepare(machine) }
+    }
+    try Self.registerMemory(guest, with: machine)
+    try plan.load(into: guest)
+
+    let service = HypercallService(
+      enlightenments: enlightenments, memory: guest, onHypercall: onHypercall)
+    var userspace: UserspaceHyperV?
+    var runners: [VCPURunner] = []
+    for id in 0..<UInt32(vcpuCount) {
+      var vcpu = try kvm { () throws(KVMError) in try machine.makeVCPU(id: id) }
+      if transport == .userspace && userspace == nil {
+        userspace = UserspaceHyperV(
+          enlightenments: enlightenments, clock: try Self.clock(of: vcpu), memory: guest,
+          service: service)
+      }
+      let table = cpuid.table(forVCPU: id)
+      try kvm { () throws(KVMError) in
+        try vcpu.setCPUID(table)
+        if transport == .kernel {
+          try vcpu.enable(.hyperVEnforceCPUID, argument: 1)
+          if enlightenments.contains(.syntheticInterrupts) { try vcpu.enable(.hyperVSynIC2) }
+        } else {
+          vcpu.synchronizeRegisters(system: true)
+        }
+        try LongMode.enter(plan, vcpu: vcpu)
+      }
+      runners.append(
+        VCPURunner(
+          vcpu: vcpu, ports: ports, control: control, userspace: userspace, service: service))
+    }
+    memory = guest
+    self.transport = transport
+    self.enlightenments = enlightenments
+    self.machine = machine
+    self.control = control
+    self.runners = runners
+  }
+
+  /// Gives all RAM to KVM, with the dirty log on from the start, and the log to the tracker.
+  private static func registerMemory(
+    _ guest: GuestMemory, with machine: VirtualMachine
+  ) throws(MachineError) {
+    let slots = guest.mappedRegions.enumerated().map { index, region in
+      MemorySlot(
+        number: UInt32(index), guestPhysicalAddress: region.start.rawValue,
+        byteCount: region.byteCount, hostAddress: region.hostAddress)
+    }
+    let isManual = try kvm { () throws(KVMError) in
+      let isManual = try machine.enableManualDirtyLogProtect()
+      for slot in slots { try machine.setMemorySlot(slot, options: .logsDirtyPages) }
+      return isManual
+    }
+    guest.tracker.attach(
+      source: DirtyLogSource(machine: machine, slots: slots, isManual: isManual))
+  }
+
+  private static func clock(of vcpu: borrowing VCPU) throws(MachineError) -> PartitionClock {
+    guard let kilohertz = vcpu.tscKilohertz(),
+      PartitionClock.canRepresent(tscFrequencyHertz: kilohertz * 1000)
+    else {
+      throw .unavailable(
+        what: "KVM does not tell the guest's TSC frequency",
+        cure: "the reference time needs it; use a host with a stable TSC")
+    }
+    // KVM's local APIC timer counts a 1 GHz bus.
+    return PartitionClock(
+      tscFrequencyHertz: kilohertz * 1000, apicFrequencyHertz: 1_000_000_000)
+  }
+
+  /// Runs the machine to its end. Once.
+  public func run() -> MachineOutcome {
+    control.attach(
+      startSecondaries: { [self] in
+        for runner in runners.dropFirst() { start(runner) }
+      },
+      interruptAll: { [self] in
+        for runner in runners { runner.kicker.kick() }
+      })
+    start(runners[0])
+    joinAll()
+    control.detach()
+    return control.outcome ?? .stopped
+  }
+
+  private func start(_ runner: VCPURunner) {
+    do throws(MachineError) {
+      let thread = try MachineThread { runner.run() }
+      threads.withLock { $0.append(thread) }
+    } catch {
+      control.end(with: .failed(error))
+    }
+  }
+
+  /// A started vCPU may start others, so look again until none is left.
+  private func joinAll() {
+    var joined = 0
+    while let thread = threads.withLock({ joined < $0.count ? $0[joined] : nil }) {
+      thread.join()
+      joined += 1
+    }
+  }
+
+  /// The threads that run vCPUs, in the order of the vCPUs that started; for reading their times.
+  public var vcpuThreadIDs: [Int32] {
+    runners.compactMap(\.kicker.threadID)
+  }
+}

@@ -1,0 +1,17 @@
+public import HyperVCore
+
+/// How a machine's run ended.
+public enum MachineOutcome: Sendable {
+  /// The program wrote this value to its exit port.
+  case exited(status: UInt32)
+  /// The host asked for it.
+  case stopped
+  /// The guest reset the machine (the Hyper-V reset MSR).
+  case reset
+  /// Triple fault: an exception without a handler.
+  case tripleFault(vcpuID: UInt32, instructionPointer: UInt64)
+  /// The guest reported its own crash by the Hyper-V crash MSRs; nil where KVM kept the details.
+  case crashed(CrashReport?)
+  /// Neither guest nor host asked for the end.
+  case failed(MachineError)
+}

@@ -1,0 +1,121 @@
+internal import Devices
+internal import HyperVCore
+internal import KVM
+
+/// Runs one vCPU on one thread: enters the guest, and answers its exits.
+final class VCPURunner: @unchecked Sendable {
+  // Sendable: `vcpu` is used by the thread that builds the machine until the runner's own thread
+  // starts, and by that thread alone afterwards.
+  private var vcpu: VCPU
+  let kicker: VCPUKicker
+  private let ports: PortBus
+  private let control: MachineControl
+  private let userspace: UserspaceHyperV?
+  private let service: HypercallService
+
+  init(
+    vcpu: consuming VCPU, ports: PortBus, control: MachineControl, userspace: UserspaceHyperV?,
+    service: HypercallService
+  ) {
+    kicker = vcpu.kicker
+    self.vcpu = vcpu
+    self.ports = ports
+    self.control = control
+    self.userspace = userspace
+    self.service = service
+  }
+
+  /// The thread's body: until the run ends.
+  func run() {
+    vcpu.bindToCurrentThread()
+    do throws(KVMError) {
+      while !control.isEnding {
+        try handle(try vcpu.run())
+      }
+    } catch {
+      control.end(with: .failed(.kvm(error)))
+    }
+  }
+
+  private func handle(_ exit: VCPUExit) throws(KVMError) {
+    switch exit {
+    case .portOut(let access): try write(access)
+    case .portIn(let access): read(access)
+    // Nothing of this machine is memory-mapped: reads float, writes go nowhere.
+    case .memoryRead: vcpu.completeMemoryRead(~0)
+    case .memoryWrite: break
+    case .readMSR(let index):
+      vcpu.completeMSRRead(try userspace?.readMSR(index, vcpu: vcpu) ?? nil)
+    case .writeMSR(let index, let value): try writeMSR(index, value)
+    case .hyperVHypercall(let input, let inputAddress, let outputAddress):
+      let request = HypercallRequest(
+        input: HypercallInput(rawValue: input),
+        inputAddress: GuestAddress(rawValue: inputAddress),
+        outputAddress: GuestAddress(rawValue: outputAddress))
+      vcpu.completeHypercall(service.answer(request, vcpuID: vcpu.id).rawValue)
+    case .hyperVSynIC, .interrupted: break
+    case .halt, .shutdown, .systemEvent, .internalError, .failedEntry, .unknown:
+      control.end(with: try outcome(of: exit))
+    }
+  }
+
+  private func write(_ access: PortAccess) throws(KVMError) {
+    if let userspace, access.port == UInt16(UserspaceHyperV.hypercallPort) {
+      return try userspace.answerHypercall(vcpu: &vcpu)
+    }
+    let bytes = vcpu.portOutput()
+    for item in 0..<access.count {
+      let value = bytes[(item * access.width)..<((item + 1) * access.width)]
+        .reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+      ports.write(port: access.port, width: access.width, value: value)
+    }
+  }
+
+  private func read(_ access: PortAccess) {
+    var bytes: [UInt8] = []
+    for _ in 0..<access.count {
+      let value = ports.read(port: access.port, width: access.width)
+      bytes += (0..<access.width).map { UInt8(truncatingIfNeeded: value >> (8 * UInt32($0))) }
+    }
+    vcpu.completePortInput(bytes)
+  }
+
+  private func writeMSR(_ index: UInt32, _ value: UInt64) throws(KVMError) {
+    let effects = try userspace?.writeMSR(index, value: value, vcpu: vcpu) ?? nil
+    vcpu.completeMSRWrite(fault: effects == nil)
+    for effect in effects ?? [] {
+      switch effect {
+      case .reset: control.end(with: .reset)
+      case .guestCrashed(let report): control.end(with: .crashed(report))
+      case .hypercallPageEnabled, .hypercallPageDisabled, .referenceTSCPageEnabled: break
+      }
+    }
+  }
+
+  /// What an exit that nothing can answer makes of the run.
+  private func outcome(of exit: VCPUExit) throws(KVMError) -> MachineOutcome {
+    let place = "vCPU \(vcpu.id) at RIP 0x" + String(try vcpu.generalRegisters().rip, radix: 16)
+    switch exit {
+    case .shutdown:
+      return .tripleFault(
+        vcpuID: vcpu.id, instructionPointer: try vcpu.generalRegisters().rip)
+    case .halt:
+      return .failed(.guest("\(place) halted for good: nothing can interrupt it"))
+    case .systemEvent(let type):
+      switch type {
+      case 2: return .reset  // KVM_SYSTEM_EVENT_RESET
+      case 3: return .crashed(nil)  // KVM_SYSTEM_EVENT_CRASH
+      default: return .failed(.guest("\(place): system event \(type)"))
+      }
+    case .internalError(let subError, let data):
+      let words = data.map { "0x" + String($0, radix: 16) }.joined(separator: " ")
+      return .failed(
+        .guest("\(place): KVM cannot go on (KVM_INTERNAL_ERROR \(subError)) \(words)"))
+    case .failedEntry(let reason):
+      return .failed(
+        .guest("\(place): the processor refused the guest, 0x\(String(reason, radix: 16))"))
+    default:
+      return .failed(.guest("\(place): unexpected exit \(exit)"))
+    }
+  }
+}
