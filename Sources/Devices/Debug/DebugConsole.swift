@@ -1,0 +1,26 @@
+/// The Bochs and QEMU debug console: bytes written to port 0xE9 are text for the host.
+///
+/// Of a wider write only the low byte is text.
+public final class DebugConsole: PortDevice {
+  /// Where guests expect it: port 0xE9.
+  public static let ports = PortRange(start: 0xE9, count: 1)
+  /// What a read gives, so that a guest can tell the console from an empty port (0xFF).
+  private static let presence: UInt32 = 0xE9
+
+  private let sink: @Sendable (UInt8) -> Void
+
+  /// A console that hands each byte to `sink`, on the writing vCPU's thread, with no lock held.
+  public init(sink: @escaping @Sendable (UInt8) -> Void) {
+    self.sink = sink
+  }
+
+  /// 0xE9, at any width.
+  public func read(offset: UInt16, width: Int) -> UInt32 {
+    Self.presence
+  }
+
+  /// Hands the low byte to the sink.
+  public func write(offset: UInt16, width: Int, value: UInt32) {
+    sink(UInt8(truncatingIfNeeded: value))
+  }
+}
