@@ -29,15 +29,13 @@ public final class ReportPort: Sendable {
 
   /// What to put on a `PortBus`: the registers at their ports, in the order of the table above.
   public var attachments: [(PortRange, any PortDevice)] {
-    [
-      (PortRange(start: 0xE0, count: 1), SignalPort { self.commit(key: $0) }),
-      (
-        PortRange(start: 0xE4, count: 1), SignalPort { low in self.value.withLock { $0.low = low } }
-      ),
-      (
-        PortRange(start: 0xE8, count: 1),
-        SignalPort { high in self.value.withLock { $0.high = high } }
-      ),
+    let key = SignalPort { self.commit(key: $0) }
+    let low = SignalPort { low in self.value.withLock { $0.low = low } }
+    let high = SignalPort { high in self.value.withLock { $0.high = high } }
+    return [
+      (PortRange(start: 0xE0, count: 1), key),
+      (PortRange(start: 0xE4, count: 1), low),
+      (PortRange(start: 0xE8, count: 1), high),
     ]
   }
 
