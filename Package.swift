@@ -37,7 +37,11 @@ let package = Package(
     // 64-bit guests written in assembly, embedded as bytes.
     .target(name: "GuestPrograms"),
     .executableTarget(
-      name: "vmm-run", dependencies: ["GuestPrograms", "VMM"], swiftSettings: strict),
+      name: "vmm-run",
+      dependencies: [
+        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "VMM", "ZeroTracker",
+      ],
+      swiftSettings: strict),
 
     .testTarget(name: "HyperVCoreTests", dependencies: ["HyperVCore"], swiftSettings: strict),
     .testTarget(name: "ZeroTrackerTests", dependencies: ["ZeroTracker"], swiftSettings: strict),

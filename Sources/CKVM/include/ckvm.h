@@ -3,17 +3,10 @@
 // Thin by rule: nothing here decides anything.
 #pragma once
 
-// For syscall() where the importer compiles this header.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
-
 #include <linux/kvm.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <asm/unistd.h>
 
 _Static_assert(sizeof(struct kvm_userspace_memory_region) == 32, "KVM ABI");
 _Static_assert(sizeof(struct kvm_dirty_log) == 16, "KVM ABI");
@@ -70,6 +63,12 @@ static const uint32_t CKVM_MSR_EXIT_REASON_FILTER = KVM_MSR_EXIT_REASON_FILTER;
 static const uint32_t CKVM_MSR_FILTER_ACCESS = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
 static const uint32_t CKVM_CPUID_FLAG_SIGNIFICANT_INDEX = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
 
+// Declared here and not by <sys/ioctl.h> and <unistd.h>: a C header belongs to the first module that
+// includes it, and these are Glibc's.
+int ioctl(int descriptor, unsigned long request, ...);
+long syscall(long number, ...);
+int getpid(void);
+
 // ioctl is variadic; one function per kind of argument.
 static inline int ckvm_ioctl_none(int descriptor, unsigned long request) {
   return ioctl(descriptor, request, 0UL);
@@ -89,9 +88,9 @@ static inline const char *_Nullable ckvm_error_symbol(int number) {
 }
 
 // GNU extensions, hidden for the same reason.
-static inline int ckvm_thread_id(void) { return (int)syscall(SYS_gettid); }
+static inline int ckvm_thread_id(void) { return (int)syscall(__NR_gettid); }
 static inline int ckvm_signal_thread(int thread, int number) {
-  return (int)syscall(SYS_tgkill, getpid(), thread, number);
+  return (int)syscall(__NR_tgkill, getpid(), thread, number);
 }
 
 // Flexible array members: where the entries begin.

@@ -1,7 +1,17 @@
-/// `vmm-run check`.
+internal import KVM
+internal import VMM
+
+/// `vmm-run check`: what this host offers, what would be used, and how to get what is missing.
 enum CheckCommand {
   static func run(_ options: CheckOptions) -> ExitStatus {
-    Diagnostics.report("'check' is not built into this program yet")
-    return .failure
+    let report = HostCheck.report()
+    do {
+      try OutputFile.writeStandardOutput(
+        options.printsJSON ? try ReportJSON.text(report) : report.text)
+    } catch {
+      Diagnostics.report("\(error)")
+      return .failure
+    }
+    return report.conclusions.canRunGuests ? .success : .hostCannot
   }
 }

@@ -1,7 +1,71 @@
+internal import Synchronization
+internal import VMM
+
 /// `vmm-run demo`.
 enum DemoCommand {
   static func run(_ options: DemoOptions) -> ExitStatus {
-    Diagnostics.report("'demo' is not built into this program yet")
-    return .failure
+    let current = Mutex<DemoRun?>(nil)
+    let isStopping = Atomic(false)
+    do {
+      let signals = try SignalWatcher { _ in
+        isStopping.store(true, ordering: .sequentiallyConsistent)
+        current.withLock { $0 }?.stop()
+      }
+      defer { signals.stop() }
+      let trace = try options.machine.traceHypercallsPath.map { try HypercallTrace(path: $0) }
+      func report(offersZeroedMemory: Bool) throws -> DemoReport {
+        let run = DemoRun(options, offersZeroedMemory: offersZeroedMemory, trace: trace)
+        current.withLock { $0 = run }
+        // A signal between two runs found nobody to stop.
+        if isStopping.load(ordering: .sequentiallyConsistent) { run.stop() }
+        let report = try run.run()
+        if offersZeroedMemory, let path = options.mapPath { try draw(run, report, to: path) }
+        return report
+      }
+      do {
+        let isTruthful =
+          options.compares ? try compare(options, report) : try once(options, report)
+        try trace?.finish()
+        return isTruthful ? .success : .failure
+      } catch let failure as DemoFailure {
+        if let signal = signals.receivedSignal { return .signalled(signal) }
+        Diagnostics.report(failure)
+        return .failure
+      }
+    } catch let error as MachineError {
+      Diagnostics.report(error)
+      return error.isHostLimit ? .hostCannot : .failure
+    } catch {
+      Diagnostics.report("\(error)")
+      return .failure
+    }
+  }
+
+  private static func once(
+    _ options: DemoOptions, _ run: (Bool) throws -> DemoReport
+  ) throws -> Bool {
+    let report = try run(options.offersZeroedMemory)
+    try OutputFile.writeStandardOutput(
+      options.printsJSON ? try ReportJSON.text(report) : report.text)
+    return report.isTruthful
+  }
+
+  private static func compare(
+    _ options: DemoOptions, _ run: (Bool) throws -> DemoReport
+  ) throws -> Bool {
+    let comparison = DemoComparison(with: try run(true), without: try run(false))
+    try OutputFile.writeStandardOutput(
+      options.printsJSON ? try ReportJSON.text(comparison) : comparison.text)
+    return comparison.isTruthful
+  }
+
+  private static func draw(_ run: DemoRun, _ report: DemoReport, to path: String) throws {
+    guard let snapshot = run.mapAtAnswer else { return }
+    let memory = ByteCount(report.memoryBytes)
+    let picture = MemoryMapSVG(
+      MemoryMap(snapshot), title: "Guest memory when the guest asked what is zero",
+      subtitle: "\(memory), \(ByteCount(report.reportedBytes)) reported in"
+        + " \(report.reportedRanges.count) ranges")
+    try OutputFile.replace(path, with: picture.text)
   }
 }

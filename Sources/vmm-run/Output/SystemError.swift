@@ -18,7 +18,9 @@ struct SystemError: Error, Equatable, CustomStringConvertible {
   /// What to do about the errors that users really meet.
   private var cure: String? {
     switch code {
-    case ENOENT: "create its directory first"
+    case ENOENT: "check the path; to write a file, create its directory first"
+    case EISDIR: "name a file"
+    case EFBIG: "a program may have 1 GiB at most"
     case ENOSPC, EDQUOT: "free some space or choose another place"
     case EACCES, EPERM, EROFS: "choose a place this user may write to"
     default: nil

@@ -24,7 +24,7 @@ struct DemoReport: Codable, Equatable, Sendable {
   /// The answer to 0x8001; 0 when the guest did not get one.
   var capabilities: UInt64
   /// The answer to 0x8002.
-  var reportedRanges: [PageRange]
+  var reportedRanges: [ReportedRange]
   var reportedBytes: UInt64
   /// What the guest zeroed by itself.
   var guestZeroedBytes: UInt64

@@ -10,7 +10,7 @@ struct HypercallRecord: Equatable, Sendable {
   /// Bits 15–0 of the result value.
   var status: UInt16
   /// What a successful 0x8002 reported.
-  var ranges: [PageRange]?
+  var ranges: [ReportedRange]?
   /// What a successful 0x8001 answered.
   var capabilities: UInt64?
 

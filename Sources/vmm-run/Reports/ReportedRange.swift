@@ -1,5 +1,5 @@
 /// Consecutive 4 KiB pages of guest memory, as the guest was told of them.
-struct PageRange: Codable, Equatable, Sendable {
+struct ReportedRange: Codable, Equatable, Sendable {
   /// The guest page number of the first.
   var startPage: UInt64
   var pageCount: UInt64

@@ -1,0 +1,163 @@
+internal import Devices
+internal import FoundationEssentials
+internal import GuestMemory
+internal import Synchronization
+internal import VMM
+internal import ZeroTracker
+
+/// One run of the demo guest: the machine, what the guest reports by its ports, and what it measured.
+final class DemoRun: Sendable {
+  /// What the guest writes to the report port's key register.
+  private enum Key {
+    static let phase: UInt32 = 6
+    static let zeroedBytes: UInt32 = 7
+    static let nonZeroPages: UInt32 = 8
+    static let failure: UInt32 = 10
+  }
+
+  private enum Phase {
+    static let zeroing: UInt64 = 1
+    static let zeroed: UInt64 = 2
+    static let verified: UInt64 = 3
+  }
+
+  private struct Findings {
+    var capabilities: UInt64 = 0
+    var ranges: [ReportedRange] = []
+    var snapshot: ZeroTrackerSnapshot?
+    var zeroedBytes: UInt64 = 0
+    var nonZeroPages: UInt64?
+    var failure: UInt64?
+    var residentBytes: UInt64 = 0
+    var ticks = DemoReport.VCPUTicks(user: 0, system: 0)
+    var elapsed = Duration.zero
+    var donePages: UInt64 = 0
+  }
+
+  private let options: DemoOptions
+  private let offersZeroedMemory: Bool
+  private let trace: HypercallTrace?
+  private let control = MachineControl()
+  private let machine = Mutex<Machine?>(nil)
+  private let findings = Mutex(Findings())
+  private let start = Mutex(ContinuousClock.now)
+  private let progress: ProgressLine
+
+  init(_ options: DemoOptions, offersZeroedMemory: Bool, trace: HypercallTrace?) {
+    self.options = options
+    self.offersZeroedMemory = offersZeroedMemory
+    self.trace = trace
+    progress = ProgressLine(
+      offersZeroedMemory ? "told what is zero: guest at work" : "not told: guest at work")
+  }
+
+  /// Ends the run early. Any thread.
+  func stop() {
+    control.end(with: .stopped)
+  }
+
+  /// Builds the machine, runs the guest to its end and reports.
+  ///
+  /// - Throws: `MachineError`; `DemoFailure` when the guest found something wrong or was stopped.
+  func run() throws -> DemoReport {
+    defer { progress.finish() }
+    var configuration = try options.machine.configuration(program: GuestProgram.demo)
+    configuration.offersZeroedMemory = offersZeroedMemory
+    configuration.portDevices = ports
+    let machine = try Machine(configuration, control: control) { [self] event in
+      record(event)
+    }
+    self.machine.withLock { $0 = machine }
+    start.withLock { $0 = .now }
+    let outcome = machine.run()
+    self.machine.withLock { $0 = nil }
+    guard case .exited(0) = outcome else {
+      let failure = findings.withLock { $0.failure }
+      throw DemoFailure(outcome: outcome, guestFailure: failure)
+    }
+    return try report(of: machine)
+  }
+
+  /// How guest memory looked when the guest asked; nil if it never did.
+  var mapAtAnswer: ZeroTrackerSnapshot? {
+    findings.withLock { $0.snapshot }
+  }
+
+  private var ports: [(PortRange, any PortDevice)] {
+    let progressPort = SignalPort { [self] pages in advance(by: UInt64(pages)) }
+    let startPort = SignalPort { [control] _ in control.startSecondaryVCPUs() }
+    let exitPort = ExitPort { [control] status in control.end(with: .exited(status: status)) }
+    return ReportPort { [self] key, value in note(key, value) }.attachments + [
+      (PortRange(start: 0xD8, count: 1), progressPort),
+      (PortRange(start: 0xEC, count: 1), startPort),
+      (ExitPort.ports, exitPort),
+    ]
+  }
+
+  private func record(_ event: HypercallEvent) {
+    let record = HypercallRecord(event)
+    trace?.record(record)
+    // Before tracking stops: afterwards nobody knows what the guest wrote.
+    let snapshot =
+      record.ranges != nil && options.mapPath != nil
+      ? machine.withLock { $0?.memory.tracker.snapshot() } : nil
+    findings.withLock { findings in
+      if let capabilities = record.capabilities { findings.capabilities = capabilities }
+      if let ranges = record.ranges { findings.ranges = ranges }
+      if let snapshot { findings.snapshot = snapshot }
+    }
+  }
+
+  private func note(_ key: UInt32, _ value: UInt64) {
+    switch key {
+    case Key.phase where value == Phase.zeroed: measure()
+    case Key.zeroedBytes: findings.withLock { $0.zeroedBytes = value }
+    case Key.nonZeroPages: findings.withLock { $0.nonZeroPages = value }
+    case Key.failure: findings.withLock { $0.failure = value }
+    default: break
+    }
+  }
+
+  /// Taken when the guest has the memory it wants, and before it reads everything that was reported:
+  /// a real guest does not do that, and it costs time and, with memfd, memory.
+  private func measure() {
+    let elapsed = start.withLock { $0.duration(to: .now) }
+    guard let machine = machine.withLock({ $0 }) else { return }
+    let ticks = ThreadTicks.sum(of: machine.vcpuThreadIDs)
+    let resident = (try? machine.memory.residentByteCount()) ?? 0
+    findings.withLock { findings in
+      findings.elapsed = elapsed
+      findings.ticks = ticks
+      findings.residentBytes = resident
+      findings.donePages = 0
+    }
+  }
+
+  private func advance(by pages: UInt64) {
+    let done = findings.withLock { findings in
+      findings.donePages &+= pages
+      return findings.donePages
+    }
+    progress.update(ByteCount(done &* 4096), of: options.machine.memory)
+  }
+
+  private func report(of machine: Machine) throws -> DemoReport {
+    let findings = findings.withLock { $0 }
+    guard let nonZeroPages = findings.nonZeroPages else {
+      throw DemoFailure(outcome: .exited(status: 0), guestFailure: nil)
+    }
+    let elapsed = findings.elapsed.components
+    return DemoReport(
+      hyperv: machine.transport.rawValue, offersZeroedMemory: offersZeroedMemory,
+      vcpuCount: options.machine.cpuCount, memoryBytes: options.machine.memory.bytes,
+      backing: options.machine.backing.rawValue, preallocated: options.machine.preallocates,
+      writtenPageSource: "the \(machine.writtenPageSourceName)",
+      granularityBytes: machine.memory.tracker.granularity.byteCount,
+      capabilities: findings.capabilities, reportedRanges: findings.ranges,
+      reportedBytes: findings.ranges.reduce(0) { $0 + $1.pageCount * 4096 },
+      guestZeroedBytes: findings.zeroedBytes, nonZeroReportedPages: nonZeroPages,
+      residentBytes: findings.residentBytes, vcpuTicks: findings.ticks,
+      ticksPerSecond: ThreadTicks.perSecond,
+      elapsedSeconds: Double(elapsed.seconds) + Double(elapsed.attoseconds) / 1e18)
+  }
+}

@@ -1,0 +1,74 @@
+internal import KVM
+internal import VMM
+
+/// Asks this host what it can do for a guest.
+enum HostCheck {
+  /// The capabilities looked for, and what each is used for.
+  private static let capabilities: [(capability: KVMCapability, use: String)] = [
+    (.manualDirtyLogProtect, "dirty log that reading does not reset"),
+    (.syncRegisters, "hypercalls without extra system calls"),
+    (.immediateExit, "stopping a vCPU without a race"),
+    (.userSpaceMSR, "userspace Hyper-V interface"),
+    (.msrFilter, "userspace Hyper-V interface beside the kernel's own"),
+    (.hyperV, "in-kernel Hyper-V interface"),
+    (.hyperVEnforceCPUID, "in-kernel Hyper-V interface"),
+    (.hyperVSynIC2, "synthetic interrupt controller in the kernel"),
+    (.systemHyperVCPUID, "what the in-kernel interface implements"),
+  ]
+
+  static func report() -> CheckReport {
+    let system: KVMSystem
+    do throws(KVMError) {
+      system = try KVMSystem()
+    } catch {
+      let finding = CheckReport.Finding(
+        name: "/dev/kvm", status: .unusable, detail: error.description, cure: nil)
+      return CheckReport(
+        findings: [finding],
+        conclusions: .init(hyperv: nil, writtenPageSource: nil, canRunGuests: false))
+    }
+    var findings = [
+      CheckReport.Finding(
+        name: "/dev/kvm", status: .available,
+        detail: "opened; up to \(system.value(of: .maximumVCPUs)) vCPUs and"
+          + " \(system.value(of: .memorySlots)) memory slots",
+        cure: nil)
+    ]
+    for (capability, use) in capabilities {
+      let isThere = system.has(capability)
+      findings.append(
+        .init(
+          name: capability.description, status: isThere ? .available : .missing, detail: use,
+          cure: isThere ? nil : capability.cure))
+    }
+    let obstacle = HyperVTransport.kernelObstacle(on: system)
+    findings.append(
+      .init(
+        name: "extended hypercalls in the kernel", status: obstacle == nil ? .available : .missing,
+        detail: obstacle?.description ?? "KVM_EXIT_HYPERV", cure: nil))
+    findings.append(hugePages())
+    let transport = try? HyperVTransport.choose(.automatic, on: system)
+    let canRun = transport == .kernel || system.has(.userSpaceMSR)
+    return CheckReport(
+      findings: findings,
+      conclusions: .init(
+        hyperv: canRun ? transport?.rawValue : nil, writtenPageSource: "dirty log",
+        canRunGuests: canRun))
+  }
+
+  /// Whether `--backing hugetlb` finds pages.
+  private static func hugePages() -> CheckReport.Finding {
+    let name = "2 MiB huge pages"
+    let cure = "reserve some: echo 512 > /proc/sys/vm/nr_hugepages"
+    let path = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+    guard let bytes = try? ProgramFile.read(path),
+      let count = UInt64(String(decoding: bytes, as: UTF8.self).filter(\.isNumber))
+    else {
+      return .init(
+        name: name, status: .missing, detail: "this kernel has none (--backing hugetlb)", cure: nil)
+    }
+    return .init(
+      name: name, status: count > 0 ? .available : .missing,
+      detail: "\(count) free, for --backing hugetlb", cure: count > 0 ? nil : cure)
+  }
+}
