@@ -424,8 +424,8 @@ lists_built:
   movl $1, lists_ready(%rip)
 
 // Takes items of a list until none is left. The pages of all its ranges are counted through, and
-// the cursor is the number of the next page to take. The body gets RDI = GPA and RCX = pages; it may
-// use RAX, RBX, RCX, RDX, RDI and R14. R13 = pages of the item.
+// the cursor is the number of the next page to take. The body gets RDI = GPA and RCX = pages and
+// may use RAX, RBX, RCX, RDX, RDI and R14. R13 = pages of the item.
 .macro work list, total, cursor, finished, body
   lea \list(%rip), %r8              // the range the last item was in: items only ascend
   xor %r9d, %r9d                    // number of its first page
