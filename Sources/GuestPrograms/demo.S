@@ -211,8 +211,8 @@ guest_demo_start:
   test $1, %al
   jz fail
 
-// Ask. Windows asks for the capabilities even where the privilege for it is missing; it then ignores
-// the answer.
+// Ask. Windows asks for the capabilities even where the privilege for it is missing, and then
+// ignores the answer.
 
   mov $HV_EXT_CALL_QUERY_CAPABILITIES, %ecx
   xor %edx, %edx                    // no input
@@ -283,10 +283,10 @@ ring3:
   wait_for lists_ready
   jmp zero_memory
 
-// vCPU 0 first makes two lists of work from the reply: what to zero (conventional memory without the
-// reported pages) and what to read (the reported pages that exist). The reply is not trusted: it may
-// be unsorted, overlap, wrap around or name pages that do not exist. Everything below is bounded by
-// the number of ranges.
+// vCPU 0 first makes two lists of work from the reply: what to zero (conventional memory without
+// the reported pages) and what to read (the reported pages that exist). The reply is not trusted:
+// it may be unsorted, overlap, wrap around or name pages that do not exist. Everything below is
+// bounded by the number of ranges.
 
 build_lists:
   // The reported ranges as [start, end), insertion-sorted by start.
@@ -423,9 +423,9 @@ lists_built:
   mov %r14, nonzero_pages(%rip)
   movl $1, lists_ready(%rip)
 
-// Takes items of a list until none is left; the pages of all its ranges are counted through, and the
-// cursor is the number of the next page to take. The body gets RDI = GPA and RCX = pages, may use
-// RAX, RBX, RCX, RDX, RDI and R14. R13 = pages of the item.
+// Takes items of a list until none is left. The pages of all its ranges are counted through, and
+// the cursor is the number of the next page to take. The body gets RDI = GPA and RCX = pages and
+// may use RAX, RBX, RCX, RDX, RDI and R14. R13 = pages of the item.
 .macro work list, total, cursor, finished, body
   lea \list(%rip), %r8              // the range the last item was in: items only ascend
   xor %r9d, %r9d                    // number of its first page

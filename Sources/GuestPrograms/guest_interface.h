@@ -25,6 +25,7 @@
 
 // Selectors of the loader's GDT.
 #define SELECTOR_KERNEL_CODE 0x08
+#define SELECTOR_KERNEL_DATA 0x10
 #define SELECTOR_KERNEL_CODE_32 0x30
 
 #define MSR_STAR 0xC0000081
