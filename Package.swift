@@ -49,6 +49,12 @@ let package = Package(
       name: "GuestMemoryTests", dependencies: ["GuestMemory", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
+    .testTarget(
+      name: "VMMTests",
+      dependencies: [
+        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "VMM", "ZeroTracker",
+      ],
+      swiftSettings: strict),
     .testTarget(name: "vmm-runTests", dependencies: ["vmm-run"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

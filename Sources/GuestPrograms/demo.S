@@ -41,7 +41,8 @@
 // Two sorted lists of disjoint ranges cut each other into at most this many pieces.
 #define MAX_PIECES (MAX_REPORTED + MAX_BOOT_RANGES + 64)
 
-#define SCATTERED_PAGES_SHIFT 6
+// 16 pages: enough to break memory into pieces; each may cost the host a 2 MiB huge page.
+#define SCATTERED_PAGES_SHIFT 4
 #define SCATTERED_PAGES (1 << SCATTERED_PAGES_SHIFT)
 #define SCRIBBLE 0x5AC1BB1E5AC1BB1E
 

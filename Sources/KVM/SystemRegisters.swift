@@ -102,6 +102,9 @@ public struct SystemRegisters: Sendable {
   public var efer: UInt64
   private let kept: kvm_sregs
 
+  /// All zero: for code that computes with registers and has no vCPU.
+  package static var blank: SystemRegisters { SystemRegisters(kvm_sregs()) }
+
   init(_ raw: kvm_sregs) {
     cs = SegmentRegister(raw.cs)
     ds = SegmentRegister(raw.ds)
