@@ -55,7 +55,7 @@ let package = Package(
         "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
-    .testTarget(name: "vmm-runTests", dependencies: ["vmm-run"], swiftSettings: strict),
+    .testTarget(name: "vmm-runTests", dependencies: ["KVM", "vmm-run"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

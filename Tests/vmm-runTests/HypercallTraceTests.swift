@@ -7,7 +7,9 @@ import Testing
 @Suite struct HypercallTraceTests {
   private let query = HypercallRecord(
     vcpuID: 1, code: 0x8002, name: "HvExtCallGetBootZeroedMemory", input: 0x8002, status: 0,
-    ranges: [ReportedRange(startPage: 256, pageCount: 512), ReportedRange(startPage: 4096, pageCount: 1)])
+    ranges: [
+      ReportedRange(startPage: 256, pageCount: 512), ReportedRange(startPage: 4096, pageCount: 1),
+    ])
 
   @Test func lineIsExact() {
     #expect(

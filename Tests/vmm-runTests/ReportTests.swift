@@ -10,7 +10,8 @@ import Testing
       backing: "memfd", preallocated: false, writtenPageSource: "the dirty log",
       granularityBytes: 2 << 20, capabilities: 1,
       reportedRanges: [
-        ReportedRange(startPage: 1024, pageCount: 1024), ReportedRange(startPage: 2560, pageCount: 259_584),
+        ReportedRange(startPage: 1024, pageCount: 1024),
+        ReportedRange(startPage: 2560, pageCount: 259_584),
       ],
       reportedBytes: 260_608 << 12, guestZeroedBytes: 6 << 20, nonZeroReportedPages: 0,
       residentBytes: 13_002_342, vcpuTicks: .init(user: 2, system: 6), ticksPerSecond: 100,
