@@ -44,6 +44,7 @@ let package = Package(
     .testTarget(
       name: "GuestMemoryTests", dependencies: ["GuestMemory", "ZeroTracker"],
       swiftSettings: strict),
+    .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
     .testTarget(name: "vmm-runTests", dependencies: ["vmm-run"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

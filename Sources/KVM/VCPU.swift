@@ -19,8 +19,15 @@ public struct VCPU: ~Copyable {
   init(
     id: UInt32, descriptor: consuming OwnedDescriptor, machine: VirtualMachine
   ) throws(KVMError) {
+    let page = try RunPage(descriptor: descriptor, byteCount: machine.runPageByteCount)
+    self.init(id: id, descriptor: descriptor, page: page, machine: machine)
+  }
+
+  init(
+    id: UInt32, descriptor: consuming OwnedDescriptor, page: RunPage, machine: VirtualMachine
+  ) {
     self.id = id
-    page = try RunPage(descriptor: descriptor, byteCount: machine.runPageByteCount)
+    self.page = page
     self.descriptor = descriptor
     self.machine = machine
     synchronizesGeneral = machine.synchronizedRegisterSets & CKVM_SYNC_X86_REGS != 0
@@ -30,6 +37,8 @@ public struct VCPU: ~Copyable {
   /// Copies general registers (and, if asked, system registers) into the run page at every exit,
   /// where the kernel can (KVM_CAP_SYNC_REGS): reading them then costs no system call.
   public mutating func synchronizeRegisters(system: Bool) {
+    // The last exit filled the page for the sets chosen before, if for any.
+    holdsExitState = false
     var sets: UInt64 = 0
     if synchronizesGeneral { sets |= CKVM_SYNC_X86_REGS }
     if system && synchronizesSystem { sets |= CKVM_SYNC_X86_SREGS }
@@ -60,17 +69,17 @@ public struct VCPU: ~Copyable {
   /// Finishes the instruction that caused the last exit without entering the guest, so that
   /// registers can then be replaced (KVM API: re-enter with `immediate_exit` set).
   ///
-  /// Leaves the kick cleared unless one came in meanwhile on another path.
+  /// A kick from before or meanwhile stays in force.
   public mutating func finishPendingExit() throws(KVMError) {
-    page.setImmediateExit(true)
+    page.beginImmediateExit()
+    defer { page.endImmediateExit() }
     _ = try run()
-    page.setImmediateExit(false)
     holdsExitState = false
   }
 
   /// Lets `run()` enter the guest again after a kick.
   public func clearKick() {
-    page.setImmediateExit(false)
+    page.clearKick()
   }
 }
 
@@ -83,6 +92,6 @@ public struct VCPUKicker: Sendable {
   let page: RunPage
 
   public func kick() {
-    page.setImmediateExit(true)
+    page.kick()
   }
 }
