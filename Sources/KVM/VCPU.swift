@@ -70,11 +70,15 @@ public struct VCPU: ~Copyable {
   /// registers can then be replaced (KVM API: re-enter with `immediate_exit` set).
   ///
   /// A kick from before or meanwhile stays in force.
-  public mutating func finishPendingExit() throws(KVMError) {
+  ///
+  /// - Returns: nil when the instruction is finished; otherwise its next exit (string I/O, wide
+  ///   MMIO), to be handled like one of `run()`, and finished in turn.
+  @discardableResult
+  public mutating func finishPendingExit() throws(KVMError) -> VCPUExit? {
     page.beginImmediateExit()
     defer { page.endImmediateExit() }
-    _ = try run()
-    holdsExitState = false
+    let exit = try run()
+    return exit == .interrupted ? nil : exit
   }
 
   /// Lets `run()` enter the guest again after a kick.

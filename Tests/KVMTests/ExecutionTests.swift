@@ -56,6 +56,25 @@ struct ExecutionTests {
     #expect(try guest.vcpu.generalRegisters().rip == expected.rip + 1)
   }
 
+  /// KVM may interrupt a string write between items; no exit may get lost then.
+  @Test func finishingAStringWriteHandsOverItsFurtherExits() throws {
+    // REP OUTSB; HLT
+    var guest = try TinyGuest([0xF3, 0x6E, 0xF4])
+    guest.memory.store([1, 2, 3], at: 0x2000)
+    try guest.restart {
+      $0.rsi = 0x2000
+      $0.rcx = 3
+    }
+    var received: [UInt8] = []
+    var exit: VCPUExit? = try guest.vcpu.run()
+    while exit != .halt {
+      if case .portOut = exit { received += guest.vcpu.portOutput() }
+      let next = try guest.vcpu.finishPendingExit()
+      exit = try next ?? guest.vcpu.run()
+    }
+    #expect(received == [1, 2, 3])
+  }
+
   @Test func finishingAReadDeliversItsValue() throws {
     // IN AL, 0x10; HLT
     var guest = try TinyGuest([0xE4, 0x10, 0xF4])
