@@ -56,6 +56,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "vmm-runTests", dependencies: ["KVM", "vmm-run"], swiftSettings: strict),
+    .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

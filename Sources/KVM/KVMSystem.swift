@@ -12,15 +12,20 @@ public final class KVMSystem: Sendable {
   /// Opens the device.
   ///
   /// - Throws: `KVMError` with the cure when the device is missing, forbidden, or no KVM.
-  public init(path: String = "/dev/kvm") throws(KVMError) {
+  public convenience init(path: String = "/dev/kvm") throws(KVMError) {
     let rawValue = unsafe open(path, O_RDWR | O_CLOEXEC)
     guard rawValue >= 0 else { throw .openingDevice(path) }
-    descriptor = OwnedDescriptor(taking: rawValue)
+    let descriptor = OwnedDescriptor(taking: rawValue)
     let version = try descriptor.call(
       CKVM_GET_API_VERSION, "KVM_GET_API_VERSION on \(path)", cure: "\(path) is not a KVM device")
     guard version == 12 else { throw .unexpectedAPIVersion(version) }
-    runPageByteCount = Int(
-      try descriptor.call(CKVM_GET_VCPU_MMAP_SIZE, "KVM_GET_VCPU_MMAP_SIZE"))
+    let byteCount = try descriptor.call(CKVM_GET_VCPU_MMAP_SIZE, "KVM_GET_VCPU_MMAP_SIZE")
+    self.init(descriptor: descriptor, runPageByteCount: Int(byteCount))
+  }
+
+  init(descriptor: consuming OwnedDescriptor, runPageByteCount: Int) {
+    self.descriptor = descriptor
+    self.runPageByteCount = runPageByteCount
   }
 
   /// The value of a capability of the system; 0 when the kernel does not have it.

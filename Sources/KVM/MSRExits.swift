@@ -17,6 +17,9 @@ public struct MSRExitReasons: OptionSet, Hashable, Sendable {
 }
 
 extension VirtualMachine {
+  /// KVM_MSR_FILTER_MAX_BITMAP_SIZE, 0x600 bytes of one bit per MSR.
+  static let maximumFilterCount = 0x600 * 8
+
   /// Sends MSR accesses with one of `reasons` to userspace as `VCPUExit.readMSR` and `.writeMSR`.
   public func sendMSRExits(for reasons: MSRExitReasons) throws(KVMError) {
     try enable(.userSpaceMSR, argument: UInt64(reasons.rawValue))
@@ -27,7 +30,11 @@ extension VirtualMachine {
   /// Turn on `sendMSRExits(for: .filtered)` first: a denied MSR without it is a #GP. Replaces any
   /// earlier filter. Source: KVM API, KVM_X86_SET_MSR_FILTER.
   public func denyMSRs(_ range: ClosedRange<UInt32>) throws(KVMError) {
-    let count = range.upperBound - range.lowerBound + 1
+    guard range.count <= Self.maximumFilterCount else {
+      throw .invalidArgument(
+        "filter of \(range.count) MSRs: the kernel takes at most \(Self.maximumFilterCount)")
+    }
+    let count = UInt32(range.count)
     // One zero bit denies; the kernel reads whole bytes.
     var bitmap = [UInt8](repeating: 0, count: (Int(count) + 7) / 8)
     // SAFETY: the kernel copies `count` bits during the call; the pointer does not outlive it.

@@ -11,7 +11,8 @@ public struct MemorySlot: Hashable, Sendable {
     }
 
     /// KVM_MEM_LOG_DIRTY_PAGES. Given when the slot is created, the log begins empty and so holds
-    /// exactly the pages written since; given later it begins with unknown history.
+    /// every page the guest wrote since; given later it begins with unknown history. With nested
+    /// paging it may also name pages that the guest only read and this process wrote before.
     public static let logsDirtyPages = Options(rawValue: 1 << 0)
     /// KVM_MEM_READONLY: guest writes exit as MMIO.
     public static let readOnly = Options(rawValue: 1 << 1)

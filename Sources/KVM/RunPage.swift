@@ -9,6 +9,8 @@ internal import Synchronization
 @safe final class RunPage: @unchecked Sendable {
   // Sendable: the vCPU's thread alone reads and writes through `pointer`, but for
   // `immediate_exit`, which is accessed atomically.
+  /// Someone wants KVM_RUN to end; tells a kick from an `immediate_exit` of the vCPU's own.
+  private let isKicked = Atomic(false)
   private let pointer: UnsafeMutablePointer<kvm_run>
   private let byteCount: Int
   /// The kernel's number of the thread that runs the vCPU; 0 before one does.
@@ -35,9 +37,31 @@ internal import Synchronization
     unsafeMutableAddress { unsafe pointer }
   }
 
-  /// Ends the current or the next KVM_RUN at once, until reset. Safe from any thread.
-  func setImmediateExit(_ isSet: Bool) {
-    unsafe ckvm_set_immediate_exit(pointer, isSet ? 1 : 0)
+  /// Ends the current or the next KVM_RUN at once, until `clearKick()`. Safe from any thread.
+  func kick() {
+    // Sequentially consistent, as the two stores and those of `endImmediateExit` must be seen in
+    // one order: whoever comes last, a kick leaves `immediate_exit` set.
+    isKicked.store(true, ordering: .sequentiallyConsistent)
+    unsafe ckvm_set_immediate_exit(pointer, 1)
+  }
+
+  /// Takes every kick so far back.
+  func clearKick() {
+    isKicked.store(false, ordering: .sequentiallyConsistent)
+    unsafe ckvm_set_immediate_exit(pointer, 0)
+  }
+
+  /// Makes the vCPU's own next KVM_RUN return before it enters the guest.
+  func beginImmediateExit() {
+    unsafe ckvm_set_immediate_exit(pointer, 1)
+  }
+
+  /// Undoes `beginImmediateExit()`, but no kick.
+  func endImmediateExit() {
+    unsafe ckvm_set_immediate_exit(pointer, 0)
+    if isKicked.load(ordering: .sequentiallyConsistent) {
+      unsafe ckvm_set_immediate_exit(pointer, 1)
+    }
   }
 
   /// Copies `byteCount` bytes at `offset` of the page out.

@@ -53,8 +53,9 @@ public struct SegmentRegister: Hashable, Sendable {
       isCodeOrData: raw.s != 0, isLong: raw.l != 0, isPageGranular: raw.g != 0)
   }
 
-  var raw: kvm_segment {
-    var raw = kvm_segment()
+  /// What the type does not name (AVL) is that of `kept`.
+  func raw(keeping kept: kvm_segment) -> kvm_segment {
+    var raw = kept
     raw.base = base
     raw.limit = limit
     raw.selector = selector
@@ -124,12 +125,12 @@ public struct SystemRegisters: Sendable {
 
   var raw: kvm_sregs {
     var raw = kept
-    raw.cs = cs.raw
-    raw.ds = ds.raw
-    raw.es = es.raw
-    raw.fs = fs.raw
-    raw.gs = gs.raw
-    raw.ss = ss.raw
+    raw.cs = cs.raw(keeping: kept.cs)
+    raw.ds = ds.raw(keeping: kept.ds)
+    raw.es = es.raw(keeping: kept.es)
+    raw.fs = fs.raw(keeping: kept.fs)
+    raw.gs = gs.raw(keeping: kept.gs)
+    raw.ss = ss.raw(keeping: kept.ss)
     raw.gdt.base = gdt.base
     raw.gdt.limit = gdt.limit
     raw.idt.base = idt.base

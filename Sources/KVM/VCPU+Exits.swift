@@ -70,9 +70,10 @@ extension VCPU {
 
   /// Answers `.memoryRead` with a little-endian value.
   public func completeMemoryRead(_ value: UInt64) {
-    let bytes = (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * UInt64($0))) }
-    let offset = MemoryLayout<kvm_run>.offset(of: \.mmio.data) ?? 0
-    page.store(bytes, offset: offset)
+    // Not by MemoryLayout.offset(of:): fields of an imported anonymous union have none.
+    unsafe withUnsafeMutableBytes(of: &page.fields.mmio.data) { data in
+      unsafe data.storeBytes(of: value.littleEndian, as: UInt64.self)
+    }
   }
 
   /// Answers `.readMSR`; nil raises #GP in the guest.

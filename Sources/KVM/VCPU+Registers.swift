@@ -38,6 +38,10 @@ extension VCPU {
     try descriptor.call(
       CKVM_SET_SREGS, &raw, "KVM_SET_SREGS on vCPU \(id)",
       cure: "the kernel checks CR0, CR4 and EFER against each other and against CPUID")
+    // Later reads must not see what was there at the exit.
+    if holdsExitState && page.fields.kvm_valid_regs & CKVM_SYNC_X86_SREGS != 0 {
+      unsafe page.fields.s.regs.sregs = raw
+    }
   }
 
   /// Gives the vCPU its CPUID table (KVM_SET_CPUID2); before its first run.

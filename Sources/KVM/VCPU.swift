@@ -20,8 +20,15 @@ public struct VCPU: ~Copyable {
   init(
     id: UInt32, descriptor: consuming OwnedDescriptor, machine: VirtualMachine
   ) throws(KVMError) {
+    let page = try RunPage(descriptor: descriptor, byteCount: machine.runPageByteCount)
+    self.init(id: id, descriptor: descriptor, page: page, machine: machine)
+  }
+
+  init(
+    id: UInt32, descriptor: consuming OwnedDescriptor, page: RunPage, machine: VirtualMachine
+  ) {
     self.id = id
-    page = try RunPage(descriptor: descriptor, byteCount: machine.runPageByteCount)
+    self.page = page
     self.descriptor = descriptor
     self.machine = machine
     synchronizesGeneral = machine.synchronizedRegisterSets & CKVM_SYNC_X86_REGS != 0
@@ -31,6 +38,8 @@ public struct VCPU: ~Copyable {
   /// Copies general registers (and, if asked, system registers) into the run page at every exit,
   /// where the kernel can (KVM_CAP_SYNC_REGS): reading them then costs no system call.
   public mutating func synchronizeRegisters(system: Bool) {
+    // The last exit filled the page for the sets chosen before, if for any.
+    holdsExitState = false
     var sets: UInt64 = 0
     if synchronizesGeneral { sets |= CKVM_SYNC_X86_REGS }
     if system && synchronizesSystem { sets |= CKVM_SYNC_X86_SREGS }
@@ -42,7 +51,7 @@ public struct VCPU: ~Copyable {
 
   /// Makes the calling thread the one that runs this vCPU, so that a kick reaches it inside the guest.
   public func bindToCurrentThread() {
-    VCPUKicker.prepareProcess
+    VCPUKicker.prepareCurrentThread()
     page.threadID.store(ckvm_thread_id(), ordering: .sequentiallyConsistent)
   }
 
@@ -67,16 +76,20 @@ public struct VCPU: ~Copyable {
   /// Finishes the instruction that caused the last exit without entering the guest, so that
   /// registers can then be replaced (KVM API: re-enter with `immediate_exit` set).
   ///
-  /// Leaves the kick cleared unless one came in meanwhile on another path.
-  public mutating func finishPendingExit() throws(KVMError) {
-    page.setImmediateExit(true)
-    _ = try run()
-    page.setImmediateExit(false)
-    holdsExitState = false
+  /// A kick from before or meanwhile stays in force.
+  ///
+  /// - Returns: nil when the instruction is finished; otherwise its next exit (string I/O, wide
+  ///   MMIO), to be handled like one of `run()`, and finished in turn.
+  @discardableResult
+  public mutating func finishPendingExit() throws(KVMError) -> VCPUExit? {
+    page.beginImmediateExit()
+    defer { page.endImmediateExit() }
+    let exit = try run()
+    return exit == .interrupted ? nil : exit
   }
 
   /// Lets `run()` enter the guest again after a kick.
   public func clearKick() {
-    page.setImmediateExit(false)
+    page.clearKick()
   }
 }

@@ -17,7 +17,7 @@ public struct VCPUKicker: Sendable {
   }
 
   public func kick() {
-    page.setImmediateExit(true)
+    page.kick()
     guard let threadID else { return }
     // By number and not by pthread_t, which is invalid once joined: a number that is gone is an
     // error that means nothing here, and one reused in this process gets a signal that does nothing.
@@ -27,9 +27,20 @@ public struct VCPUKicker: Sendable {
   /// Only its arrival counts.
   private static let signal = SIGUSR1
 
-  /// Installs the handler that does nothing, once per process; without it the signal would end the
-  /// process.
-  static let prepareProcess: Void = {
+  /// Makes the calling thread one that the signal wakes.
+  ///
+  /// Threads inherit their creator's blocked signals, and worker threads of Dispatch block most: a
+  /// vCPU thread started from one would never be kicked out of the guest.
+  static func prepareCurrentThread() {
+    installHandler
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    unsafe sigaddset(&signals, signal)
+    unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+  }
+
+  /// Once per process; without a handler the signal would end it.
+  private static let installHandler: Void = {
     var action = sigaction()
     unsafe action.__sigaction_handler.sa_handler = { _ in }
     unsafe sigaction(signal, &action, nil)
