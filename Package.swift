@@ -50,6 +50,8 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
     .testTarget(name: "vmm-runTests", dependencies: ["vmm-run"], swiftSettings: strict),
+    .testTarget(
+      name: "EmbeddingTests", dependencies: ["HyperVCore", "ZeroTracker"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
