@@ -8,17 +8,17 @@ enum ProgramFile {
   static func read(_ path: String) throws(SystemError) -> [UInt8] {
     // SAFETY: the path is lent, terminated, for the call.
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw SystemError("open the program \(path)", code: errno) }
+    guard descriptor >= 0 else { throw failure("open", path, code: errno) }
     defer { close(descriptor) }
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0 else {
-      throw SystemError("read the program \(path)", code: errno)
+      throw failure("read", path, code: errno)
     }
     guard status.st_mode & S_IFMT != S_IFDIR else {
-      throw SystemError("read the program \(path)", code: EISDIR)
+      throw failure("read", path, code: EISDIR)
     }
     guard status.st_size <= maximumByteCount else {
-      throw SystemError("read the program \(path)", code: EFBIG)
+      throw failure("read", path, code: EFBIG)
     }
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
@@ -28,11 +28,23 @@ enum ProgramFile {
       let count = unsafe Glibc.read(descriptor, &buffer, buffer.count)
       if count < 0 {
         if errno == EINTR { continue }
-        throw SystemError("read the program \(path)", code: errno)
+        throw failure("read", path, code: errno)
       }
       if count == 0 { return bytes }
       bytes += buffer[..<count]
     }
-    throw SystemError("read the program \(path)", code: EFBIG)
+    throw failure("read", path, code: EFBIG)
+  }
+
+  private static func failure(_ attempt: String, _ path: String, code: Int32) -> SystemError {
+    let cure: String? =
+      switch code {
+      case ENOENT: "check the path"
+      case EACCES: "choose a file this user may read"
+      case EISDIR: "name a file"
+      case EFBIG: "a program may have 1 GiB at most"
+      default: nil
+      }
+    return SystemError("\(attempt) the program \(path)", code: code, cure: cure)
   }
 }

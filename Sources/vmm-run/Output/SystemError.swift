@@ -6,9 +6,13 @@ struct SystemError: Error, Equatable, CustomStringConvertible {
   let attempt: String
   let code: Int32
 
-  init(_ attempt: String, code: Int32) {
+  private let ownCure: String?
+
+  /// - Parameter cure: what to do about it, where the error code alone does not tell.
+  init(_ attempt: String, code: Int32, cure: String? = nil) {
     self.attempt = attempt
     self.code = code
+    ownCure = cure
   }
 
   var description: String {
@@ -17,10 +21,9 @@ struct SystemError: Error, Equatable, CustomStringConvertible {
 
   /// What to do about the errors that users really meet.
   private var cure: String? {
-    switch code {
-    case ENOENT: "check the path; to write a file, create its directory first"
-    case EISDIR: "name a file"
-    case EFBIG: "a program may have 1 GiB at most"
+    if let ownCure { return ownCure }
+    return switch code {
+    case ENOENT: "create its directory first"
     case ENOSPC, EDQUOT: "free some space or choose another place"
     case EACCES, EPERM, EROFS: "choose a place this user may write to"
     default: nil
