@@ -49,7 +49,6 @@ let package = Package(
       name: "GuestMemoryTests", dependencies: ["GuestMemory", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
-<<<<<<< HEAD
     .testTarget(
       name: "VMMTests",
       dependencies: [
@@ -58,11 +57,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "vmm-runTests", dependencies: ["KVM", "vmm-run"], swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
-=======
     .testTarget(name: "vmm-runTests", dependencies: ["vmm-run"], swiftSettings: strict),
     .testTarget(
       name: "EmbeddingTests", dependencies: ["HyperVCore", "ZeroTracker"], swiftSettings: strict),
->>>>>>> e1f4cd5eb1f80cb08ac51e42ef71e6a2ae8a92f5
   ],
   swiftLanguageModes: [.v6]
 )
