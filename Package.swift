@@ -57,7 +57,6 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "vmm-runTests", dependencies: ["KVM", "vmm-run"], swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
-    .testTarget(name: "vmm-runTests", dependencies: ["vmm-run"], swiftSettings: strict),
     .testTarget(
       name: "EmbeddingTests", dependencies: ["HyperVCore", "ZeroTracker"], swiftSettings: strict),
   ],
