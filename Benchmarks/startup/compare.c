@@ -1,6 +1,6 @@
 // Runs two commands in turn, many times, and compares their times from fork to end.
 //
-//   compare COUNT FLOOR-COMMAND -- COMMAND ARGUMENTS...
+//   compare COUNT FLOOR FLOOR-ARGUMENT -- COMMAND ARGUMENTS...
 //
 // In turn, so that whatever else the machine does meets both. Prints median and best of each, their
 // ratio, and the peak resident memory of each.
@@ -43,13 +43,13 @@ static int ascending(const void *left, const void *right) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 5 || strcmp(argv[3], "--") != 0 || atoi(argv[1]) < 1) {
-    fprintf(stderr, "usage: compare COUNT FLOOR -- COMMAND ARGUMENTS...\n");
+  if (argc < 6 || strcmp(argv[4], "--") != 0 || atoi(argv[1]) < 1) {
+    fprintf(stderr, "usage: compare COUNT FLOOR FLOOR-ARGUMENT -- COMMAND ARGUMENTS...\n");
     return 2;
   }
   int count = atoi(argv[1]);
-  char *floor_command[] = {argv[2], NULL};
-  char *const *commands[2] = {floor_command, argv + 4};
+  char *floor_command[] = {argv[2], argv[3], NULL};
+  char *const *commands[2] = {floor_command, argv + 5};
   struct result results[2];
   for (int which = 0; which < 2; which++) {
     results[which].milliseconds = calloc(count, sizeof(double));
