@@ -43,8 +43,15 @@ let package = Package(
       ],
       swiftSettings: strict),
 
-    .testTarget(name: "HyperVCoreTests", dependencies: ["HyperVCore"], swiftSettings: strict),
-    .testTarget(name: "ZeroTrackerTests", dependencies: ["ZeroTracker"], swiftSettings: strict),
+    // What several test targets use.
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+
+    .testTarget(
+      name: "HyperVCoreTests", dependencies: ["HyperVCore", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ZeroTrackerTests", dependencies: ["TestSupport", "ZeroTracker"],
+      swiftSettings: strict),
     .testTarget(
       name: "GuestMemoryTests", dependencies: ["GuestMemory", "ZeroTracker"],
       swiftSettings: strict),
@@ -55,7 +62,9 @@ let package = Package(
         "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
-    .testTarget(name: "vmm-runTests", dependencies: ["KVM", "vmm-run"], swiftSettings: strict),
+    .testTarget(
+      name: "vmm-runTests", dependencies: ["KVM", "TestSupport", "vmm-run"],
+      swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
     .testTarget(
       name: "EmbeddingTests", dependencies: ["HyperVCore", "ZeroTracker"], swiftSettings: strict),

@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 import Testing
 import ZeroTracker
 
@@ -14,7 +15,7 @@ import ZeroTracker
       await withTaskGroup(of: Void.self) { group in
         for writer in 0..<2 as Range<UInt64> {
           group.addTask {
-            var random = SplitMix64(seed: seed * 2 + writer)
+            var random = SeededGenerator(seed: seed * 2 + writer)
             for _ in 0..<1500 {
               let page = Int.random(in: 0..<FakeMachine.pageCount, using: &random)
               if Bool.random(using: &random) {
@@ -28,7 +29,7 @@ import ZeroTracker
         }
         if isDiscarding {
           group.addTask {
-            var random = SplitMix64(seed: seed + 1000)
+            var random = SeededGenerator(seed: seed + 1000)
             while writers.value.load(ordering: .sequentiallyConsistent) > 0 {
               let start = UInt64.random(in: 0..<3000, using: &random)
               machine.discard(pages(start, UInt64.random(in: 0..<1000, using: &random)))
@@ -37,7 +38,7 @@ import ZeroTracker
           }
         }
         group.addTask {
-          var random = SplitMix64(seed: seed + 2000)
+          var random = SeededGenerator(seed: seed + 2000)
           repeat {
             let reply = Int.random(in: 0..<FakeMachine.pageCount, using: &random)
             let page = machine.answerBreakingTheLaw(replyPage: reply)

@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 import Testing
 import ZeroTracker
 
@@ -60,7 +61,7 @@ import ZeroTracker
   /// Folding to coarser cells, the usual cure for too many runs, never reports more.
   @Test(arguments: [1, 2, 3, 4] as [UInt64])
   func foldingWouldNotReportMore(seed: UInt64) throws {
-    var random = SplitMix64(seed: seed)
+    var random = SeededGenerator(seed: seed)
     let words = (0..<4096).map { _ in
       random.next() & random.next() & random.next() & random.next()
     }

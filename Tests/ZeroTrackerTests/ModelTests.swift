@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 import Testing
 import ZeroTracker
 
@@ -6,7 +7,7 @@ import ZeroTracker
 @Suite struct ModelTests {
   static let regions = [pages(7, 1021), pages(5000, 640), pages(1 << 40, 65)]
 
-  private func randomRange(_ random: inout SplitMix64) -> PageRange {
+  private func randomRange(_ random: inout SeededGenerator) -> PageRange {
     let region = Self.regions[Int.random(in: 0..<3, using: &random)]
     // Also beyond both ends, and of any length up to a few words.
     let start = region.start.rawValue - 5 + UInt64.random(in: 0..<region.pageCount, using: &random)
@@ -16,7 +17,7 @@ import ZeroTracker
 
   @Test(arguments: allGranularities, 1...6 as ClosedRange<UInt64>)
   func equalsTheNaiveModel(granularity: TrackingGranularity, seed: UInt64) throws {
-    var random = SplitMix64(seed: seed)
+    var random = SeededGenerator(seed: seed)
     let tracker = try ZeroTracker(regions: Self.regions, granularity: granularity)
     let log = FakeDirtyLog()
     tracker.attach(source: log)
@@ -57,7 +58,7 @@ import ZeroTracker
 
   @Test(arguments: 1...10 as ClosedRange<UInt64>)
   func withoutDiscardsAnswersOnlyShrink(seed: UInt64) throws {
-    var random = SplitMix64(seed: seed)
+    var random = SeededGenerator(seed: seed)
     let tracker = try ZeroTracker(regions: Self.regions, granularity: granularity(16384))
     let log = FakeDirtyLog()
     tracker.attach(source: log)

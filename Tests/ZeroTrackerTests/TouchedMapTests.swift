@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import ZeroTracker
@@ -52,7 +53,7 @@ import Testing
 
   @Test(arguments: 0...13)
   func touchedWordsWidenToPages(pageShift: Int) {
-    var random = SplitMix64(seed: UInt64(pageShift))
+    var random = SeededGenerator(seed: UInt64(pageShift))
     for _ in 0..<50 {
       let touched = random.next() & random.next()
       for word in [0, 1, (1 << pageShift) / 2, (1 << pageShift) - 1] where word < 1 << pageShift {

@@ -32,12 +32,8 @@ enum DemoCommand {
         Diagnostics.report(failure)
         return .failure
       }
-    } catch let error as MachineError {
-      Diagnostics.report(error)
-      return error.isHostLimit ? .hostCannot : .failure
     } catch {
-      Diagnostics.report("\(error)")
-      return .failure
+      return Diagnostics.end(with: error)
     }
   }
 

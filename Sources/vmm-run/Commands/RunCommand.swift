@@ -36,12 +36,8 @@ enum RunCommand {
         Diagnostics.report(outcome.failureText)
         return .failure
       }
-    } catch let error as MachineError {
-      Diagnostics.report(error)
-      return error.isHostLimit ? .hostCannot : .failure
     } catch {
-      Diagnostics.report("\(error)")
-      return .failure
+      return Diagnostics.end(with: error)
     }
   }
 }

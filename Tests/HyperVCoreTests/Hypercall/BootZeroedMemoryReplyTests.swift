@@ -1,4 +1,5 @@
 import HyperVCore
+import TestSupport
 import Testing
 
 @Suite("Reply of HvExtCallGetBootZeroedMemory, TLFS web edition")

@@ -1,4 +1,5 @@
 import HyperVCore
+import TestSupport
 import Testing
 
 @Suite("Which ranges a guest may get")

@@ -1,4 +1,5 @@
 import HyperVCore
+import TestSupport
 import Testing
 
 @Suite("Calling conventions, TLFS Hypercall Inputs")

@@ -1,4 +1,5 @@
 import HyperVCore
+import TestSupport
 import Testing
 
 @Suite("Hypercall input value, TLFS 6.0b §3.7")

@@ -1,4 +1,5 @@
 import HyperVCore
+import TestSupport
 import Testing
 
 @Suite("Synthetic MSRs: presence and plain registers")

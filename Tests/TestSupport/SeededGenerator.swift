@@ -1,12 +1,13 @@
-/// A small reproducible generator (SplitMix64), so that a failing property names the seed to repeat.
-struct SeededGenerator: RandomNumberGenerator {
+/// A small reproducible generator (SplitMix64; Steele, Lea, Flood 2014): the same numbers for the same
+/// seed on every machine, so that a failing property names the seed to repeat.
+package struct SeededGenerator: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
-  init(seed: UInt64) {
+  package init(seed: UInt64) {
     state = seed
   }
 
-  mutating func next() -> UInt64 {
+  package mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var mixed = state
     mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -15,10 +16,7 @@ struct SeededGenerator: RandomNumberGenerator {
   }
 
   /// A number whose magnitude, not only its low bits, varies: short and long numbers are as likely.
-  mutating func nextOfAnyMagnitude() -> UInt64 {
+  package mutating func nextOfAnyMagnitude() -> UInt64 {
     next() >> UInt64.random(in: 0...63, using: &self)
   }
 }
-
-/// Seeds of the property tests: each is a test case of its own.
-let seeds: [UInt64] = [1, 2, 3, 0xDEAD_BEEF, .max]
