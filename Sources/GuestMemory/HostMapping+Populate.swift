@@ -13,6 +13,13 @@ extension HostMapping {
     _ = unsafe madvise(base, byteCount, MADV_HUGEPAGE)
   }
 
+  /// Asks for huge pages here and now; the kernel may decline.
+  func collapse(_ offset: Int, _ byteCount: Int) {
+    let bytes = unsafe bytes(offset, byteCount)
+    // SAFETY: pages of this mapping; the advice changes no byte.
+    _ = unsafe madvise(bytes.baseAddress, byteCount, MemoryABI.collapse)
+  }
+
   /// Allocates every page, zeroed. Before any guest runs: nobody else uses the memory yet.
   func populate() throws(GuestMemoryError) {
     while true {

@@ -8,6 +8,8 @@ enum MemoryABI {
   static let memfd2MiB: UInt32 = 21 << 26
   /// *MADV_POPULATE_WRITE* of asm-generic/mman-common.h, since Linux 5.14.
   static let populateForWriting: Int32 = 23
+  /// *MADV_COLLAPSE* of asm-generic/mman-common.h, since Linux 6.1.
+  static let collapse: Int32 = 25
 
   /// memfd_create(2), glibc 2.27. Its declaration is behind `_GNU_SOURCE`, which the importer does not
   /// define; the symbol is there. Two integer-sized arguments and an `int` result are passed alike by

@@ -120,6 +120,20 @@ guest_demo_start:
   mov %ebx, %r12d                   // bit 20: EnableExtendedHypercalls
   report KEY_PRIVILEGES_HIGH, %r12
 
+// The lists and counters below are still zero, and pages of zeros may truly be reported. They change
+// after the report, which would then look wrong: a store, even of what is there, makes them written.
+
+  lea guest_data(%rip), %rdi
+  lea hypercall_page(%rip), %rsi
+1:
+  mov (%rdi), %rax
+  mov %rax, (%rdi)
+  add $4096, %rdi
+  cmp %rsi, %rdi
+  jb 1b
+  mov -8(%rsi), %rax
+  mov %rax, -8(%rsi)
+
 // Write to free memory as firmware does before the system starts. These pages must not be reported.
 
   mov BOOT_RANGE_COUNT(%rbp), %ecx
@@ -525,6 +539,7 @@ zero_memory:
 // Data. Cursors and counters that several vCPUs change have a cache line each.
 
   .p2align 6
+guest_data:
 zero_cursor:
   .quad 0
   .p2align 6

@@ -72,6 +72,23 @@ public final class TouchedMap: Sendable {
     return first < end ? first..<end : 0..<0
   }
 
+  /// The lowest touched chunk from `chunk` on that is not set in `others` (same numbering; empty:
+  /// none).
+  func firstTouched(from chunk: Int, except others: [UInt64]) -> Int? {
+    words.withWords { words in
+      var word = chunk / 64
+      var mask = UInt64.max << UInt64(chunk % 64)
+      while word < words.count {
+        let bits =
+          words[word].load(ordering: .acquiring) & mask & ~(others.isEmpty ? 0 : others[word])
+        if bits != 0 { return word * 64 + bits.trailingZeroBitCount }
+        word += 1
+        mask = .max
+      }
+      return nil
+    }
+  }
+
   /// Makes chunks untouched but for those set in `kept` (same numbering; empty: none).
   ///
   /// The caller excludes writers of these chunks from before their memory became zero until now.

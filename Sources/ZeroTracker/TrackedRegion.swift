@@ -6,6 +6,9 @@ struct TrackedRegion {
   /// that a scan needs no special last word. Kept from answer to answer: what was written once stays
   /// written, even if a source should forget it unasked.
   private(set) var written: [UInt64]
+  /// Bit per page: found not to be zero when its chunk was refined, so most likely written by the VMM.
+  /// These bits are in `written` as well, which alone is scanned. Empty while there is none.
+  private(set) var refined: [UInt64] = []
   /// Bit per chunk, numbered as in `touched`: never to be cleared again. Empty while there is none.
   private var claimed: [UInt64] = []
 
@@ -50,8 +53,38 @@ struct TrackedRegion {
         written[piece.word] |= piece.mask
       } else {
         written[piece.word] &= ~piece.mask
+        if !refined.isEmpty { refined[piece.word] &= ~piece.mask }
       }
     }
+  }
+
+  /// The lowest run of touched chunks from `start` on that nobody claimed, as pages; at most
+  /// `pageCount` pages, but at least one chunk.
+  func refinableRun(from start: GPN, pageCount: Int) -> PageRange? {
+    let shift = touched.granularity.pageShift
+    let pages = PageRange(start: start, end: range.end).bits(in: range)
+    let first = touched.firstTouched(
+      from: (pages.lowerBound + (1 << shift) - 1) >> shift, except: claimed)
+    guard !pages.isEmpty, let first else { return nil }
+    let most = max(1, pageCount >> shift)
+    var end = first + 1
+    while end - first < most, touched.firstTouched(from: end, except: claimed) == end { end += 1 }
+    let run = PageRange(
+      start: range.start.advanced(by: UInt64(first << shift)),
+      pageCount: UInt64((end - first) << shift))
+    return run.intersection(range)
+  }
+
+  /// Replaces the coarse bits of `run`, which `refinableRun` gave, by exact ones.
+  mutating func refine(_ run: PageRange, nonZero: [PageRange]) {
+    if refined.isEmpty { refined = Array(repeating: 0, count: written.count) }
+    for pages in nonZero {
+      for piece in BitPieces(pages.bits(in: range)) {
+        written[piece.word] |= piece.mask
+        refined[piece.word] |= piece.mask
+      }
+    }
+    clearTouched(run)
   }
 
   /// Touches the pages for good.
@@ -73,5 +106,6 @@ struct TrackedRegion {
   /// Gives the memory of the written bits back; the region is not scanned again.
   mutating func freeWritten() {
     written = []
+    refined = []
   }
 }

@@ -15,8 +15,9 @@ struct TrackerState {
     self.regions = regions
   }
 
-  mutating func zeroedRanges(limit: Int) -> [PageRange] {
+  mutating func zeroedRanges(replyPage: GPN?, limit: Int) -> [PageRange] {
     lastReported = []
+    if let replyPage { setWritten(PageRange(start: replyPage, pageCount: 1)) }
     guard limit > 0, readSource() else { return [] }
     var scanner = ZeroedRunScanner(limit: limit)
     for region in regions { region.scan(&scanner) }
@@ -44,15 +45,37 @@ struct TrackerState {
       try discard()
     } catch {
       // Perhaps forgotten by the source, perhaps not zero: written, as far as anyone knows.
-      if phase != .stopped {
-        for index in regions.indices { regions[index].setWritten(true, range) }
-      }
+      setWritten(range)
       throw error
     }
     for index in regions.indices {
       if forgotten[index] { regions[index].setWritten(false, range) }
       regions[index].clearTouched(range)
     }
+  }
+
+  func refinableRun(from start: GPN, pageCount: Int) -> PageRange? {
+    guard phase == .tracking else { return nil }
+    for region in regions {
+      if let run = region.refinableRun(from: start, pageCount: pageCount) { return run }
+    }
+    return nil
+  }
+
+  mutating func refine<E: Error>(
+    _ run: PageRange, inspect: (PageRange) throws(E) -> [PageRange]
+  ) throws(E) {
+    // It may have been claimed or discarded since, and tracking may have ended.
+    guard let index = regions.indices.first(where: { regions[$0].range.contains(run.start) }),
+      refinableRun(from: run.start, pageCount: Int(run.pageCount)) == run
+    else { return }
+    regions[index].refine(run, nonZero: try inspect(run))
+  }
+
+  /// Withholds exactly these pages; after the end nothing is reported anyway.
+  private mutating func setWritten(_ range: PageRange) {
+    guard phase != .stopped else { return }
+    for index in regions.indices { regions[index].setWritten(true, range) }
   }
 
   /// Per region, whether the source could forget its part of `range`.

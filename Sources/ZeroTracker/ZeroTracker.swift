@@ -10,8 +10,8 @@ import Synchronization
 /// for an answer that is being made (milliseconds per TiB). Memory starts zero and unmarked.
 ///
 /// ## Why a reported page was zero
-/// A VMM writer marks, then writes. An answer marks the reply page, reads the source, then the touched
-/// map. Take a page P that it reports, and let S be the instant at which the source looked at P.
+/// A VMM writer marks, then writes. An answer withholds the reply page, reads the source, then the
+/// touched map. Take a page P that it reports, and let S be the instant at which the source looked at P.
 ///
 /// 1. Guest: the source did not have P at S, so no guest write to P was visible before S. (A source
 ///    reads no earlier than asked; what the tracker remembers of earlier answers only adds pages.)
@@ -23,7 +23,7 @@ import Synchronization
 ///    device's DMA) or made it while its own call was under way, and must not use P as zero anyway.
 ///
 /// The map is read last so that marks made during the slow reading of the source still count. Reply
-/// bytes are written after the answer, hence the reply page is marked before it.
+/// bytes are written after the answer, hence the reply page counts as written before it.
 public final class ZeroTracker: Sendable {
   /// The most pages one tracker accepts: 2^32, 16 TiB.
   public static let maximumPageCount: UInt64 = 1 << 32
@@ -33,7 +33,7 @@ public final class ZeroTracker: Sendable {
   /// Memory per bit of the touched map.
   public let granularity: TrackingGranularity
   private let touchedMaps: [TouchedMap]
-  private let state: Guarded<TrackerState>
+  let state: Guarded<TrackerState>
   /// Written under the lock; read without it, where being late does no harm.
   private let tracking = Atomic<Bool>(false)
 
@@ -102,13 +102,12 @@ public final class ZeroTracker: Sendable {
   /// with a `limit` far above 255. Any thread; calls wait for each other.
   ///
   /// - Parameters:
-  ///   - replyPage: the page the answer will be written to; it is marked touched first, also if
+  ///   - replyPage: the page the answer will be written to; it counts as written from now on, also if
   ///     nothing is reported.
   ///   - limit: the most ranges; 255 fit the reply of *HvExtCallGetBootZeroedMemory*.
   /// - Returns: no range without a source, after `stop`, or if the source fails.
   public func zeroedRanges(replyPage: GPN?, limit: Int = 255) -> [PageRange] {
-    if let replyPage { markTouched(PageRange(start: replyPage, pageCount: 1)) }
-    return state.withLock { $0.zeroedRanges(limit: limit) }
+    state.withLock { $0.zeroedRanges(replyPage: replyPage, limit: limit) }
   }
 
   /// Makes memory reportable again that the host discarded already and that reads as zero.

@@ -32,9 +32,9 @@ struct EmbeddingTests {
 
     #expect(guest.answer(request(output: Self.replyAddress)).status == .success)
 
-    // The guest wrote 16 and 100; the reply's chunk is 128..<144.
+    // The guest wrote 16 and 100; the reply's page is 128.
     let expected = [
-      (144, 112), (48, 52), (101, 27), (0, 16), (17, 15),
+      (129, 127), (48, 52), (101, 27), (0, 16), (17, 15),
     ].map { BootZeroedRange(startPage: $0.0, pageCount: $0.1) }
     #expect(try reply(in: guest).ranges == expected)
   }

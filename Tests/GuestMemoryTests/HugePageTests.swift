@@ -7,6 +7,17 @@ import ZeroTracker
   .serialized, .timeLimit(.minutes(2)),
   .enabled(if: HugePagePool.isAvailable, "needs to write /proc/sys/vm/nr_hugepages, and memory"))
 struct HugePageTests {
+  @Test func refinementReadsMappedHugePagesOnly() throws {
+    let pool = try HugePagePool(adding: 8)
+    let memory = try makeMemory(16 * mebibyte, .hugetlb, granularity: 4 << 20)
+    try memory.store(1 as UInt8, at: GPA(0x5000))
+    memory.refine()
+    // The chunk's second huge page was never used; where it is the kernel does not tell.
+    #expect(memory.withheldPages == [5] + Array(512..<1024))
+    #expect(try memory.residentByteCount() == 2 * mebibyte)
+    _ = consume pool
+  }
+
   @Test(arguments: [false, true])
   func memoryStartsZeroAndReportable(preallocated: Bool) throws {
     let pool = try HugePagePool(adding: 4)

@@ -1,0 +1,112 @@
+internal import Glibc
+
+/// What the host has behind a page.
+enum PagePresence {
+  /// Nothing: it reads as zero.
+  case absent
+  /// In this process's page tables: reading it costs nothing but the reading.
+  case present
+  /// Elsewhere: swapped out, in the file's cache, on the move. Reading it brings it in.
+  case elsewhere
+}
+
+extension HostMapping {
+  /// Pages looked up with one read of /proc/self/pagemap.
+  static let presencePageCount = 4096
+
+  /// What is behind each page of at most `presencePageCount` pages from `offset` on.
+  ///
+  /// A page that is neither mapped nor swapped out is absent if the memory is private, and if a shared
+  /// file has a hole there. hugetlbfs does not tell its holes, and hides a page on the move: there such a
+  /// page may be anywhere.
+  func presence(_ offset: Int, pageCount: Int) throws(GuestMemoryError) -> [PagePresence] {
+    precondition(pageCount <= Self.presencePageCount, "\(pageCount) pages at once")
+    let entries = try pagemapEntries(offset, pageCount: pageCount)
+    var presence = entries.map { entry -> PagePresence in
+      // Bits 63 and 62 (Documentation/admin-guide/mm/pagemap.rst): present, swapped.
+      entry >> 63 != 0 ? .present : entry >> 62 != 0 || backing == .hugetlb ? .elsewhere : .absent
+    }
+    if backing == .memfd, presence.contains(where: { $0 == .absent }) {
+      try findData(offset, &presence)
+    }
+    return presence
+  }
+
+  private func pagemapEntries(
+    _ offset: Int, pageCount: Int
+  ) throws(GuestMemoryError) -> [UInt64] {
+    let pagemap = try Pagemap.descriptor()
+    var entries = [UInt64](repeating: 0, count: pageCount)
+    let byteCount = pageCount * 8
+    let position = off_t((hostAddress + UInt(offset)) / 4096 * 8)
+    // SAFETY: the kernel writes at most byteCount bytes, the size of the array.
+    let result = unsafe entries.withUnsafeMutableBytes { bytes in
+      unsafe pread(pagemap, bytes.baseAddress, byteCount, position)
+    }
+    let error = errno
+    guard result == byteCount else {
+      throw .residency(operation: "read \(Pagemap.path)", errno: result < 0 ? error : EIO)
+    }
+    return entries
+  }
+
+  /// Turns absent pages at which the file has data into pages elsewhere.
+  private func findData(
+    _ offset: Int, _ presence: inout [PagePresence]
+  ) throws(GuestMemoryError) {
+    let end = offset + presence.count * 4096
+    var next = offset
+    while next < end {
+      guard let data = try seek(next, FileSeek.data), data < end else { return }
+      let hole = min(try seek(data, FileSeek.hole) ?? end, end)
+      for page in (data - offset) / 4096..<(hole - offset + 4095) / 4096
+      where presence[page] == .absent {
+        presence[page] = .elsewhere
+      }
+      next = hole
+    }
+  }
+
+  /// The next offset of that kind; nil if there is none.
+  private func seek(_ offset: Int, _ whence: Int32) throws(GuestMemoryError) -> Int? {
+    let result = lseek(descriptor, off_t(offset), whence)
+    let error = errno
+    if result >= 0 { return Int(result) }
+    guard error == ENXIO else { throw .residency(operation: "lseek", errno: error) }
+    return nil
+  }
+
+  /// Whether all 4096 bytes at `offset` are zero. Reads them, whatever that brings in.
+  func isZeroPage(_ offset: Int) -> Bool {
+    let page = unsafe bytes(offset, 4096)
+    guard unsafe page.loadUnaligned(as: UInt64.self) == 0, let base = page.baseAddress
+    else { return false }
+    // Each byte equals the one 8 before it, and the first 8 are zero. The C library compares with the
+    // widest vectors the processor has.
+    return unsafe memcmp(base, base + 8, 4096 - 8) == 0
+  }
+}
+
+/// /proc/self/pagemap (proc(5)); open as long as the process lives. It needs no privilege: what is kept
+/// from unprivileged readers is the frame number.
+private enum Pagemap {
+  static let path = "/proc/self/pagemap"
+  // SAFETY: the path is a C string for the time of the call.
+  private static let opened: (descriptor: Int32, error: Int32) = {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    return (descriptor, errno)
+  }()
+
+  static func descriptor() throws(GuestMemoryError) -> Int32 {
+    guard opened.descriptor >= 0 else {
+      throw .residency(operation: "open \(path)", errno: opened.error)
+    }
+    return opened.descriptor
+  }
+}
+
+/// *SEEK_DATA* and *SEEK_HOLE* of linux/fs.h, which the C library declares for `_GNU_SOURCE` only.
+private enum FileSeek {
+  static let data: Int32 = 3
+  static let hole: Int32 = 4
+}
