@@ -27,6 +27,8 @@ let package = Package(
     .target(name: "CKVM"),
     .target(name: "KVM", dependencies: ["CKVM"], swiftSettings: strict),
 
+    .target(name: "HostPages", dependencies: ["CKVM"], swiftSettings: strict),
+
     .target(name: "GuestMemory", dependencies: ["ZeroTracker"], swiftSettings: strict),
     .target(name: "Devices", dependencies: ["GuestMemory"], swiftSettings: strict),
     .target(
@@ -53,7 +55,7 @@ let package = Package(
       name: "ZeroTrackerTests", dependencies: ["TestSupport", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(
-      name: "GuestMemoryTests", dependencies: ["GuestMemory", "ZeroTracker"],
+      name: "GuestMemoryTests", dependencies: ["GuestMemory", "TestSupport", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
     .testTarget(
@@ -66,6 +68,8 @@ let package = Package(
       name: "vmm-runTests", dependencies: ["KVM", "TestSupport", "vmm-run"],
       swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
+    .testTarget(
+      name: "HostPagesTests", dependencies: ["HostPages", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "EmbeddingTests", dependencies: ["HyperVCore", "ZeroTracker"], swiftSettings: strict),
   ],

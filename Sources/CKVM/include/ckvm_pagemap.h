@@ -3,7 +3,10 @@
 // uses them asks the running kernel first.
 #pragma once
 
+#include "ckvm.h"
+
 #include <linux/fs.h>
+#include <linux/sysinfo.h>
 #include <linux/userfaultfd.h>
 #include <stdint.h>
 
@@ -49,7 +52,47 @@ struct pm_scan_arg {
 #define UFFD_FEATURE_WP_ASYNC (1 << 15)
 #endif
 
+#ifndef USERFAULTFD_IOC_NEW
+#define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
+#endif
+
+_Static_assert(sizeof(struct uffdio_api) == 24, "userfaultfd ABI");
+_Static_assert(sizeof(struct uffdio_register) == 32, "userfaultfd ABI");
+_Static_assert(sizeof(struct uffdio_writeprotect) == 24, "userfaultfd ABI");
 _Static_assert(sizeof(struct page_region) == 24, "pagemap ABI");
 _Static_assert(sizeof(struct pm_scan_arg) == 96, "pagemap ABI");
 
 static const unsigned long CKVM_PAGEMAP_SCAN = PAGEMAP_SCAN;
+
+// Request on /dev/userfaultfd (Linux 6.1): a new userfaultfd without the system call.
+static const unsigned long CKVM_USERFAULTFD_IOC_NEW = USERFAULTFD_IOC_NEW;
+
+// Requests on a userfaultfd.
+static const unsigned long CKVM_UFFDIO_API = UFFDIO_API;
+static const unsigned long CKVM_UFFDIO_REGISTER = UFFDIO_REGISTER;
+static const unsigned long CKVM_UFFDIO_UNREGISTER = UFFDIO_UNREGISTER;
+static const unsigned long CKVM_UFFDIO_WRITEPROTECT = UFFDIO_WRITEPROTECT;
+
+// Built with casts and shifts, which the importer skips.
+static const uint64_t CKVM_UFFD_API = UFFD_API;
+static const uint64_t CKVM_UFFDIO_REGISTER_MODE_WP = UFFDIO_REGISTER_MODE_WP;
+static const uint64_t CKVM_UFFDIO_WRITEPROTECT_MODE_WP = UFFDIO_WRITEPROTECT_MODE_WP;
+static const uint64_t CKVM_UFFDIO_ZEROPAGE_BIT = (uint64_t)1 << _UFFDIO_ZEROPAGE;
+static const uint64_t CKVM_UFFD_FEATURE_PAGEFAULT_FLAG_WP = UFFD_FEATURE_PAGEFAULT_FLAG_WP;
+static const uint64_t CKVM_UFFD_FEATURE_WP_HUGETLBFS_SHMEM = UFFD_FEATURE_WP_HUGETLBFS_SHMEM;
+static const uint64_t CKVM_UFFD_FEATURE_WP_UNPOPULATED = UFFD_FEATURE_WP_UNPOPULATED;
+static const uint64_t CKVM_UFFD_FEATURE_WP_ASYNC = UFFD_FEATURE_WP_ASYNC;
+static const int CKVM_UFFD_USER_MODE_ONLY = UFFD_USER_MODE_ONLY;
+static const uint64_t CKVM_PAGE_IS_WRITTEN = PAGE_IS_WRITTEN;
+static const uint64_t CKVM_PAGE_IS_PRESENT = PAGE_IS_PRESENT;
+static const uint64_t CKVM_PAGE_IS_SWAPPED = PAGE_IS_SWAPPED;
+static const uint64_t CKVM_PM_SCAN_CHECK_WPASYNC = PM_SCAN_CHECK_WPASYNC;
+
+// The C library has no function for it.
+static inline int ckvm_userfaultfd(int flags) { return (int)syscall(__NR_userfaultfd, flags); }
+
+// <sys/sysinfo.h> is in no Swift module.
+int sysinfo(struct sysinfo *_Nonnull information);
+static inline int ckvm_sysinfo(struct sysinfo *_Nonnull information) {
+  return sysinfo(information);
+}

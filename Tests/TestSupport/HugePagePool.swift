@@ -1,35 +1,43 @@
 import Foundation
 
 /// The host's pool of 2 MiB pages, enlarged for the time of a test.
-struct HugePagePool: ~Copyable {
+///
+/// There is one pool, so one test of this process has it at a time; the others wait in `init`. A test
+/// that has it may not make a second one, nor suspend.
+package struct HugePagePool: ~Copyable {
   private static let path = "/proc/sys/vm/nr_hugepages"
+  private static let turn = DispatchSemaphore(value: 1)
   private let before: Int
 
   /// Whether this process may enlarge the pool, and there is memory for it.
-  static let isAvailable: Bool = {
+  package static let isAvailable: Bool = {
     guard let pool = try? HugePagePool(adding: 8) else { return false }
     _ = consume pool
     return true
   }()
 
-  struct Unavailable: Error {}
+  package struct Unavailable: Error {}
 
-  init(adding pageCount: Int) throws {
-    before = Self.count("HugePages_Total")
+  package init(adding pageCount: Int) throws {
+    Self.turn.wait()
+    let total = Self.count("HugePages_Total")
     let free = Self.count("HugePages_Free") - Self.count("HugePages_Rsvd")
-    let wanted = before + max(0, pageCount - free)
+    let wanted = total + max(0, pageCount - free)
     guard Self.set(wanted), Self.count("HugePages_Total") >= wanted else {
-      _ = Self.set(before)
+      _ = Self.set(total)
+      Self.turn.signal()
       throw Unavailable()
     }
+    before = total
   }
 
   deinit {
     _ = Self.set(before)
+    Self.turn.signal()
   }
 
   /// A number of /proc/meminfo.
-  static func count(_ name: String) -> Int {
+  package static func count(_ name: String) -> Int {
     let text = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)) ?? ""
     let line = text.split(separator: "\n").first { $0.hasPrefix(name + ":") }
     return line.flatMap { Int($0.split(separator: " ")[1]) } ?? 0

@@ -1,0 +1,45 @@
+internal import CKVM
+internal import Glibc
+
+/// Questions about pages that ask nothing of a userfaultfd.
+enum HostPageState {
+  /// Whether every page of `range` is mapped.
+  static func isMapped(_ range: HostRange) -> Bool {
+    // SAFETY: no memory is accessed. MS_ASYNC does nothing (msync(2)), but after the kernel has looked
+    // for holes: it answers ENOMEM to one.
+    unsafe msync(UnsafeMutableRawPointer(bitPattern: range.start), range.byteCount, MS_ASYNC) == 0
+  }
+
+  /// Whether a page may be in swap: there is some, or the kernel does not tell.
+  static var hasSwap: Bool {
+    var information = sysinfo()
+    // SAFETY: the kernel fills the struct.
+    let result = unsafe ckvm_sysinfo(&information)
+    return result != 0 || information.totalswap > 0
+  }
+
+  /// One byte per page of `addresses`, bit 0 set if it is in the page cache (mincore(2)); as long as
+  /// `buffer` at most. All are set when this process may not know.
+  ///
+  /// - Throws: `registrationLost`, naming `range`, if some of it is not mapped any longer.
+  static func residency(
+    _ addresses: Range<UInt>, of range: HostRange, into buffer: inout [UInt8]
+  ) throws(HostPagesError) -> Int {
+    let pageByteCount = Int(HostRange.pageByteCount)
+    let pageCount = min(addresses.count / pageByteCount, buffer.count)
+    // SAFETY: the kernel reads no memory of the range, and writes one byte per page of it.
+    let result = unsafe buffer.withUnsafeMutableBufferPointer { bytes in
+      unsafe mincore(
+        UnsafeMutableRawPointer(bitPattern: addresses.lowerBound), pageCount * pageByteCount,
+        bytes.baseAddress)
+    }
+    let error = errno
+    guard result == 0 else {
+      if error == ENOMEM { throw .registrationLost(range) }
+      throw .call(
+        operation: "mincore 0x\(String(addresses.lowerBound, radix: 16)), "
+          + "\(pageCount * pageByteCount) bytes", errno: error, cure: nil)
+    }
+    return pageCount
+  }
+}

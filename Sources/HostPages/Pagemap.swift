@@ -1,0 +1,75 @@
+internal import CKVM
+internal import Glibc
+
+/// /proc/self/pagemap and its ioctl PAGEMAP_SCAN (Linux 6.7, Documentation/admin-guide/mm/pagemap.rst).
+struct Pagemap: ~Copyable, Sendable {
+  private let descriptor: OwnedDescriptor
+
+  /// Regions that one call may return: 24 KiB, reused for all calls.
+  static let regionLimit = 1024
+
+  init() throws(HostPagesError) {
+    // Not /proc/self, which has the owner of the first thread: that may be gone or another user.
+    let path = "/proc/thread-self/pagemap"
+    // SAFETY: the path is a C string for the time of the call.
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    let error = errno
+    guard descriptor >= 0 else {
+      let cure: String? =
+        switch error {
+        case ENOENT: "mount /proc; the kernel needs CONFIG_PROC_PAGE_MONITOR=y"
+        case EACCES, EPERM:
+          "a process that changed its user or was started from an unreadable file is not dumpable"
+            + " and may not see its own page tables: set PR_SET_DUMPABLE"
+        default: nil
+        }
+      throw .call(operation: "open \(path)", errno: error, cure: cure)
+    }
+    self.descriptor = OwnedDescriptor(taking: descriptor)
+  }
+
+  /// Finds what in `addresses` has an entry in the page tables: a page, swapped out or not, or the marker
+  /// that stands for protection where no page is. Neighbours that are alike become one region, and those
+  /// written to have *PAGE_IS_WRITTEN* in `categories`. What is in no region has no entry.
+  ///
+  /// - Parameter regions: `regionLimit` of them, overwritten from the start.
+  /// - Returns: how many regions were found, and where the next call has to start.
+  /// - Throws: `registrationLost`, naming `range`, if any of it is mapped but not registered.
+  func scan(
+    _ addresses: Range<UInt>, of range: HostRange, into regions: inout [page_region]
+  ) throws(HostPagesError) -> (regionCount: Int, next: UInt) {
+    precondition(regions.count == Self.regionLimit, "room for \(regions.count) regions")
+    var argument = pm_scan_arg()
+    argument.size = UInt64(MemoryLayout<pm_scan_arg>.size)
+    argument.flags = CKVM_PM_SCAN_CHECK_WPASYNC
+    argument.start = UInt64(addresses.lowerBound)
+    argument.end = UInt64(addresses.upperBound)
+    // WRITTEN alone would report every page without an entry as well.
+    argument.category_anyof_mask = CKVM_PAGE_IS_PRESENT | CKVM_PAGE_IS_SWAPPED
+    argument.return_mask = CKVM_PAGE_IS_WRITTEN
+    // SAFETY: the kernel writes at most vec_len regions, and all of them fit.
+    let result = unsafe regions.withUnsafeMutableBufferPointer { buffer in
+      argument.vec = UInt64(UInt(bitPattern: buffer.baseAddress))
+      argument.vec_len = UInt64(buffer.count)
+      return descriptor.call(CKVM_PAGEMAP_SCAN, &argument)
+    }
+    let operation =
+      "PAGEMAP_SCAN 0x\(String(addresses.lowerBound, radix: 16)), \(addresses.count) bytes"
+    switch result {
+    case .success(let count):
+      // walk_end keeps the place of the last pause when the kernel, which collects 512 regions at a
+      // time, pauses and then comes to the end: the last region may lie behind it.
+      let next = UInt(max(argument.walk_end, count > 0 ? regions[count - 1].end : 0))
+      guard next > addresses.lowerBound && next <= addresses.upperBound else {
+        throw .wrongAnswer("\(operation): stopped at 0x\(String(next, radix: 16))")
+      }
+      return (count, next)
+    case .failure(let error) where error.number == EPERM:
+      throw .registrationLost(range)
+    case .failure(let error) where error.number == ENOTTY:
+      throw .missingFeatures(["PAGEMAP_SCAN"])
+    case .failure(let error):
+      throw .call(operation: operation, errno: error.number, cure: nil)
+    }
+  }
+}
