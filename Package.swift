@@ -28,12 +28,11 @@ let package = Package(
     .target(name: "KVM", dependencies: ["CKVM"], swiftSettings: strict),
 
     .target(name: "HostPages", dependencies: ["CKVM"], swiftSettings: strict),
-
     .target(name: "GuestMemory", dependencies: ["ZeroTracker"], swiftSettings: strict),
     .target(name: "Devices", dependencies: ["GuestMemory"], swiftSettings: strict),
     .target(
       name: "VMM",
-      dependencies: ["Devices", "GuestMemory", "HyperVCore", "KVM", "ZeroTracker"],
+      dependencies: ["Devices", "GuestMemory", "HostPages", "HyperVCore", "KVM", "ZeroTracker"],
       swiftSettings: strict),
 
     // 64-bit guests written in assembly, embedded as bytes.

@@ -16,15 +16,21 @@ extension HostMapping {
 
   /// What is behind each page of at most `presencePageCount` pages from `offset` on.
   ///
-  /// A page that is neither mapped nor swapped out is absent if the memory is private, and if a shared
-  /// file has a hole there. hugetlbfs does not tell its holes, and hides a page on the move: there such a
-  /// page may be anywhere.
+  /// A page that is not mapped is absent if the memory is private and it is not swapped out, and if a
+  /// shared file has a hole there. hugetlbfs does not tell its holes, and hides a page on the move: there
+  /// such a page may be anywhere. Write protection of private memory leaves marks that look swapped out.
   func presence(_ offset: Int, pageCount: Int) throws(GuestMemoryError) -> [PagePresence] {
     precondition(pageCount <= Self.presencePageCount, "\(pageCount) pages at once")
     let entries = try pagemapEntries(offset, pageCount: pageCount)
+    // Bits 63 and 62 (Documentation/admin-guide/mm/pagemap.rst): present, swapped.
     var presence = entries.map { entry -> PagePresence in
-      // Bits 63 and 62 (Documentation/admin-guide/mm/pagemap.rst): present, swapped.
-      entry >> 63 != 0 ? .present : entry >> 62 != 0 || backing == .hugetlb ? .elsewhere : .absent
+      if entry >> 63 != 0 { return .present }
+      switch backing {
+      case .anonymous: return entry >> 62 != 0 ? .elsewhere : .absent
+      // The file knows, not the page table: it has a hole or it has data, be it swapped out.
+      case .memfd: return .absent
+      case .hugetlb: return .elsewhere
+      }
     }
     if backing == .memfd, presence.contains(where: { $0 == .absent }) {
       try findData(offset, &presence)

@@ -20,6 +20,9 @@
 //       result = RAX
 //   10  call the hypercall page from ring 3, as 1. If it faults, the script goes on in ring 0; if
 //       it returns, the result is kept and the run ends with status 0
+//   11  write the 32-bit value a1 to port a0
+//   12  store the 64-bit value a1 at a0 and, a2 times in all, every `extra` bytes above
+//   13  load 64 bits at a0 and, a2 times in all, every `extra` bytes above; result = the last
 //
 // Anything else ends the run with status 1. `fault` is the vector plus one, 0 if there was none;
 // with a fault, `result` is all ones.
@@ -103,8 +106,12 @@ run_entry:
   cmp $9, %rax
   jb call_address
   je write_port
-  cmp $10, %rax
-  je hypercall_ring3
+  cmp $11, %rax
+  jb hypercall_ring3
+  je write_any_port
+  cmp $13, %rax
+  jb store_many
+  je load_many
 
   mov $1, %eax
   out %al, $PORT_EXIT
@@ -157,6 +164,33 @@ store:
 load:
   mov ENTRY_A0(%rbp), %rsi
   mov (%rsi), %rax
+  jmp have_result
+
+write_any_port:
+  mov ENTRY_A0(%rbp), %edx
+  mov ENTRY_A1(%rbp), %eax
+  out %eax, %dx
+  jmp next_entry
+
+store_many:
+  mov ENTRY_A0(%rbp), %rdi
+  mov ENTRY_A1(%rbp), %rax
+  mov ENTRY_A2(%rbp), %rcx
+1:
+  mov %rax, (%rdi)
+  add ENTRY_EXTRA(%rbp), %rdi
+  dec %rcx
+  jnz 1b
+  jmp next_entry
+
+load_many:
+  mov ENTRY_A0(%rbp), %rsi
+  mov ENTRY_A2(%rbp), %rcx
+1:
+  mov (%rsi), %rax
+  add ENTRY_EXTRA(%rbp), %rsi
+  dec %rcx
+  jnz 1b
   jmp have_result
 
 call_address:

@@ -25,6 +25,8 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
   public static let userSpaceMSR = KVMCapability(rawValue: KVM_CAP_X86_USER_SPACE_MSR)
   /// KVM_CAP_X86_MSR_FILTER: chosen MSRs are denied in the kernel, and so exit.
   public static let msrFilter = KVMCapability(rawValue: KVM_CAP_X86_MSR_FILTER)
+  /// KVM_CAP_BINARY_STATS_FD: counters of a VM.
+  public static let statistics = KVMCapability(rawValue: KVM_CAP_BINARY_STATS_FD)
   /// KVM_CAP_HYPERV: the kernel was built with CONFIG_KVM_HYPERV.
   public static let hyperV = KVMCapability(rawValue: KVM_CAP_HYPERV)
   /// KVM_CAP_HYPERV_CPUID: KVM_GET_SUPPORTED_HV_CPUID on a vCPU.
@@ -46,6 +48,7 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
     (.manualDirtyLogProtect, "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2", "5.0"),
     (.userSpaceMSR, "KVM_CAP_X86_USER_SPACE_MSR", "5.10"),
     (.msrFilter, "KVM_CAP_X86_MSR_FILTER", "5.10"),
+    (.statistics, "KVM_CAP_BINARY_STATS_FD", "5.14"),
     (.hyperV, "KVM_CAP_HYPERV", "2.6.34"),
     (.hyperVCPUID, "KVM_CAP_HYPERV_CPUID", "5.0"),
     (.systemHyperVCPUID, "KVM_CAP_SYS_HYPERV_CPUID", "5.11"),

@@ -49,18 +49,6 @@ struct HypercallTests {
     #expect(ranges == ranges.sorted { $0.pageCount > $1.pageCount })
   }
 
-  @Test(arguments: Host.transports)
-  func aSecondCallReportsNoMore(transport: HyperVTransport) throws {
-    let second = Probe.reply + 0x1000
-    let probe = try Probe(
-      Probe.introduction + [
-        .hypercall(0x8002, out: Probe.reply), .hypercall(0x8002, out: second),
-      ], transport: transport)
-    #expect(probe.steps[3].result == 0)
-    #expect(try probe.bootZeroedReply(at: second) == [])
-    #expect(!probe.machine.memory.tracker.isTracking)
-  }
-
   /// Input value, output GPA, and the status that both transports give.
   static let hostile: [(name: String, input: UInt64, out: UInt64, status: UInt64)] = [
     ("fast", 0x1_8002, Probe.reply, 5),

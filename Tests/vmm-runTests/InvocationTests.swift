@@ -21,6 +21,24 @@ import Testing
     #expect(try parse(line) == invocation)
   }
 
+  @Test(arguments: [
+    ("always", TrackingPolicyChoice.always), ("never", .never),
+    ("until-answered", .untilAnswered(seconds: nil)),
+    ("until-answered=0", .untilAnswered(seconds: 0)),
+    ("until-answered=86400", .untilAnswered(seconds: 86_400)),
+  ])
+  func trackingPolicies(word: String, policy: TrackingPolicyChoice) throws {
+    var options = DemoOptions()
+    options.machine.tracking.policy = policy
+    #expect(try parse("demo --tracking-policy \(word)") == .demo(options))
+  }
+
+  @Test func refinementCanBeOff() throws {
+    var options = DemoOptions()
+    options.machine.tracking.refinement = .off
+    #expect(try parse("demo --refine off") == .demo(options))
+  }
+
   @Test func defaults() throws {
     let demo = DemoOptions()
     #expect(demo.machine.memory == .gibi(1))
@@ -36,10 +54,12 @@ import Testing
   @Test(arguments: [
     """
     demo --memory 4G --cpus 3 --backing memfd --prealloc --granularity 64K --hyperv userspace \
-    --no-zeroed-memory --map m.svg --json --trace-hypercalls t.jsonl
+    --no-zeroed-memory --map m.svg --json --trace-hypercalls t.jsonl --thp --verify-zeroed \
+    --tracking write-protect --tracking-policy until-answered=5 --refine 1M
     """,
     """
-    demo --trace-hypercalls=t.jsonl --json --map=m.svg --no-zeroed-memory --hyperv=userspace \
+    demo --refine=1024K --tracking-policy=until-answered=5 --tracking=write-protect \
+    --verify-zeroed --thp --trace-hypercalls=t.jsonl --json --map=m.svg --no-zeroed-memory --hyperv=userspace \
     --granularity=64KiB --prealloc --backing=memfd --cpus=3 --memory=4096M
     """,
   ])
@@ -49,6 +69,11 @@ import Testing
     options.machine.cpuCount = 3
     options.machine.backing = .memfd
     options.machine.preallocates = true
+    options.machine.usesTransparentHugePages = true
+    options.machine.tracking.source = .writeProtect
+    options.machine.tracking.policy = .untilAnswered(seconds: 5)
+    options.machine.tracking.refinement = .reading(.mebi(1))
+    options.machine.tracking.verifiesZeroedMemory = true
     options.machine.granularity = .kibi(64)
     options.machine.hyperV = .userspace
     options.machine.traceHypercallsPath = "t.jsonl"

@@ -57,6 +57,37 @@ import Testing
       "run --program x --granularity 2K",
       "option '--granularity': 2K is not a power of two from 4K to 32M"
     ),
+    (
+      "demo --tracking dirtylog",
+      "option '--tracking': 'dirtylog' is not one of auto, dirty-log, write-protect; "
+        + "did you mean 'dirty-log'?"
+    ),
+    (
+      "demo --tracking-policy often",
+      "option '--tracking-policy': 'often' is not one of until-answered, always, never"
+    ),
+    (
+      "demo --tracking-policy allways",
+      "option '--tracking-policy': 'allways' is not one of until-answered, always, never; "
+        + "did you mean 'always'?"
+    ),
+    (
+      "demo --tracking-policy always=5",
+      "option '--tracking-policy': 'always=5' is not one of until-answered, always, never; "
+        + "did you mean 'always'?"
+    ),
+    (
+      "demo --tracking-policy until-answered=soon",
+      "option '--tracking-policy until-answered': 'soon' is not a number from 0 to 86400"
+    ),
+    (
+      "run --program x --tracking-policy until-answered=-1",
+      "option '--tracking-policy until-answered': '-1' is not a number from 0 to 86400"
+    ),
+    (
+      "demo --refine some",
+      "option '--refine': 'some' is not a size; write for example 512M or 4G"
+    ),
     ("demo --cpus 0", "option '--cpus': '0' is not a number from 1 to 4"),
     ("demo --cpus 5", "option '--cpus': '5' is not a number from 1 to 4"),
     ("demo --cpus two", "option '--cpus': 'two' is not a number from 1 to 4"),

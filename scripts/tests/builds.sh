@@ -28,3 +28,10 @@ build_release() {
   logged build-release swift build -c release -Xswiftc -static-executable --product vmm-run \
     --scratch-path .build-static
 }
+
+# What must not compile: see the file. `-verify` compares the compiler's errors with those expected.
+refuse_forbidden_paths() {
+  logged forbidden-paths swiftc -frontend -typecheck -verify -verify-ignore-unrelated \
+    -swift-version 6 -I "$(swift build --show-bin-path)/Modules" \
+    Tests/ForbiddenPaths/GuestMemoryWriters.swift
+}

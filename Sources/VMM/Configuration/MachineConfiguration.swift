@@ -11,7 +11,16 @@ public struct MachineConfiguration: Sendable {
   public var backing: MemoryBacking
   /// Gives all RAM host memory before the guest starts; it is zero and still reportable.
   public var isPreallocated = false
+  /// Asks for 2 MiB pages where the host gives them on request only; no effect on `hugetlb`.
+  public var usesTransparentHugePages = false
   public var granularity = TrackingGranularity.default
+  /// Who tells which pages the guest wrote; nil for the dirty log, which every KVM has.
+  public var writtenPageSource: WrittenPageSourceKind?
+  public var trackingPolicy = TrackingPolicy.default
+  /// How much of the chunks that the VMM wrote in part is looked into before an answer.
+  public var refinement = GuestMemory.RefinementBudget.default
+  /// Checks before each answer that every page in it is zero; a page that is not ends the run.
+  public var verifiesZeroedMemory = false
   public var hyperV = HyperVSelection.automatic
   /// What the guest is offered; nil for the default of the transport that is used.
   public var enlightenments: Enlightenments?
@@ -27,6 +36,16 @@ public struct MachineConfiguration: Sendable {
     self.memoryByteCount = memoryByteCount
     self.vcpuCount = vcpuCount
     backing = .anonymous
+  }
+
+  /// Whether the guest is offered 0x8002: without tracking there would be nothing to answer.
+  var reportsZeroedMemory: Bool {
+    offersZeroedMemory && trackingPolicy != .never
+  }
+
+  /// Who tells what the guest wrote; nil if nobody is asked.
+  var trackedSource: WrittenPageSourceKind? {
+    trackingPolicy == .never ? nil : writtenPageSource ?? .dirtyLog
   }
 }
 

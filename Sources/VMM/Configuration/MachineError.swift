@@ -1,16 +1,21 @@
 public import GuestMemory
+public import HostPages
 public import HyperVCore
 public import KVM
+public import ZeroTracker
 
 /// Why a machine could not be built or run. One line, with the cure where one is known.
 public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case kvm(KVMError)
   case memory(GuestMemoryError)
+  case hostPages(HostPagesError)
   case enlightenments(EnlightenmentError)
   /// The host lacks what was asked for; `cure` says how to get it.
   case unavailable(what: String, cure: String)
   /// The configuration asks for something impossible.
   case configuration(String)
+  /// A page would have been reported as zero that is not: a writer that nobody knows of, or a bug.
+  case falseReport(page: GPN, history: String)
   /// The guest did something that no machine can go on from.
   case guest(String)
 
@@ -18,8 +23,12 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .kvm(let error): error.description
     case .memory(let error): error.description
+    case .hostPages(let error): error.description
     case .enlightenments(let error): error.description
     case .unavailable(let what, let cure): "\(what); \(cure)"
+    case .falseReport(let page, let history):
+      "page \(page) was about to be reported as zero and is not: \(history); a writer that goes"
+        + " around the VMM must claim its memory"
     case .configuration(let text), .guest(let text): text
     }
   }
@@ -27,8 +36,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Whether the host, and not the guest or the configuration, is at fault.
   public var isHostLimit: Bool {
     switch self {
-    case .kvm, .memory, .unavailable: true
-    case .enlightenments, .configuration, .guest: false
+    case .kvm, .memory, .hostPages, .unavailable: true
+    case .enlightenments, .configuration, .falseReport, .guest: false
     }
   }
 }

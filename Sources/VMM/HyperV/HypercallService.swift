@@ -13,30 +13,44 @@ public struct HypercallEvent: Sendable {
 struct HypercallService: Sendable {
   private let dispatcher: HypercallDispatcher
   private let guest: GuestMemory
+  private let refinement: GuestMemory.RefinementBudget
+  private let verifier: ZeroVerifier?
+  private let trackingEnd: TrackingEnd
+  private let control: MachineControl
   private let onHypercall: @Sendable (HypercallEvent) -> Void
 
   init(
-    enlightenments: Enlightenments, memory: GuestMemory,
+    _ configuration: MachineConfiguration, enlightenments: Enlightenments, memory: GuestMemory,
+    trackingEnd: TrackingEnd, control: MachineControl,
     onHypercall: @escaping @Sendable (HypercallEvent) -> Void
   ) {
     dispatcher = HypercallDispatcher(enlightenments: enlightenments)
     guest = memory
+    refinement = configuration.refinement
+    verifier = configuration.verifiesZeroedMemory ? ZeroVerifier(guest: memory) : nil
+    self.trackingEnd = trackingEnd
+    self.control = control
     self.onHypercall = onHypercall
   }
 
   func answer(_ request: HypercallRequest, vcpuID: UInt32) -> HypercallResult {
     let outcome = dispatcher.dispatch(request, memory: ReplyMemory(guest: guest)) { replyPage in
-      guest.tracker.zeroedRanges(replyPage: GPN(rawValue: replyPage)).map {
+      zeroedRanges(replyPage: GPN(rawValue: replyPage)).map {
         BootZeroedRange(startPage: $0.start.rawValue, pageCount: $0.pageCount)
       }
     }
     onHypercall(HypercallEvent(vcpuID: vcpuID, request: request, outcome: outcome))
-    if outcome.reportedRanges != nil {
-      // One answer is what a boot needs; the log costs 4 KiB mappings while it is on. If stopping
-      // fails the tracker still reports nothing more, and only the guest's speed suffers.
-      try? guest.tracker.stop()
-    }
+    if outcome.reportedRanges != nil { trackingEnd.noteAnswer() }
     return outcome.result
+  }
+
+  private func zeroedRanges(replyPage: GPN) -> [PageRange] {
+    if guest.tracker.isTracking { guest.refine(refinement) }
+    let ranges = guest.tracker.zeroedRanges(replyPage: replyPage)
+    guard let error = verifier?.violation(in: ranges) else { return ranges }
+    // The run ends; the guest must not use what was wrong even until then.
+    control.end(with: .failed(error))
+    return []
   }
 }
 

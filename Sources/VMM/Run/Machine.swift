@@ -7,8 +7,7 @@ internal import ZeroTracker
 
 /// A virtual machine: built from a configuration, run once.
 ///
-/// Every slot's dirty log is on before the guest's first instruction, so that whatever the guest
-/// writes is known. Safe from any thread; `run()` blocks its caller.
+/// Tracking is on before the guest's first instruction, so that whatever the guest writes is known. Safe from any thread; `run()` blocks its caller.
 public final class Machine: Sendable {
   /// The identity map and task state pages of Intel's KVM: just below the flash of the firmware map.
   private static let identityMapAddress: UInt64 = 0xFEFF_C000
@@ -17,12 +16,13 @@ public final class Machine: Sendable {
   public let memory: GuestMemory
   public let transport: HyperVTransport
   public let enlightenments: Enlightenments
-  /// What tells which pages the guest wrote, for people.
-  public let writtenPageSourceName = "dirty log"
+  /// What tells which pages the guest wrote; nil if nothing is tracked.
+  public let writtenPageSource: WrittenPageSourceKind?
 
   private let machine: VirtualMachine
   private let control: MachineControl
   private let runners: [VCPURunner]
+  private let trackingEnd: TrackingEnd
   private let threads = Mutex<[MachineThread]>([])
 
   /// Builds the machine and loads its program.
@@ -43,7 +43,7 @@ public final class Machine: Sendable {
     let system = try kvm { () throws(KVMError) in try KVMSystem() }
     let transport = try HyperVTransport.choose(configuration.hyperV, on: system)
     var enlightenments = configuration.enlightenments ?? transport.defaultEnlightenments
-    if !configuration.offersZeroedMemory { enlightenments.remove(.bootZeroedMemory) }
+    if !configuration.reportsZeroedMemory { enlightenments.remove(.bootZeroedMemory) }
     let cpuid = try GuestCPUID(
       system: system, transport: transport, enlightenments: enlightenments, vcpuCount: vcpuCount)
 
@@ -51,6 +51,7 @@ public final class Machine: Sendable {
       try GuestMemory(
         layout: try GuestMemoryLayout(ramByteCount: configuration.memoryByteCount),
         backing: configuration.backing, preallocated: configuration.isPreallocated,
+        transparentHugePages: configuration.usesTransparentHugePages,
         granularity: configuration.granularity)
     }
     let plan = try BootPlan(
@@ -70,11 +71,22 @@ public final class Machine: Sendable {
       if enlightenments.contains(.syntheticInterrupts) { try machine.makeInterruptControllers() }
       if transport == .userspace { try UserspaceHyperV.prepare(machine) }
     }
-    try Self.registerMemory(guest, with: machine)
+    let source = configuration.trackedSource
+    let slots = try TrackedSlots(registering: guest, with: machine, source: source)
     try plan.load(into: guest)
+    try slots.start(guest.tracker)
 
+    let trackingEnd = try TrackingEnd(
+      policy: configuration.trackingPolicy, memory: guest,
+      afterwards: {
+        // Write protection split what was huge; KVM joins its own mappings by itself.
+        if source == .writeProtect && configuration.usesTransparentHugePages {
+          guest.collapseIntoHugePages()
+        }
+      })
     let service = HypercallService(
-      enlightenments: enlightenments, memory: guest, onHypercall: onHypercall)
+      configuration, enlightenments: enlightenments, memory: guest, trackingEnd: trackingEnd,
+      control: control, onHypercall: onHypercall)
     var userspace: UserspaceHyperV?
     var runners: [VCPURunner] = []
     for id in 0..<UInt32(vcpuCount) {
@@ -105,24 +117,8 @@ public final class Machine: Sendable {
     self.machine = machine
     self.control = control
     self.runners = runners
-  }
-
-  /// Gives all RAM to KVM, with the dirty log on from the start, and the log to the tracker.
-  private static func registerMemory(
-    _ guest: GuestMemory, with machine: VirtualMachine
-  ) throws(MachineError) {
-    let slots = guest.mappedRegions.enumerated().map { index, region in
-      MemorySlot(
-        number: UInt32(index), guestPhysicalAddress: region.start.rawValue,
-        byteCount: region.byteCount, hostAddress: region.hostAddress)
-    }
-    let isManual = try kvm { () throws(KVMError) in
-      let isManual = try machine.enableManualDirtyLogProtect()
-      for slot in slots { try machine.setMemorySlot(slot, options: .logsDirtyPages) }
-      return isManual
-    }
-    guest.tracker.attach(
-      source: DirtyLogSource(machine: machine, slots: slots, isManual: isManual))
+    self.trackingEnd = trackingEnd
+    writtenPageSource = source
   }
 
   private static func clock(of vcpu: borrowing VCPU) throws(MachineError) -> PartitionClock {
@@ -150,6 +146,7 @@ public final class Machine: Sendable {
     start(runners[0])
     joinAll()
     control.detach()
+    trackingEnd.cancel()
     return control.outcome ?? .stopped
   }
 
@@ -169,6 +166,12 @@ public final class Machine: Sendable {
       thread.join()
       joined += 1
     }
+  }
+
+  /// KVM's counters of the machine, by the kernel's names; `pages_2m` is how many 2 MiB mappings the guest
+  /// has now. Any thread, also after the run. Source: KVM API, KVM_GET_STATS_FD.
+  public func kvmStatistics() throws(MachineError) -> [String: UInt64] {
+    try kvm { () throws(KVMError) in try machine.statistics() }
   }
 
   /// The threads that run vCPUs, in the order of the vCPUs that started; for reading their times.

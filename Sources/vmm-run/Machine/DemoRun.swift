@@ -148,7 +148,7 @@ final class DemoRun: Sendable {
       hyperv: machine.transport.rawValue, offersZeroedMemory: offersZeroedMemory,
       vcpuCount: options.machine.cpuCount, memoryBytes: options.machine.memory.bytes,
       backing: options.machine.backing.rawValue, preallocated: options.machine.preallocates,
-      writtenPageSource: "the \(machine.writtenPageSourceName)",
+      writtenPageSource: machine.writtenPageSource.map { "the \($0.title)" } ?? "nothing",
       granularityBytes: machine.memory.tracker.granularity.byteCount,
       capabilities: findings.capabilities, reportedRanges: findings.ranges,
       reportedBytes: findings.ranges.reduce(0) { $0 + $1.pageCount * 4096 },

@@ -46,14 +46,27 @@ enum HostCheck {
       .init(
         name: "extended hypercalls in the kernel", status: obstacle == nil ? .available : .missing,
         detail: obstacle?.description ?? "KVM_EXIT_HYPERV", cure: nil))
+    findings += writtenPageSources()
     findings.append(hugePages())
     let transport = try? HyperVTransport.choose(.automatic, on: system)
     let canRun = transport == .kernel || system.has(.userSpaceMSR)
     return CheckReport(
       findings: findings,
       conclusions: .init(
-        hyperv: canRun ? transport?.rawValue : nil, writtenPageSource: "dirty log",
+        hyperv: canRun ? transport?.rawValue : nil,
+        writtenPageSource: WrittenPageSourceKind.dirtyLog.title,
         canRunGuests: canRun))
+  }
+
+  /// Who can tell here which pages the guest wrote.
+  private static func writtenPageSources() -> [CheckReport.Finding] {
+    WrittenPageSourceKind.allCases.map { kind in
+      let obstacle = kind.obstacle
+      return .init(
+        name: "\(kind.title) (--tracking \(kind.rawValue))",
+        status: obstacle == nil ? .available : .missing,
+        detail: obstacle?.description ?? "tells which pages the guest wrote", cure: nil)
+    }
   }
 
   /// Whether `--backing hugetlb` finds pages.

@@ -13,6 +13,8 @@ extension MachineOptions {
     case .hugetlb: configuration.backing = .hugetlb
     }
     configuration.isPreallocated = preallocates
+    configuration.usesTransparentHugePages = usesTransparentHugePages
+    tracking.configure(&configuration)
     if let granularity {
       do {
         configuration.granularity = try TrackingGranularity(byteCount: granularity.bytes)
@@ -26,5 +28,30 @@ extension MachineOptions {
     case .userspace: configuration.hyperV = .userspace
     }
     return configuration
+  }
+}
+
+extension TrackingOptions {
+  fileprivate func configure(_ configuration: inout MachineConfiguration) {
+    switch source {
+    case .auto: configuration.writtenPageSource = nil
+    case .dirtyLog: configuration.writtenPageSource = .dirtyLog
+    case .writeProtect: configuration.writtenPageSource = .writeProtect
+    }
+    switch policy {
+    case .untilAnswered(nil): configuration.trackingPolicy = .default
+    case .untilAnswered(let seconds?):
+      configuration.trackingPolicy = .untilAnswered(seconds: seconds)
+    case .always: configuration.trackingPolicy = .always
+    case .never: configuration.trackingPolicy = .never
+    }
+    switch refinement {
+    case nil: configuration.refinement = .default
+    case .off: configuration.refinement = .none
+    case .reading(let byteCount):
+      configuration.refinement = GuestMemory.RefinementBudget(
+        readByteCount: Int(clamping: byteCount.bytes))
+    }
+    configuration.verifiesZeroedMemory = verifiesZeroedMemory
   }
 }

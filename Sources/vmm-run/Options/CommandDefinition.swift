@@ -30,7 +30,8 @@ extension CommandDefinition {
       Prints what was reported and what it saved.
       """,
     options: [
-      .memory(default: DemoOptions.defaultMemory), .cpus, .backing, .preallocate, .granularity,
+      .memory(default: DemoOptions.defaultMemory), .cpus, .backing, .preallocate,
+      .transparentHugePages, .tracking, .trackingPolicy, .granularity, .refine, .verifyZeroed,
       .hyperV, .noZeroedMemory, .compare, .map, .json, .traceHypercalls,
     ],
     conflicts: [
@@ -63,7 +64,8 @@ extension CommandDefinition {
       """,
     options: [
       .program, .memory(default: RunOptions.defaultMemory), .cpus, .backing, .preallocate,
-      .granularity, .hyperV, .traceHypercalls,
+      .transparentHugePages, .tracking, .trackingPolicy, .granularity, .refine, .verifyZeroed,
+      .hyperV, .traceHypercalls,
     ],
     required: [.program],
     examples: ["vmm-run run --program guest.bin --trace-hypercalls calls.jsonl"])

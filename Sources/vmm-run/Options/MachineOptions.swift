@@ -23,6 +23,8 @@ struct MachineOptions: Equatable, Sendable {
   var cpuCount = 1
   var backing = BackingName.anonymous
   var preallocates = false
+  var usesTransparentHugePages = false
+  var tracking = TrackingOptions()
   /// Nil leaves the choice to the tracker, which knows its sources.
   var granularity: ByteCount?
   var hyperV = HyperVChoice.auto
@@ -41,6 +43,8 @@ struct MachineOptions: Equatable, Sendable {
     cpuCount = try parsed.integer(.cpus, in: Self.cpuCounts) ?? cpuCount
     backing = try parsed.choice(.backing) ?? backing
     preallocates = parsed.contains(.preallocate)
+    usesTransparentHugePages = parsed.contains(.transparentHugePages)
+    tracking = try TrackingOptions(parsed)
     granularity = try parsed.byteCount(.granularity)
     if let granularity {
       let range = Self.leastGranularity...Self.mostGranularity

@@ -33,6 +33,32 @@ extension OptionDefinition {
     name: "--granularity", placeholder: "SIZE",
     summary: "Smallest block tracked as zero or not: a power of two from 4K to 32M.")
 
+  static let transparentHugePages = OptionDefinition(
+    name: "--thp", placeholder: nil,
+    summary: "Ask the host for transparent huge pages.")
+
+  static let tracking = OptionDefinition(
+    name: "--tracking", placeholder: "SOURCE",
+    summary: "Who tells what the guest wrote: auto, dirty-log or write-protect (default auto).")
+
+  static let trackingPolicy = OptionDefinition(
+    name: "--tracking-policy", placeholder: "WHEN",
+    summary: """
+      How long: until-answered (30 seconds after the first answer), until-answered=SECONDS, \
+      always or never.
+      """)
+
+  static let refine = OptionDefinition(
+    name: "--refine", placeholder: "SIZE",
+    summary: """
+      How much memory in blocks that the VMM wrote is searched for zero pages before an answer \
+      (default 256M), or off.
+      """)
+
+  static let verifyZeroed = OptionDefinition(
+    name: "--verify-zeroed", placeholder: nil,
+    summary: "Check that every page is zero before it is reported; end the run if one is not.")
+
   static let hyperV = OptionDefinition(
     name: "--hyperv", placeholder: "KIND",
     summary: "Who implements the Hyper-V interface: auto, kernel or userspace (default auto).")

@@ -14,6 +14,7 @@ struct ProbeStep {
   var a0: UInt64 = 0
   var a1: UInt64 = 0
   var a2: UInt64 = 0
+  var extra: UInt64 = 0
   /// RAX or the value read; all ones after a fault.
   var result: UInt64 = 0
   /// The exception's vector, nil if there was none.
@@ -46,11 +47,26 @@ struct ProbeStep {
   }
 }
 
+extension ProbeStep {
+  static func writePort(_ port: UInt64, _ value: UInt64) -> ProbeStep {
+    ProbeStep(operation: 11, a0: port, a1: value)
+  }
+  static func store(_ value: UInt64, at address: UInt64, count: UInt64, stride: UInt64) -> ProbeStep
+  {
+    ProbeStep(operation: 12, a0: address, a1: value, a2: count, extra: stride)
+  }
+  static func load(at address: UInt64, count: UInt64, stride: UInt64) -> ProbeStep {
+    ProbeStep(operation: 13, a0: address, a2: count, extra: stride)
+  }
+}
+
 /// A machine with the probe guest, and where things are in it.
 struct Probe {
   static let memoryByteCount: UInt64 = 64 << 20
   static let pagePointer = GPA(0x7FF8)
   static let script = GPA(0x8000)
+  /// From the script's start to the page tables.
+  static let maximumStepCount = 0x8000 / 64
   static let hypercallPage: UInt64 = 0x70_0000
   static let reply: UInt64 = 0x60_0000
 
@@ -69,8 +85,10 @@ struct Probe {
   init(
     _ steps: [ProbeStep], transport: HyperVTransport,
     configure: (inout MachineConfiguration) -> Void = { _ in },
-    prepare: (GuestMemory) throws -> Void = { _ in }
+    prepare: (GuestMemory) throws -> Void = { _ in },
+    onHypercall: @escaping @Sendable (HypercallEvent) -> Void = { _ in }
   ) throws {
+    precondition(steps.count < Self.maximumStepCount, "\(steps.count) steps")
     let control = MachineControl()
     let image = unsafe [UInt8](
       UnsafeBufferPointer(start: guest_probe_bytes(), count: guest_probe_byte_count()))
@@ -84,10 +102,11 @@ struct Probe {
     let log = Mutex<[HypercallEvent]>([])
     let machine = try Machine(configuration, control: control) { event in
       log.withLock { $0.append(event) }
+      onHypercall(event)
     }
     try machine.memory.store(Self.hypercallPage, at: Self.pagePointer)
     for (index, step) in (steps + [ProbeStep(operation: 0)]).enumerated() {
-      let words = [step.operation, step.a0, step.a1, step.a2]
+      let words = [step.operation, step.a0, step.a1, step.a2, 0, 0, step.extra]
       for (word, value) in words.enumerated() {
         try machine.memory.store(value, at: Self.address(step: index, word: word))
       }
@@ -147,6 +166,8 @@ enum Host {
   /// The transports that work here; a test runs once for each.
   static let transports: [HyperVTransport] =
     hasKernelTransport ? [.userspace, .kernel] : hasKVM ? [.userspace] : []
+  /// The sources of written pages that work here.
+  static let sources = WrittenPageSourceKind.allCases.filter { $0.obstacle == nil }
 }
 
 extension MachineOutcome {

@@ -1,0 +1,54 @@
+internal import GuestMemory
+internal import KVM
+internal import ZeroTracker
+
+/// Guest RAM as KVM's memory slots, with whatever tells which of its pages the guest writes.
+struct TrackedSlots {
+  private let source: (any WrittenPageSource)?
+  /// What must happen after the loaders' writes and before the guest's first instruction.
+  private let arm: () throws(MachineError) -> Void
+
+  /// Gives all RAM to KVM.
+  ///
+  /// - Parameter kind: nil if nothing is to be tracked.
+  init(
+    registering guest: GuestMemory, with machine: VirtualMachine,
+    source kind: WrittenPageSourceKind?
+  ) throws(MachineError) {
+    let slots = guest.mappedRegions.enumerated().map { index, region in
+      MemorySlot(
+        number: UInt32(index), guestPhysicalAddress: region.start.rawValue,
+        byteCount: region.byteCount, hostAddress: region.hostAddress)
+    }
+    func register(_ options: MemorySlot.Options) throws(MachineError) {
+      try kvm { () throws(KVMError) in
+        for slot in slots { try machine.setMemorySlot(slot, options: options) }
+      }
+    }
+    switch kind {
+    case .dirtyLog:
+      let isManual = try kvm { () throws(KVMError) in
+        try machine.enableManualDirtyLogProtect()
+      }
+      // Logging from the slot's creation on: the log begins empty.
+      try register(.logsDirtyPages)
+      source = DirtyLogSource(machine: machine, slots: slots, isManual: isManual)
+      arm = {}
+    case .writeProtect:
+      try register([])
+      let writeProtect = try WriteProtectSource(guest.mappedRegions)
+      source = writeProtect
+      arm = { () throws(MachineError) in try writeProtect.arm() }
+    case nil:
+      try register([])
+      source = nil
+      arm = {}
+    }
+  }
+
+  /// Begins tracking: after the loaders' writes, which are marked, and before the guest runs.
+  func start(_ tracker: ZeroTracker) throws(MachineError) {
+    try arm()
+    if let source { tracker.attach(source: source) }
+  }
+}
