@@ -12,6 +12,8 @@ public struct MachineConfiguration: Sendable {
   /// Gives all RAM host memory before the guest starts; it is zero and still reportable.
   public var isPreallocated = false
   public var granularity = TrackingGranularity.default
+  /// When tracking stops.
+  public var trackingPolicy = TrackingPolicy.untilAnswered(seconds: 0)
   public var hyperV = HyperVSelection.automatic
   /// What the guest is offered; nil for the default of the transport that is used.
   public var enlightenments: Enlightenments?

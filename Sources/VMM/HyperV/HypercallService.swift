@@ -13,14 +13,16 @@ public struct HypercallEvent: Sendable {
 struct HypercallService: Sendable {
   private let dispatcher: HypercallDispatcher
   private let guest: GuestMemory
+  private let trackingPolicy: TrackingPolicy
   private let onHypercall: @Sendable (HypercallEvent) -> Void
 
   init(
-    enlightenments: Enlightenments, memory: GuestMemory,
+    enlightenments: Enlightenments, memory: GuestMemory, trackingPolicy: TrackingPolicy,
     onHypercall: @escaping @Sendable (HypercallEvent) -> Void
   ) {
     dispatcher = HypercallDispatcher(enlightenments: enlightenments)
     guest = memory
+    self.trackingPolicy = trackingPolicy
     self.onHypercall = onHypercall
   }
 
@@ -31,7 +33,7 @@ struct HypercallService: Sendable {
       }
     }
     onHypercall(HypercallEvent(vcpuID: vcpuID, request: request, outcome: outcome))
-    if outcome.reportedRanges != nil {
+    if outcome.reportedRanges != nil, trackingPolicy != .always {
       // One answer is what a boot needs; the log costs 4 KiB mappings while it is on. If stopping
       // fails the tracker still reports nothing more, and only the guest's speed suffers.
       try? guest.tracker.stop()

@@ -74,7 +74,8 @@ public final class Machine: Sendable {
     try plan.load(into: guest)
 
     let service = HypercallService(
-      enlightenments: enlightenments, memory: guest, onHypercall: onHypercall)
+      enlightenments: enlightenments, memory: guest,
+      trackingPolicy: configuration.trackingPolicy, onHypercall: onHypercall)
     var userspace: UserspaceHyperV?
     var runners: [VCPURunner] = []
     for id in 0..<UInt32(vcpuCount) {
