@@ -167,8 +167,14 @@ final class Storm: Sendable {
     checker.counts.answers.count * Self.writesPerAnswer + 64
   }
 
+  /// Naps until the condition holds or the storm is over. Half a minute and more of naps means that
+  /// whoever is waited for has died; without an end a vCPU's thread would nap on.
   private func wait(until condition: () -> Bool) {
-    while !condition(), !isOver.load(ordering: .acquiring) { _ = usleep(20) }
+    for _ in 0..<400_000 {
+      if condition() || isOver.load(ordering: .acquiring) { return }
+      _ = usleep(20)
+    }
+    fail("nothing went on: \(checker.counts)")
   }
 
   private func fail(_ message: String) {
