@@ -13,6 +13,8 @@ extern const unsigned char guest_hello_start[];
 extern const unsigned char guest_hello_end[];
 extern const unsigned char guest_probe_start[];
 extern const unsigned char guest_probe_end[];
+extern const unsigned char guest_storm_start[];
+extern const unsigned char guest_storm_end[];
 
 // Treats memory at boot as Windows does: asks which pages are zeroed, zeroes the others, and then
 // checks that what was reported was true.
@@ -31,4 +33,10 @@ static inline size_t guest_hello_byte_count(void) {
 static inline const unsigned char *_Nonnull guest_probe_bytes(void) { return guest_probe_start; }
 static inline size_t guest_probe_byte_count(void) {
   return (size_t)(guest_probe_end - guest_probe_start);
+}
+
+// Some vCPUs call 0x8002 in a loop while the others write at random.
+static inline const unsigned char *_Nonnull guest_storm_bytes(void) { return guest_storm_start; }
+static inline size_t guest_storm_byte_count(void) {
+  return (size_t)(guest_storm_end - guest_storm_start);
 }

@@ -1,0 +1,49 @@
+import Glibc
+import Testing
+import VMM
+
+/// Writers of both sides against callers of 0x8002: the concurrency proof, and a proof of the proof.
+@Suite(
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"),
+  .disabled(if: Storm.isUnderThreadSanitizer, "races for bytes of guest memory, as guests do"),
+  .serialized, .timeLimit(.minutes(10)))
+struct StormTests {
+  /// How many answers are checked: 100 000, unless the environment's STORM_CALLS says otherwise.
+  static let callCount: Int = {
+    // SAFETY: nobody changes the environment.
+    guard let text = unsafe getenv("STORM_CALLS") else { return 100_000 }
+    return unsafe Int(String(cString: text)) ?? 100_000
+  }()
+
+  @Test(arguments: Host.transports)
+  func noAnswerNamesAPageThatWasWrittenBefore(transport: HyperVTransport) throws {
+    let storm = try Storm(
+      transport: transport, ways: [.store, .write, .fill, .lent], seed: 0x5EED_0001)
+    #expect(storm.run(checkedAnswers: Self.callCount) == nil)
+    let counts = storm.checker.counts
+    print("storm, \(transport): \(counts)")
+    #expect(storm.checker.violations == [], "seed \(storm.seed), \(counts)")
+    #expect(counts.violations.count == 0)
+
+    // It was a storm.
+    let answers = counts.answers.count
+    #expect(counts.checked.count >= Self.callCount, "\(counts)")
+    #expect(counts.afterWrites.count * 2 > answers, "\(counts)")
+    #expect(counts.nonEmpty.count * 2 > answers, "\(counts)")
+    #expect(counts.changed.count * 2 > answers, "\(counts)")
+    #expect(counts.reportedPages.count > answers * 64, "\(counts)")
+    #expect(counts.recycledRanges.count > answers, "\(counts)")
+    #expect(counts.guestWrites.count * 2 > answers, "\(counts)")
+    #expect(counts.hostWrites.count * 2 > answers, "\(counts)")
+    #expect(counts.discards.count * 128 > answers, "\(counts)")
+  }
+
+  /// The checker can fail: a writer that marks after it wrote is found out.
+  @Test(arguments: Host.transports)
+  func aWriterThatMarksLateIsFound(transport: HyperVTransport) throws {
+    let storm = try Storm(transport: transport, ways: [.markingLast], seed: 0x5EED_0002)
+    #expect(storm.run(checkedAnswers: Self.callCount, untilViolation: true) == nil)
+    print("late marks, \(transport): \(storm.checker.counts)")
+    #expect(storm.checker.counts.violations.count > 0, "\(storm.checker.counts)")
+  }
+}
