@@ -106,6 +106,9 @@ public final class Machine: Sendable {
           vcpu.synchronizeRegisters(system: true)
         }
         try LongMode.enter(plan, vcpu: vcpu)
+        // With local APICs in the kernel all but the first would wait for a start-up interrupt, which no
+        // flat program sends: `startSecondaryVCPUs` stands for it.
+        if enlightenments.contains(.syntheticInterrupts) { try vcpu.setActivity(.runnable) }
       }
       runners.append(
         VCPURunner(

@@ -47,9 +47,6 @@ final class Storm: Sendable {
         UnsafeBufferPointer(start: guest_storm_bytes(), count: guest_storm_byte_count())),
       memoryByteCount: StormLayout.memoryByteCount, vcpuCount: StormLayout.vcpuCount)
     configuration.hyperV = transport == .kernel ? .kernel : .userspace
-    // The synthetic interrupt controller needs the kernel's local APICs, with which all vCPUs but the
-    // first wait for a start-up interrupt.
-    configuration.enlightenments = HyperVTransport.userspace.defaultEnlightenments
     // The sharpest: a mark withholds one page, so that no neighbour hides a missing one.
     configuration.granularity = try TrackingGranularity(byteCount: 4096)
     configuration.trackingPolicy = .always
