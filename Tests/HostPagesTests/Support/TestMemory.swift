@@ -128,6 +128,16 @@ struct SystemFailure: Error {
     unsafe base.load(fromByteOffset: page * 4096 + 17, as: UInt8.self)
   }
 
+  /// Bit 63 of the page's entry in /proc/PID/pagemap. mincore(2) also counts what is on its way to swap.
+  func isInPageTables(_ page: Int) throws -> Bool {
+    let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: "/proc/thread-self/pagemap"))
+    try file.seek(toOffset: UInt64(range.start / 4096 + UInt(page)) * 8)
+    guard let entry = try file.read(upToCount: 8), entry.count == 8 else {
+      throw SystemFailure(call: "read pagemap", number: EIO)
+    }
+    return entry[entry.startIndex + 7] & 0x80 != 0
+  }
+
   /// What a write to `pages` marks, huge pages counted in.
   func marked(_ pages: some Sequence<Int>) -> Set<Int> {
     let unit = backing.pagesPerWrite
