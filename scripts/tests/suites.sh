@@ -20,9 +20,10 @@ run_suites_in_rig() {
   local status=0
   local -a bundles=("$(swift build --show-bin-path)"/*PackageTests.xctest)
   rm -rf "$logs/rig"
-  logged suites-in-rig "$here/rig" --timeout 360 --hugepages 64 --out "$logs/rig" \
+  logged suites-in-rig "$here/rig" --timeout 600 --hugepages 64 --out "$logs/rig" \
     --env "STORM_CALLS=$rig_storm_calls" -- \
     "${bundles[0]}" --testing-library swift-testing --filter "$rig_filter" \
+    --skip '^VMMTests\.TrackingMatrixTests' \
     --event-stream-output-path /out/events.json --event-stream-version 0 || status=$?
   if [[ -e $logs/rig/events.json ]]; then
     cp "$logs/rig/events.json" "$logs/events/rig.json"
