@@ -14,6 +14,12 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
   public static let maximumVCPUs = KVMCapability(rawValue: KVM_CAP_MAX_VCPUS)
   /// KVM_CAP_IRQCHIP: interrupt controllers in the kernel.
   public static let irqchip = KVMCapability(rawValue: KVM_CAP_IRQCHIP)
+  /// KVM_CAP_PIT2: the interval timer in the kernel.
+  public static let intervalTimer = KVMCapability(rawValue: KVM_CAP_PIT2)
+  /// KVM_CAP_IRQ_ROUTING: which pins a global system interrupt drives can be chosen.
+  public static let interruptRouting = KVMCapability(rawValue: KVM_CAP_IRQ_ROUTING)
+  /// KVM_CAP_SIGNAL_MSI: a message-signalled interrupt without a route.
+  public static let signalMSI = KVMCapability(rawValue: KVM_CAP_SIGNAL_MSI)
   /// KVM_CAP_IMMEDIATE_EXIT: a race-free kick.
   public static let immediateExit = KVMCapability(rawValue: KVM_CAP_IMMEDIATE_EXIT)
   /// KVM_CAP_SYNC_REGS: registers in the shared run page; the value is the mask of register sets.
@@ -43,6 +49,9 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
     (.memorySlots, "KVM_CAP_NR_MEMSLOTS", "2.6.26"),
     (.maximumVCPUs, "KVM_CAP_MAX_VCPUS", "3.2"),
     (.irqchip, "KVM_CAP_IRQCHIP", "2.6.20"),
+    (.intervalTimer, "KVM_CAP_PIT2", "2.6.31"),
+    (.interruptRouting, "KVM_CAP_IRQ_ROUTING", "2.6.30"),
+    (.signalMSI, "KVM_CAP_SIGNAL_MSI", "3.5"),
     (.immediateExit, "KVM_CAP_IMMEDIATE_EXIT", "4.11"),
     (.syncRegisters, "KVM_CAP_SYNC_REGS", "4.17"),
     (.manualDirtyLogProtect, "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2", "5.0"),

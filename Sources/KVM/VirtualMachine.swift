@@ -36,12 +36,6 @@ public final class VirtualMachine: Sendable {
       cure: capability.cure)
   }
 
-  /// Makes the PIC, I/O APIC and local APICs in the kernel; before any vCPU.
-  public func makeInterruptControllers() throws(KVMError) {
-    try descriptor.call(
-      CKVM_CREATE_IRQCHIP, "KVM_CREATE_IRQCHIP", cure: "it must come before the first vCPU")
-  }
-
   /// Where Intel's KVM keeps the four pages it needs below 4 GiB for real-mode guests: one page of
   /// identity map and three of task state. No RAM may lie there.
   public func setReservedPages(

@@ -33,6 +33,11 @@ static const unsigned long CKVM_GET_DIRTY_LOG = KVM_GET_DIRTY_LOG;
 static const unsigned long CKVM_CLEAR_DIRTY_LOG = KVM_CLEAR_DIRTY_LOG;
 static const unsigned long CKVM_ENABLE_CAP = KVM_ENABLE_CAP;
 static const unsigned long CKVM_CREATE_IRQCHIP = KVM_CREATE_IRQCHIP;
+// KVM_CAP_IRQCHIP, KVM_CAP_PIT2, KVM_CAP_IRQ_ROUTING, KVM_CAP_SIGNAL_MSI, KVM_CAP_IOEVENTFD.
+static const unsigned long CKVM_CREATE_PIT2 = KVM_CREATE_PIT2;
+static const unsigned long CKVM_IRQ_LINE = KVM_IRQ_LINE;
+static const unsigned long CKVM_SET_GSI_ROUTING = KVM_SET_GSI_ROUTING;
+static const unsigned long CKVM_SIGNAL_MSI = KVM_SIGNAL_MSI;
 static const unsigned long CKVM_SET_TSS_ADDR = KVM_SET_TSS_ADDR;
 static const unsigned long CKVM_SET_IDENTITY_MAP_ADDR = KVM_SET_IDENTITY_MAP_ADDR;
 // KVM_CAP_BINARY_STATS_FD.
@@ -105,6 +110,10 @@ static inline struct kvm_cpuid_entry2 *_Nonnull ckvm_cpuid_entries(
 }
 static inline struct kvm_msr_entry *_Nonnull ckvm_msr_entries(struct kvm_msrs *_Nonnull list) {
   return list->entries;
+}
+static inline struct kvm_irq_routing_entry *_Nonnull ckvm_irq_routing_entries(
+    struct kvm_irq_routing *_Nonnull table) {
+  return table->entries;
 }
 
 // immediate_exit is written by another thread, or a signal handler, while KVM reads it.
