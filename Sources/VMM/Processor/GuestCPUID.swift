@@ -5,6 +5,7 @@ internal import KVM
 struct GuestCPUID {
   private let processor: [CPUIDEntry]
   private let hypervisor: [CPUIDEntry]
+  private let topology: ProcessorTopology
 
   /// - Throws: `.enlightenments` when the set does not hold together.
   init(
@@ -13,8 +14,13 @@ struct GuestCPUID {
     // All of 0x4000_0000 and up is one hypervisor's: a guest that found KVM's signature too could
     // use interfaces that know nothing of the tracker.
     processor = try kvm { () throws(KVMError) in
-      try system.supportedCPUID().filter { $0.function >> 28 != 4 }
+      try system.supportedCPUID().filter { $0.function >> 28 != 4 }.map { entry in
+        var entry = entry
+        if entry.function == 1 { entry.ecx |= 1 << 31 }  // a hypervisor is present
+        return entry
+      }
     }
+    topology = ProcessorTopology(vcpuCount: vcpuCount)
     let leaves: [HyperVLeaf]
     do {
       leaves =
@@ -49,18 +55,6 @@ struct GuestCPUID {
   }
 
   func table(forVCPU id: UInt32) -> [CPUIDEntry] {
-    processor.map { entry in
-      var entry = entry
-      switch entry.function {
-      case 1:
-        entry.ebx = entry.ebx & 0x00FF_FFFF | id << 24
-        entry.ecx |= 1 << 31  // a hypervisor is present
-      case 0xB, 0x1F:
-        entry.edx = id
-      default:
-        break
-      }
-      return entry
-    } + hypervisor
+    topology.applied(to: processor, vcpu: id) + hypervisor
   }
 }
