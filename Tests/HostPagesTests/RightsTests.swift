@@ -6,6 +6,16 @@ import Testing
 /// What is needed to use it, and what is said when it is missing.
 @Suite(.timeLimit(.minutes(2)))
 struct RightsTests {
+  /// The other suites skip themselves when there is an obstacle: it may only be one of the host's.
+  @Test func onlyTheHostIsAnObstacle() {
+    switch WriteProtection.obstacle() {
+    case nil: break
+    case .call?, .missingFeatures?:
+      #expect(ProcessInfo.processInfo.environment["RIG"] == nil, "the rig's kernel has it all")
+    case let error?: Issue.record("\(error)")
+    }
+  }
+
   /// No group, no capability, `vm.unprivileged_userfaultfd` as it is: every writer is noted.
   @Test(
     .enabled(if: WriteProtection.obstacle() == nil, "needs userfaultfd WP_ASYNC and PAGEMAP_SCAN"),
