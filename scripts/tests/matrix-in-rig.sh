@@ -7,5 +7,5 @@ mkswap "$disk" >/dev/null
 swapon "$disk"
 TRACKING_MATRIX=/out/matrix.jsonl TRACKING_GRANULARITIES=$GRANULARITIES \
   /usr/bin/bundle --testing-library swift-testing \
-  --filter '^VMMTests\.(TrackingMatrix|PreallocatedHugePages)Tests' \
+  --filter '^(VMMTests\.(TrackingMatrix|PreallocatedHugePages)Tests|HostPagesTests)' \
   --event-stream-output-path /out/events.json --event-stream-version 0
