@@ -10,7 +10,7 @@ struct TrackedRegion {
   /// These bits are in `written` as well, which alone is scanned. Empty while there is none.
   private(set) var refined: [UInt64] = []
   /// Bit per chunk, numbered as in `touched`: never to be cleared again. Empty while there is none.
-  private var claimed: [UInt64] = []
+  private(set) var claimed: [UInt64] = []
 
   init(touched: TouchedMap) {
     range = touched.region
@@ -96,6 +96,15 @@ struct TrackedRegion {
     let chunks = (bits.lowerBound >> shift)..<(((bits.upperBound - 1) >> shift) + 1)
     for piece in BitPieces(chunks) { claimed[piece.word] |= piece.mask }
     touched.mark(pages)
+  }
+
+  /// Adds words of both bitmaps, as a saved state has them; the caller touches what is claimed.
+  mutating func add(claimedWords: [UInt64], writtenWords: [UInt64]) {
+    if claimed.isEmpty, claimedWords.contains(where: { $0 != 0 }) {
+      claimed = Array(repeating: 0, count: touched.wordCount)
+    }
+    for index in claimed.indices { claimed[index] |= claimedWords[index] }
+    for index in written.indices { written[index] |= writtenWords[index] }
   }
 
   /// Makes the chunks wholly inside `pages` untouched, but for claimed ones.

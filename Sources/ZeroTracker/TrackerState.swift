@@ -8,7 +8,9 @@ struct TrackerState {
 
   var phase = Phase.unattached
   var source: (any WrittenPageSource)?
-  private var regions: [TrackedRegion]
+  var regions: [TrackedRegion]
+  /// Tracking ended while a saved state was restored: a source that comes later is never asked.
+  var isEndedByRestore = false
   private var lastReported: [PageRange] = []
 
   init(regions: [TrackedRegion]) {
@@ -26,7 +28,7 @@ struct TrackerState {
   }
 
   /// Whether the written bits are now complete.
-  private mutating func readSource() -> Bool {
+  mutating func readSource() -> Bool {
     guard phase == .tracking, let source else { return false }
     do {
       for index in regions.indices { try regions[index].read(source) }

@@ -35,7 +35,7 @@ public final class ZeroTracker: Sendable {
   private let touchedMaps: [TouchedMap]
   let state: Guarded<TrackerState>
   /// Written under the lock; read without it, where being late does no harm.
-  private let tracking = Atomic<Bool>(false)
+  let tracking = Atomic<Bool>(false)
 
   /// A tracker over RAM that is zero, with nothing touched and no source.
   ///
@@ -72,11 +72,14 @@ public final class ZeroTracker: Sendable {
   /// Names the one source of guest writes; called once, before `stop`.
   ///
   /// Until then nothing is reported: guest writes are unknown. What the source promises is with
-  /// `WrittenPageSource`.
+  /// `WrittenPageSource`. If `restore` ended tracking, the source is kept for `stop` and never asked.
   public func attach(source: any WrittenPageSource) {
     state.withLock { state in
-      precondition(state.phase == .unattached, "a source attached in phase \(state.phase)")
+      precondition(
+        state.phase == .unattached || (state.isEndedByRestore && state.source == nil),
+        "a source attached in phase \(state.phase)")
       state.source = source
+      guard state.phase == .unattached else { return }
       state.phase = .tracking
       tracking.store(true, ordering: .relaxed)
     }
