@@ -61,7 +61,9 @@ demos_in_rig='
 kernel              no   --hyperv kernel
 userspace           no   --hyperv userspace
 hugetlb-prealloc    yes  --hyperv kernel --backing hugetlb --prealloc
-memfd-prealloc      yes  --hyperv kernel --backing memfd --prealloc
+memfd-prealloc      yes  --hyperv kernel --backing memfd --prealloc --verify-zeroed
+write-protect       no   --hyperv kernel --tracking write-protect --verify-zeroed
+two-vcpus           no   --hyperv kernel --cpus 2 --granularity 32M
 '
 
 run_demos_in_rig() {
