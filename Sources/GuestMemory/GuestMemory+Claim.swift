@@ -19,7 +19,7 @@ extension GuestMemory {
     guard let place = layout.locate(address, byteCount: byteCount) else {
       throw .notRAM(address, byteCount: byteCount)
     }
-    if byteCount > 0 { tracker.claim(address.pages(byteCount: byteCount)) }
+    if byteCount > 0 { tracker.claim(address.pages(byteCount: byteCount), owner: owner) }
     return ClaimedMemory(
       guestMemory: self, start: address, byteCount: byteCount,
       hostAddress: mappings[place.region].hostAddress + UInt(place.offset))

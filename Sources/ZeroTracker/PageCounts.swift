@@ -4,6 +4,8 @@ public struct PageCounts: Hashable, Sendable {
   public var memory: UInt64 = 0
   /// In a chunk the VMM wrote or claimed.
   public var touched: UInt64 = 0
+  /// In a chunk claimed for good; these count as touched too.
+  public var claimed: UInt64 = 0
   /// Written by the guest, as the source tells.
   public var written: UInt64 = 0
   /// Neither touched nor written; 0 unless guest writes are known completely.
@@ -19,6 +21,7 @@ public struct PageCounts: Hashable, Sendable {
     var sum = left
     sum.memory += right.memory
     sum.touched += right.touched
+    sum.claimed += right.claimed
     sum.written += right.written
     sum.zeroed += right.zeroed
     sum.reported += right.reported

@@ -7,6 +7,8 @@ struct RegionSnapshot: Sendable {
   private let refined: [UInt64]
   /// Bit per chunk.
   private let touched: [UInt64]
+  /// Bit per chunk; empty while there is none.
+  private let claimed: [UInt64]
   private let pageShift: Int
 
   init(_ region: TrackedRegion) {
@@ -14,25 +16,51 @@ struct RegionSnapshot: Sendable {
     written = region.written
     refined = region.refined
     touched = region.touched.copy()
+    claimed = region.claimed
     pageShift = region.touched.granularity.pageShift
+  }
+
+  /// 64 pages, or those of them that are asked about; a bit may be set in several.
+  struct Word: Equatable {
+    var touched: UInt64
+    var claimed: UInt64
+    var written: UInt64
+  }
+
+  /// The `index`th 64 pages; bits above the region's end mean nothing.
+  @inline(__always)
+  func word(_ index: Int) -> Word {
+    let refined = refined.isEmpty ? 0 : refined[index]
+    return Word(
+      touched: pages(touched, index) | refined,
+      claimed: claimed.isEmpty ? 0 : pages(claimed, index),
+      written: written.isEmpty ? 0 : written[index] & ~refined)
+  }
+
+  @inline(__always)
+  private func pages(_ chunks: [UInt64], _ index: Int) -> UInt64 {
+    TouchedWord.pageMask(
+      chunks[index >> pageShift], word: index & ((1 << pageShift) - 1), pageShift: pageShift)
+  }
+
+  /// The chunk of a page of the region; the region's end ends its last chunk.
+  func chunk(of page: GPN) -> PageRange {
+    let offset = page.rawValue - range.start.rawValue
+    let first = offset & ~((1 << UInt64(pageShift)) - 1)
+    return PageRange(start: range.start.advanced(by: first), pageCount: 1 << UInt64(pageShift))
+      .intersection(range)
   }
 
   func counts(in pages: PageRange, isComplete: Bool) -> PageCounts {
     var counts = PageCounts()
     for piece in BitPieces(pages.bits(in: range)) {
-      let refinedPages = refined.isEmpty ? 0 : piece.mask & refined[piece.word]
-      let touchedPages =
-        refinedPages | piece.mask
-        & TouchedWord.pageMask(
-          touched[piece.word >> pageShift], word: piece.word & ((1 << pageShift) - 1),
-          pageShift: pageShift)
-      let writtenPages =
-        written.isEmpty ? 0 : piece.mask & written[piece.word] & ~refinedPages
+      let word = word(piece.word)
       counts.memory += UInt64(piece.mask.nonzeroBitCount)
-      counts.touched += UInt64(touchedPages.nonzeroBitCount)
-      counts.written += UInt64(writtenPages.nonzeroBitCount)
+      counts.touched += UInt64((piece.mask & word.touched).nonzeroBitCount)
+      counts.claimed += UInt64((piece.mask & word.claimed).nonzeroBitCount)
+      counts.written += UInt64((piece.mask & word.written).nonzeroBitCount)
       if isComplete {
-        let zeroed = piece.mask & ~(touchedPages | writtenPages)
+        let zeroed = piece.mask & ~(word.touched | word.written)
         counts.zeroed += UInt64(zeroed.nonzeroBitCount)
       }
     }

@@ -12,6 +12,7 @@ struct TrackerState {
   /// Tracking ended while a saved state was restored: a source that comes later is never asked.
   var isEndedByRestore = false
   private var lastReported: [PageRange] = []
+  private var claims = ClaimLog()
 
   init(regions: [TrackedRegion]) {
     self.regions = regions
@@ -88,7 +89,9 @@ struct TrackerState {
     }
   }
 
-  mutating func claim(_ range: PageRange) {
+  mutating func claim(_ range: PageRange, owner: String) {
+    guard regions.contains(where: { !$0.range.intersection(range).isEmpty }) else { return }
+    claims.note(Claim(range: range, owner: owner))
     for index in regions.indices { regions[index].claim(range) }
   }
 
@@ -105,7 +108,7 @@ struct TrackerState {
   mutating func snapshot() -> ZeroTrackerSnapshot {
     let isComplete = readSource()
     return ZeroTrackerSnapshot(
-      isComplete: isComplete, lastReported: lastReported,
+      isComplete: isComplete, lastReported: lastReported, claims: claims,
       regions: regions.map { RegionSnapshot($0) })
   }
 }

@@ -154,9 +154,16 @@ public final class ZeroTracker: Sendable {
   ///
   /// Whole chunks; `markZeroed` does not bring them back. Call it before the first such write. Any
   /// thread. Parts outside RAM are ignored.
-  public func claim(_ range: PageRange) {
+  ///
+  /// - Parameter owner: who writes there, for people to read. The last 64 claims are in a snapshot.
+  public func claim(_ range: PageRange, owner: String) {
     markTouched(range)
-    state.withLock { $0.claim(range) }
+    state.withLock { $0.claim(range, owner: owner) }
+  }
+
+  /// `claim(_:owner:)` for an owner without a name.
+  public func claim(_ range: PageRange) {
+    claim(range, owner: Claim.unnamedOwner)
   }
 
   /// Ends tracking: nothing is reported any more, the source is told to stop, bitmaps are freed.

@@ -5,11 +5,22 @@ public struct ZeroTrackerSnapshot: Sendable {
   public let isComplete: Bool
   /// The ranges of the last answer, as reported; empty if there was none.
   public let lastReported: [PageRange]
-  private let parts: [RegionSnapshot]
+  /// The last claims, oldest first: at most 64, and none that came with a restored state.
+  public let claims: [Claim]
+  /// How many claims came before those.
+  public let omittedClaimCount: UInt64
+  let parts: [RegionSnapshot]
+  /// `lastReported` by address.
+  let reportedByAddress: [PageRange]
 
-  init(isComplete: Bool, lastReported: [PageRange], regions: [RegionSnapshot]) {
+  init(
+    isComplete: Bool, lastReported: [PageRange], claims: ClaimLog, regions: [RegionSnapshot]
+  ) {
     self.isComplete = isComplete
     self.lastReported = lastReported
+    self.claims = claims.claims
+    omittedClaimCount = claims.omittedCount
+    reportedByAddress = lastReported.sorted { $0.start < $1.start }
     parts = regions
   }
 

@@ -54,6 +54,38 @@ struct DemoRunTests {
     #expect(report.reportedBytes >= (Self.memory.bytes - granularity.bytes) * 90 / 100)
   }
 
+  /// Told or not, the totals are all of memory and the list says the same.
+  @Test(arguments: [true, false])
+  func everyByteIsExplained(offersZeroedMemory: Bool) throws {
+    var options = DemoOptions(machine: MachineOptions(memory: Self.memory))
+    options.machine.hyperV = .userspace
+    options.printsJSON = true
+    let report = try DemoRun(options, offersZeroedMemory: offersZeroedMemory, trace: nil).run()
+    let memory = try #require(report.memory)
+    let unreported = try #require(report.unreported)
+    #expect(
+      memory.reportedBytes + memory.claimedBytes + memory.guestWrittenBytes
+        + memory.vmmTouchedBytes + memory.zeroNotReportedBytes == report.memoryBytes)
+    #expect(memory.unknownBytes == 0)
+    #expect(memory.reportedBytes == report.reportedBytes)
+    #expect(memory.vmmTouchedBytes > 0 && memory.guestWrittenBytes > 0)
+    #expect(report.unreportedOmitted == 0)
+    func sum(_ reason: UnreportedRange.Reason) -> UInt64 {
+      unreported.reduce(0) { $0 + ($1.reason == reason ? $1.byteCount : 0) }
+    }
+    #expect(sum(.touchedByVMM) == memory.vmmTouchedBytes)
+    #expect(sum(.writtenByGuest) == memory.guestWrittenBytes)
+    #expect(
+      sum(offersZeroedMemory ? .notAmongTheLargest : .notAsked) == memory.zeroNotReportedBytes)
+    #expect(sum(offersZeroedMemory ? .notAsked : .notAmongTheLargest) == 0)
+    #expect(sum(.trackingEnded) == 0)
+    #expect(zip(unreported, unreported.dropFirst()).allSatisfy { $0.startPage < $1.startPage })
+  }
+
+  @Test func withoutJSONNoExplanationIsMade() throws {
+    #expect(try run().memory == nil)
+  }
+
   @Test func stoppingEndsTheRun() throws {
     let run = DemoRun(
       DemoOptions(machine: MachineOptions(memory: Self.memory)), offersZeroedMemory: true,

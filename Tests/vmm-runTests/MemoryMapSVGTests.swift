@@ -11,7 +11,9 @@ import Testing
     map.add(.reportedZero, (200 << 20)..<(3 << 30))
     map.add(.zeroNotReported, (4 << 30)..<((4 << 30) + (2 << 20)))
     map.add(.vmmTouched, ((4 << 30) + (2 << 20))..<((4 << 30) + (2 << 20) + 4096))
-    map.add(.reportedZero, ((4 << 30) + (4 << 20))..<(5 << 30))
+    map.add(.claimed, ((4 << 30) + (3 << 20))..<((4 << 30) + (4 << 20)))
+    map.add(.unknown, ((4 << 30) + (4 << 20))..<((4 << 30) + (5 << 20)))
+    map.add(.reportedZero, ((4 << 30) + (5 << 20))..<(5 << 30))
     return map
   }
 
@@ -40,6 +42,7 @@ import Testing
     let text = svg(map)
     try XMLChecker.check(text)
     #expect(text.utf8.count < 3_000_000)
+    #expect(!text.contains("width=\"-"))
   }
 
   @Test func legendHasTitlesAndTotals() throws {
@@ -53,6 +56,40 @@ import Testing
     }
     #expect(text.contains(">1 GiB</text>"))
     #expect(text.contains("1 cell = 2 MiB, 1 row = 128 MiB"))
+  }
+
+  @Test func anOrdinaryLegendHasNoRowForTheUnknown() {
+    var map = MemoryMap(addressSpaceByteCount: 1 << 30)
+    map.add(.reportedZero, 0..<(1 << 30))
+    #expect(!svg(map).contains(">not known</text>"))
+    #expect(svg(map).contains(">claimed for good</text>"))
+  }
+
+  @Test(arguments: [0, 1, 12, 13, 4096])
+  func theTableShowsTheLargest(count: Int) throws {
+    let totals = MemoryTotals(
+      reportedBytes: 0, claimedBytes: 0, guestWrittenBytes: 0, vmmTouchedBytes: 0,
+      zeroNotReportedBytes: 0, unknownBytes: 0)
+    let reasons = UnreportedRange.Reason.allCases
+    let ranges = (0..<count).map { index in
+      UnreportedRange(
+        startPage: UInt64(index) << 13, pageCount: UInt64(index) + 1,
+        reason: reasons[index % reasons.count])
+    }
+    let text = MemoryMapSVG(
+      Self.sample, title: "a", subtitle: "b",
+      explanation: MemoryExplanation(totals: totals, unreported: ranges, omittedCount: 5)
+    ).text
+    try XMLChecker.check(text)
+    for (index, range) in ranges.enumerated().suffix(20) {
+      let isShown = index >= count - 12
+      #expect(
+        text.contains(">0x\(String(range.startPage * 4096, radix: 16))</text>") == isShown)
+      if isShown { #expect(text.contains(">\(range.reason.text)</text>")) }
+    }
+    let omitted = DecimalText.grouped(UInt64(max(0, count - 12) + 5))
+    #expect(text.contains(">and \(omitted) more"))
+    #expect(text.contains(">all memory was reported<") == (count == 0))
   }
 
   @Test func aSinglePageStaysVisible() {

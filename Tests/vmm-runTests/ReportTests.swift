@@ -13,7 +13,15 @@ import Testing
         ReportedRange(startPage: 1024, pageCount: 1024),
         ReportedRange(startPage: 2560, pageCount: 259_584),
       ],
-      reportedBytes: 260_608 << 12, guestZeroedBytes: 6 << 20, nonZeroReportedPages: 0,
+      reportedBytes: 260_608 << 12,
+      memory: MemoryTotals(
+        reportedBytes: 260_608 << 12, claimedBytes: 0, guestWrittenBytes: 2 << 20,
+        vmmTouchedBytes: 4 << 20, zeroNotReportedBytes: 0, unknownBytes: 0),
+      unreported: [
+        UnreportedRange(startPage: 0, pageCount: 1024, reason: .touchedByVMM),
+        UnreportedRange(startPage: 2048, pageCount: 512, reason: .writtenByGuest),
+      ],
+      unreportedOmitted: 0, guestZeroedBytes: 6 << 20, nonZeroReportedPages: 0,
       residentBytes: 13_002_342, vcpuTicks: .init(user: 2, system: 6), ticksPerSecond: 100,
       elapsedSeconds: 0.1249)
   }
@@ -35,7 +43,7 @@ import Testing
     "hyperv", "memoryBytes", "granularityBytes", "capabilities", "reportedRanges",
     "reportedBytes", "guestZeroedBytes", "nonZeroReportedPages", "residentBytes", "vcpuTicks",
     "elapsedSeconds", "vcpuCount", "backing", "preallocated", "writtenPageSource",
-    "offersZeroedMemory", "ticksPerSecond",
+    "offersZeroedMemory", "ticksPerSecond", "memory", "unreported", "unreportedOmitted",
   ]
 
   @Test func demoJSONHasTheSpecifiedKeys() throws {
@@ -47,6 +55,15 @@ import Testing
       object["reportedRanges"]?[1] == ["startPage": .number(2560), "pageCount": .number(259_584)])
     #expect(object["vcpuTicks"] == ["user": .number(2), "system": .number(6)])
     #expect(object["nonZeroReportedPages"] == .number(0))
+    #expect(
+      object["memory"]?.keys == [
+        "reportedBytes", "claimedBytes", "guestWrittenBytes", "vmmTouchedBytes",
+        "zeroNotReportedBytes", "unknownBytes",
+      ])
+    #expect(
+      object["unreported"]?[0] == [
+        "startPage": .number(0), "pageCount": .number(1024), "reason": .string("touched-by-vmm"),
+      ])
     #expect(try JSONDecoder().decode(DemoReport.self, from: Data(json.utf8)) == Self.told)
   }
 

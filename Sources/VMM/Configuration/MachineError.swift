@@ -27,7 +27,7 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .enlightenments(let error): error.description
     case .unavailable(let what, let cure): "\(what); \(cure)"
     case .falseReport(let page, let history):
-      "page \(page) was about to be reported as zero and is not: \(history); a writer that goes"
+      "page \(page) was about to be reported as zero and is not (\(history)); a writer that goes"
         + " around the VMM must claim its memory"
     case .configuration(let text), .guest(let text): text
     }

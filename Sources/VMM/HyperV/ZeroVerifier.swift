@@ -18,7 +18,7 @@ struct ZeroVerifier: Sendable {
           let snapshot = guest.tracker.snapshot()
           let counts = snapshot.counts(in: PageRange(start: page, pageCount: 1))
           if counts.touched == 0 && counts.written == 0 {
-            return .falseReport(page: page, history: history(of: page, in: snapshot))
+            return .falseReport(page: page, history: snapshot.whyWithheld(page).description)
           }
           rest = PageRange(start: page.advanced(by: 1), end: range.end)
         }
@@ -27,9 +27,5 @@ struct ZeroVerifier: Sendable {
       }
     }
     return nil
-  }
-
-  private func history(of page: GPN, in snapshot: ZeroTrackerSnapshot) -> String {
-    "nobody is known to have written it"
   }
 }

@@ -61,7 +61,8 @@ enum DemoCommand {
     let picture = MemoryMapSVG(
       MemoryMap(snapshot), title: "Guest memory when the guest asked what is zero",
       subtitle: "\(memory), \(ByteCount(report.reportedBytes)) reported in"
-        + " \(report.reportedRanges.count) ranges")
+        + " \(report.reportedRanges.count) ranges",
+      explanation: MemoryExplanation(snapshot, hasAsked: true))
     try OutputFile.replace(path, with: picture.text)
   }
 }

@@ -22,6 +22,8 @@ final class DemoRun: Sendable {
     var capabilities: UInt64 = 0
     var ranges: [ReportedRange] = []
     var snapshot: ZeroTrackerSnapshot?
+    /// Whether the snapshot was taken at an answer.
+    var hasAsked = false
     var zeroedBytes: UInt64 = 0
     var nonZeroPages: UInt64?
     var failure: UInt64?
@@ -77,7 +79,12 @@ final class DemoRun: Sendable {
 
   /// How guest memory looked when the guest asked; nil if it never did.
   var mapAtAnswer: ZeroTrackerSnapshot? {
-    findings.withLock { $0.snapshot }
+    findings.withLock { $0.hasAsked ? $0.snapshot : nil }
+  }
+
+  /// Whether anybody will read a snapshot, which costs a copy of the bitmaps.
+  private var needsSnapshot: Bool {
+    options.mapPath != nil || options.printsJSON
   }
 
   private var ports: [(PortRange, any PortDevice)] {
@@ -96,12 +103,15 @@ final class DemoRun: Sendable {
     trace?.record(record)
     // Before tracking stops: afterwards nobody knows what the guest wrote.
     let snapshot =
-      record.ranges != nil && options.mapPath != nil
+      record.ranges != nil && needsSnapshot
       ? machine.withLock { $0?.memory.tracker.snapshot() } : nil
     findings.withLock { findings in
       if let capabilities = record.capabilities { findings.capabilities = capabilities }
       if let ranges = record.ranges { findings.ranges = ranges }
-      if let snapshot { findings.snapshot = snapshot }
+      if let snapshot {
+        findings.snapshot = snapshot
+        findings.hasAsked = true
+      }
     }
   }
 
@@ -128,6 +138,10 @@ final class DemoRun: Sendable {
       findings.residentBytes = resident
       findings.donePages = 0
     }
+    // A guest that never asked; after the measurements, which it must not lengthen.
+    guard needsSnapshot, findings.withLock({ $0.snapshot == nil }) else { return }
+    let snapshot = machine.memory.tracker.snapshot()
+    findings.withLock { $0.snapshot = snapshot }
   }
 
   private func advance(by pages: UInt64) {
@@ -144,6 +158,9 @@ final class DemoRun: Sendable {
       throw DemoFailure(outcome: .exited(status: 0), guestFailure: nil)
     }
     let elapsed = findings.elapsed.components
+    let explanation =
+      options.printsJSON
+      ? findings.snapshot.map { MemoryExplanation($0, hasAsked: findings.hasAsked) } : nil
     return DemoReport(
       hyperv: machine.transport.rawValue, offersZeroedMemory: offersZeroedMemory,
       vcpuCount: options.machine.cpuCount, memoryBytes: options.machine.memory.bytes,
@@ -152,6 +169,8 @@ final class DemoRun: Sendable {
       granularityBytes: machine.memory.tracker.granularity.byteCount,
       capabilities: findings.capabilities, reportedRanges: findings.ranges,
       reportedBytes: findings.ranges.reduce(0) { $0 + $1.pageCount * 4096 },
+      memory: explanation?.totals, unreported: explanation?.unreported,
+      unreportedOmitted: explanation?.omittedCount,
       guestZeroedBytes: findings.zeroedBytes, nonZeroReportedPages: nonZeroPages,
       residentBytes: findings.residentBytes, vcpuTicks: findings.ticks,
       ticksPerSecond: ThreadTicks.perSecond,

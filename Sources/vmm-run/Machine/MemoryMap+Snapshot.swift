@@ -1,8 +1,8 @@
 internal import ZeroTracker
 
 extension MemoryMap {
-  /// Draws what a tracker knew. What was reported wins, then what the VMM touched, then what the
-  /// guest wrote: a page may be several, and a cell shows each byte once.
+  /// Draws what a tracker knew. A page may be several things; it is drawn as the first of
+  /// `PageState` that holds.
   init(_ snapshot: ZeroTrackerSnapshot) {
     let end = snapshot.regions.last?.end.rawValue ?? 0
     self.init(addressSpaceByteCount: end * 4096)
@@ -13,7 +13,8 @@ extension MemoryMap {
         let cellEnd = (first / pagesPerCell + 1) * pagesPerCell
         let last = min(cellEnd, region.end.rawValue)
         add(
-          snapshot.counts(in: PageRange(start: GPN(rawValue: first), pageCount: last - first)),
+          snapshot.stateCounts(
+            in: PageRange(start: GPN(rawValue: first), pageCount: last - first)),
           from: first)
         first = last
       }
@@ -21,21 +22,25 @@ extension MemoryMap {
   }
 
   /// Adds a cell's classes one behind the other: within a cell only the shares count.
-  private mutating func add(_ counts: PageCounts, from first: UInt64) {
+  private mutating func add(_ counts: PageStateCounts, from first: UInt64) {
     var next = first
-    func take(_ pages: UInt64) -> Range<UInt64> {
-      defer { next += pages }
-      return next * 4096..<(next + pages) * 4096
+    for state in PageState.allCases {
+      let end = next + counts[state]
+      add(MemoryClass(state), next * 4096..<end * 4096)
+      next = end
     }
-    var left = counts.memory
-    for (memoryClass, pages) in [
-      (MemoryClass.reportedZero, counts.reported), (.vmmTouched, counts.touched),
-      (.guestWritten, counts.written),
-    ] {
-      let share = min(pages, left)
-      add(memoryClass, take(share))
-      left -= share
+  }
+}
+
+extension MemoryClass {
+  init(_ state: PageState) {
+    switch state {
+    case .reported: self = .reportedZero
+    case .claimed: self = .claimed
+    case .written: self = .guestWritten
+    case .touched: self = .vmmTouched
+    case .zeroed: self = .zeroNotReported
+    case .unknown: self = .unknown
     }
-    add(.zeroNotReported, take(left))
   }
 }

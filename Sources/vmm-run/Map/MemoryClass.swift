@@ -3,20 +3,26 @@
 enum MemoryClass: Int, CaseIterable, Sendable {
   /// Written on the VMM's behalf: loaders, devices, replies to hypercalls.
   case vmmTouched
+  /// Withheld for good: written by someone nobody watches.
+  case claimed
   case guestWritten
   case reportedZero
   /// Still zero, but the guest was not told: too small, too scattered, or the space in the reply
   /// had run out.
   case zeroNotReported
+  /// Nobody knew what the guest had written.
+  case unknown
   /// Guest physical addresses without memory, such as the hole for devices below 4 GiB.
   case notRAM
 
   var title: String {
     switch self {
     case .vmmTouched: "touched by the VMM"
+    case .claimed: "claimed for good"
     case .guestWritten: "written by the guest"
     case .reportedZero: "reported as zero"
     case .zeroNotReported: "zero, not reported"
+    case .unknown: "not known"
     case .notRAM: "not memory"
     }
   }

@@ -8,7 +8,7 @@ struct MemoryMap: Equatable, Sendable {
   /// How many bytes of a cell belong to each class. Bytes that nobody added are `notRAM`.
   struct Cell: Equatable, Sendable {
     /// By raw value of the class.
-    private var byteCounts: [5 of UInt64] = [0, 0, 0, 0, 0]
+    private var byteCounts: [7 of UInt64] = [0, 0, 0, 0, 0, 0, 0]
 
     static func == (left: Cell, right: Cell) -> Bool {
       MemoryClass.allCases.allSatisfy { left[$0] == right[$0] }

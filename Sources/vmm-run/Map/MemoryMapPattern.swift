@@ -5,9 +5,11 @@ enum MemoryMapPattern {
   static func identifier(_ memoryClass: MemoryClass) -> String {
     switch memoryClass {
     case .vmmTouched: "vmm-touched"
+    case .claimed: "claimed"
     case .guestWritten: "guest-written"
     case .reportedZero: "reported-zero"
     case .zeroNotReported: "zero-not-reported"
+    case .unknown: "unknown"
     case .notRAM: "not-ram"
     }
   }
@@ -17,9 +19,11 @@ enum MemoryMapPattern {
     let drawing =
       switch memoryClass {
       case .vmmTouched: diagonal("#d55e00", line: "#7a3500", width: 2, angle: 45)
+      case .claimed: dotted("#cc79a7", dot: "#5c2545")
       case .guestWritten: solid("#0072b2")
       case .reportedZero: solid("#bfe3d6")
       case .zeroNotReported: dotted("#f5e663", dot: "#8a7d00")
+      case .unknown: diagonal("#ffffff", line: "#52606d", width: 1, angle: 0)
       case .notRAM: diagonal("#eceff2", line: "#c3cbd3", width: 1, angle: -45)
       }
     return "<pattern id=\"\(identifier(memoryClass))\" width=\"6\" height=\"6\" "

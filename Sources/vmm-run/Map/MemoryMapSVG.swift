@@ -1,5 +1,5 @@
 /// Draws a `MemoryMap` as an SVG image: rows of cells with the addresses beside them, and a legend
-/// with the total of each class.
+/// with the total of each class, beside it the largest memory that was not reported, and why.
 ///
 /// Each class has a colour of its own brightness and a pattern of its own, so that the picture can
 /// be read by the colour-blind and on paper. A mixed cell is split by its shares, but even a single
@@ -8,17 +8,21 @@ struct MemoryMapSVG {
   private static let columnCount = 64
   private static let cellWidth = 14.0
   private static let leastPartWidth = 3.0
-  private static let left = 104.0
+  static let left = 104.0
   private static let top = 100.0
-  private static let margin = 32.0
-  private static let legendRowHeight = 24.0
+  static let margin = 32.0
+  static let legendRowHeight = 24.0
 
-  private let map: MemoryMap
+  let map: MemoryMap
   private let title: String
   private let subtitle: String
+  let explanation: MemoryExplanation?
 
   /// Both texts may hold any characters; they are escaped.
-  init(_ map: MemoryMap, title: String, subtitle: String) {
+  init(
+    _ map: MemoryMap, title: String, subtitle: String, explanation: MemoryExplanation? = nil
+  ) {
+    self.explanation = explanation
     self.map = map
     self.title = title
     self.subtitle = subtitle
@@ -30,9 +34,9 @@ struct MemoryMapSVG {
   private var gridWidth: Double { Self.cellWidth * Double(Self.columnCount) }
   private var gridHeight: Double { cellHeight * Double(rowCount) }
   private var width: Double { Self.left + gridWidth + Self.margin }
-  private var legendTop: Double { Self.top + gridHeight + 40 }
+  var legendTop: Double { Self.top + gridHeight + 40 }
   private var height: Double {
-    legendTop + Self.legendRowHeight * Double(MemoryClass.allCases.count) + Self.margin - 8
+    legendTop + max(legendHeight, explanationHeight) + Self.margin - 8
   }
 
   /// The whole document.
@@ -54,7 +58,7 @@ struct MemoryMapSVG {
       \(XMLText.escaped(subtitle))</text>
       \(axis)
       \(grid)
-      \(legend)
+      \(legend)\(explanationTable)
       </svg>
 
       """
@@ -149,46 +153,24 @@ struct MemoryMapSVG {
     let excess = widths.reduce(0) { $0 + $1.1 } - Self.cellWidth
     if let largest = widths.indices.max(by: { widths[$0].1 < widths[$1].1 }) {
       widths[largest].1 -= excess
+      if widths[largest].1 < Self.leastPartWidth {
+        // So many classes that the largest cannot pay for all: all are narrowed alike.
+        widths[largest].1 += excess
+        let scale = Self.cellWidth / (Self.cellWidth + excess)
+        for index in widths.indices { widths[index].1 *= scale }
+      }
     }
     return widths
   }
 
-  private var legend: String {
-    var lines: [String] = []
-    for (row, memoryClass) in MemoryClass.allCases.enumerated() {
-      let y = legendTop + Double(row) * Self.legendRowHeight
-      let byteCount = map.byteCount(memoryClass)
-      lines.append(
-        rectangle(
-          x: Self.left, y: y, width: 28, height: 16,
-          "fill=\"url(#\(MemoryMapPattern.identifier(memoryClass)))\" stroke=\"#9aa5b1\" "
-            + "stroke-width=\"0.6\""))
-      let style = "font-size=\"13\""
-      lines.append(textElement(memoryClass.title, x: Self.left + 40, y: y + 12.5, style))
-      lines.append(
-        textElement(
-          byteCount == 0 ? "none" : ByteCount(byteCount).description, x: Self.left + 290,
-          y: y + 12.5,
-          style + " text-anchor=\"end\""))
-      if memoryClass != .notRAM, map.memoryByteCount > 0 {
-        lines.append(
-          textElement(
-            DecimalText.percent(byteCount, of: map.memoryByteCount), x: Self.left + 360,
-            y: y + 12.5,
-            style + " fill=\"#52606d\" text-anchor=\"end\""))
-      }
-    }
-    return lines.joined(separator: "\n")
-  }
-
-  private func rectangle(
+  func rectangle(
     x: Double, y: Double, width: Double, height: Double, _ style: String
   ) -> String {
     "<rect x=\"\(number(x))\" y=\"\(number(y))\" width=\"\(number(width))\" "
       + "height=\"\(number(height))\" \(style)/>"
   }
 
-  private func textElement(_ text: String, x: Double, y: Double, _ style: String) -> String {
+  func textElement(_ text: String, x: Double, y: Double, _ style: String) -> String {
     "<text x=\"\(number(x))\" y=\"\(number(y))\" \(style)>\(XMLText.escaped(text))</text>"
   }
 

@@ -26,6 +26,12 @@ struct DemoReport: Codable, Equatable, Sendable {
   /// The answer to 0x8002.
   var reportedRanges: [ReportedRange]
   var reportedBytes: UInt64
+  /// What became of memory, when the guest asked or else when it was done; nil without `--json`.
+  var memory: MemoryTotals?
+  /// What was not reported, the largest by address; nil without `--json`.
+  var unreported: [UnreportedRange]?
+  /// How many smaller ones there are besides.
+  var unreportedOmitted: UInt64?
   /// What the guest zeroed by itself.
   var guestZeroedBytes: UInt64
   /// Reported pages in which the guest then found a byte that was not zero. Anything but 0 is a bug.
