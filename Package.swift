@@ -14,6 +14,7 @@ let package = Package(
   name: "vmm-run",
   products: [
     .library(name: "HyperVCore", targets: ["HyperVCore"]),
+    .library(name: "KVM", targets: ["KVM"]),
     .library(name: "ZeroTracker", targets: ["ZeroTracker"]),
     .library(name: "VMM", targets: ["VMM"]),
     .executable(name: "vmm-run", targets: ["vmm-run"]),

@@ -1,0 +1,33 @@
+import Glibc
+import ZeroTracker
+
+/// Runs the benchmarks named on the command line. Asserts no time.
+@main
+struct TrackingBenchmarks {
+  static func main() {
+    do {
+      let options = try BenchmarkOptions(CommandLine.arguments.dropFirst())
+      for benchmark in options.benchmarks { try run(benchmark, options) }
+    } catch {
+      let text = Array("tracking: \(error)\n".utf8)
+      unsafe write(2, text, text.count)
+      exit(error is UsageError ? 2 : 1)
+    }
+  }
+
+  private static func run(_ benchmark: Benchmark, _ options: BenchmarkOptions) throws {
+    switch benchmark {
+    case .answer:
+      try AnswerBenchmark(repetitions: options.repetitions ?? 31).run()
+    case .steps:
+      try StepsBenchmark(
+        repetitions: options.repetitions ?? 9, populatedByteCount: options.populatedGiB << 30,
+        sparseByteCount: options.sparseGiB << 30
+      ).run()
+    case .writes:
+      try WritesBenchmark(
+        repetitions: options.repetitions ?? 7, byteCount: options.memoryMiB << 20
+      ).run()
+    }
+  }
+}
