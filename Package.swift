@@ -66,7 +66,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "vmm-runTests", dependencies: ["KVM", "TestSupport", "vmm-run"],
+      name: "vmm-runTests", dependencies: ["KVM", "TestSupport", "ZeroTracker", "vmm-run"],
       swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
     .testTarget(
