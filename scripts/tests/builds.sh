@@ -16,7 +16,7 @@ install_packages() {
 }
 
 lint_format() {
-  logged format swift format lint --strict --recursive Package.swift Sources Tests
+  logged format swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
 }
 
 build_debug() {
@@ -27,4 +27,10 @@ build_debug() {
 build_release() {
   logged build-release swift build -c release -Xswiftc -static-executable --product vmm-run \
     --scratch-path .build-static
+}
+
+# Built only, so that they cannot rot; scripts/bench runs them.
+build_benchmarks() {
+  logged build-benchmarks swift build -c release -Xswiftc -static-executable \
+    --package-path Benchmarks --scratch-path .build-bench
 }
