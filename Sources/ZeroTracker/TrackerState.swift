@@ -20,8 +20,10 @@ struct TrackerState {
 
   mutating func zeroedRanges(replyPage: GPN?, limit: Int) -> [PageRange] {
     lastReported = []
+    let isComplete = readSource()
+    // After the reading: a source may be faster with words that are still 0.
     if let replyPage { setWritten(PageRange(start: replyPage, pageCount: 1)) }
-    guard limit > 0, readSource() else { return [] }
+    guard limit > 0, isComplete else { return [] }
     var scanner = ZeroedRunScanner(limit: limit)
     for region in regions { region.scan(&scanner) }
     lastReported = scanner.largest.sorted()

@@ -135,4 +135,32 @@ struct ManualDirtyLogTests {
         + " \(firstPage)+\(pageCount): Invalid argument (EINVAL);"
         + " page numbers go by 64, and manual protect must be on")
   }
+
+  /// The pages that are set in `words` when the log of a guest that wrote page 3 is added.
+  private func added(to words: [UInt64], pageCount: Int) throws -> [UInt64] {
+    // mov [0x3000], al; hlt
+    var guest = try TinyGuest(
+      [0xA2, 0x00, 0x30, 0xF4], pageCount: pageCount, options: .logsDirtyPages
+    ) { _ = try $0.enableManualDirtyLogProtect() }
+    #expect(try guest.vcpu.run() == .halt)
+    var words = words
+    var span = words.mutableSpan
+    try guest.machine.addDirtyLog(of: guest.slot, to: &span)
+    return words
+  }
+
+  @Test func theLogIsAddedToWhatIsSet() throws {
+    let code: UInt64 = 1 << (TinyGuest.codeAddress / 4096)
+    let written: UInt64 = 1 << 3
+    // The page of the code may be logged too, see `TinyGuest.dirtyPages`.
+    #expect(try added(to: [0], pageCount: 16).map { $0 & ~code } == [written])
+    #expect(try added(to: [1 << 9], pageCount: 16).map { $0 & ~code } == [written | 1 << 9])
+    // Bits above the slot's 16 pages stay, with and without others.
+    #expect(
+      try added(to: [~0 << 16], pageCount: 16).map { $0 & ~code } == [~0 << 16 | written])
+    #expect(
+      try added(to: [0, 1], pageCount: 80).map { $0 & ~code } == [written, 1])
+    #expect(try added(to: [0, ~0 << 16], pageCount: 80)[1] == ~0 << 16)
+    #expect(try added(to: [0, 0], pageCount: 128).map { $0 & ~code } == [written, 0])
+  }
 }

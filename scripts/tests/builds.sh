@@ -16,7 +16,7 @@ install_packages() {
 }
 
 lint_format() {
-  logged format swift format lint --strict --recursive Package.swift Sources Tests
+  logged format swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
 }
 
 build_debug() {
@@ -34,4 +34,10 @@ refuse_forbidden_paths() {
   logged forbidden-paths swiftc -frontend -typecheck -verify -verify-ignore-unrelated \
     -swift-version 6 -I "$(swift build --show-bin-path)/Modules" \
     Tests/ForbiddenPaths/GuestMemoryWriters.swift
+}
+
+# Built only, so that they cannot rot; scripts/bench runs them.
+build_benchmarks() {
+  logged build-benchmarks swift build -c release -Xswiftc -static-executable \
+    --package-path Benchmarks --scratch-path .build-bench
 }

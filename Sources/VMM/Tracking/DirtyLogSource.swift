@@ -24,13 +24,7 @@ final class DirtyLogSource: WrittenPageSource {
 
   func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws {
     let slot = try slot(of: region)
-    // GET_DIRTY_LOG overwrites; the protocol ORs. One buffer per call: 32 KiB per GiB.
-    var log = [UInt64](repeating: 0, count: words.count)
-    var span = log.mutableSpan
-    try machine.readDirtyLog(of: slot, into: &span)
-    for index in words.indices {
-      words[index] |= span[index]
-    }
+    try machine.addDirtyLog(of: slot, to: &words)
   }
 
   func stop() throws {

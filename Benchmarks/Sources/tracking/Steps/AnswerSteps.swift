@@ -3,8 +3,6 @@ struct AnswerSteps {
   var registration = Samples()
   var answer = Samples()
   var reading = Samples()
-  var getDirtyLog = Samples()
-  var buffer = Samples()
   var scan = Samples()
   var encode = Samples()
   var getAgain = Samples()
@@ -16,8 +14,6 @@ struct AnswerSteps {
   mutating func add(answer whole: Duration, _ times: LoggedPages.Times) {
     answer.add(whole)
     reading.add(times.reading)
-    getDirtyLog.add(times.getDirtyLog)
-    buffer.add(times.reading - times.getDirtyLog)
     scan.add(whole - times.reading)
   }
 
@@ -30,8 +26,6 @@ struct AnswerSteps {
     add("slot registered, log on", registration)
     add("`zeroedRanges`, the answer", answer, isPart: true)
     add("- source", reading, isPart: true)
-    add("-- `KVM_GET_DIRTY_LOG`", getDirtyLog, isPart: true)
-    add("-- buffer made, ORed, freed", buffer, isPart: true)
     add("- scan, 255 largest, sorted", scan, isPart: true)
     add("reply encoded", encode, isPart: true)
     add("`KVM_GET_DIRTY_LOG`, second time (floor)", getAgain)

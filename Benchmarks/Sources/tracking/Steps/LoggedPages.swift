@@ -2,14 +2,11 @@ import KVM
 import Synchronization
 import ZeroTracker
 
-/// One slot's dirty log as the source, read as the library's own source does: into a buffer of its own,
-/// then ORed. Says how long it took.
+/// One slot's dirty log as the source, read as the library's own source does. Says how long it took.
 final class LoggedPages: WrittenPageSource {
   struct Times {
-    /// The last reading as a whole.
+    /// The last reading.
     var reading = Duration.zero
-    /// KVM_GET_DIRTY_LOG in it.
-    var getDirtyLog = Duration.zero
     /// The last turning off.
     var turningOff = Duration.zero
   }
@@ -28,23 +25,8 @@ final class LoggedPages: WrittenPageSource {
   func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws {
     let clock = ContinuousClock()
     let start = clock.now
-    let getDirtyLog = try read(into: &words, clock)
-    lastTimes.withLock {
-      $0.reading = start.duration(to: clock.now)
-      $0.getDirtyLog = getDirtyLog
-    }
-  }
-
-  private func read(
-    into words: inout MutableSpan<UInt64>, _ clock: ContinuousClock
-  ) throws(KVMError) -> Duration {
-    var log = [UInt64](repeating: 0, count: words.count)
-    var span = log.mutableSpan
-    let start = clock.now
-    try machine.readDirtyLog(of: slot, into: &span)
-    let duration = start.duration(to: clock.now)
-    for index in words.indices { words[index] |= span[index] }
-    return duration
+    try machine.addDirtyLog(of: slot, to: &words)
+    lastTimes.withLock { $0.reading = start.duration(to: clock.now) }
   }
 
   func stop() throws {
