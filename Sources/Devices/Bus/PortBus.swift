@@ -2,39 +2,27 @@ internal import Synchronization
 
 /// Hands port accesses to the device that claims the port.
 ///
-/// The claims never change after `init`, so that vCPU threads look them up without a lock. An access
-/// belongs to the device that claims its first port, however wide it is: hardware would split a wide one
-/// at the border, but devices with 4-byte registers at a single claimed port rely on this.
+/// An access belongs to the device that claims its first port, however wide it is: hardware would split
+/// a wide one at the border, but devices with 4-byte registers at a single claimed port rely on this.
 public final class PortBus: Sendable {
-  private struct Claim: Sendable {
-    let range: PortRange
-    let device: any PortDevice
-  }
-
   private struct Direction: Hashable {
     let port: UInt16
     let isWrite: Bool
   }
 
-  /// Ascending and disjoint.
-  private let claims: [Claim]
+  private let claims: ClaimTable<PortRange>
   /// At most two entries per port, 131072 in all, whatever the guest does.
   private let unclaimed = Mutex<[Direction: UInt64]>([:])
 
   /// A bus with these devices; one device may have several ranges.
   ///
   /// - Throws: `BusError.overlap` for the lowest two claims that share a port.
-  public init(_ devices: [(PortRange, any PortDevice)]) throws(BusError) {
-    // The sort is stable: of claims that start together, the one given first is named first.
-    let claims = devices.map { Claim(range: $0.0, device: $0.1) }
-      .sorted { $0.range.start < $1.range.start }
-    // Neighbours suffice: as long as none overlap, ends ascend with starts.
-    for (lower, upper) in zip(claims, claims.dropFirst()) where lower.range.overlaps(upper.range) {
-      throw .overlap(
-        lower: lower.range, lowerDevice: String(describing: type(of: lower.device)),
-        upper: upper.range, upperDevice: String(describing: type(of: upper.device)))
+  public init(_ devices: [(PortRange, any BusDevice)]) throws(BusError) {
+    claims = try ClaimTable(devices) { lower, upper in
+      .overlap(
+        lower: lower.range, lowerDevice: lower.deviceName,
+        upper: upper.range, upperDevice: upper.deviceName)
     }
-    self.claims = claims
   }
 
   /// Answers an `in` instruction of `width` 1, 2 or 4 bytes; another width traps.
@@ -43,11 +31,12 @@ public final class PortBus: Sendable {
   ///   claims the port, as a bus that nobody drives reads.
   public func read(port: UInt16, width: Int) -> UInt32 {
     let mask = Self.mask(width)
-    guard let claim = claim(of: port) else {
+    guard let claim = claims.claim(of: port) else {
       count(Direction(port: port, isWrite: false))
       return mask
     }
-    return claim.device.read(offset: port - claim.range.start, width: width) & mask
+    let value = claim.device.read(offset: UInt64(port - claim.range.start), width: width)
+    return UInt32(truncatingIfNeeded: value) & mask
   }
 
   /// Takes an `out` instruction of `width` 1, 2 or 4 bytes; another width traps.
@@ -55,11 +44,12 @@ public final class PortBus: Sendable {
   /// The device gets `value` cut to `width`. If none claims the port the write is dropped and counted.
   public func write(port: UInt16, width: Int, value: UInt32) {
     let mask = Self.mask(width)
-    guard let claim = claim(of: port) else {
+    guard let claim = claims.claim(of: port) else {
       count(Direction(port: port, isWrite: true))
       return
     }
-    claim.device.write(offset: port - claim.range.start, width: width, value: value & mask)
+    claim.device.write(
+      offset: UInt64(port - claim.range.start), width: width, value: UInt64(value & mask))
   }
 
   /// What no device claimed: each port and direction once, ascending by port, reads before writes.
@@ -67,22 +57,6 @@ public final class PortBus: Sendable {
     let counts = unclaimed.withLock { $0 }
     return counts.map { UnclaimedAccess(port: $0.port, isWrite: $0.isWrite, count: $1) }
       .sorted { ($0.port, $0.isWrite ? 1 : 0) < ($1.port, $1.isWrite ? 1 : 0) }
-  }
-
-  /// The claim on a port: the last one that starts at or below it, if it reaches that far.
-  private func claim(of port: UInt16) -> Claim? {
-    var low = 0
-    var high = claims.count
-    while low < high {
-      let middle = (low + high) / 2
-      if claims[middle].range.start <= port {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    guard low > 0, claims[low - 1].range.contains(port) else { return nil }
-    return claims[low - 1]
   }
 
   private func count(_ direction: Direction) {

@@ -1,11 +1,11 @@
 /// The Bochs and QEMU debug console: bytes written to port 0xE9 are text for the host.
 ///
 /// Of a wider write only the low byte is text.
-public final class DebugConsole: PortDevice {
+public final class DebugConsole: BusDevice {
   /// Where guests expect it: port 0xE9.
   public static let ports = PortRange(start: 0xE9, count: 1)
   /// What a read gives, so that a guest can tell the console from an empty port (0xFF).
-  private static let presence: UInt32 = 0xE9
+  private static let presence: UInt64 = 0xE9
 
   private let sink: @Sendable (UInt8) -> Void
 
@@ -15,12 +15,12 @@ public final class DebugConsole: PortDevice {
   }
 
   /// 0xE9, at any width.
-  public func read(offset: UInt16, width: Int) -> UInt32 {
+  public func read(offset: UInt64, width: Int) -> UInt64 {
     Self.presence
   }
 
   /// Hands the low byte to the sink.
-  public func write(offset: UInt16, width: Int, value: UInt32) {
+  public func write(offset: UInt64, width: Int, value: UInt64) {
     sink(UInt8(truncatingIfNeeded: value))
   }
 }

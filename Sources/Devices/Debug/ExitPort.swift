@@ -1,5 +1,5 @@
 /// A port by which a guest ends its run with a code.
-public final class ExitPort: PortDevice {
+public final class ExitPort: BusDevice {
   /// Where our guest programs expect it: port 0xF4, as QEMU's *isa-debug-exit* is usually placed.
   public static let ports = PortRange(start: 0xF4, count: 1)
 
@@ -14,12 +14,12 @@ public final class ExitPort: PortDevice {
   }
 
   /// All ones.
-  public func read(offset: UInt16, width: Int) -> UInt32 {
+  public func read(offset: UInt64, width: Int) -> UInt64 {
     .max
   }
 
   /// Hands the value to `onExit`; a narrow one is zero-extended.
-  public func write(offset: UInt16, width: Int, value: UInt32) {
-    onExit(value)
+  public func write(offset: UInt64, width: Int, value: UInt64) {
+    onExit(UInt32(truncatingIfNeeded: value))
   }
 }

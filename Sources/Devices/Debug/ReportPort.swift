@@ -9,7 +9,7 @@ internal import Synchronization
 /// | 0xE8 | the value's high 32 bits |
 ///
 /// The registers are 4 bytes wide but each claims one port, for the debug console's 0xE9 lies among
-/// their bytes. So there is one `PortDevice` per register (`attachments`) and none for the whole. Narrow
+/// their bytes. So there is one `BusDevice` per register (`attachments`) and none for the whole. Narrow
 /// writes are zero-extended. A commit leaves the value as it is; it begins as 0. Registers are shared by
 /// all vCPUs: guests that report from several take turns themselves.
 public final class ReportPort: Sendable {
@@ -28,7 +28,7 @@ public final class ReportPort: Sendable {
   }
 
   /// What to put on a `PortBus`: the registers at their ports, in the order of the table above.
-  public var attachments: [(PortRange, any PortDevice)] {
+  public var attachments: [(PortRange, any BusDevice)] {
     let key = SignalPort { self.commit(key: $0) }
     let low = SignalPort { low in self.value.withLock { $0.low = low } }
     let high = SignalPort { high in self.value.withLock { $0.high = high } }

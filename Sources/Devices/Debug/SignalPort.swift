@@ -1,5 +1,5 @@
 /// A port whose every write is a message to the VMM, such as "start the other vCPUs" or "progress".
-public final class SignalPort: PortDevice {
+public final class SignalPort: BusDevice {
   private let onWrite: @Sendable (UInt32) -> Void
 
   /// A port that hands each written value to `onWrite`, on the writing vCPU's thread, with no lock held.
@@ -8,12 +8,12 @@ public final class SignalPort: PortDevice {
   }
 
   /// All ones.
-  public func read(offset: UInt16, width: Int) -> UInt32 {
+  public func read(offset: UInt64, width: Int) -> UInt64 {
     .max
   }
 
   /// Hands the value to `onWrite`, whatever the offset; a narrow one is zero-extended.
-  public func write(offset: UInt16, width: Int, value: UInt32) {
-    onWrite(value)
+  public func write(offset: UInt64, width: Int, value: UInt64) {
+    onWrite(UInt32(truncatingIfNeeded: value))
   }
 }

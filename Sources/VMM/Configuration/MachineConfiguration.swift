@@ -29,7 +29,9 @@ public struct MachineConfiguration: Sendable {
   /// A flat 64-bit image, loaded and entered at `BootPlan.programAddress`.
   public var program: [UInt8]
   /// Port devices of the machine.
-  public var portDevices: [(PortRange, any PortDevice)] = []
+  public var portDevices: [(PortRange, any BusDevice)] = []
+  /// Memory-mapped devices of the machine; RAM hides what lies in it.
+  public var memoryDevices: [(MMIORange, any BusDevice)] = []
 
   public init(program: [UInt8], memoryByteCount: UInt64, vcpuCount: Int = 1) {
     self.program = program

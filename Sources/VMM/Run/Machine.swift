@@ -57,8 +57,10 @@ public final class Machine: Sendable {
     let plan = try BootPlan(
       program: configuration.program, layout: guest.layout, vcpuCount: vcpuCount)
     let ports: PortBus
+    let registers: MMIOBus
     do {
       ports = try PortBus(configuration.portDevices)
+      registers = try MMIOBus(configuration.memoryDevices)
     } catch {
       throw .configuration(error.description)
     }
@@ -112,7 +114,8 @@ public final class Machine: Sendable {
       }
       runners.append(
         VCPURunner(
-          vcpu: vcpu, ports: ports, control: control, userspace: userspace, service: service))
+          vcpu: vcpu, ports: ports, registers: registers, control: control, userspace: userspace,
+          service: service))
     }
     memory = guest
     self.transport = transport

@@ -9,17 +9,19 @@ final class VCPURunner: @unchecked Sendable {
   private var vcpu: VCPU
   let kicker: VCPUKicker
   private let ports: PortBus
+  private let registers: MMIOBus
   private let control: MachineControl
   private let userspace: UserspaceHyperV?
   private let service: HypercallService
 
   init(
-    vcpu: consuming VCPU, ports: PortBus, control: MachineControl, userspace: UserspaceHyperV?,
-    service: HypercallService
+    vcpu: consuming VCPU, ports: PortBus, registers: MMIOBus, control: MachineControl,
+    userspace: UserspaceHyperV?, service: HypercallService
   ) {
     kicker = vcpu.kicker
     self.vcpu = vcpu
     self.ports = ports
+    self.registers = registers
     self.control = control
     self.userspace = userspace
     self.service = service
@@ -41,9 +43,11 @@ final class VCPURunner: @unchecked Sendable {
     switch exit {
     case .portOut(let access): try write(access)
     case .portIn(let access): read(access)
-    // Nothing of this machine is memory-mapped: reads float, writes go nowhere.
-    case .memoryRead: vcpu.completeMemoryRead(~0)
-    case .memoryWrite: break
+    case .memoryRead(let address, let byteCount):
+      vcpu.completeMemoryRead(registers.read(address: address, width: byteCount))
+    case .memoryWrite(let address, let data):
+      let value = data.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      registers.write(address: address, width: data.count, value: value)
     case .readMSR(let index):
       vcpu.completeMSRRead(try userspace?.readMSR(index, vcpu: vcpu) ?? nil)
     case .writeMSR(let index, let value): try writeMSR(index, value)

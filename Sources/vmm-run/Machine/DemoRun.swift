@@ -87,7 +87,7 @@ final class DemoRun: Sendable {
     options.mapPath != nil || options.printsJSON
   }
 
-  private var ports: [(PortRange, any PortDevice)] {
+  private var ports: [(PortRange, any BusDevice)] {
     let progressPort = SignalPort { [self] pages in advance(by: UInt64(pages)) }
     let startPort = SignalPort { [control] _ in control.startSecondaryVCPUs() }
     let exitPort = ExitPort { [control] status in control.end(with: .exited(status: status)) }

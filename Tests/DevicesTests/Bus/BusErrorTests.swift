@@ -4,7 +4,7 @@ import Testing
 @Suite struct BusErrorTests {
   private static func bus(_ ranges: [(UInt16, UInt16)]) throws(BusError) -> PortBus {
     let devices = ranges.map {
-      (PortRange(start: $0.0, count: $0.1), RecordingDevice() as any PortDevice)
+      (PortRange(start: $0.0, count: $0.1), RecordingDevice() as any BusDevice)
     }
     return try PortBus(devices)
   }

@@ -14,7 +14,7 @@ import Testing
     #expect(
       device.calls == [
         .read(offset: 3, width: width),
-        .write(offset: 4, width: width, value: 0x1234_5678 & mask),
+        .write(offset: 4, width: width, value: UInt64(0x1234_5678 & mask)),
       ])
     #expect(bus.unclaimedAccesses.isEmpty)
   }
@@ -70,9 +70,9 @@ import Testing
   @Test func everyPortFindsItsDevice() throws {
     let starts: [UInt16] = [0, 1, 0x70, 0xE9, 0x3F8, 0xCF8, 0xFFF0]
     let counts: [UInt16] = [1, 3, 2, 1, 8, 8, 16]
-    let devices = starts.indices.map { RecordingDevice(answer: UInt32($0)) }
+    let devices = starts.indices.map { RecordingDevice(answer: UInt64($0)) }
     let claims = starts.indices.map {
-      (PortRange(start: starts[$0], count: counts[$0]), devices[$0] as any PortDevice)
+      (PortRange(start: starts[$0], count: counts[$0]), devices[$0] as any BusDevice)
     }
     let bus = try PortBus(claims.reversed())
     var wrong: [UInt16] = []
@@ -83,7 +83,7 @@ import Testing
     #expect(wrong.isEmpty)
     for index in devices.indices {
       #expect(
-        devices[index].calls == (0..<counts[index]).map { .read(offset: $0, width: 1) },
+        devices[index].calls == (0..<UInt64(counts[index])).map { .read(offset: $0, width: 1) },
         "device at \(claims[index].0)")
     }
     // All others once: the list is as long as the port space at most.

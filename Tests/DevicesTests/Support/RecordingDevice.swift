@@ -2,27 +2,27 @@ import Devices
 
 /// One call of a device by the bus.
 enum DeviceCall: Equatable {
-  case read(offset: UInt16, width: Int)
-  case write(offset: UInt16, width: Int, value: UInt32)
+  case read(offset: UInt64, width: Int)
+  case write(offset: UInt64, width: Int, value: UInt64)
 }
 
 /// A device that records its calls and always answers the same.
-final class RecordingDevice: PortDevice {
-  private let answer: UInt32
+final class RecordingDevice: BusDevice {
+  private let answer: UInt64
   private let log = Recorder<DeviceCall>()
 
-  init(answer: UInt32 = 0) {
+  init(answer: UInt64 = 0) {
     self.answer = answer
   }
 
   var calls: [DeviceCall] { log.values }
 
-  func read(offset: UInt16, width: Int) -> UInt32 {
+  func read(offset: UInt64, width: Int) -> UInt64 {
     log.append(.read(offset: offset, width: width))
     return answer
   }
 
-  func write(offset: UInt16, width: Int, value: UInt32) {
+  func write(offset: UInt64, width: Int, value: UInt64) {
     log.append(.write(offset: offset, width: width, value: value))
   }
 }

@@ -1,0 +1,120 @@
+internal import Synchronization
+
+/// Hands loads and stores that no memory slot backs to the device that claims the address.
+///
+/// An access belongs to the device that claims its first byte. KVM cuts accesses at page borders, so a
+/// guest can make pieces of 3, 5, 6 or 7 bytes; devices see them as accesses of 4, 2 and 1 bytes, in
+/// ascending order. The claims never change: a device whose registers move, such as a PCI base address
+/// register, claims the whole window and looks for itself.
+public final class MMIOBus: Sendable {
+  /// How many pages without a device are counted apart; the guest may touch far more.
+  static let maximumUnclaimedPageCount = 4096
+
+  private struct Unclaimed {
+    var pages: [UInt64: UnclaimedPage] = [:]
+    var otherCount: UInt64 = 0
+  }
+
+  private let claims: ClaimTable<MMIORange>
+  private let unclaimed = Mutex(Unclaimed())
+
+  /// A bus with these devices; one device may have several ranges.
+  ///
+  /// - Throws: `BusError.memoryOverlap` for the lowest two claims that share an address.
+  public init(_ devices: [(MMIORange, any BusDevice)]) throws(BusError) {
+    claims = try ClaimTable(devices) { lower, upper in
+      .memoryOverlap(
+        lower: lower.range, lowerDevice: lower.deviceName,
+        upper: upper.range, upperDevice: upper.deviceName)
+    }
+  }
+
+  /// Answers a load of `width` 1 to 8 bytes; another width traps.
+  ///
+  /// - Returns: the device's answer, little-endian, cut to `width`; ones, counted, where no device
+  ///   claims the address.
+  public func read(address: UInt64, width: Int) -> UInt64 {
+    Self.check(width)
+    var value: UInt64 = 0
+    var offset = 0
+    while offset < width {
+      let size = Self.pieceWidth(of: width - offset)
+      // Wraps only past the last address, which no processor can reach.
+      let part = readPiece(address: address &+ UInt64(offset), width: size)
+      value |= (part & Self.mask(size)) << UInt64(8 * offset)
+      offset += size
+    }
+    return value
+  }
+
+  /// Takes a store of `width` 1 to 8 bytes; another width traps.
+  ///
+  /// The device gets `value` cut to `width`. Where none claims the address the store is dropped and
+  /// counted.
+  public func write(address: UInt64, width: Int, value: UInt64) {
+    Self.check(width)
+    var offset = 0
+    while offset < width {
+      let size = Self.pieceWidth(of: width - offset)
+      let part = (value >> UInt64(8 * offset)) & Self.mask(size)
+      writePiece(address: address &+ UInt64(offset), width: size, value: part)
+      offset += size
+    }
+  }
+
+  /// What no device claimed, ascending by page: at most 4096 pages, the first ones touched.
+  public var unclaimedPages: [UnclaimedPage] {
+    unclaimed.withLock { $0.pages.values.sorted { $0.address < $1.address } }
+  }
+
+  /// Accesses without a device to pages beyond those listed.
+  public var unlistedAccessCount: UInt64 {
+    unclaimed.withLock { $0.otherCount }
+  }
+
+  private func readPiece(address: UInt64, width: Int) -> UInt64 {
+    guard let claim = claims.claim(of: address) else {
+      count(address, isWrite: false)
+      return .max
+    }
+    return claim.device.read(offset: address - claim.range.start, width: width)
+  }
+
+  private func writePiece(address: UInt64, width: Int, value: UInt64) {
+    guard let claim = claims.claim(of: address) else { return count(address, isWrite: true) }
+    claim.device.write(offset: address - claim.range.start, width: width, value: value)
+  }
+
+  private func count(_ address: UInt64, isWrite: Bool) {
+    let page = address & ~0xFFF
+    unclaimed.withLock { unclaimed in
+      // Counts cannot wrap: at a billion exits a second it would take 584 years.
+      if unclaimed.pages[page] == nil {
+        guard unclaimed.pages.count < Self.maximumUnclaimedPageCount else {
+          unclaimed.otherCount &+= 1
+          return
+        }
+      }
+      let none = UnclaimedPage(address: page, readCount: 0, writeCount: 0)
+      if isWrite {
+        unclaimed.pages[page, default: none].writeCount &+= 1
+      } else {
+        unclaimed.pages[page, default: none].readCount &+= 1
+      }
+    }
+  }
+
+  /// KVM, not the guest, limits the width to 8.
+  private static func check(_ width: Int) {
+    precondition((1...8).contains(width), "memory access of \(width) bytes; 1 to 8 exist")
+  }
+
+  /// The widest access a device may see of `byteCount` bytes: the largest power of two in it.
+  private static func pieceWidth(of byteCount: Int) -> Int {
+    1 << (Int.bitWidth - 1 - byteCount.leadingZeroBitCount)
+  }
+
+  private static func mask(_ width: Int) -> UInt64 {
+    .max >> UInt64(64 - 8 * width)
+  }
+}
