@@ -1,0 +1,23 @@
+/// A device model behind I/O ports or memory-mapped registers.
+///
+/// It is called on the exiting vCPU's thread, by several of them at once, and guards its registers with
+/// its own lock. The guest chooses offset, width and value: no call may trap, and slow work belongs on
+/// another thread. A device claimed at several ranges sees offsets from the start of each and cannot
+/// tell them apart; give each range its own object where that matters.
+public protocol BusDevice: AnyObject, Sendable {
+  /// Answers a read.
+  ///
+  /// - Parameters:
+  ///   - offset: from the claimed range's start, in ports or bytes.
+  ///   - width: 1, 2, 4 or 8 bytes (8 on MMIO only); `offset + width` may pass the range's end.
+  /// - Returns: the value in the low `width` bytes; the bus drops what is above.
+  func read(offset: UInt64, width: Int) -> UInt64
+
+  /// Takes a write.
+  ///
+  /// - Parameters:
+  ///   - offset: from the claimed range's start, in ports or bytes.
+  ///   - width: 1, 2, 4 or 8 bytes (8 on MMIO only); `offset + width` may pass the range's end.
+  ///   - value: the low `width` bytes; the bus clears what is above.
+  func write(offset: UInt64, width: Int, value: UInt64)
+}
