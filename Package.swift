@@ -57,7 +57,9 @@ let package = Package(
     .testTarget(
       name: "GuestMemoryTests", dependencies: ["GuestMemory", "TestSupport", "ZeroTracker"],
       swiftSettings: strict),
-    .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
+    .testTarget(
+      name: "DevicesTests", dependencies: ["Devices", "GuestMemory", "TestSupport", "ZeroTracker"],
+      swiftSettings: strict),
     .testTarget(
       name: "VMMTests",
       dependencies: [

@@ -1,0 +1,162 @@
+internal import Synchronization
+
+/// MSI-X (PCI 3.0 §6.8.2): the vectors of a function, their masks, and what is pending behind a mask.
+///
+/// The device model puts the capability into its configuration space, the table and the pending bits
+/// into a BAR, forwards accesses, and calls `signal`. A message leaves with the table's lock held: after
+/// a guest has masked a vector, none of it is still on its way.
+public final class MSIXTable: Sendable {
+  /// Bytes of an entry: address, data, vector control.
+  public static let entryByteCount = 16
+  /// The most vectors that *Message Control* can say.
+  public static let maximumCount = 2048
+
+  private struct State {
+    var bytes: [UInt8]
+    var pending: [Bool]
+    var control = MSIXControl(rawValue: 0)
+  }
+
+  /// The number of vectors.
+  public let count: Int
+  private let sink: any MSISink
+  private let state: Mutex<State>
+
+  /// A table of `count` vectors, 1 to 2048, all masked.
+  public init(count: Int, sink: any MSISink) {
+    precondition((1...Self.maximumCount).contains(count), "\(count) MSI-X vectors")
+    self.count = count
+    self.sink = sink
+    state = Mutex(Self.initialState(count))
+  }
+
+  /// Adds the capability, with the table and the pending bits in one BAR.
+  ///
+  /// - Returns: its offset, which `configurationChanged` wants.
+  public func addCapability(
+    to space: inout PCIConfigurationSpace, bar: PCIBAR, tableOffset: UInt32, pendingOffset: UInt32
+  ) -> Int {
+    var body: [UInt8] = []
+    let size = UInt16(count - 1)
+    let table = tableOffset | UInt32(bar.index)
+    let pending = pendingOffset | UInt32(bar.index)
+    for shift in [0, 8] { body.append(UInt8(truncatingIfNeeded: size >> shift)) }
+    for word in [table, pending] {
+      for shift in [0, 8, 16, 24] { body.append(UInt8(truncatingIfNeeded: word >> shift)) }
+    }
+    let offset = space.addCapability(0x11, body: body)
+    space.makeWritable(MSIXControl.writable.rawValue, at: offset + 2)
+    return offset
+  }
+
+  /// Whether the guest turned MSI-X on; if not, the function has its INTx pin.
+  public var isEnabled: Bool {
+    state.withLock { $0.control.contains(.enable) }
+  }
+
+  /// Sends a vector's message, or notes it as pending while it is masked. Dropped while MSI-X is off, and
+  /// for vectors there are none of.
+  public func signal(_ vector: Int) {
+    state.withLock { state in
+      guard vector >= 0, vector < count, state.control.contains(.enable) else { return }
+      state.pending[vector] = true
+      flush(&state, vector)
+    }
+  }
+
+  /// Takes over *Message Control* after a write of the configuration registers.
+  ///
+  /// - Parameter capability: what `addCapability` returned.
+  public func configurationChanged(_ configuration: PCIConfiguration, capability: Int) {
+    state.withLock { state in
+      // Read under the lock: of two threads that come here, the second sees the newer value.
+      let value = configuration.read(offset: capability + 2, width: 2)
+      let control = MSIXControl(rawValue: UInt16(truncatingIfNeeded: value))
+      guard control != state.control else { return }
+      state.control = control
+      if !control.contains(.enable) { state.pending = Array(repeating: false, count: count) }
+      for vector in 0..<count { flush(&state, vector) }
+    }
+  }
+
+  /// Reads the table; zero past its end. Any values are accepted.
+  public func readTable(offset: UInt64, width: Int) -> UInt64 {
+    state.withLock { state in
+      var value: UInt64 = 0
+      for index in 0..<UInt64(min(width, 8)) where offset &+ index < UInt64(state.bytes.count) {
+        value |= UInt64(state.bytes[Int(offset &+ index)]) << (8 * index)
+      }
+      return value
+    }
+  }
+
+  /// Writes the table; dropped past its end. A pending vector that becomes unmasked is sent.
+  public func writeTable(offset: UInt64, width: Int, value: UInt64) {
+    state.withLock { state in
+      for index in 0..<UInt64(min(width, 8)) where offset &+ index < UInt64(state.bytes.count) {
+        let place = Int(offset &+ index)
+        let byte = UInt8(truncatingIfNeeded: value >> (8 * index))
+        // Of vector control only the mask bit exists, of the address not its low two bits.
+        switch place % Self.entryByteCount {
+        case 0: state.bytes[place] = byte & 0xFC
+        case 12: state.bytes[place] = byte & 1
+        case 13...15: break
+        default: state.bytes[place] = byte
+        }
+      }
+      let first = Int(min(offset, UInt64(state.bytes.count))) / Self.entryByteCount
+      for vector in first..<min(first + 2, count) { flush(&state, vector) }
+    }
+  }
+
+  /// Reads the pending bits; zero past their end. They cannot be written.
+  public func readPending(offset: UInt64, width: Int) -> UInt64 {
+    state.withLock { state in
+      var value: UInt64 = 0
+      for bit in 0..<UInt64(min(width, 8) * 8) {
+        let vector = offset.multipliedReportingOverflow(by: 8).partialValue &+ bit
+        if offset < UInt64(count), vector < UInt64(count), state.pending[Int(vector)] {
+          value |= 1 << bit
+        }
+      }
+      return value
+    }
+  }
+
+  /// All masked and nothing pending, as after power-on.
+  public func reset() {
+    state.withLock { $0 = Self.initialState(count) }
+  }
+
+  private static func initialState(_ count: Int) -> State {
+    var bytes = [UInt8](repeating: 0, count: count * entryByteCount)
+    for vector in 0..<count { bytes[vector * entryByteCount + 12] = 1 }
+    return State(bytes: bytes, pending: Array(repeating: false, count: count))
+  }
+
+  /// Sends what is pending and not held back.
+  private func flush(_ state: inout State, _ vector: Int) {
+    let start = vector * Self.entryByteCount
+    guard state.pending[vector], state.control.contains(.enable),
+      !state.control.contains(.functionMask), state.bytes[start + 12] & 1 == 0
+    else { return }
+    state.pending[vector] = false
+    var words: [2 of UInt64] = [0, 0]
+    for index in 0..<16 {
+      words[index / 8] |= UInt64(state.bytes[start + index]) << (8 * UInt64(index % 8))
+    }
+    sink.send(MSIMessage(address: words[0], data: UInt32(truncatingIfNeeded: words[1])))
+  }
+}
+
+/// *Message Control* of the MSI-X capability.
+struct MSIXControl: OptionSet {
+  let rawValue: UInt16
+
+  /// *Function Mask*, bit 14: all vectors are masked.
+  static let functionMask = MSIXControl(rawValue: 1 << 14)
+  /// *MSI-X Enable*, bit 15.
+  static let enable = MSIXControl(rawValue: 1 << 15)
+  /// What a guest can write; the table's size is read-only.
+  static let writable: MSIXControl = [.functionMask, .enable]
+}

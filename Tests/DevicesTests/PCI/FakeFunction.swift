@@ -1,0 +1,30 @@
+@testable import Devices
+
+/// A function with BARs that answers each read with its name and offset, and records writes.
+final class FakeFunction: PCIFunction {
+  let configuration: PCIConfiguration
+  let name: UInt64
+  let writes = Recorder<[UInt64]>()
+  let changes = Recorder<Bool>()
+
+  init(name: UInt64 = 0xA, bars: [PCIBAR] = [], interruptPin: UInt8 = 1) {
+    var space = PCIConfigurationSpace(
+      identity: PCIIdentity(vendor: 0x1234, device: 0x5678, revision: 9, classCode: 0x01_0802),
+      interruptPin: interruptPin)
+    for bar in bars { space.addBAR(bar) }
+    configuration = PCIConfiguration(space)
+    self.name = name
+  }
+
+  func readBAR(_ index: Int, offset: UInt64, width: Int) -> UInt64 {
+    name << 32 | UInt64(index) << 24 | offset
+  }
+
+  func writeBAR(_ index: Int, offset: UInt64, width: Int, value: UInt64) {
+    writes.append([UInt64(index), offset, UInt64(width), value])
+  }
+
+  func configurationChanged() {
+    changes.append(true)
+  }
+}
