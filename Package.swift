@@ -59,7 +59,8 @@ let package = Package(
     .testTarget(
       name: "VMMTests",
       dependencies: [
-        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "VMM", "ZeroTracker",
+        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "TestSupport", "VMM",
+        "ZeroTracker",
       ],
       swiftSettings: strict),
     .testTarget(

@@ -9,6 +9,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case enlightenments(EnlightenmentError)
   /// The host lacks what was asked for; `cure` says how to get it.
   case unavailable(what: String, cure: String)
+  /// The Linux kernel, its initrd or its command line cannot be used.
+  case kernel(LinuxImageError)
   /// The configuration asks for something impossible.
   case configuration(String)
   /// The guest did something that no machine can go on from.
@@ -19,6 +21,7 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .kvm(let error): error.description
     case .memory(let error): error.description
     case .enlightenments(let error): error.description
+    case .kernel(let error): error.description
     case .unavailable(let what, let cure): "\(what); \(cure)"
     case .configuration(let text), .guest(let text): text
     }
@@ -28,7 +31,7 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   public var isHostLimit: Bool {
     switch self {
     case .kvm, .memory, .unavailable: true
-    case .enlightenments, .configuration, .guest: false
+    case .enlightenments, .kernel, .configuration, .guest: false
     }
   }
 }
