@@ -20,20 +20,11 @@ enum LongMode {
   /// Fills in what `vcpu` needs to start `plan`'s program.
   static func enter(_ plan: BootPlan, vcpu: borrowing VCPU) throws(KVMError) {
     var system = try vcpu.systemRegisters()
-    system.cs = .flat(selector: kernelCode, type: 0xB, isLong: true)
-    let data = SegmentRegister.flat(selector: kernelData, type: 0x3)
-    system.ds = data
-    system.es = data
-    system.fs = data
-    system.gs = data
-    system.ss = data
-    system.gdt = DescriptorTableRegister(
-      base: BootPlan.descriptorTableAddress.rawValue, limit: UInt16(descriptorTable.count - 1))
-    system.idt = DescriptorTableRegister(base: 0, limit: 0)
-    system.cr0 = 0x8000_0031  // PG, NE, ET, PE
-    system.cr3 = plan.tables.root
-    system.cr4 = 0x20  // PAE
-    system.efer = 0x501  // LMA, LME, SCE
+    system.setFlatSegments(
+      code: .flat(selector: kernelCode, type: 0xB, isLong: true), dataSelector: kernelData,
+      descriptorTable: DescriptorTableRegister(
+        base: BootPlan.descriptorTableAddress.rawValue, limit: UInt16(descriptorTable.count - 1)))
+    system.enableLongMode(root: plan.tables.root)
     try vcpu.setSystemRegisters(system)
 
     var general = GeneralRegisters()

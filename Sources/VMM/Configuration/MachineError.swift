@@ -12,6 +12,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case enlightenments(EnlightenmentError)
   /// The host lacks what was asked for; `cure` says how to get it.
   case unavailable(what: String, cure: String)
+  /// The Linux kernel, its initrd or its command line cannot be used.
+  case kernel(LinuxImageError)
   /// The configuration asks for something impossible.
   case configuration(String)
   /// A page would have been reported as zero that is not: a writer that nobody knows of, or a bug.
@@ -25,6 +27,7 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .memory(let error): error.description
     case .hostPages(let error): error.description
     case .enlightenments(let error): error.description
+    case .kernel(let error): error.description
     case .unavailable(let what, let cure): "\(what); \(cure)"
     case .falseReport(let page, let history):
       "page \(page) was about to be reported as zero and is not (\(history)); a writer that goes"
@@ -37,7 +40,7 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   public var isHostLimit: Bool {
     switch self {
     case .kvm, .memory, .hostPages, .unavailable: true
-    case .enlightenments, .configuration, .falseReport, .guest: false
+    case .enlightenments, .kernel, .configuration, .falseReport, .guest: false
     }
   }
 }
