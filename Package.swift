@@ -65,7 +65,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "vmm-runTests", dependencies: ["KVM", "TestSupport", "vmm-run"],
+      name: "vmm-runTests", dependencies: ["HyperVCore", "KVM", "TestSupport", "vmm-run"],
       swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
     .testTarget(
