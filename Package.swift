@@ -68,7 +68,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "vmm-runTests", dependencies: ["KVM", "TestSupport", "ZeroTracker", "vmm-run"],
+      name: "vmm-runTests",
+      dependencies: ["HyperVCore", "KVM", "TestSupport", "ZeroTracker", "vmm-run"],
       swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
     .testTarget(

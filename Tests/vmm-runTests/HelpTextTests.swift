@@ -33,8 +33,17 @@ import Testing
     }
   }
 
+  @Test func usageShowsWhatIsNeeded() {
+    #expect(
+      HelpText.text(for: .run).hasPrefix(
+        "Usage: vmm-run run {--program FILE | --kernel FILE} [OPTION]...\n"))
+    #expect(HelpText.text(for: .demo).hasPrefix("Usage: vmm-run demo [OPTION]...\n"))
+    #expect(HelpText.text(for: .run).contains("--disk FILE[,readonly]..."))
+  }
+
   @Test func defaultsInHelpAreTheDefaults() {
     #expect(HelpText.text(for: .demo).contains("(default 1G)"))
-    #expect(HelpText.text(for: .run).contains("(default 64M)"))
+    let words = HelpText.text(for: .run).split(whereSeparator: \.isWhitespace)
+    #expect(words.joined(separator: " ").contains("(default 64M, with --kernel 1G)"))
   }
 }

@@ -13,9 +13,9 @@ import Testing
     ("run --help", .help(.run)), ("demo --memroy 1 --help", .help(.demo)),
     ("demo", .demo(DemoOptions())), ("check", .check(CheckOptions())),
     ("check --json", .check(CheckOptions(printsJSON: true))),
-    ("run --program a.bin", .run(RunOptions(programPath: "a.bin"))),
-    ("run --program=-", .run(RunOptions(programPath: "-"))),
-    ("run --program=a=b", .run(RunOptions(programPath: "a=b"))),
+    ("run --program a.bin", .run(RunOptions(guest: .program("a.bin")))),
+    ("run --program=-", .run(RunOptions(guest: .program("-")))),
+    ("run --program=a=b", .run(RunOptions(guest: .program("a=b")))),
   ])
   func understands(line: String, invocation: Invocation) throws {
     #expect(try parse(line) == invocation)
@@ -47,8 +47,8 @@ import Testing
     #expect(demo.machine.hyperV == .auto)
     #expect(demo.machine.granularity == nil)
     #expect(demo.offersZeroedMemory)
-    #expect(try parse("run --program x") == .run(RunOptions(programPath: "x")))
-    #expect(RunOptions(programPath: "x").machine.memory == .mebi(64))
+    #expect(try parse("run --program x") == .run(RunOptions(guest: .program("x"))))
+    #expect(RunOptions(guest: .program("x")).machine.memory == .mebi(64))
   }
 
   @Test(arguments: [
@@ -95,7 +95,7 @@ import Testing
       run --program p --memory 128M --cpus 4 --backing hugetlb --prealloc --granularity 32M \
       --hyperv kernel --trace-hypercalls t
       """
-    #expect(try parse(line) == .run(RunOptions(programPath: "p", machine: machine)))
+    #expect(try parse(line) == .run(RunOptions(guest: .program("p"), machine: machine)))
   }
 
   @Test(arguments: ["4K", "8K", "2M", "32M"])

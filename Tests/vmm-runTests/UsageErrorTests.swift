@@ -25,8 +25,12 @@ import Testing
     ("run --map=x", "'run' has no option '--map'; it belongs to 'demo'"),
     ("demo memory 1G", "unexpected argument 'memory'; did you mean '--memory'?"),
     ("demo 1G", "unexpected argument '1G'; see 'vmm-run demo --help'"),
-    ("run guest.bin", "unexpected argument 'guest.bin'; did you mean '--program guest.bin'?"),
-    ("run -", "unexpected argument '-'; did you mean '--program -'?"),
+    (
+      "run guest.bin",
+      "unexpected argument 'guest.bin'; did you mean '--program guest.bin' or '--kernel guest.bin'?"
+    ),
+    ("run -", "unexpected argument '-'; did you mean '--program -' or '--kernel -'?"),
+    ("run --program a b", "unexpected argument 'b'; see 'vmm-run run --help'"),
     ("demo --memory", "option '--memory' needs a value: '--memory SIZE'"),
     ("demo --memory=", "option '--memory' needs a value: '--memory SIZE'"),
     ("demo --map --json", "option '--map' needs a value: '--map FILE.svg'"),
@@ -38,8 +42,13 @@ import Testing
       "options '--compare' and '--no-zeroed-memory' cannot be combined; "
         + "'--compare' already runs both with and without it"
     ),
-    ("run", "'run' needs the option '--program FILE'; see 'vmm-run run --help'"),
-    ("run --memory 1G", "'run' needs the option '--program FILE'; see 'vmm-run run --help'"),
+    (
+      "run", "'run' needs the option '--program FILE' or '--kernel FILE'; see 'vmm-run run --help'"
+    ),
+    (
+      "run --memory 1G",
+      "'run' needs the option '--program FILE' or '--kernel FILE'; see 'vmm-run run --help'"
+    ),
     (
       "demo --memory lots",
       "option '--memory': 'lots' is not a size; write for example 512M or 4G"

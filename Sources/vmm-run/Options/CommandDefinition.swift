@@ -7,12 +7,20 @@ struct CommandDefinition: Sendable {
     let reason: String
   }
 
+  /// Options that mean nothing without another one.
+  struct Dependency: Sendable {
+    let options: [OptionDefinition]
+    let on: OptionDefinition
+  }
+
   let name: CommandName
   let summary: String
   let discussion: String
   let options: [OptionDefinition]
-  var required: [OptionDefinition] = []
+  /// Options of which one must be given. That they exclude each other is said in `conflicts`.
+  var alternatives: [OptionDefinition] = []
   var conflicts: [Conflict] = []
+  var dependencies: [Dependency] = []
   let examples: [String]
 
   func option(named name: String) -> OptionDefinition? {
@@ -56,17 +64,32 @@ extension CommandDefinition {
 
   static let run = CommandDefinition(
     name: .run,
-    summary: "Run a guest program of your own.",
+    summary: "Run a Linux kernel, or a guest program of your own.",
     discussion: """
-      Loads a flat 64-bit image at guest physical address 0x100000 and enters it there in long \
-      mode, with the first 4 GiB mapped to themselves and RSP at 0x100000. A byte written to port \
-      0xE9 is printed; a write of N to port 0xF4 ends with exit status N.
+      With --kernel: boots an unmodified Linux kernel as a Hyper-V guest, its serial console on \
+      this terminal (Ctrl-A x quits, Ctrl-A h helps). With --program: loads a flat 64-bit image at \
+      guest physical address 0x100000 and enters it there in long mode, with the first 4 GiB \
+      mapped to themselves and RSP at 0x100000. A byte written to port 0xE9 is printed; a write \
+      of N to port 0xF4 ends with exit status N.
       """,
-    options: [
-      .program, .memory(default: RunOptions.defaultMemory), .cpus, .backing, .preallocate,
-      .transparentHugePages, .tracking, .trackingPolicy, .granularity, .refine, .verifyZeroed,
-      .hyperV, .traceHypercalls,
+    options: [.program] + [.kernel] + linux + [
+      .memory(default: RunOptions.defaultMemory, withKernel: LinuxOptions.defaultMemory), .cpus,
+      .backing, .preallocate, .transparentHugePages, .tracking, .trackingPolicy, .granularity,
+      .refine, .verifyZeroed, .hyperV, .traceHypercalls,
     ],
-    required: [.program],
-    examples: ["vmm-run run --program guest.bin --trace-hypercalls calls.jsonl"])
+    alternatives: [.program, .kernel],
+    conflicts: [
+      Conflict(
+        first: .program, second: .kernel, reason: "a machine runs one or the other")
+    ],
+    dependencies: [Dependency(options: linux, on: .kernel)],
+    examples: [
+      "vmm-run run --kernel vmlinuz --initrd initrd.img --disk root.img",
+      "vmm-run run --program guest.bin --trace-hypercalls calls.jsonl",
+    ])
+
+  /// What describes the machine of a kernel, and means nothing to a flat program.
+  private static let linux: [OptionDefinition] = [
+    .initrd, .append, .disk, .serial, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
+  ]
 }

@@ -31,7 +31,10 @@ enum HelpText {
   }
 
   private static func commandText(_ command: CommandDefinition) -> String {
-    let required = command.required.map { " " + $0.synopsis }.joined()
+    let alternatives = command.alternatives.map(\.synopsis).joined(separator: " | ")
+    let required =
+      command.alternatives.count > 1
+      ? " {\(alternatives)}" : alternatives.isEmpty ? "" : " \(alternatives)"
     let options = command.options.map { ($0.synopsis, $0.summary) } + [help]
     return """
       Usage: vmm-run \(command.name)\(required) [OPTION]...

@@ -5,16 +5,26 @@ struct OptionDefinition: Equatable, Sendable {
   /// What stands for the value in help (`SIZE`), or nil for an option without one.
   let placeholder: String?
   let summary: String
+  /// Whether it may be given more than once, each time with a value of its own.
+  var isRepeatable = false
 
   var takesValue: Bool { placeholder != nil }
-  var synopsis: String { placeholder.map { "\(name) \($0)" } ?? name }
+  var synopsis: String {
+    (placeholder.map { "\(name) \($0)" } ?? name) + (isRepeatable ? "..." : "")
+  }
 }
 
 extension OptionDefinition {
-  static func memory(default byteCount: ByteCount) -> OptionDefinition {
-    OptionDefinition(
+  /// - Parameter kernelDefault: The default with `--kernel`, where it is another one.
+  static func memory(
+    default byteCount: ByteCount, withKernel kernelDefault: ByteCount? = nil
+  ) -> OptionDefinition {
+    let defaults =
+      "default \(byteCount.optionText)"
+      + (kernelDefault.map { ", with --kernel \($0.optionText)" } ?? "")
+    return OptionDefinition(
       name: "--memory", placeholder: "SIZE",
-      summary: "Guest memory, such as 512M or 4G (default \(byteCount.optionText)).")
+      summary: "Guest memory, such as 512M or 4G (\(defaults)).")
   }
 
   static let cpus = OptionDefinition(

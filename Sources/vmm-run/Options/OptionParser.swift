@@ -11,20 +11,24 @@ struct OptionParser {
   }
 
   func parse(_ arguments: [String]) throws(UsageError) -> ParsedOptions {
-    var values: [String: String] = [:]
+    var values: [String: [String]] = [:]
     var rest = arguments[...]
     while let argument = rest.popFirst() {
-      guard argument.hasPrefix("-"), argument != "-" else { throw unexpected(argument) }
+      guard argument.hasPrefix("-"), argument != "-" else {
+        throw unexpected(argument, after: ParsedOptions(values: values))
+      }
       let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       let attached = parts.count == 2 ? String(parts[1]) : nil
       guard let option = command.option(named: String(parts[0])) else {
         throw unknown(String(parts[0]))
       }
-      guard values[option.name] == nil else { throw .duplicateOption(option.name) }
+      guard values[option.name] == nil || option.isRepeatable else {
+        throw .duplicateOption(option.name)
+      }
 
       guard let placeholder = option.placeholder else {
         if let attached { throw .unexpectedValue(option: option.name, value: attached) }
-        values[option.name] = ""
+        values[option.name] = [""]
         continue
       }
       var value = attached
@@ -32,7 +36,7 @@ struct OptionParser {
       guard let value, !value.isEmpty else {
         throw .missingValue(option: option.name, placeholder: placeholder)
       }
-      values[option.name] = value
+      values[option.name, default: []].append(value)
     }
     let parsed = ParsedOptions(values: values)
     try checkCombination(parsed)
@@ -44,9 +48,14 @@ struct OptionParser {
     where parsed.contains(conflict.first) && parsed.contains(conflict.second) {
       throw .conflict(conflict.first.name, conflict.second.name, reason: conflict.reason)
     }
-    for option in command.required where !parsed.contains(option) {
-      throw .missingOption(
-        option.name, placeholder: option.placeholder ?? "", command: command.name)
+    for dependency in command.dependencies where !parsed.contains(dependency.on) {
+      for option in dependency.options where parsed.contains(option) {
+        throw .missingCompanion(option: option.name, needs: dependency.on.synopsis)
+      }
+    }
+    guard command.alternatives.isEmpty || command.alternatives.contains(where: parsed.contains)
+    else {
+      throw .missingOption(command.alternatives.map(\.synopsis), command: command.name)
     }
   }
 
@@ -61,11 +70,14 @@ struct OptionParser {
       word, command: command.name, nearest: NearestName.nearest(to: word, among: names))
   }
 
-  /// No command takes bare words. One that names an option lost its dashes; for a command with one
-  /// required option, it is most likely that option's value.
-  private func unexpected(_ word: String) -> UsageError {
-    let option = NearestName.nearest(to: word, among: command.options.map(\.name))
-    let suggestion = option ?? command.required.first.map { "\($0.name) \(word)" }
-    return .unexpectedArgument(word, command: command.name, suggestion: suggestion)
+  /// No command takes bare words. One that names an option lost its dashes; for a command that needs
+  /// one of some options and was given none yet, it is most likely the value of one.
+  private func unexpected(_ word: String, after parsed: ParsedOptions) -> UsageError {
+    if let option = NearestName.nearest(to: word, among: command.options.map(\.name)) {
+      return .unexpectedArgument(word, command: command.name, suggestions: [option])
+    }
+    let isOpen = !command.alternatives.contains(where: parsed.contains)
+    let suggestions = isOpen ? command.alternatives.map { "\($0.name) \(word)" } : []
+    return .unexpectedArgument(word, command: command.name, suggestions: suggestions)
   }
 }

@@ -1,3 +1,5 @@
+internal import HyperVCore
+
 /// A command line that cannot be obeyed. Ends with exit status 2 before anything is started.
 enum UsageError: Error, Equatable, CustomStringConvertible {
   case noCommand
@@ -5,17 +7,21 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
   case optionBeforeCommand(String, command: CommandName)
   case unknownOption(String, command: CommandName?, nearest: String?)
   case optionOfAnotherCommand(String, command: CommandName, owners: [CommandName])
-  case unexpectedArgument(String, command: CommandName, suggestion: String?)
+  case unexpectedArgument(String, command: CommandName, suggestions: [String])
   case missingValue(option: String, placeholder: String)
   case unexpectedValue(option: String, value: String)
   case duplicateOption(String)
   case conflict(String, String, reason: String)
-  case missingOption(String, placeholder: String, command: CommandName)
+  /// None of the options of which a command needs one.
+  case missingOption([String], command: CommandName)
+  /// An option that makes sense only beside another.
+  case missingCompanion(option: String, needs: String)
   case invalidSize(option: String, ByteCountError)
   case notWholePages(option: String, ByteCount)
   case invalidGranularity(option: String, ByteCount, least: ByteCount, most: ByteCount)
   case invalidNumber(option: String, String, range: ClosedRange<Int>)
   case unknownChoice(option: String, String, choices: [String], nearest: String?)
+  case invalidFeatures(option: String, EnlightenmentError)
 
   var description: String {
     switch self {
@@ -35,10 +41,12 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
     case .optionOfAnotherCommand(let option, let command, let owners):
       "'\(command)' has no option '\(option)'; it belongs to "
         + owners.map { "'\($0)'" }.joined(separator: " and ")
-    case .unexpectedArgument(let word, _, let suggestion?):
-      "unexpected argument \(QuotedText(word)); did you mean \(QuotedText(suggestion))?"
-    case .unexpectedArgument(let word, let command, nil):
-      "unexpected argument \(QuotedText(word)); see '\(Self.helpCommand(command))'"
+    case .unexpectedArgument(let word, let command, let suggestions):
+      "unexpected argument \(QuotedText(word)); "
+        + (suggestions.isEmpty
+          ? "see '\(Self.helpCommand(command))'"
+          : "did you mean " + suggestions.map { "\(QuotedText($0))" }.joined(separator: " or ")
+            + "?")
     case .missingValue(let option, let placeholder):
       "option '\(option)' needs a value: '\(option) \(placeholder)'"
     case .unexpectedValue(let option, let value):
@@ -47,10 +55,13 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
       "option '\(option)' was given more than once"
     case .conflict(let first, let second, let reason):
       "options '\(first)' and '\(second)' cannot be combined; \(reason)"
-    case .missingOption(let option, let placeholder, let command):
-      "'\(command)' needs the option '\(option) \(placeholder)'; "
-        + "see '\(Self.helpCommand(command))'"
-    case .invalidSize, .notWholePages, .invalidGranularity, .invalidNumber, .unknownChoice:
+    case .missingOption(let options, let command):
+      "'\(command)' needs the option " + options.map { "'\($0)'" }.joined(separator: " or ")
+        + "; see '\(Self.helpCommand(command))'"
+    case .missingCompanion(let option, let needed):
+      "option '\(option)' works only together with '\(needed)'"
+    case .invalidSize, .notWholePages, .invalidGranularity, .invalidNumber, .unknownChoice,
+      .invalidFeatures:
       valueDescription
     }
   }
@@ -72,6 +83,8 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
       "option '\(option)': \(QuotedText(text)) is not one of "
         + choices.joined(separator: ", ")
         + (nearest.map { "; did you mean '\($0)'?" } ?? "")
+    case .invalidFeatures(let option, let error):
+      "option '\(option)': \(error)"
     default:
       ""
     }

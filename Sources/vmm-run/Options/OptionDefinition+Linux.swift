@@ -1,0 +1,49 @@
+/// The options of `run --kernel`.
+extension OptionDefinition {
+  static let kernel = OptionDefinition(
+    name: "--kernel", placeholder: "FILE",
+    summary: "The guest: a Linux kernel, as a bzImage or as an ELF file with a PVH entry.")
+
+  static let initrd = OptionDefinition(
+    name: "--initrd", placeholder: "FILE",
+    summary: "The kernel's initial RAM disk.")
+
+  static let append = OptionDefinition(
+    name: "--append", placeholder: "STRING",
+    summary: "The kernel's command line, as one argument: quote it if it has spaces.")
+
+  static let disk = OptionDefinition(
+    name: "--disk", placeholder: "FILE[,readonly]",
+    summary: "An NVMe disk: a raw image or a block device. A comma in the name is doubled.",
+    isRepeatable: true)
+
+  static let serial = OptionDefinition(
+    name: "--serial", placeholder: "WHERE",
+    summary: "The first serial port: stdio, pty, file:PATH or none (default stdio).")
+
+  static let rtc = OptionDefinition(
+    name: "--rtc", placeholder: "CLOCK",
+    summary: "The time the real-time clock starts at: utc or local (default utc).")
+
+  static let hyperVFeatures = OptionDefinition(
+    name: "--hyperv-features", placeholder: "LIST",
+    summary: """
+      Hyper-V enlightenments by name, separated by commas; or none, or default (default default). \
+      A wrong name lists all.
+      """)
+
+  static let onCrash = OptionDefinition(
+    name: "--on-crash", placeholder: "ACTION",
+    summary: """
+      When the guest reports its crash: report, which ends with status 1, or ignore (default \
+      report).
+      """)
+
+  static let onReset = OptionDefinition(
+    name: "--on-reset", placeholder: "ACTION",
+    summary: "When the guest resets: reset the machine, or exit with status 0 (default reset).")
+
+  static let traceIO = OptionDefinition(
+    name: "--trace-io", placeholder: nil,
+    summary: "At the end, print each port and address that the guest used and no device claimed.")
+}
