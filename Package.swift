@@ -20,7 +20,8 @@ let package = Package(
     .executable(name: "vmm-run", targets: ["vmm-run"]),
   ],
   targets: [
-    // Pure modules: neither imports anything of ours.
+    // Pure modules: none imports anything of ours.
+    .target(name: "ACPI", swiftSettings: strict),
     .target(name: "HyperVCore", swiftSettings: strict),
     .target(name: "ZeroTracker", swiftSettings: strict),
 
@@ -48,6 +49,7 @@ let package = Package(
     // What several test targets use.
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
 
+    .testTarget(name: "ACPITests", dependencies: ["ACPI"], swiftSettings: strict),
     .testTarget(
       name: "HyperVCoreTests", dependencies: ["HyperVCore", "TestSupport"],
       swiftSettings: strict),

@@ -3,7 +3,7 @@
 # Steps of scripts/test: packages, format, builds. Sourced, never run.
 
 # What a Swift toolchain needs to link, and what the checks need; scripts/rig looks after its own.
-packages=(binutils gcc git jq libc6-dev libstdc++-12-dev linux-libc-dev)
+packages=(acpica-tools binutils gcc git jq libc6-dev libstdc++-12-dev linux-libc-dev)
 
 install_packages() {
   if ! command -v swift >/dev/null; then

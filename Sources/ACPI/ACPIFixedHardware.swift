@@ -1,0 +1,66 @@
+/// Addresses, ports and interrupts that are the same in every machine described here: a q35 chip
+/// set reduced to what operating systems use.
+public enum ACPIFixedHardware {
+  /// *PM1a_EVT_BLK*: status and enable, 2 bytes each.
+  public static let powerEventPort: UInt16 = 0x600
+  /// *PM1_EVT_LEN*
+  public static let powerEventByteCount: UInt8 = 4
+  /// *PM1a_CNT_BLK*: control, 2 bytes.
+  public static let powerControlPort: UInt16 = 0x604
+  /// *PM1_CNT_LEN*
+  public static let powerControlByteCount: UInt8 = 2
+  /// *PM_TMR_BLK*: a 32-bit counter at 3.579545 MHz.
+  public static let powerTimerPort: UInt16 = 0x608
+  /// *PM_TMR_LEN*
+  public static let powerTimerByteCount: UInt8 = 4
+  /// The ports from `powerEventPort` on that the chip set decodes for power management.
+  public static let powerPortCount: UInt8 = 0x80
+
+  /// *RESET_REG*: the port where a write of `resetValue` resets the machine.
+  public static let resetPort: UInt16 = 0xCF9
+  /// *RESET_VALUE*: reset the CPU, and all of it.
+  public static let resetValue: UInt8 = 0x06
+  /// PCI's configuration ports, the reset port among them.
+  public static let pciConfigurationPort: UInt16 = 0xCF8
+  /// Address and data, 4 bytes each.
+  public static let pciConfigurationPortCount: UInt8 = 8
+  /// fw_cfg's selector, data and DMA ports.
+  public static let firmwareConfigurationPort: UInt16 = 0x510
+  /// Selector, data, two unused ports, and an address of 8 bytes.
+  public static let firmwareConfigurationPortCount: UInt8 = 12
+
+  /// The chip set's root complex registers (*RCBA*); nothing answers there, but it is not free.
+  public static let rootComplexAddress: UInt32 = 0xFED1_C000
+  /// Their length.
+  public static let rootComplexByteCount: UInt32 = 16 << 10
+  /// The only I/O APIC, from global system interrupt 0 on.
+  public static let ioAPICAddress: UInt32 = 0xFEC0_0000
+  /// Its page.
+  public static let ioAPICByteCount: UInt32 = 4 << 10
+  /// Its id; ids of I/O APICs and of local APICs do not clash.
+  public static let ioAPICID: UInt8 = 0
+  /// Each vCPU's local APIC, and the addresses that message signalled interrupts are written to.
+  public static let localAPICAddress: UInt32 = 0xFEE0_0000
+  /// All of these addresses.
+  public static let localAPICByteCount: UInt32 = 1 << 20
+
+  /// ACPI's own interrupt (*SCI*): level, active high.
+  public static let systemControlInterrupt: UInt8 = 9
+  /// Where ISA interrupt 0, the PIT, arrives. A machine must route it there: KVM's default is pin
+  /// 0.
+  public static let timerGSI: UInt32 = 2
+  /// The first of the global system interrupts that PCI's pins share. PCI has them level and
+  /// active low; KVM's I/O APIC knows no polarity.
+  public static let firstPCIInterrupt: UInt32 = 16
+  /// Their number.
+  public static let pciInterruptCount: UInt32 = 8
+  /// The device number of the bridge behind which the legacy devices are.
+  public static let lpcDeviceNumber: UInt32 = 31
+
+  /// The global system interrupt of pin 0 to 3 (*INTA* to *INTD*) of the PCI device numbered
+  /// `device` on bus 0; hard-wired.
+  public static func pciInterrupt(device: UInt32, pin: UInt32) -> UInt32 {
+    // Neither is more than a few bits wide, so that the sum fits; other values wrap.
+    firstPCIInterrupt + (device &+ pin) % pciInterruptCount
+  }
+}

@@ -1,0 +1,34 @@
+/// The operators of AML that our tables need (ACPI 6.3 §20.3).
+enum AMLOpcode: UInt8, CaseIterable, Sendable {
+  case zero = 0x00
+  case one = 0x01
+  case name = 0x08
+  case byte = 0x0A
+  case word = 0x0B
+  case doubleWord = 0x0C
+  case string = 0x0D
+  case quadWord = 0x0E
+  case scope = 0x10
+  case buffer = 0x11
+  case package = 0x12
+  case method = 0x14
+  case store = 0x70
+  case or = 0x7D
+  case device = 0x82
+  case createDWordField = 0x8A
+  case not = 0x92
+  case equal = 0x93
+  case `if` = 0xA0
+  case `else` = 0xA1
+  case `return` = 0xA4
+
+  /// The first of `Arg0` to `Arg6`.
+  static let firstArgument: UInt8 = 0x68
+  /// What stands before the second page of operators (*ExtOpPrefix*).
+  private static let extensionPrefix: UInt8 = 0x5B
+
+  /// The operator as it is encoded.
+  var bytes: [UInt8] {
+    self == .device ? [Self.extensionPrefix, rawValue] : [rawValue]
+  }
+}

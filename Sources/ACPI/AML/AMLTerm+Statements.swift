@@ -1,0 +1,56 @@
+// Statements and expressions: the insides of methods.
+
+extension AMLTerm {
+  /// `Arg0` to `Arg6`
+  static func argument(_ index: Int) -> AMLTerm {
+    precondition((0...6).contains(index), "AML argument \(index)")
+    return AMLTerm(bytes: [AMLOpcode.firstArgument + UInt8(index)])
+  }
+
+  /// The value or the place that `name` stands for.
+  static func reference(_ name: AMLName) -> AMLTerm {
+    AMLTerm(bytes: name.bytes)
+  }
+
+  /// `Return (value)`
+  static func `return`(_ value: AMLTerm) -> AMLTerm {
+    AMLTerm(.return, value.bytes)
+  }
+
+  /// `If (condition) { … }`
+  static func `if`(_ condition: AMLTerm, _ body: [AMLTerm]) -> AMLTerm {
+    AMLTerm(.if, sized: condition.bytes + body.bytes)
+  }
+
+  /// `Else { … }`, right after an `If`.
+  static func `else`(_ body: [AMLTerm]) -> AMLTerm {
+    AMLTerm(.else, sized: body.bytes)
+  }
+
+  /// `Store (value, target)`
+  static func store(_ value: AMLTerm, in target: AMLTerm) -> AMLTerm {
+    AMLTerm(.store, value.bytes + target.bytes)
+  }
+
+  /// `Or (left, right, target)`
+  static func or(_ left: AMLTerm, _ right: AMLTerm, in target: AMLTerm) -> AMLTerm {
+    AMLTerm(.or, left.bytes + right.bytes + target.bytes)
+  }
+
+  /// `LEqual (left, right)`
+  static func equal(_ left: AMLTerm, _ right: AMLTerm) -> AMLTerm {
+    AMLTerm(.equal, left.bytes + right.bytes)
+  }
+
+  /// `LNot (value)`
+  static func not(_ value: AMLTerm) -> AMLTerm {
+    AMLTerm(.not, value.bytes)
+  }
+
+  /// `CreateDWordField (buffer, byteOffset, name)`: 32 bits of a buffer as a name of their own.
+  static func createDWordField(
+    _ buffer: AMLTerm, byteOffset: UInt64, _ name: AMLName
+  ) -> AMLTerm {
+    AMLTerm(.createDWordField, buffer.bytes + integer(byteOffset).bytes + name.bytes)
+  }
+}

@@ -1,0 +1,62 @@
+extension ResourceDescriptor {
+  /// *Resource Type* of the address space descriptors.
+  private enum Space {
+    static let memory: UInt8 = 0
+    static let io: UInt8 = 1
+    static let busNumber: UInt8 = 2
+  }
+
+  /// *General Flags*: minimum and maximum are fixed, positive decode, and the device hands the
+  /// range on to its children (a producer).
+  private static let fixedProducerWindow: UInt8 = 0x0C
+  /// *Type Specific Flags* of memory: read-write, not cacheable.
+  private static let readWriteMemory: UInt8 = 0x01
+  /// *Type Specific Flags* of I/O: the whole range, not only ISA's or other addresses.
+  private static let entireIORange: UInt8 = 0x03
+
+  /// `IO (Decode16, …)`: ports at a fixed place, of which a device has `portCount` from `first` on.
+  static func io(first: UInt16, portCount: UInt8) -> ResourceDescriptor {
+    let address = first.littleEndianBytes
+    return ResourceDescriptor(small: 0x08, [0x01] + address + address + [1, portCount])
+  }
+
+  /// `Memory32Fixed (ReadWrite, …)`: memory at a fixed place below 4 GiB.
+  static func memory32Fixed(first: UInt32, byteCount: UInt32) -> ResourceDescriptor {
+    ResourceDescriptor(
+      large: 0x06, [0x01] + first.littleEndianBytes + byteCount.littleEndianBytes)
+  }
+
+  /// `WordBusNumber`: the buses below a PCI host bridge.
+  static func wordBusNumber(_ window: ClosedRange<UInt8>) -> ResourceDescriptor {
+    let range = UInt16(window.lowerBound)...UInt16(window.upperBound)
+    return addressSpace(tag: 0x08, Space.busNumber, flags: 0, range)
+  }
+
+  /// `WordIO (…, EntireRange, …)`: a host bridge's window of ports.
+  static func wordIO(_ window: ClosedRange<UInt16>) -> ResourceDescriptor {
+    addressSpace(tag: 0x08, Space.io, flags: entireIORange, window)
+  }
+
+  /// `DWordMemory (…, NonCacheable, ReadWrite, …)`: a host bridge's window below 4 GiB.
+  static func dWordMemory(_ window: ClosedRange<UInt32>) -> ResourceDescriptor {
+    addressSpace(tag: 0x07, Space.memory, flags: readWriteMemory, window)
+  }
+
+  /// `QWordMemory (…, NonCacheable, ReadWrite, …)`: a host bridge's window anywhere.
+  static func qWordMemory(_ window: ClosedRange<UInt64>) -> ResourceDescriptor {
+    addressSpace(tag: 0x0A, Space.memory, flags: readWriteMemory, window)
+  }
+
+  /// An address space descriptor whose fields are as wide as `Address`: granularity, minimum,
+  /// maximum, translation and length follow the flags. A window of all addresses has no length and
+  /// traps.
+  private static func addressSpace<Address: FixedWidthInteger & UnsignedInteger>(
+    tag: UInt8, _ space: UInt8, flags: UInt8, _ window: ClosedRange<Address>
+  ) -> ResourceDescriptor {
+    let fields = [
+      0, window.lowerBound, window.upperBound, 0, window.upperBound - window.lowerBound + 1,
+    ]
+    return ResourceDescriptor(
+      large: tag, [space, fixedProducerWindow, flags] + fields.flatMap(\.littleEndianBytes))
+  }
+}

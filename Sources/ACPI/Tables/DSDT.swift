@@ -1,0 +1,52 @@
+/// *Differentiated System Description Table* (ACPI 6.3 §5.2.11.1): the devices that no bus can
+/// list.
+enum DSDT {
+  /// From 2 on, AML's integers have 64 bits.
+  private static let revision: UInt8 = 2
+
+  static func table(_ platform: ACPIPlatform) -> ACPITable {
+    let terms: [AMLTerm] = [
+      .scope("\\_SB", [hostBridge(platform), motherboardMemory(platform)] + processors(platform)),
+      powerOff,
+    ]
+    return ACPITable(.dsdt, revision: revision, body: terms.bytes)
+  }
+
+  /// `\_S5`: sleep type 0 in both control registers turns the machine off, as UEFI firmware for
+  /// this chip set does too. There is no other sleep state.
+  private static var powerOff: AMLTerm {
+    .name("\\_S5", .package([.integer(0), .integer(0), .integer(0), .integer(0)]))
+  }
+
+  /// One device per vCPU, `C000` and so on in hexadecimal; its UID is the one in the MADT.
+  private static func processors(_ platform: ACPIPlatform) -> [AMLTerm] {
+    (0..<platform.vcpuCount).map { uid in
+      let digits = String(uid, radix: 16, uppercase: true)
+      let name = AMLName("C" + String(repeating: "0", count: 3 - digits.count) + digits)
+      return .device(
+        name, [.name("_HID", .string("ACPI0007")), .name("_UID", .integer(UInt64(uid)))])
+    }
+  }
+
+  /// Memory that is neither RAM nor in a PCI window, so that nothing is placed there. It stands
+  /// beside the host bridge: what is below one must be in its windows.
+  private static func motherboardMemory(_ platform: ACPIPlatform) -> AMLTerm {
+    typealias Hardware = ACPIFixedHardware
+    return .device(
+      "MBRM",
+      [
+        .name("_HID", .eisaID("PNP0C02")),
+        .name("_UID", .integer(0)),
+        .name(
+          "_CRS",
+          .resourceTemplate([
+            .memory32Fixed(first: platform.ecamBase, byteCount: ACPIPlatform.ecamByteCount),
+            .memory32Fixed(first: Hardware.ioAPICAddress, byteCount: Hardware.ioAPICByteCount),
+            .memory32Fixed(
+              first: Hardware.rootComplexAddress, byteCount: Hardware.rootComplexByteCount),
+            .memory32Fixed(
+              first: Hardware.localAPICAddress, byteCount: Hardware.localAPICByteCount),
+          ])),
+      ])
+  }
+}
