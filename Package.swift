@@ -55,7 +55,8 @@ let package = Package(
     .testTarget(
       name: "GuestMemoryTests", dependencies: ["GuestMemory", "ZeroTracker"],
       swiftSettings: strict),
-    .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
+    .testTarget(
+      name: "DevicesTests", dependencies: ["Devices", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "VMMTests",
       dependencies: [
