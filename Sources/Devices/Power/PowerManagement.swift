@@ -1,0 +1,131 @@
+internal import Synchronization
+
+/// The fixed ACPI registers: power button, soft-off and power management timer.
+///
+/// | offset | register |
+/// | --- | --- |
+/// | 0 | *PM1_STS*, 16 bits, writing 1 clears |
+/// | 2 | *PM1_EN*, 16 bits |
+/// | 4 | *PM1_CNT*, 16 bits |
+/// | 8 | *PM_TMR*, 32 bits |
+///
+/// All others read as 0, also the general purpose events from 0x20. Source: ACPI 6.5 §4.8.3.
+public final class PowerManagement: BusDevice {
+  /// Where OVMF expects the block on a q35.
+  public static let ports = PortRange(start: 0x600, count: 0x80)
+
+  private static let timerStatus: UInt16 = 0x0001
+  private static let powerButtonStatus: UInt16 = 0x0100
+  /// Timer, global lock, power button, sleep button, real-time clock.
+  private static let enableMask: UInt16 = 0x0721
+  private static let interruptEnable: UInt16 = 0x0001
+  /// *SCI_EN*, *BM_RLD* and *SLP_TYP*; *GBL_RLS* and *SLP_EN* read as 0.
+  private static let controlMask: UInt16 = 0x1C03
+  private static let sleepEnable: UInt16 = 0x2000
+
+  private struct State {
+    var status: UInt16 = 0
+    var enabled: UInt16 = 0
+    var control: UInt16
+    /// The timer's carries that are in `status` or were cleared.
+    var seenCarryCount: UInt64
+  }
+
+  private let state: Mutex<State>
+  private let timer: PMTimer
+  private let line: (any InterruptLine)?
+  private let softOffType: UInt16
+  private let onPowerOff: @Sendable () -> Void
+
+  /// A block as after reset.
+  ///
+  /// - Parameters:
+  ///   - timer: read at offset 8.
+  ///   - line: the SCI: a level, asserted while a status bit is set that is enabled.
+  ///   - isACPIEnabled: presets *SCI_EN*, for a guest started without firmware.
+  ///   - softOffType: the *SLP_TYP* that switches off, 0 to 7; must equal `\_S5` of the DSDT.
+  ///   - onPowerOff: called on the vCPU's thread with no lock held, at each request.
+  public init(
+    timer: PMTimer, line: (any InterruptLine)?, isACPIEnabled: Bool = false,
+    softOffType: UInt8 = 0, onPowerOff: @escaping @Sendable () -> Void
+  ) {
+    state = Mutex(
+      State(
+        control: isACPIEnabled ? Self.interruptEnable : 0, seenCarryCount: timer.carryCount))
+    self.timer = timer
+    self.line = line
+    self.softOffType = UInt16(softOffType & 7)
+    self.onPowerOff = onPowerOff
+  }
+
+  /// Tells the guest that the button was pressed.
+  ///
+  /// - Returns: whether the guest has enabled the event; one that has not will see it once it does.
+  @discardableResult
+  public func pressPowerButton() -> Bool {
+    state.withLock { state in
+      state.status |= Self.powerButtonStatus
+      driveLine(state)
+      return state.enabled & Self.powerButtonStatus != 0
+    }
+  }
+
+  /// Notices a timer carry since the last access; without such calls the SCI for it waits for one.
+  public func update() {
+    state.withLock { state in
+      noticeCarry(&state)
+      driveLine(state)
+    }
+  }
+
+  /// The registers from `offset`, byte by byte.
+  public func read(offset: UInt64, width: Int) -> UInt64 {
+    // First and without the lock: guests wait by reading it.
+    if (8..<12).contains(offset) { return timer.read(offset: offset - 8, width: width) }
+    guard offset < 8 else { return 0 }
+    return state.withLock { state in
+      noticeCarry(&state)
+      driveLine(state)
+      let words = [state.status, state.enabled, state.control, 0]
+      return ByteLanes.read(offset: offset, width: width, registerCount: .max) { index in
+        guard index < 8 else { return 0 }
+        return UInt8(truncatingIfNeeded: words[Int(index / 2)] >> (8 * UInt16(index % 2)))
+      }
+    }
+  }
+
+  /// Writes the registers from `offset`, byte by byte.
+  public func write(offset: UInt64, width: Int, value: UInt64) {
+    let switchesOff = state.withLock { state in
+      noticeCarry(&state)
+      var sleeps = false
+      ByteLanes.write(offset: offset, width: width, value: value, registerCount: 6) { index, byte in
+        let shift = 8 * UInt16(index % 2)
+        let bits = UInt16(byte) << shift
+        let lane: UInt16 = 0xFF << shift
+        switch index / 2 {
+        case 0: state.status &= ~bits
+        case 1: state.enabled = state.enabled & ~lane | bits & Self.enableMask
+        default:
+          state.control = state.control & ~lane | bits & Self.controlMask
+          if bits & Self.sleepEnable != 0 { sleeps = true }
+        }
+      }
+      driveLine(state)
+      // Other sleep types are ignored: this machine only has S0 and S5.
+      return sleeps && (state.control >> 10) & 7 == softOffType
+    }
+    if switchesOff { onPowerOff() }
+  }
+
+  private func noticeCarry(_ state: inout State) {
+    let carryCount = timer.carryCount
+    guard carryCount != state.seenCarryCount else { return }
+    state.seenCarryCount = carryCount
+    state.status |= Self.timerStatus
+  }
+
+  private func driveLine(_ state: borrowing State) {
+    line?.set(state.status & state.enabled != 0)
+  }
+}

@@ -1,0 +1,97 @@
+internal import Synchronization
+
+/// Takes what the guest sends: one byte, on the writing vCPU's thread, with no lock held.
+public typealias SerialSink = @Sendable (UInt8) -> Void
+
+/// A 16550A UART as in a PC, with a terminal attached that is always ready.
+///
+/// Bytes leave at once, whatever the divisor. Left out: parity, framing and break conditions, which a
+/// line without noise does not have, and the DMA signals.
+public final class UART16550: BusDevice {
+  /// *COM1*, interrupt 4.
+  public static let firstSerialPort = PortRange(start: 0x3F8, count: 8)
+
+  private struct State {
+    var registers = UARTState()
+    /// Set by a `receive` that could not take everything.
+    var owesRoomNotice = false
+  }
+
+  private let state = Mutex(State())
+  private let line: (any InterruptLine)?
+  private let sink: SerialSink
+  private let onRoom: @Sendable () -> Void
+
+  /// A UART as after reset.
+  ///
+  /// - Parameters:
+  ///   - line: the interrupt line, asserted while a cause is pending and *MCR.OUT2* is set.
+  ///   - onRoom: called once after a `receive` that took less than it was given, when the guest has
+  ///     emptied the receiver; on a vCPU's thread, with no lock held. It may call `receive`.
+  ///   - sink: takes the output.
+  public init(
+    line: (any InterruptLine)? = nil, onRoom: @escaping @Sendable () -> Void = {},
+    sink: @escaping SerialSink
+  ) {
+    self.line = line
+    self.onRoom = onRoom
+    self.sink = sink
+  }
+
+  /// Hands input to the guest, from any thread.
+  ///
+  /// - Returns: how many of the bytes, from the first, were taken: what the receiver has room for. If
+  ///   not all, `onRoom` tells when to offer the rest.
+  public func receive(_ bytes: [UInt8]) -> Int {
+    state.withLock { state in
+      let count = min(bytes.count, state.registers.room)
+      for byte in bytes.prefix(count) { state.registers.receive(byte) }
+      if count < bytes.count { state.owesRoomNotice = true }
+      driveLine(state)
+      return count
+    }
+  }
+
+  /// Reads one register per byte of the width.
+  public func read(offset: UInt64, width: Int) -> UInt64 {
+    let (value, hasRoom) = state.withLock { state in
+      let value = ByteLanes.read(
+        offset: offset, width: width, registerCount: UARTRegister.count
+      ) { state.registers.read($0) }
+      driveLine(state)
+      return (value, takeRoomNotice(&state))
+    }
+    if hasRoom { onRoom() }
+    return value
+  }
+
+  /// Writes one register per byte of the width.
+  public func write(offset: UInt64, width: Int, value: UInt64) {
+    // Only the data register sends, and it is at the lowest offset: at most one byte leaves.
+    let (sent, hasRoom) = state.withLock { state in
+      var sent: UInt8?
+      ByteLanes.write(
+        offset: offset, width: width, value: value, registerCount: UARTRegister.count
+      ) { register, byte in
+        sent = state.registers.write(register, byte) ?? sent
+      }
+      driveLine(state)
+      return (sent, takeRoomNotice(&state))
+    }
+    if let sent { sink(sent) }
+    if hasRoom { onRoom() }
+  }
+
+  /// With the lock held, so that the line follows the registers in order.
+  private func driveLine(_ state: borrowing State) {
+    line?.set(state.registers.isInterrupting)
+  }
+
+  private func takeRoomNotice(_ state: inout State) -> Bool {
+    guard state.owesRoomNotice, state.registers.isReceiverEmpty, state.registers.room > 0 else {
+      return false
+    }
+    state.owesRoomNotice = false
+    return true
+  }
+}

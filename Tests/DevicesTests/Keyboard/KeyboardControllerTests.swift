@@ -1,0 +1,138 @@
+import Devices
+import Testing
+
+@Suite struct KeyboardControllerTests {
+  private let keyboardLine = RecordingLine()
+  private let mouseLine = RecordingLine()
+  private let resets = Recorder<Bool>()
+
+  private func makeController(mouse: (any PS2Device)? = nil) -> KeyboardController {
+    KeyboardController(mouse: mouse, keyboardLine: keyboardLine, mouseLine: mouseLine) {
+      [resets] in resets.append(true)
+    }
+  }
+
+  /// All that waits at the data port; stops by itself.
+  private static func drain(_ bus: PortBus) -> [UInt32] {
+    var bytes: [UInt32] = []
+    while bus.read(port: 0x64, width: 1) & 1 != 0, bytes.count < 100 {
+      bytes.append(bus.read(port: 0x60, width: 1))
+    }
+    return bytes
+  }
+
+  /// A command, what it answers.
+  @Test(
+    arguments: [
+      (0x20, [0x47]), (0xA9, [0]), (0xAA, [0x55]), (0xAB, [0]), (0xC0, [0x80]), (0xD0, [0x03]),
+      (0xE0, [0]), (0x21, [0]), (0xA7, []), (0xA8, []), (0xAD, []), (0xAE, []), (0xFF, []),
+      (0x00, []), (0xF1, []),
+    ] as [(UInt32, [UInt32])])
+  func commands(command: UInt32, answer: [UInt32]) throws {
+    let bus = try PortBus(makeController().attachments)
+    #expect(bus.read(port: 0x64, width: 1) == 0x14)
+    bus.write(port: 0x64, width: 1, value: command)
+    #expect(Self.drain(bus) == answer)
+    #expect(bus.read(port: 0x64, width: 1) == 0x1C)
+    #expect(resets.values.isEmpty)
+  }
+
+  /// A command and its data, and whether they reset.
+  @Test(
+    arguments: [
+      (0xFE, nil, true), (0xF0, nil, true), (0xFF, nil, false), (0xD1, 0xFE, true),
+      (0xD1, 0xDF, false), (0xD1, 0x02, true), (0x60, 0xFE, false), (0xD4, 0xFE, false),
+    ] as [(UInt32, UInt32?, Bool)])
+  func resetting(command: UInt32, data: UInt32?, isReset: Bool) throws {
+    let bus = try PortBus(makeController().attachments)
+    bus.write(port: 0x64, width: 1, value: command)
+    if let data { bus.write(port: 0x60, width: 1, value: data) }
+    #expect(resets.values.count == (isReset ? 1 : 0))
+  }
+
+  @Test func configurationAndPortEnables() throws {
+    let bus = try PortBus(makeController().attachments)
+    // Command, and the configuration after it.
+    for (command, expected) in [(0xA7, 0x67), (0xAD, 0x77), (0xA8, 0x57), (0xAE, 0x47)]
+      as [(UInt32, UInt32)]
+    {
+      bus.write(port: 0x64, width: 1, value: command)
+      bus.write(port: 0x64, width: 1, value: 0x20)
+      #expect(Self.drain(bus) == [expected])
+    }
+    for value in 0...255 as ClosedRange<UInt32> {
+      bus.write(port: 0x64, width: 1, value: 0x60)
+      bus.write(port: 0x60, width: 1, value: value)
+      bus.write(port: 0x64, width: 1, value: 0x20)
+      #expect(Self.drain(bus) == [value])
+    }
+    bus.write(port: 0x64, width: 1, value: 0xD1)
+    bus.write(port: 0x60, width: 1, value: 0xDD)
+    bus.write(port: 0x64, width: 1, value: 0xD0)
+    #expect(Self.drain(bus) == [0xDD])
+  }
+
+  /// Bytes to the keyboard, and its answers.
+  @Test(
+    arguments: [
+      ([0xFF], [0xFA, 0xAA]), ([0xF4], [0xFA]), ([0xF5], [0xFA]), ([0xED, 0x07], [0xFA, 0xFA]),
+      ([0xF0, 0x02], [0xFA, 0xFA]), ([0xF0, 0], [0xFA, 0xFA, 2]),
+      ([0xF0, 1, 0xF0, 0], [0xFA, 0xFA, 0xFA, 0xFA, 1]), ([0xF0, 9], [0xFA, 0xFE]),
+      ([0xF2], [0xFA, 0xAB, 0x83]), ([0xEE], [0xEE]), ([0xF3, 0x20], [0xFA, 0xFA]),
+      ([0xED, 0xF4], [0xFA, 0xFA]), ([0x00], [0xFE]),
+    ] as [([UInt32], [UInt32])])
+  func keyboard(bytes: [UInt32], answers: [UInt32]) throws {
+    let bus = try PortBus(makeController().attachments)
+    for byte in bytes { bus.write(port: 0x60, width: 1, value: byte) }
+    #expect(Self.drain(bus) == answers)
+    #expect(keyboardLine.edgeCount == answers.count)
+    #expect(!keyboardLine.isAsserted)
+    #expect(mouseLine.edgeCount == 0)
+  }
+
+  @Test func theMouseHasItsOwnStatusAndLine() throws {
+    let bus = try PortBus(makeController(mouse: PS2Keyboard()).attachments)
+    for (command, byte, answer) in [(0xD3, 0x5A, 0x5A), (0xD4, 0xF4, 0xFA)]
+      as [(UInt32, UInt32, UInt32)]
+    {
+      bus.write(port: 0x64, width: 1, value: command)
+      bus.write(port: 0x60, width: 1, value: byte)
+      #expect(bus.read(port: 0x64, width: 1) == 0x35)
+      #expect(mouseLine.isAsserted && !keyboardLine.isAsserted)
+      #expect(bus.read(port: 0x60, width: 1) == answer)
+    }
+    #expect(mouseLine.edgeCount == 2)
+  }
+
+  @Test func absentDevicesAskToResend() throws {
+    let bus = try PortBus(KeyboardController(keyboard: nil) {}.attachments)
+    bus.write(port: 0x60, width: 1, value: 0xFF)
+    #expect(Self.drain(bus) == [0xFE])
+    bus.write(port: 0x64, width: 1, value: 0xD4)
+    bus.write(port: 0x60, width: 1, value: 0xFF)
+    #expect(Self.drain(bus) == [0xFE])
+  }
+
+  @Test func inputWaitsWhileThePortIsDisabledAndTheQueueIsBounded() throws {
+    let controller = makeController()
+    let bus = try PortBus(controller.attachments)
+    bus.write(port: 0x64, width: 1, value: 0xAD)
+    #expect(controller.sendFromKeyboard((0..<20).map { UInt8($0) }) == 16)
+    #expect(controller.sendFromKeyboard([1]) == 0)
+    #expect(Self.drain(bus) == [])
+    bus.write(port: 0x64, width: 1, value: 0xAE)
+    #expect(Self.drain(bus) == (0..<16).map { UInt32($0) })
+    #expect(keyboardLine.edgeCount == 16)
+    for _ in 0..<100 { bus.write(port: 0x64, width: 1, value: 0xAA) }
+    #expect(Self.drain(bus).count == 17)
+  }
+
+  @Test func disabledInterruptsLeaveTheLineLow() throws {
+    let bus = try PortBus(makeController().attachments)
+    bus.write(port: 0x64, width: 1, value: 0x60)
+    bus.write(port: 0x60, width: 1, value: 0x44)
+    bus.write(port: 0x60, width: 1, value: 0xF2)
+    #expect(Self.drain(bus) == [0xFA, 0xAB, 0x83])
+    #expect(keyboardLine.edgeCount == 0)
+  }
+}
