@@ -3,8 +3,7 @@ import Synchronization
 
 /// The terminal a guest's console is typed into: raw while the guest has it, restored after.
 ///
-/// Signals still come from the keyboard in raw mode (Ctrl-C ends `vmm-run`), and output is still
-/// processed, so that messages of this program keep their line breaks.
+/// Output is still processed in raw mode, so that messages of this program keep their line breaks.
 final class Terminal: Sendable {
   private let descriptor: Int32
   /// The settings to return to; nil while they are in force.
@@ -21,7 +20,14 @@ final class Terminal: Sendable {
   }
 
   /// Characters arrive one by one and are not echoed. A second call changes nothing.
-  func enterRawMode() throws(SystemError) {
+  ///
+  /// - Parameters:
+  ///   - keepsSignals: Whether Ctrl-C, Ctrl-\ and Ctrl-Z still are signals to this process.
+  ///   - survivesCrash: Whether the settings come back even if the process ends abnormally
+  ///     (`TerminalRescue`). One terminal of a process at a time.
+  func enterRawMode(
+    keepsSignals: Bool = true, survivesCrash: Bool = false
+  ) throws(SystemError) {
     try saved.withLock { saved throws(SystemError) in
       guard saved == nil else { return }
       var settings = termios()
@@ -32,9 +38,16 @@ final class Terminal: Sendable {
       let original = settings
       settings.c_iflag &= ~tcflag_t(BRKINT | ICRNL | INLCR | IGNCR | ISTRIP | IXON)
       settings.c_lflag &= ~tcflag_t(ECHO | ECHONL | ICANON | IEXTEN)
+      // One character is enough for a read, however long it takes (VMIN and VTIME).
+      settings.c_cc.6 = 1
+      settings.c_cc.5 = 0
+      if !keepsSignals { settings.c_lflag &= ~tcflag_t(ISIG) }
+      if survivesCrash { TerminalRescue.arm(descriptor, original: original) }
       // SAFETY: the structure lives for the call.
       guard unsafe tcsetattr(descriptor, TCSADRAIN, &settings) == 0 else {
-        throw SystemError("set the terminal to raw mode", code: errno)
+        let code = errno
+        TerminalRescue.disarm(descriptor)
+        throw SystemError("set the terminal to raw mode", code: code)
       }
       saved = original
     }
@@ -49,6 +62,7 @@ final class Terminal: Sendable {
       guard var settings = saved else { return }
       // SAFETY: the structure lives for the call.
       _ = unsafe tcsetattr(descriptor, TCSANOW, &settings)
+      TerminalRescue.disarm(descriptor)
       saved = nil
     }
   }

@@ -1,0 +1,47 @@
+/// Where what the guest writes to its console goes, and where what it reads comes from.
+///
+/// All methods may be called from any thread.
+protocol ConsoleBackend: Sendable {
+  /// Takes what the guest wrote, in the order of the calls. Also before `start` and after `stop`.
+  ///
+  /// May wait for a reader, so it holds up a vCPU that calls it, but never after `stop`: what then
+  /// cannot be written at once is lost.
+  func write(_ bytes: [UInt8])
+
+  /// Begins to read input. Call it once at most.
+  ///
+  /// - Parameter input: Receives bytes on a thread of the console's own, and returns how many of them
+  ///   the guest took. The rest is offered again, together with what came after it, but not more
+  ///   than 100 times a second.
+  func start(input: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError)
+
+  /// Ends input and every wait in `write`, and gives the terminal back.
+  ///
+  /// Returns after the last call of `input`, unless called from it. Repeated calls do nothing.
+  func stop()
+
+  /// Gives the terminal its settings back without waiting for anything: for
+  /// `SignalWatcher.beforeImmediateExit`.
+  func restoreTerminal()
+}
+
+extension ConsoleBackend {
+  func restoreTerminal() {}
+}
+
+extension SerialChoice {
+  /// Makes the console; input begins with its `start`.
+  ///
+  /// - Parameter onQuit: The user has pressed Ctrl-A x. Called once at most, on a thread of the
+  ///   console's own, and may call `stop`.
+  func makeConsole(
+    onQuit: @escaping @Sendable () -> Void
+  ) throws(SystemError) -> any ConsoleBackend {
+    switch self {
+    case .stdio: try StdioConsole(onQuit: onQuit)
+    case .pty: try PtyConsole()
+    case .file(let path): try FileConsole(path: path)
+    case .none: NoConsole()
+    }
+  }
+}

@@ -1,0 +1,6 @@
+/// A console that nobody sees: output is lost, input never comes.
+struct NoConsole: ConsoleBackend {
+  func write(_ bytes: [UInt8]) {}
+  func start(input: @escaping @Sendable ([UInt8]) -> Int) {}
+  func stop() {}
+}

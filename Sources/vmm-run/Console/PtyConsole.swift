@@ -1,0 +1,123 @@
+import Glibc
+import Synchronization
+
+/// The console on a new pseudo-terminal, for a terminal program to be attached to: its name is
+/// printed once.
+///
+/// Programs come and go. What the guest writes while nobody is attached is lost, as on a serial port
+/// without a cable; it never holds up the guest. Bytes pass unchanged in both directions.
+final class PtyConsole: ConsoleBackend {
+  /// How long a program that is attached may leave output unread before output is lost.
+  private static let patienceMilliseconds: Int32 = 1000
+  /// How soon a program that attaches is noticed. The kernel cannot be asked to tell.
+  private static let attachPollMilliseconds: Int32 = 100
+
+  /// What to attach a terminal program to, such as `/dev/pts/5`.
+  let path: String
+
+  private let controller: Int32
+  private let stopSignal: StopSignal
+  private let writer: ConsoleWriter
+  private let thread = Mutex<ConsoleThread?>(nil)
+
+  /// - Parameter print: Receives the line that names the pseudo-terminal.
+  init(print: @Sendable (String) -> Void = { Diagnostics.report($0) }) throws(SystemError) {
+    stopSignal = try StopSignal()
+    let controller = try Self.open()
+    self.controller = controller
+    do throws(SystemError) {
+      path = try Self.prepare(controller)
+    } catch {
+      close(controller)
+      throw error
+    }
+    writer = ConsoleWriter(
+      descriptor: controller, name: path,
+      policy: .loses(patienceMilliseconds: Self.patienceMilliseconds), stopSignal: stopSignal,
+      report: { _ in })
+    print("the serial port is \(path)")
+  }
+
+  deinit {
+    stop()
+    close(controller)
+  }
+
+  func write(_ bytes: [UInt8]) {
+    writer.write(bytes)
+  }
+
+  func start(input: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError) {
+    let thread = try ConsoleThread { [controller, stopSignal] in
+      Self.read(controller, input, stopSignal)
+    }
+    self.thread.withLock { $0 = thread }
+  }
+
+  func stop() {
+    stopSignal.raise()
+    thread.withLock { $0.take() }?.join()
+  }
+
+  private static func read(
+    _ controller: Int32, _ input: @escaping @Sendable ([UInt8]) -> Int, _ stopSignal: StopSignal
+  ) {
+    var queue = InputQueue(input)
+    while true {
+      queue.offer(at: MonotonicClock.nanoseconds())
+      let ready = stopSignal.wait(
+        for: POLLIN, on: queue.isEmpty ? controller : -1,
+        timeoutMilliseconds: queue.timeoutMilliseconds(at: MonotonicClock.nanoseconds()))
+      if ready.isStopped { return }
+      if ready.has(POLLIN), case .bytes(let bytes) = ConsoleReader.read(controller) {
+        queue.add(bytes)
+      } else if ready.events != 0 {
+        // Nobody is attached, which the descriptor says for as long as it lasts.
+        let pause = stopSignal.wait(
+          for: 0, on: -1, timeoutMilliseconds: attachPollMilliseconds)
+        if pause.isStopped { return }
+      }
+    }
+  }
+
+  private static func open() throws(SystemError) -> Int32 {
+    // SAFETY: the path is lent, terminated, for the call.
+    let descriptor = unsafe Glibc.open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw SystemError("open a pseudo-terminal", code: errno) }
+    return descriptor
+  }
+
+  /// Unlocks the other side and makes it raw: in its first state it would send the guest's output
+  /// back as input. It is closed again, so that a hang-up tells when nobody is attached.
+  private static func prepare(_ controller: Int32) throws(SystemError) -> String {
+    // ioctl_tty(2): TIOCSPTLCK with 0 unlocks, TIOCGPTN gives the number. Both are macros that are
+    // not imported, and so are the functions of the C library.
+    try control(controller, 0x4004_5431, 0)
+    let path = "/dev/pts/\(try control(controller, 0x8004_5430, 0))"
+    let other = try OutputFile.open(path, O_RDWR | O_NOCTTY | O_CLOEXEC, named: path)
+    defer { close(other) }
+    var settings = termios()
+    // SAFETY: the structure lives for the calls.
+    guard unsafe tcgetattr(other, &settings) == 0 else {
+      throw SystemError("read the settings of \(path)", code: errno)
+    }
+    unsafe cfmakeraw(&settings)
+    guard unsafe tcsetattr(other, TCSANOW, &settings) == 0 else {
+      throw SystemError("set \(path) to raw mode", code: errno)
+    }
+    return path
+  }
+
+  @discardableResult
+  private static func control(
+    _ descriptor: Int32, _ request: UInt, _ value: Int32
+  ) throws(SystemError) -> Int32 {
+    var value = value
+    // SAFETY: both requests take a pointer to an int, which lives for the call.
+    let result = unsafe withUnsafeMutablePointer(to: &value) { pointer in
+      unsafe ioctl(descriptor, request, UnsafeMutableRawPointer(pointer))
+    }
+    guard result == 0 else { throw SystemError("set up a pseudo-terminal", code: errno) }
+    return value
+  }
+}

@@ -1,0 +1,93 @@
+import Glibc
+import Synchronization
+import Testing
+
+@testable import vmm_run
+
+@Suite(.timeLimit(.minutes(1))) struct ConsoleWriterTests {
+  private let reports = Reports()
+
+  final class Reports: Sendable {
+    private let errors = Mutex<[SystemError]>([])
+    @Sendable func add(_ error: SystemError) { errors.withLock { $0.append(error) } }
+    var all: [SystemError] { errors.withLock { $0 } }
+  }
+
+  private func writer(
+    _ descriptor: Int32, _ stop: StopSignal, _ policy: ConsoleWriter.Policy = .waits
+  ) -> ConsoleWriter {
+    ConsoleWriter(
+      descriptor: descriptor, name: "test", policy: policy, stopSignal: stop, report: reports.add)
+  }
+
+  /// Blocking or not is the choice of whoever opened it.
+  @Test(arguments: [0, O_NONBLOCK])
+  func waitsForASlowReader(flag: Int32) throws {
+    let pipe = try TestPipe()
+    _ = fcntl(pipe.writer, F_SETFL, flag)
+    let stop = try StopSignal()
+    let writer = writer(pipe.writer, stop)
+    let bytes = pattern(300_000)
+    let thread = try ConsoleThread { writer.write(bytes) }
+    usleep(50_000)
+    let isComplete = read(bytes.count, from: pipe.reader) == bytes
+    thread.join()
+    #expect(isComplete)
+    #expect(reports.all.isEmpty)
+  }
+
+  @Test func theStopSignalEndsWaiting() throws {
+    let pipe = try TestPipe()
+    let stop = try StopSignal()
+    let writer = writer(pipe.writer, stop)
+    let isDone = Done()
+    let thread = try ConsoleThread {
+      writer.write(pattern(200_000))
+      isDone.set()
+    }
+    usleep(50_000)
+    #expect(!isDone.isSet)
+    stop.raise()
+    stop.raise()
+    thread.join()
+    #expect(isDone.isSet && stop.isRaised)
+    // What was written is there; then there is room, and last words pass.
+    let isPrefix = pattern(200_000).starts(with: readAll(from: pipe.reader))
+    #expect(isPrefix)
+    writer.write(pattern(3))
+    #expect(read(3, from: pipe.reader) == pattern(3))
+  }
+
+  @Test func aFailureIsReportedOnce() throws {
+    let full = try OutputFile.open("/dev/full", O_WRONLY, named: "full")
+    defer { close(full) }
+    let writer = try writer(full, StopSignal())
+    writer.write([1])
+    writer.write([2])
+    #expect(
+      reports.all.map(\.description) == [
+        "cannot write test: No space left on device (ENOSPC); "
+          + "free some space or choose another place"
+      ])
+  }
+
+  @Test func anImpatientWriterLosesAndRecovers() throws {
+    let pipe = try TestPipe()
+    let writer = try writer(pipe.writer, StopSignal(), .loses(patienceMilliseconds: 50))
+    writer.write(pattern(200_000))
+    let start = MonotonicClock.nanoseconds()
+    for _ in 0..<1000 { writer.write([1]) }
+    #expect(MonotonicClock.nanoseconds() - start < 5_000_000_000, "it waits only once")
+    let isPrefix = pattern(200_000).starts(with: readAll(from: pipe.reader))
+    #expect(isPrefix)
+    writer.write(pattern(5))
+    #expect(read(5, from: pipe.reader) == pattern(5))
+    #expect(reports.all.isEmpty)
+  }
+
+  final class Done: Sendable {
+    private let flag = Atomic(false)
+    func set() { flag.store(true, ordering: .releasing) }
+    var isSet: Bool { flag.load(ordering: .acquiring) }
+  }
+}
