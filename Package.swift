@@ -34,7 +34,9 @@ let package = Package(
     .target(name: "Devices", dependencies: ["GuestMemory"], swiftSettings: strict),
     .target(
       name: "VMM",
-      dependencies: ["Devices", "GuestMemory", "HostPages", "HyperVCore", "KVM", "ZeroTracker"],
+      dependencies: [
+        "ACPI", "Devices", "GuestMemory", "HostPages", "HyperVCore", "KVM", "ZeroTracker",
+      ],
       swiftSettings: strict),
 
     // 64-bit guests written in assembly, embedded as bytes.

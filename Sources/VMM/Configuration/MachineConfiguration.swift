@@ -26,18 +26,40 @@ public struct MachineConfiguration: Sendable {
   public var enlightenments: Enlightenments?
   /// Whether 0x8002 is offered; applies to default and explicit sets alike.
   public var offersZeroedMemory = true
-  /// A flat 64-bit image, loaded and entered at `BootPlan.programAddress`.
-  public var program: [UInt8]
-  /// Port devices of the machine.
+  public var image: GuestImage
+  /// The PC's devices; a flat program has none of them.
+  public var computer = PersonalComputerConfiguration()
+  /// Port devices besides.
   public var portDevices: [(PortRange, any BusDevice)] = []
-  /// Memory-mapped devices of the machine; RAM hides what lies in it.
+  /// Memory-mapped devices besides; RAM hides what lies in it.
   public var memoryDevices: [(MMIORange, any BusDevice)] = []
 
   public init(program: [UInt8], memoryByteCount: UInt64, vcpuCount: Int = 1) {
-    self.program = program
+    self.init(.program(program), memoryByteCount: memoryByteCount, vcpuCount: vcpuCount)
+  }
+
+  public init(_ image: GuestImage, memoryByteCount: UInt64, vcpuCount: Int = 1) {
+    self.image = image
     self.memoryByteCount = memoryByteCount
     self.vcpuCount = vcpuCount
     backing = .anonymous
+  }
+
+  /// The most vCPUs that the image's kind of machine has room for.
+  var maximumVCPUCount: Int {
+    switch image {
+    case .program: BootPlan.maximumVCPUCount
+    case .linux: PersonalComputer.maximumVCPUCount
+    }
+  }
+
+  /// Whether the machine has interrupt controllers in the kernel: a PC has, and a flat program if the
+  /// kernel's SynIC is to deliver through its local APIC.
+  func needsInterruptControllers(for enlightenments: Enlightenments) -> Bool {
+    switch image {
+    case .program: enlightenments.contains(.syntheticInterrupts)
+    case .linux: true
+    }
   }
 
   /// Whether the guest is offered 0x8002: without tracking there would be nothing to answer.

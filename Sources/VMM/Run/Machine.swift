@@ -1,4 +1,4 @@
-internal import Devices
+public import Devices
 public import GuestMemory
 public import HyperVCore
 internal import KVM
@@ -19,6 +19,12 @@ public final class Machine: Sendable {
   /// What tells which pages the guest wrote; nil if nothing is tracked.
   public let writtenPageSource: WrittenPageSourceKind?
 
+  /// The devices of a PC; nil for a flat program.
+  public let computer: PersonalComputer?
+  /// Port and memory accesses, with what no device claimed.
+  public let ports: PortBus
+  public let registers: MMIOBus
+
   private let machine: VirtualMachine
   private let control: MachineControl
   private let runners: [VCPURunner]
@@ -37,8 +43,9 @@ public final class Machine: Sendable {
     onHypercall: @escaping @Sendable (HypercallEvent) -> Void = { _ in }
   ) throws(MachineError) {
     let vcpuCount = configuration.vcpuCount
-    guard (1...BootPlan.maximumVCPUCount).contains(vcpuCount) else {
-      throw .configuration("\(vcpuCount) vCPUs: 1 to \(BootPlan.maximumVCPUCount) are possible")
+    guard (1...configuration.maximumVCPUCount).contains(vcpuCount) else {
+      throw .configuration(
+        "\(vcpuCount) vCPUs: 1 to \(configuration.maximumVCPUCount) are possible")
     }
     let system = try kvm { () throws(KVMError) in try KVMSystem() }
     let transport = try HyperVTransport.choose(configuration.hyperV, on: system)
@@ -54,28 +61,23 @@ public final class Machine: Sendable {
         transparentHugePages: configuration.usesTransparentHugePages,
         granularity: configuration.granularity)
     }
-    let plan = try BootPlan(
-      program: configuration.program, layout: guest.layout, vcpuCount: vcpuCount)
-    let ports: PortBus
-    let registers: MMIOBus
-    do {
-      ports = try PortBus(configuration.portDevices)
-      registers = try MMIOBus(configuration.memoryDevices)
-    } catch {
-      throw .configuration(error.description)
-    }
-
+    let hasInterruptControllers = configuration.needsInterruptControllers(for: enlightenments)
     let machine = try kvm { () throws(KVMError) in try system.makeVirtualMachine() }
     try kvm { () throws(KVMError) in
       try machine.setReservedPages(
         identityMapAddress: Self.identityMapAddress, taskStateAddress: Self.taskStateAddress)
-      // The kernel's SynIC delivers through its local APIC.
-      if enlightenments.contains(.syntheticInterrupts) { try machine.makeInterruptControllers() }
+      if hasInterruptControllers { try machine.makeInterruptControllers() }
+      if case .linux = configuration.image {
+        try machine.makeIntervalTimer()
+        try machine.setInterruptRoutes(InterruptRoute.personalComputer)
+      }
       if transport == .userspace { try UserspaceHyperV.prepare(machine) }
     }
+    let platform = try Platform(
+      configuration, memory: guest, machine: machine, control: control)
     let source = configuration.trackedSource
     let slots = try TrackedSlots(registering: guest, with: machine, source: source)
-    try plan.load(into: guest)
+    try platform.boot.load(into: guest)
     try slots.start(guest.tracker)
 
     let trackingEnd = try TrackingEnd(
@@ -107,17 +109,20 @@ public final class Machine: Sendable {
         } else {
           vcpu.synchronizeRegisters(system: true)
         }
-        try LongMode.enter(plan, vcpu: vcpu)
         // With local APICs in the kernel all but the first would wait for a start-up interrupt, which no
         // flat program sends: `startSecondaryVCPUs` stands for it.
-        if enlightenments.contains(.syntheticInterrupts) { try vcpu.setActivity(.runnable) }
+        if platform.computer == nil, hasInterruptControllers { try vcpu.setActivity(.runnable) }
       }
+      try platform.boot.enter(vcpu: vcpu)
       runners.append(
         VCPURunner(
-          vcpu: vcpu, ports: ports, registers: registers, control: control, userspace: userspace,
+          vcpu: vcpu, ports: platform.ports, registers: platform.registers, control: control, userspace: userspace,
           service: service))
     }
     memory = guest
+    computer = platform.computer
+    ports = platform.ports
+    registers = platform.registers
     self.transport = transport
     self.enlightenments = enlightenments
     self.machine = machine
@@ -150,10 +155,16 @@ public final class Machine: Sendable {
         for runner in runners { runner.kicker.kick() }
       })
     start(runners[0])
+    // In a PC the others wait for start-up interrupts inside KVM_RUN.
+    if computer != nil { control.startSecondaryVCPUs() }
     joinAll()
+    computer?.stop()
     control.detach()
     trackingEnd.cancel()
-    return control.outcome ?? .stopped
+    let outcome = control.outcome ?? .stopped
+    // On a PC a triple fault is one of the ways to reset it.
+    if computer != nil, case .tripleFault = outcome { return .reset }
+    return outcome
   }
 
   private func start(_ runner: VCPURunner) {

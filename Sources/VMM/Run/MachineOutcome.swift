@@ -6,7 +6,9 @@ public enum MachineOutcome: Sendable {
   case exited(status: UInt32)
   /// The host asked for it.
   case stopped
-  /// The guest reset the machine (the Hyper-V reset MSR).
+  /// The guest switched the machine off.
+  case poweredOff
+  /// The guest reset the machine: by a port, the Hyper-V reset MSR, or, in a PC, a triple fault.
   case reset
   /// Triple fault: an exception without a handler.
   case tripleFault(vcpuID: UInt32, instructionPointer: UInt64)

@@ -20,7 +20,7 @@ enum RunCommand {
     let control = MachineControl()
     let signals = try SignalWatcher { _ in control.end(with: .stopped) }
     defer { signals.stop() }
-    var configuration = try options.configuration(program: program)
+    var configuration = try options.configuration(.program(program))
     configuration.portDevices = [
       (DebugConsole.ports, DebugConsole { ConsoleOutput.write($0) }),
       (

@@ -24,6 +24,7 @@ extension MachineOutcome {
     switch self {
     case .exited(let status): "the guest ended with status \(status)"
     case .stopped: "stopped"
+    case .poweredOff: "the guest switched the machine off"
     case .reset: "the guest reset the machine, which ends a program's run"
     case .tripleFault(let vcpuID, let instructionPointer):
       "vCPU \(vcpuID): triple fault at RIP 0x\(String(instructionPointer, radix: 16)):"

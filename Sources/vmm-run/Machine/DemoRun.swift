@@ -60,7 +60,7 @@ final class DemoRun: Sendable {
   /// - Throws: `MachineError`; `DemoFailure` when the guest found something wrong or was stopped.
   func run() throws -> DemoReport {
     defer { progress.finish() }
-    var configuration = try options.machine.configuration(program: GuestProgram.demo)
+    var configuration = try options.machine.configuration(.program(GuestProgram.demo))
     configuration.offersZeroedMemory = offersZeroedMemory
     configuration.portDevices = ports
     let machine = try Machine(configuration, control: control) { [self] event in

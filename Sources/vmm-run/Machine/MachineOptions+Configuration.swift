@@ -4,9 +4,9 @@ internal import ZeroTracker
 
 extension MachineOptions {
   /// The machine these options describe, without devices.
-  func configuration(program: [UInt8]) throws(MachineError) -> MachineConfiguration {
+  func configuration(_ image: GuestImage) throws(MachineError) -> MachineConfiguration {
     var configuration = MachineConfiguration(
-      program: program, memoryByteCount: memory.bytes, vcpuCount: cpuCount)
+      image, memoryByteCount: memory.bytes, vcpuCount: cpuCount)
     switch backing {
     case .anonymous: configuration.backing = .anonymous
     case .memfd: configuration.backing = .memfd

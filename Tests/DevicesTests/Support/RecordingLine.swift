@@ -1,22 +1,19 @@
 import Devices
-import Synchronization
 
-/// A wire that remembers its state and counts rising edges.
+/// A wire that keeps every level that was set.
 final class RecordingLine: InterruptLine {
-  private struct State {
-    var isAsserted = false
-    var edgeCount = 0
+  private let log = Recorder<Bool>()
+
+  var levels: [Bool] { log.values }
+  var isAsserted: Bool { levels.last ?? false }
+
+  /// How often it rose.
+  var edgeCount: Int {
+    let levels = levels
+    return zip([false] + levels, levels).count { !$0 && $1 }
   }
 
-  private let state = Mutex(State())
-
-  var isAsserted: Bool { state.withLock { $0.isAsserted } }
-  var edgeCount: Int { state.withLock { $0.edgeCount } }
-
   func set(_ isAsserted: Bool) {
-    state.withLock { state in
-      if isAsserted && !state.isAsserted { state.edgeCount += 1 }
-      state.isAsserted = isAsserted
-    }
+    log.append(isAsserted)
   }
 }

@@ -10,14 +10,3 @@ final class RecordingSink: MSISink {
     log.append(message)
   }
 }
-
-/// Keeps every level that was set.
-final class RecordingLine: InterruptLine {
-  private let log = Recorder<Bool>()
-
-  var levels: [Bool] { log.values }
-
-  func set(_ isAsserted: Bool) {
-    log.append(isAsserted)
-  }
-}

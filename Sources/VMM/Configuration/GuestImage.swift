@@ -1,0 +1,22 @@
+/// What a machine starts, and with it what the machine is.
+public enum GuestImage: Sendable {
+  /// A flat 64-bit image, loaded and entered at `BootPlan.programAddress`, with the configuration's
+  /// port devices and nothing else.
+  case program([UInt8])
+  /// A Linux kernel, on a PC.
+  case linux(LinuxGuest)
+}
+
+/// A Linux kernel and what it is started with.
+public struct LinuxGuest: Sendable {
+  /// A bzImage, or a vmlinux with a PVH entry.
+  public var kernel: BootFile
+  public var initrd: BootFile?
+  public var commandLine: String
+
+  public init(kernel: BootFile, initrd: BootFile? = nil, commandLine: String) {
+    self.kernel = kernel
+    self.initrd = initrd
+    self.commandLine = commandLine
+  }
+}

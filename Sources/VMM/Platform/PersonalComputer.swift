@@ -1,0 +1,148 @@
+internal import ACPI
+public import Devices
+internal import GuestMemory
+internal import KVM
+
+/// The devices of a PC around the interrupt controllers and the timer in the kernel: a PCI Express
+/// host with NVMe disks, and what every PC has at fixed ports.
+///
+/// Safe from any thread.
+public final class PersonalComputer: Sendable {
+  /// ISA interrupts, which are also global system interrupts.
+  private enum Interrupt {
+    static let keyboard: UInt32 = 1
+    static let serialPort: UInt32 = 4
+    static let realTimeClock: UInt32 = 8
+    static let mouse: UInt32 = 12
+  }
+
+  /// Where the ACPI tables lie: where an operating system would look for firmware's.
+  private static let tablesAddress: UInt64 = 0xE_0000
+  /// The first slot for disks; 0 is the host bridge.
+  private static let firstDiskSlot: UInt8 = 1
+  /// As many as there are slots between the two bridges.
+  static let maximumDiskCount = 30
+  /// MSI-X vectors and queue pairs go by vCPUs; more would only be more memory.
+  static let maximumVCPUCount = 64
+
+  /// The first serial port; takes what the host types.
+  public let serialPort: UART16550
+  private let power: PowerManagement
+  private let disks: [NVMeController]
+  private let host: PCIHost
+  private let tables: ACPITables
+  let portDevices: [(PortRange, any BusDevice)]
+  let memoryDevices: [(MMIORange, any BusDevice)]
+
+  /// Builds the devices; the kernel's interrupt controllers are there, routed as in a PC.
+  init(
+    _ configuration: PersonalComputerConfiguration, vcpuCount: Int, memory: GuestMemory,
+    machine: VirtualMachine, control: MachineControl
+  ) throws(MachineError) {
+    guard configuration.disks.count <= Self.maximumDiskCount else {
+      throw .configuration(
+        "\(configuration.disks.count) disks: at most \(Self.maximumDiskCount) fit")
+    }
+    func line(_ interrupt: UInt32) -> KVMInterruptLine {
+      KVMInterruptLine(interrupt, of: machine)
+    }
+    let reset: @Sendable () -> Void = { control.end(with: .reset) }
+
+    serialPort = UART16550(
+      line: line(Interrupt.serialPort),
+      onRoom: configuration.onSerialRoom, sink: configuration.serialOutput ?? { _ in })
+    let timer = PMTimer(nanoseconds: HostClock.monotonicNanoseconds)
+    power = PowerManagement(
+      timer: timer, line: line(UInt32(ACPIFixedHardware.systemControlInterrupt)), isACPIEnabled: true,
+      onPowerOff: { control.end(with: .poweredOff) })
+    let keyboard = KeyboardController(
+      keyboardLine: line(Interrupt.keyboard), onReset: reset)
+    let clock = RealTimeClock(
+      utcOffsetSeconds: configuration.clockIsLocal ? HostClock.utcOffsetSeconds : 0,
+      line: line(Interrupt.realTimeClock), nanosecondsSince1970: HostClock.nanosecondsSince1970)
+
+    let messages = KVMMessageSink(machine)
+    var functions: [(PCIAddress, any PCIFunction)] = [
+      (HostBridge.address, HostBridge()), (ISABridge.address, ISABridge()),
+    ]
+    var disks: [NVMeController] = []
+    for (index, store) in configuration.disks.enumerated() {
+      let address = PCIAddress(device: Self.firstDiskSlot + UInt8(index))
+      do {
+        let disk = try NVMeController(
+          store: store, memory: memory, identity: NVMeIdentity(serial: "vmm-run-\(index)"),
+          queuePairCount: vcpuCount, messages: messages,
+          interruptLine: line(
+            ACPIFixedHardware.pciInterrupt(device: UInt32(address.device), pin: 0)))
+        disks.append(disk)
+        functions.append((address, disk))
+      } catch {
+        throw .configuration(error.description)
+      }
+    }
+    self.disks = disks
+    host = PCIHost(functions)
+    host.assignResources(window: PCIMemoryWindow.standard)
+    tables = ACPITables(
+      ACPIPlatform(
+        vcpuCount: vcpuCount, legacyDevices: [.serialPort1, .ps2Controller, .realTimeClock]))
+
+    portDevices =
+      keyboard.attachments + [
+        (RealTimeClock.ports, clock), (UART16550.firstSerialPort, serialPort),
+        (PowerManagement.ports, power), (SystemControlPort.ports, SystemControlPort(onReset: reset)),
+        (PCIConfigPorts.ports, PCIConfigPorts(host: host, resetControl: ResetControl(onReset: reset))),
+      ]
+    memoryDevices = [
+      (MMIORange(PCIExpressConfigSpace.standard), PCIExpressConfigSpace(host: host)),
+      (MMIORange(PCIMemoryWindow.standard), PCIMemoryWindow(host: host)),
+    ]
+  }
+
+  /// Places a kernel and the ACPI tables.
+  func boot(
+    _ linux: LinuxGuest, layout: GuestMemoryLayout
+  ) throws(MachineError) -> any MachineBoot {
+    let start = Self.tablesAddress
+    let plan = try LinuxBootPlan(
+      kernel: linux.kernel, initrd: linux.initrd, commandLine: linux.commandLine, layout: layout,
+      acpi: (tables.rsdpAddress(at: start), start..<(start + UInt64(tables.byteCount))))
+    return FirmwareTables(plan: plan, address: GPA(start), bytes: tables.blob(at: start))
+  }
+
+  /// Presses the power button: an operating system that listens shuts down.
+  ///
+  /// - Returns: false if the guest does not listen.
+  @discardableResult
+  public func pressPowerButton() -> Bool {
+    power.pressPowerButton()
+  }
+
+  /// Ends the disks' work: what was accepted is done when it returns.
+  func stop() {
+    for disk in disks { disk.stop() }
+  }
+}
+
+/// A kernel and, in place of firmware, the tables it looks for.
+private struct FirmwareTables: MachineBoot {
+  let plan: LinuxBootPlan
+  let address: GPA
+  let bytes: [UInt8]
+
+  func load(into guest: GuestMemory) throws(MachineError) {
+    try memory { () throws(GuestMemoryError) in try guest.write(bytes, at: address) }
+    try plan.load(into: guest)
+  }
+
+  func enter(vcpu: borrowing VCPU) throws(MachineError) {
+    if vcpu.id == 0 { try plan.enter(vcpu: vcpu) }
+  }
+}
+
+extension MMIORange {
+  fileprivate init(_ addresses: Range<UInt64>) {
+    self.init(
+      start: addresses.lowerBound, byteCount: addresses.upperBound - addresses.lowerBound)
+  }
+}

@@ -1,0 +1,41 @@
+internal import Devices
+internal import GuestMemory
+internal import KVM
+
+/// What is around vCPUs and memory: buses with devices, and how the guest starts.
+struct Platform {
+  let ports: PortBus
+  let registers: MMIOBus
+  let boot: any MachineBoot
+  /// Nil for a flat program, which has the configuration's port devices only.
+  let computer: PersonalComputer?
+
+  /// Builds the devices. The machine has its interrupt controllers already.
+  init(
+    _ configuration: MachineConfiguration, memory guest: GuestMemory, machine: VirtualMachine,
+    control: MachineControl
+  ) throws(MachineError) {
+    var portDevices = configuration.portDevices
+    var memoryDevices = configuration.memoryDevices
+    switch configuration.image {
+    case .program(let program):
+      boot = try BootPlan(
+        program: program, layout: guest.layout, vcpuCount: configuration.vcpuCount)
+      computer = nil
+    case .linux(let linux):
+      let computer = try PersonalComputer(
+        configuration.computer, vcpuCount: configuration.vcpuCount, memory: guest,
+        machine: machine, control: control)
+      portDevices += computer.portDevices
+      memoryDevices += computer.memoryDevices
+      boot = try computer.boot(linux, layout: guest.layout)
+      self.computer = computer
+    }
+    do {
+      ports = try PortBus(portDevices)
+      registers = try MMIOBus(memoryDevices)
+    } catch {
+      throw .configuration(error.description)
+    }
+  }
+}
