@@ -4,7 +4,13 @@ internal import Synchronization
 public final class INTxPin: Sendable {
   private let configuration: PCIConfiguration
   private let line: (any InterruptLine)?
-  private let isPending = Mutex(false)
+  private let state = Mutex(State())
+
+  private struct State {
+    var isPending = false
+    /// What the line was last set to.
+    var isAsserted = false
+  }
 
   /// A pin of the function with `configuration`, wired to `line`, if at all.
   public init(configuration: PCIConfiguration, line: (any InterruptLine)?) {
@@ -14,16 +20,23 @@ public final class INTxPin: Sendable {
 
   /// Whether the function wants attention. Any thread.
   public func set(_ wantsAttention: Bool) {
-    isPending.withLock { isPending in
-      guard wantsAttention != isPending else { return }
-      isPending = wantsAttention
-      // Under the lock, so that levels arrive in the order in which they were set.
-      line?.set(configuration.setInterruptStatus(wantsAttention))
+    state.withLock { state in
+      guard wantsAttention != state.isPending else { return }
+      state.isPending = wantsAttention
+      drive(&state)
     }
   }
 
   /// Follows a write of the command register.
   public func configurationChanged() {
-    isPending.withLock { line?.set(configuration.setInterruptStatus($0)) }
+    state.withLock { drive(&$0) }
+  }
+
+  /// Sets the line if it has to change, under the lock, so that levels arrive in their order.
+  private func drive(_ state: inout State) {
+    let isAsserted = configuration.setInterruptStatus(state.isPending)
+    guard isAsserted != state.isAsserted else { return }
+    state.isAsserted = isAsserted
+    line?.set(isAsserted)
   }
 }

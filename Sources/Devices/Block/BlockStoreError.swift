@@ -1,0 +1,55 @@
+internal import Glibc
+public import GuestMemory
+
+/// Why a virtual disk cannot be opened, or did not do what it was asked.
+public enum BlockStoreError: Error, Equatable, Sendable {
+  /// The file cannot be opened or looked at. `operation` is the call's name.
+  case open(path: String, operation: String, errno: Int32)
+  /// Somebody else has the file open as a disk.
+  case locked(path: String, isReadOnly: Bool)
+  /// It is neither a file nor a block device.
+  case kind(path: String)
+  /// The size is 0 or not a multiple of 512.
+  case size(path: String, byteCount: UInt64)
+  /// A change of a read-only disk.
+  case readOnly
+  /// A transfer from or to guest memory failed.
+  case transfer(offset: UInt64, GuestMemoryError)
+  /// Another call failed. `operation` is the call's name.
+  case system(operation: String, offset: UInt64, byteCount: UInt64, errno: Int32)
+
+  /// Whether the host has no space left.
+  public var isOutOfSpace: Bool {
+    switch self {
+    case .transfer(_, .system(_, _, _, let errno)), .system(_, _, _, let errno):
+      errno == ENOSPC || errno == EDQUOT
+    default:
+      false
+    }
+  }
+}
+
+extension BlockStoreError: CustomStringConvertible {
+  /// What was attempted, with which values, what the system answered, and what to do; one line.
+  public var description: String {
+    switch self {
+    case .open(let path, let operation, let errno):
+      "\(operation) of disk image \(path): \(SystemErrorText(errno))"
+    case .locked(let path, let isReadOnly):
+      "disk image \(path) is in use by another machine; stop it, or give each a copy"
+        + (isReadOnly ? "" : ", or open it read-only in both")
+    case .kind(let path):
+      "disk image \(path) is neither a file nor a block device"
+    case .size(let path, let byteCount):
+      "disk image \(path) of \(byteCount) bytes: give a multiple of 512, at least 512 "
+        + "(truncate -s %512 \(path))"
+    case .readOnly:
+      "change of a read-only disk"
+    case .transfer(let offset, let error):
+      "disk offset 0x\(String(offset, radix: 16)): \(error)"
+    case .system(let operation, let offset, let byteCount, let errno):
+      "\(operation) of 0x\(String(byteCount, radix: 16)) bytes at disk offset "
+        + "0x\(String(offset, radix: 16)): \(SystemErrorText(errno))"
+    }
+  }
+}

@@ -1,0 +1,76 @@
+internal import Glibc
+internal import Synchronization
+
+// What vCPU threads do: registers and doorbells. Nothing here waits for the back-end but `reset`.
+extension NVMeEngine {
+  /// Reads registers; doorbells and what is not there read 0.
+  func read(offset: UInt64, width: Int) -> UInt64 {
+    state.withLock { state in
+      let low = offset & ~3
+      let value = UInt64(state.registers.read(low)) | UInt64(state.registers.read(low + 4)) << 32
+      return value >> (8 * (offset & 3))
+    }
+  }
+
+  /// Writes registers, 4 or 8 bytes at a multiple of 4; others are dropped, as the specification knows no
+  /// narrower ones.
+  func write(offset: UInt64, width: Int, value: UInt64) {
+    guard width >= 4, offset % 4 == 0 else { return }
+    state.withLock { state in
+      for half in 0..<UInt64(width / 4) {
+        let value = UInt32(truncatingIfNeeded: value >> (32 * half))
+        writeHalf(offset + 4 * half, value, &state)
+      }
+      updatePin(state)
+    }
+  }
+
+  private func writeHalf(_ offset: UInt64, _ value: UInt32, _ state: inout NVMeState) {
+    guard offset < NVMeRegisters.doorbells else {
+      // The last 8-byte write reaches past the doorbells; there is no such queue.
+      ringDoorbell(Int(offset - NVMeRegisters.doorbells) / 4, value, &state)
+      return
+    }
+    switch state.registers.write(offset, value) {
+    case .none, .mask: break
+    case .enable: start(&state)
+    case .disable: stop(&state)
+    }
+  }
+
+  /// A doorbell of no queue, or with a place outside it, is dropped.
+  private func ringDoorbell(_ number: Int, _ value: UInt32, _ state: inout NVMeState) {
+    let queue = number / 2
+    guard state.isRunning, queue < state.queues.submission.count else { return }
+    if number % 2 == 0 {
+      if state.queues.ringTail(queue, value) { work.add(queue) }
+    } else if state.queues.ringHead(queue, value) {
+      // Commands may have waited for room.
+      for feeder in state.queues.feeders(of: queue) { work.add(feeder) }
+    }
+  }
+
+  /// Follows a write of the command register or of MSI-X's control.
+  func configurationChanged() {
+    state.withLock { state in
+      updatePin(state)
+      // Commands may have waited for *Bus Master*.
+      for queue in state.queues.submission.indices where state.queues.submission[queue] != nil {
+        work.add(queue)
+      }
+    }
+  }
+
+  /// Everything as after power-on. Waits for the commands in flight; no vCPU runs meanwhile.
+  func reset() {
+    state.withLock { state in
+      state.registers.configuration = 0
+      stop(&state)
+    }
+    while state.withLock({ $0.isStopping }) { _ = usleep(100) }
+    state.withLock { state in
+      state.registers = NVMeRegisters()
+      updatePin(state)
+    }
+  }
+}

@@ -1,0 +1,171 @@
+internal import GuestMemory
+internal import Synchronization
+
+/// The part of a controller that its I/O threads work on: registers, queues, commands.
+///
+/// Lock order: `state`, then those of MSI-X, pin, configuration and work list; no command runs under
+/// `state`.
+final class NVMeEngine: Sendable {
+  let memory: GuestMemory
+  let configuration: PCIConfiguration
+  let interrupts: MSIXTable
+  let pin: INTxPin
+  let admin: NVMeAdminCommands
+  let io: NVMeIOCommands
+  let work: WorkList
+  let state: Mutex<NVMeState>
+  private let pairCount: Int
+
+  init(
+    memory: GuestMemory, configuration: PCIConfiguration, interrupts: MSIXTable, pin: INTxPin,
+    store: any BlockStore, identify: NVMeIdentify, pairCount: Int
+  ) {
+    self.memory = memory
+    self.configuration = configuration
+    self.interrupts = interrupts
+    self.pin = pin
+    self.pairCount = pairCount
+    let statistics = NVMeStatistics()
+    admin = NVMeAdminCommands(
+      memory: memory, identify: identify, statistics: statistics, vectorCount: interrupts.count)
+    io = NVMeIOCommands(memory: memory, store: store, statistics: statistics)
+    work = WorkList(count: pairCount + 1)
+    state = Mutex(NVMeState(pairCount: pairCount))
+  }
+
+  // MARK: I/O threads
+
+  /// Serves queues until the work list is closed.
+  func serveQueues() {
+    while let queue = work.next() { serveOne(queue) }
+  }
+
+  /// Takes one command of a queue, if there is one that can complete, and carries it out.
+  private func serveOne(_ queue: Int) {
+    let fetched: (command: NVMeCommand, hasWriteCache: Bool)? = state.withLock { state in
+      guard state.isRunning, configuration.command.contains(.busMaster) else { return nil }
+      switch state.queues.fetch(queue, from: memory) {
+      case .nothing:
+        return nil
+      case .failed:
+        state.registers.isFailed = true
+        return nil
+      case .command(let command, let hasMore):
+        state.inFlightCount += 1
+        // The next free thread takes the next one: commands of a queue run side by side.
+        if hasMore { work.add(queue) }
+        return (command, state.features.hasWriteCache)
+      }
+    }
+    guard let fetched else { return }
+    if queue > 0 {
+      let answer = io.run(fetched.command, hasWriteCache: fetched.hasWriteCache)
+      finish(fetched.command, of: queue, .answer(answer))
+    } else {
+      let outcome = admin.run(fetched.command, state, usesMSIX: interrupts.isEnabled)
+      finish(fetched.command, of: queue, outcome)
+    }
+  }
+
+  private func finish(_ command: NVMeCommand, of queue: Int, _ outcome: NVMeAdminOutcome) {
+    let vectors: [Int] = state.withLock { state in
+      var vectors: [Int] = []
+      switch outcome {
+      case .afterDrain:
+        // It stays in flight until the other queue's last command is here.
+        return []
+      case .answer(let answer):
+        post(answer, command, queue, &state, &vectors)
+      case .parked:
+        retire(queue, &state)
+        // Its promised place is free again; others may have waited for it.
+        wakeFeeders(ofQueueBehind: queue, state)
+      }
+      if let ring = state.queues.submission[queue], ring.inFlightCount == 0,
+        let deletion = ring.deletion
+      {
+        state.queues.submission[queue] = nil
+        post(.success, deletion, 0, &state, &vectors)
+      }
+      if state.isStopping, state.inFlightCount == 0 { finishStop(&state) }
+      updatePin(state)
+      return vectors
+    }
+    for vector in vectors { interrupts.signal(vector) }
+  }
+
+  /// Completes a command, unless a reset came in between.
+  private func post(
+    _ answer: NVMeAnswer, _ command: NVMeCommand, _ queue: Int, _ state: inout NVMeState,
+    _ vectors: inout [Int]
+  ) {
+    retire(queue, &state)
+    guard state.isRunning, let ring = state.queues.submission[queue] else { return }
+    guard state.queues.post(answer, of: command, queue, to: memory) else {
+      state.registers.isFailed = true
+      return
+    }
+    if let vector = state.queues.completion[ring.completionQueue]?.vector {
+      vectors.append(vector)
+    }
+  }
+
+  private func retire(_ queue: Int, _ state: inout NVMeState) {
+    state.inFlightCount -= 1
+    state.queues.release(queue)
+  }
+
+  private func wakeFeeders(ofQueueBehind queue: Int, _ state: borrowing NVMeState) {
+    guard let ring = state.queues.submission[queue] else { return }
+    for feeder in state.queues.feeders(of: ring.completionQueue) { work.add(feeder) }
+  }
+
+  // MARK: Enable and disable
+
+  /// *CC.EN* became 1.
+  func start(_ state: inout NVMeState) {
+    // While commands of the time before are in flight, `finishStop` starts.
+    guard !state.isStopping else { return }
+    let registers = state.registers
+    guard registers.isValidSetup else {
+      state.registers.isFailed = true
+      return
+    }
+    state.queues.completion[0] = NVMeCompletionQueue(
+      start: GPA(registers.adminCompletionQueue), count: registers.adminCompletionCount, vector: 0)
+    state.queues.submission[0] = NVMeSubmissionQueue(
+      start: GPA(registers.adminSubmissionQueue), count: registers.adminSubmissionCount,
+      completionQueue: 0)
+    state.registers.isShutDown = false
+    state.registers.isReady = true
+  }
+
+  /// *CC.EN* became 0: nothing is fetched or completed any more, and when the last command in flight has
+  /// left guest memory alone, *CSTS.RDY* becomes 0.
+  func stop(_ state: inout NVMeState) {
+    state.isStopping = true
+    if state.inFlightCount == 0 { finishStop(&state) }
+  }
+
+  /// *CC* and the admin queues' registers stay, all else is as new.
+  private func finishStop(_ state: inout NVMeState) {
+    var registers = state.registers
+    registers.isReady = false
+    registers.isFailed = false
+    registers.isShutDown = false
+    registers.interruptMask = 0
+    state = NVMeState(pairCount: pairCount)
+    state.registers = registers
+    if registers.isEnabled { start(&state) }
+  }
+
+  /// The pin asks for attention while a queue that interrupts has completions, and MSI-X is off.
+  func updatePin(_ state: borrowing NVMeState) {
+    let mask = state.registers.interruptMask
+    let wants = state.queues.completion.contains { ring in
+      guard let ring, let vector = ring.vector, ring.occupiedCount > 0 else { return false }
+      return vector >= 32 || mask >> UInt32(vector) & 1 == 0
+    }
+    pin.set(wants && !interrupts.isEnabled)
+  }
+}

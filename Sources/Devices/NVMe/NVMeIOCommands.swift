@@ -1,0 +1,139 @@
+internal import GuestMemory
+
+/// Carries out commands of I/O queues. Calls block as long as the back-end does.
+struct NVMeIOCommands: Sendable {
+  static let sectorByteCount: UInt64 = 512
+  /// *FUA*, Command Dword 12 bit 30.
+  private static let forceUnitAccess: UInt32 = 1 << 30
+  /// *DEAC*, Command Dword 12 bit 25.
+  private static let deallocate: UInt32 = 1 << 25
+  /// Bytes of a range of Dataset Management.
+  private static let rangeByteCount = 16
+
+  let memory: GuestMemory
+  let store: any BlockStore
+  let statistics: NVMeStatistics
+
+  private var sectorCount: UInt64 { store.byteCount / Self.sectorByteCount }
+
+  /// What a command answers.
+  ///
+  /// - Parameter hasWriteCache: whether the guest left the volatile write cache on.
+  func run(_ command: NVMeCommand, hasWriteCache: Bool) -> NVMeAnswer {
+    do {
+      try execute(command, hasWriteCache)
+      return .success
+    } catch {
+      return .failure(error.status)
+    }
+  }
+
+  private func execute(_ command: NVMeCommand, _ hasWriteCache: Bool) throws(NVMeFailure) {
+    let opcode = NVMeIOOpcode(rawValue: command.opcode)
+    guard NVMeIOOpcode.all.contains(opcode) else { throw NVMeFailure(.invalidOpcode) }
+    guard command.isSupportedForm else { throw NVMeFailure(.invalidField) }
+    let isAll = opcode == .flush && command.namespace == NVMeCommand.allNamespaces
+    guard command.namespace == NVMeIdentify.namespace || isAll else {
+      throw NVMeFailure(.invalidNamespace)
+    }
+    guard !opcode.changesData || !store.isReadOnly else {
+      throw NVMeFailure(.writeToReadOnlyRange)
+    }
+    switch opcode {
+    case .flush: try flush()
+    case .read: try transfer(command, isRead: true)
+    case .write: try transfer(command, isRead: false)
+    case .writeZeroes: try writeZeroes(command)
+    default: try manageDataset(command)
+    }
+    let mustFlush = !hasWriteCache || command.dword(12) & Self.forceUnitAccess != 0
+    if mustFlush, opcode == .write || opcode == .writeZeroes { try flush() }
+  }
+
+  private func flush() throws(NVMeFailure) {
+    try checked(isRead: false) { () throws(BlockStoreError) in try store.flush() }
+  }
+
+  /// Reads or writes: sectors in dwords 10 and 11, their zero-based number in 15:0 of dword 12.
+  private func transfer(_ command: NVMeCommand, isRead: Bool) throws(NVMeFailure) {
+    let (first, count) = Self.sectors(command)
+    let byteCount = Int(count * Self.sectorByteCount)
+    guard byteCount <= NVMeIdentify.maximumTransferByteCount else {
+      throw NVMeFailure(.invalidField)
+    }
+    var offset = try offset(first, count)
+    let buffer = try NVMeDataBuffer(
+      prp1: command.prp1, prp2: command.prp2, byteCount: byteCount, memory: memory)
+    for piece in buffer.pieces {
+      try checked(isRead: isRead) { () throws(BlockStoreError) in
+        if isRead {
+          try store.read(
+            at: offset, byteCount: piece.byteCount, into: memory, at: piece.start)
+        } else {
+          try store.write(
+            at: offset, byteCount: piece.byteCount, from: memory, at: piece.start)
+        }
+      }
+      offset += UInt64(piece.byteCount)
+    }
+    if isRead {
+      statistics.countRead(sectors: count)
+    } else {
+      statistics.countWrite(sectors: count)
+    }
+  }
+
+  private func writeZeroes(_ command: NVMeCommand) throws(NVMeFailure) {
+    let (first, count) = Self.sectors(command)
+    let offset = try offset(first, count)
+    let mayDiscard = command.dword(12) & Self.deallocate != 0
+    try checked(isRead: false) { () throws(BlockStoreError) in
+      try store.writeZeroes(
+        at: offset, byteCount: count * Self.sectorByteCount, mayDiscard: mayDiscard)
+    }
+  }
+
+  /// Deallocates, if bit 2 of dword 11 asks for it; the other attributes are hints. All ranges are
+  /// checked before the first is touched. Their zero-based number is in 7:0 of dword 10.
+  private func manageDataset(_ command: NVMeCommand) throws(NVMeFailure) {
+    let rangeCount = Int(command.dword(10) & 0xFF) + 1
+    let buffer = try NVMeDataBuffer(
+      prp1: command.prp1, prp2: command.prp2, byteCount: rangeCount * Self.rangeByteCount,
+      memory: memory)
+    guard command.dword(11) & 4 != 0 else { return }
+    let bytes = try buffer.read(from: memory)
+    var ranges: [(offset: UInt64, byteCount: UInt64)] = []
+    for index in 0..<rangeCount {
+      let count = UInt64(bytes.loadLE(at: index * Self.rangeByteCount + 4, as: UInt32.self))
+      let first: UInt64 = bytes.loadLE(at: index * Self.rangeByteCount + 8)
+      ranges.append((try offset(first, count), count * Self.sectorByteCount))
+    }
+    for range in ranges {
+      try checked(isRead: false) { () throws(BlockStoreError) in
+        try store.discard(at: range.offset, byteCount: range.byteCount)
+      }
+    }
+  }
+
+  private static func sectors(_ command: NVMeCommand) -> (first: UInt64, count: UInt64) {
+    let first = UInt64(command.dword(10)) | UInt64(command.dword(11)) << 32
+    return (first, UInt64(command.dword(12) & 0xFFFF) + 1)
+  }
+
+  /// The first byte of sectors that all exist.
+  private func offset(_ first: UInt64, _ count: UInt64) throws(NVMeFailure) -> UInt64 {
+    let (end, overflow) = first.addingReportingOverflow(count)
+    guard !overflow, end <= sectorCount else { throw NVMeFailure(.lbaOutOfRange) }
+    return first * Self.sectorByteCount
+  }
+
+  private func checked(
+    isRead: Bool, _ body: () throws(BlockStoreError) -> Void
+  ) throws(NVMeFailure) {
+    do {
+      try body()
+    } catch {
+      throw NVMeFailure(NVMeStatus(error, isRead: isRead))
+    }
+  }
+}

@@ -1,0 +1,101 @@
+/// The data of the Identify command (NVMe 1.4 §5.15): 4096 bytes for each *CNS*.
+struct NVMeIdentify: Sendable {
+  static let byteCount = 4096
+  /// The only namespace.
+  static let namespace: UInt32 = 1
+  /// *MDTS*: the most data of a command is 4 KiB shifted by this, 512 KiB.
+  static let maximumTransferShift: UInt8 = 7
+  /// The same in bytes.
+  static let maximumTransferByteCount = NVMeDataBuffer.pageByteCount << Int(maximumTransferShift)
+  /// *AERL* is zero-based: this many event requests can be outstanding.
+  static let eventRequestLimit = 4
+
+  let identity: NVMeIdentity
+  let vendor: UInt16
+  let sectorCount: UInt64
+  let isReadOnly: Bool
+
+  /// Answers a *CNS*.
+  func data(selector: UInt8, namespace: UInt32) throws(NVMeFailure) -> [UInt8] {
+    switch selector {
+    case 0x00:
+      try check(namespace)
+      return namespaceData
+    case 0x01:
+      return controllerData
+    case 0x02:
+      guard namespace < 0xFFFF_FFFE else { throw NVMeFailure(.invalidNamespace) }
+      var bytes = Self.zeroes
+      if namespace < Self.namespace { bytes.storeLE(Self.namespace, at: 0) }
+      return bytes
+    case 0x03:
+      try check(namespace)
+      return descriptors
+    default:
+      throw NVMeFailure(.invalidField)
+    }
+  }
+
+  private static var zeroes: [UInt8] { Array(repeating: 0, count: byteCount) }
+
+  private func check(_ namespace: UInt32) throws(NVMeFailure) {
+    guard namespace == Self.namespace else { throw NVMeFailure(.invalidNamespace) }
+  }
+
+  /// *CNS* 1, figure 247. What is not set is not supported.
+  private var controllerData: [UInt8] {
+    var bytes = Self.zeroes
+    bytes.storeLE(vendor, at: 0)
+    bytes.storeLE(vendor, at: 2)
+    bytes.storeText(identity.serial, at: 4, byteCount: 20)
+    bytes.storeText(identity.model, at: 24, byteCount: 40)
+    bytes.storeText(identity.firmware, at: 64, byteCount: 8)
+    bytes[77] = Self.maximumTransferShift
+    bytes.storeLE(NVMeRegisters.version, at: 80)
+    bytes[258] = 3  // ACL: four aborts at a time
+    bytes[259] = UInt8(Self.eventRequestLimit - 1)  // AERL
+    bytes[260] = 0x03  // FRMW: one slot, read-only
+    bytes.storeLE(UInt16(0x0157), at: 266)  // WCTEMP: 343 K
+    bytes.storeLE(UInt16(0x0175), at: 268)  // CCTEMP: 373 K
+    bytes[512] = 0x66  // SQES: 64 bytes
+    bytes[513] = 0x44  // CQES: 16 bytes
+    bytes.storeLE(Self.namespace, at: 516)  // NN
+    bytes.storeLE(UInt16(0x000C), at: 520)  // ONCS: dataset management, write zeroes
+    bytes[525] = 1  // VWC: there is a volatile write cache
+    let name = Array("nqn.2014-08.org.nvmexpress:uuid:\(uniqueName)".utf8)
+    for (index, byte) in name.prefix(255).enumerated() { bytes[768 + index] = byte }
+    bytes.storeLE(UInt16(2500), at: 2048)  // PSD0: 25 W at most, in 0.01 W
+    return bytes
+  }
+
+  /// The identifier as a UUID is written.
+  private var uniqueName: String {
+    var text = ""
+    for (index, byte) in identity.globalIdentifier.enumerated() {
+      if [4, 6, 8, 10].contains(index) { text += "-" }
+      text += (byte < 16 ? "0" : "") + String(byte, radix: 16)
+    }
+    return text
+  }
+
+  /// *CNS* 0, figure 245.
+  private var namespaceData: [UInt8] {
+    var bytes = Self.zeroes
+    for offset in [0, 8, 16] { bytes.storeLE(sectorCount, at: offset) }  // NSZE, NCAP, NUSE
+    // DLFEAT: deallocated sectors read zero (2:0 are 1), Write Zeroes may deallocate (3).
+    bytes[33] = 0x09
+    bytes[99] = isReadOnly ? 1 : 0  // NSATTR: write protected
+    for (index, byte) in identity.globalIdentifier.enumerated() { bytes[104 + index] = byte }
+    bytes[130] = 9  // LBAF0: sectors of 512 bytes, no metadata
+    return bytes
+  }
+
+  /// *CNS* 3, figure 248: the *NGUID*.
+  private var descriptors: [UInt8] {
+    var bytes = Self.zeroes
+    bytes[0] = 2
+    bytes[1] = 16
+    for (index, byte) in identity.globalIdentifier.enumerated() { bytes[4 + index] = byte }
+    return bytes
+  }
+}

@@ -1,0 +1,145 @@
+internal import GuestMemory
+
+/// A ring of commands that the guest fills.
+struct NVMeSubmissionQueue: Sendable {
+  let start: GPA
+  let count: UInt32
+  let completionQueue: Int
+  var head: UInt32 = 0
+  var tail: UInt32 = 0
+  /// Commands fetched and not completed. Parked ones are not counted.
+  var inFlightCount = 0
+  /// The admin command that deletes the queue and waits for those.
+  var deletion: NVMeCommand?
+
+  init(start: GPA, count: UInt32, completionQueue: Int) {
+    self.start = start
+    self.count = count
+    self.completionQueue = completionQueue
+  }
+}
+
+/// A ring of completions that the guest empties.
+struct NVMeCompletionQueue: Sendable {
+  let start: GPA
+  let count: UInt32
+  /// Nil if the queue does not interrupt.
+  let vector: Int?
+  var head: UInt32 = 0
+  var tail: UInt32 = 0
+  /// The tag of entries written in this round; it changes with each.
+  var phase = true
+  /// Entries promised to commands in flight.
+  var promisedCount: UInt32 = 0
+
+  init(start: GPA, count: UInt32, vector: Int?) {
+    self.start = start
+    self.count = count
+    self.vector = vector
+  }
+
+  /// Entries that the guest has not taken.
+  var occupiedCount: UInt32 { (tail + count - head) % count }
+
+  /// Whether one more command may be fetched. One entry stays empty: a full ring would look empty.
+  var hasRoom: Bool { occupiedCount + promisedCount < count - 1 }
+}
+
+/// The queues of a controller by their identifiers, 0 for the admin pair: a value without a lock.
+///
+/// A command is fetched only when its completion is sure to find room, so a completion never waits.
+struct NVMeQueueSet: Sendable {
+  var submission: [NVMeSubmissionQueue?]
+  var completion: [NVMeCompletionQueue?]
+
+  /// What a look into a submission queue gives.
+  enum Fetch {
+    case command(NVMeCommand, hasMore: Bool)
+    /// No command, or no room for its completion: a doorbell will tell when to look again.
+    case nothing
+    /// The queue is not in RAM.
+    case failed
+  }
+
+  /// No queues; `pairCount` can be made beside the admin pair.
+  init(pairCount: Int) {
+    submission = Array(repeating: nil, count: pairCount + 1)
+    completion = Array(repeating: nil, count: pairCount + 1)
+  }
+
+  /// Whether there are queues beside the admin pair.
+  var hasIOQueues: Bool {
+    submission.dropFirst().contains { $0 != nil } || completion.dropFirst().contains { $0 != nil }
+  }
+
+  /// Takes a submission queue's tail doorbell; false if there is no such queue or place in it.
+  mutating func ringTail(_ queue: Int, _ tail: UInt32) -> Bool {
+    guard submission.indices.contains(queue), let count = submission[queue]?.count, tail < count
+    else { return false }
+    submission[queue]?.tail = tail
+    return true
+  }
+
+  /// Takes a completion queue's head doorbell; false if there is no such queue, or the head passes its
+  /// tail.
+  mutating func ringHead(_ queue: Int, _ head: UInt32) -> Bool {
+    guard completion.indices.contains(queue), let ring = completion[queue], head < ring.count,
+      (head + ring.count - ring.head) % ring.count <= ring.occupiedCount
+    else { return false }
+    completion[queue]?.head = head
+    return true
+  }
+
+  /// The submission queues that complete to a queue.
+  func feeders(of queue: Int) -> [Int] {
+    submission.indices.filter { submission[$0]?.completionQueue == queue }
+  }
+
+  /// Takes the next command, and promises it a completion entry.
+  mutating func fetch(_ queue: Int, from memory: GuestMemory) -> Fetch {
+    guard submission.indices.contains(queue), var ring = submission[queue],
+      ring.head != ring.tail, ring.deletion == nil,
+      completion[ring.completionQueue]?.hasRoom == true
+    else { return .nothing }
+    // Cannot overflow: the whole ring was RAM when it was made, or was looked at by the read below.
+    let place = ring.start.advanced(by: UInt64(ring.head) * UInt64(NVMeCommand.byteCount))
+    guard let place, let bytes = try? memory.read(at: place, byteCount: NVMeCommand.byteCount)
+    else { return .failed }
+    ring.head = (ring.head + 1) % ring.count
+    ring.inFlightCount += 1
+    submission[queue] = ring
+    completion[ring.completionQueue]?.promisedCount += 1
+    return .command(NVMeCommand(bytes), hasMore: ring.head != ring.tail)
+  }
+
+  /// Gives back what was promised to a command that will not complete.
+  mutating func release(_ queue: Int) {
+    guard let ring = submission[queue] else { return }
+    submission[queue]?.inFlightCount -= 1
+    completion[ring.completionQueue]?.promisedCount -= 1
+  }
+
+  /// Writes a command's completion; false if the queue is not in RAM.
+  mutating func post(
+    _ answer: NVMeAnswer, of command: NVMeCommand, _ queue: Int, to memory: GuestMemory
+  ) -> Bool {
+    guard let ring = submission[queue], var target = completion[ring.completionQueue] else {
+      return true
+    }
+    let entry = NVMeCompletion(
+      answer: answer, submissionHead: UInt16(ring.head), submissionQueue: UInt16(queue),
+      identifier: command.identifier)
+    let place = target.start.advanced(by: UInt64(target.tail) * UInt64(NVMeCompletion.byteCount))
+    guard let place, let last = place.advanced(by: 12) else { return false }
+    do {
+      try memory.write(entry.head, at: place)
+      try memory.store(entry.tail(phase: target.phase), at: last)
+    } catch {
+      return false
+    }
+    target.tail = (target.tail + 1) % target.count
+    if target.tail == 0 { target.phase.toggle() }
+    completion[ring.completionQueue] = target
+    return true
+  }
+}

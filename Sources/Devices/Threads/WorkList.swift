@@ -1,0 +1,69 @@
+internal import Glibc
+
+/// Numbers that wait for a thread: each at most once, so that the list is bounded however often the
+/// guest asks.
+///
+/// Sendable because every access to `waiting`, `isWaiting` and `isClosed` is between `pthread_mutex_lock`
+/// and `pthread_mutex_unlock` of its own mutex. (`Mutex` has no condition to wait for.)
+@safe final class WorkList: @unchecked Sendable {
+  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  private let condition: UnsafeMutablePointer<pthread_cond_t>
+  private var waiting: [Int] = []
+  private var isWaiting: [Bool]
+  private var isClosed = false
+
+  /// A list for the numbers 0 to `count - 1`.
+  init(count: Int) {
+    isWaiting = Array(repeating: false, count: count)
+    unsafe mutex = .allocate(capacity: 1)
+    unsafe condition = .allocate(capacity: 1)
+    // SAFETY: both are allocated above, never move, and are freed in deinit.
+    unsafe pthread_mutex_init(mutex, nil)
+    unsafe pthread_cond_init(condition, nil)
+  }
+
+  deinit {
+    // SAFETY: nobody waits, as a waiting thread holds a reference.
+    unsafe pthread_cond_destroy(condition)
+    unsafe pthread_mutex_destroy(mutex)
+    unsafe condition.deallocate()
+    unsafe mutex.deallocate()
+  }
+
+  /// Adds a number, unless it waits already or the list is closed.
+  func add(_ number: Int) {
+    lock()
+    defer { unlock() }
+    guard !isClosed, !isWaiting[number] else { return }
+    isWaiting[number] = true
+    waiting.append(number)
+    unsafe pthread_cond_signal(condition)
+  }
+
+  /// Waits for a number and takes the oldest; nil when the list is closed.
+  func next() -> Int? {
+    lock()
+    defer { unlock() }
+    while waiting.isEmpty && !isClosed { unsafe pthread_cond_wait(condition, mutex) }
+    guard !isClosed else { return nil }
+    let number = waiting.removeFirst()
+    isWaiting[number] = false
+    return number
+  }
+
+  /// Sends all threads away; what still waits is dropped.
+  func close() {
+    lock()
+    defer { unlock() }
+    isClosed = true
+    unsafe pthread_cond_broadcast(condition)
+  }
+
+  private func lock() {
+    unsafe pthread_mutex_lock(mutex)
+  }
+
+  private func unlock() {
+    unsafe pthread_mutex_unlock(mutex)
+  }
+}

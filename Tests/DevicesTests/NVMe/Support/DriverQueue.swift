@@ -1,0 +1,99 @@
+import Foundation
+import GuestMemory
+import Testing
+
+@testable import Devices
+
+/// What a driver finds in a completion queue.
+struct Reply: Equatable {
+  var identifier: UInt16
+  var status: NVMeStatus
+  var result: UInt32
+  var submissionHead: UInt16
+  var submissionQueue: UInt16
+}
+
+/// One queue pair as a driver sees it; used by one thread.
+final class DriverQueue {
+  struct Silent: Error {}
+
+  let number: Int
+  let submissionStart: UInt64
+  let completionStart: UInt64
+  private let controller: NVMeController
+  private let memory: GuestMemory
+  private let count: Int
+  private var tail = 0
+  private var head = 0
+  private var phase: UInt32 = 1
+  private var nextIdentifier: UInt16 = 0
+
+  init(_ number: Int, _ controller: NVMeController, _ memory: GuestMemory, count: Int) throws {
+    self.number = number
+    self.controller = controller
+    self.memory = memory
+    self.count = count
+    submissionStart = 0x2_0000 + UInt64(number) * 0x1_0000
+    completionStart = 0x10_0000 + UInt64(number) * 0x4000
+    try memory.fill(at: GPA(completionStart), byteCount: count * 16, with: 0)
+  }
+
+  /// Puts a command into the ring, without the doorbell.
+  @discardableResult
+  func enqueue(_ command: NVMeCommand) throws -> UInt16 {
+    var command = command
+    command.identifier = nextIdentifier
+    nextIdentifier &+= 1
+    try memory.write(command.bytes, at: GPA(submissionStart + UInt64(tail * 64)))
+    tail = (tail + 1) % count
+    return command.identifier
+  }
+
+  func ring() {
+    doorbell(2 * number, UInt64(tail))
+  }
+
+  func doorbell(_ index: Int, _ value: UInt64) {
+    controller.writeBAR(0, offset: 0x1000 + 4 * UInt64(index), width: 4, value: value)
+  }
+
+  /// The next completion, if there is one; it stays until `acknowledge`.
+  func poll() throws -> Reply? {
+    let bytes = try memory.read(at: GPA(completionStart + UInt64(head * 16)), byteCount: 16)
+    let last: UInt32 = bytes.loadLE(at: 12)
+    guard last >> 16 & 1 == phase else { return nil }
+    head = (head + 1) % count
+    if head == 0 { phase ^= 1 }
+    return Reply(
+      identifier: UInt16(last & 0xFFFF), status: NVMeStatus(rawValue: UInt16(last >> 17)),
+      result: bytes.loadLE(at: 0), submissionHead: bytes.loadLE(at: 8),
+      submissionQueue: bytes.loadLE(at: 10))
+  }
+
+  func acknowledge() {
+    doorbell(2 * number + 1, UInt64(head))
+  }
+
+  /// Waits for the next completion and takes it.
+  func wait() throws -> Reply {
+    let deadline = ContinuousClock.now + .seconds(30)
+    while ContinuousClock.now < deadline {
+      if let reply = try poll() {
+        acknowledge()
+        return reply
+      }
+      usleep(50)
+    }
+    throw Silent()
+  }
+
+  /// Submits one command and waits for it.
+  @discardableResult
+  func run(_ command: NVMeCommand) throws -> Reply {
+    let identifier = try enqueue(command)
+    ring()
+    let reply = try wait()
+    #expect(reply.identifier == identifier && reply.submissionQueue == UInt16(number))
+    return reply
+  }
+}

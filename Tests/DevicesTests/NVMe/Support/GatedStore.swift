@@ -1,0 +1,48 @@
+import Foundation
+import GuestMemory
+import Synchronization
+
+@testable import Devices
+
+/// A disk of zeroes whose reads wait until the gate opens, and whose writes find no space.
+final class GatedStore: BlockStore {
+  let byteCount: UInt64 = 1 << 20
+  let isReadOnly = false
+  private let isOpen = Mutex(false)
+  private let waiting = Atomic<Int>(0)
+
+  var waitingCount: Int { waiting.load(ordering: .relaxed) }
+
+  func open() {
+    isOpen.withLock { $0 = true }
+  }
+
+  /// Waits until so many reads wait.
+  func waitFor(_ count: Int) {
+    while waitingCount < count { usleep(100) }
+  }
+
+  func read(
+    at offset: UInt64, byteCount: Int, into memory: GuestMemory, at address: GPA
+  ) throws(BlockStoreError) {
+    waiting.add(1, ordering: .relaxed)
+    while !isOpen.withLock({ $0 }) { usleep(100) }
+    waiting.subtract(1, ordering: .relaxed)
+  }
+
+  func write(
+    at offset: UInt64, byteCount: Int, from memory: GuestMemory, at address: GPA
+  ) throws(BlockStoreError) {
+    throw .system(operation: "pwrite", offset: offset, byteCount: 1, errno: ENOSPC)
+  }
+
+  func flush() throws(BlockStoreError) {
+    throw .system(operation: "fdatasync", offset: 0, byteCount: 0, errno: EIO)
+  }
+
+  func discard(at offset: UInt64, byteCount: UInt64) throws(BlockStoreError) {}
+
+  func writeZeroes(
+    at offset: UInt64, byteCount: UInt64, mayDiscard: Bool
+  ) throws(BlockStoreError) {}
+}
