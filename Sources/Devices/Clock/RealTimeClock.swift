@@ -12,10 +12,10 @@ public final class RealTimeClock: BusDevice {
   private struct Registers {
     var index = 0
     var clock: RTCState
+    var line: DrivenLine
   }
 
   private let state: Mutex<Registers>
-  private let line: (any InterruptLine)?
   private let nanosecondsSince1970: @Sendable () -> Int64
 
   /// A clock that shows the host's time.
@@ -34,8 +34,7 @@ public final class RealTimeClock: BusDevice {
     let clock = RTCState(
       hostTime: Int128(nanosecondsSince1970()),
       offset: Int128(utcOffsetSeconds) * 1_000_000_000, memory: bytes)
-    state = Mutex(Registers(clock: clock))
-    self.line = line
+    state = Mutex(Registers(clock: clock, line: DrivenLine(line)))
     self.nanosecondsSince1970 = nanosecondsSince1970
   }
 
@@ -44,7 +43,7 @@ public final class RealTimeClock: BusDevice {
     state.withLock { state in
       let now = Int128(nanosecondsSince1970())
       state.clock.update(hostTime: now)
-      line?.set(state.clock.isInterrupting)
+      state.line.set(state.clock.isInterrupting)
     }
   }
 
@@ -55,7 +54,7 @@ public final class RealTimeClock: BusDevice {
       let value = ByteLanes.read(offset: offset, width: width, registerCount: 2) { port in
         port == 1 ? state.clock.read(state.index, hostTime: now) : 0xFF
       }
-      line?.set(state.clock.isInterrupting)
+      state.line.set(state.clock.isInterrupting)
       return value
     }
   }
@@ -71,7 +70,7 @@ public final class RealTimeClock: BusDevice {
           state.clock.write(state.index, byte, hostTime: now)
         }
       }
-      line?.set(state.clock.isInterrupting)
+      state.line.set(state.clock.isInterrupting)
     }
   }
 }

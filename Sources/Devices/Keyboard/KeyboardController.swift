@@ -5,9 +5,18 @@ internal import Synchronization
 /// Guests also reset by it: command 0xFE, or the output port's bit 0. Bytes of the devices pass as they
 /// are; the translation that configuration bit 6 asks for is left to who feeds `sendFromKeyboard(_:)`.
 public final class KeyboardController: Sendable {
-  private let state: Mutex<KeyboardControllerState>
-  private let keyboardLine: (any InterruptLine)?
-  private let mouseLine: (any InterruptLine)?
+  private struct State {
+    var registers: KeyboardControllerState
+    var keyboardLine: DrivenLine
+    var mouseLine: DrivenLine
+
+    mutating func driveLines() {
+      keyboardLine.set(registers.isKeyboardInterrupting)
+      mouseLine.set(registers.isMouseInterrupting)
+    }
+  }
+
+  private let state: Mutex<State>
   private let onReset: @Sendable () -> Void
 
   /// A controller as firmware leaves it: ports enabled, interrupts on, translation on.
@@ -23,9 +32,10 @@ public final class KeyboardController: Sendable {
     keyboardLine: (any InterruptLine)? = nil, mouseLine: (any InterruptLine)? = nil,
     onReset: @escaping @Sendable () -> Void
   ) {
-    state = Mutex(KeyboardControllerState(keyboard: keyboard, mouse: mouse))
-    self.keyboardLine = keyboardLine
-    self.mouseLine = mouseLine
+    state = Mutex(
+      State(
+        registers: KeyboardControllerState(keyboard: keyboard, mouse: mouse),
+        keyboardLine: DrivenLine(keyboardLine), mouseLine: DrivenLine(mouseLine)))
     self.onReset = onReset
   }
 
@@ -53,38 +63,33 @@ public final class KeyboardController: Sendable {
 
   private func send(_ bytes: [UInt8], from source: PS2Source) -> Int {
     state.withLock { state in
-      let count = state.enqueue(bytes, from: source)
-      state.fillOutputBuffer()
-      driveLines(state)
+      let count = state.registers.enqueue(bytes, from: source)
+      state.registers.fillOutputBuffer()
+      state.driveLines()
       return count
     }
   }
 
   fileprivate func read(isCommand: Bool) -> UInt8 {
     state.withLock { state in
-      if isCommand { return state.status }
-      let byte = state.takeOutput()
+      if isCommand { return state.registers.status }
+      let byte = state.registers.takeOutput()
       // A falling edge even if the next byte is there already: the inputs are edge-triggered.
-      driveLines(state)
-      state.fillOutputBuffer()
-      driveLines(state)
+      state.driveLines()
+      state.registers.fillOutputBuffer()
+      state.driveLines()
       return byte
     }
   }
 
   fileprivate func write(_ byte: UInt8, isCommand: Bool) {
     let resets = state.withLock { state in
-      let resets = isCommand ? state.writeCommand(byte) : state.writeData(byte)
-      state.fillOutputBuffer()
-      driveLines(state)
+      let resets = isCommand ? state.registers.writeCommand(byte) : state.registers.writeData(byte)
+      state.registers.fillOutputBuffer()
+      state.driveLines()
       return resets
     }
     if resets { onReset() }
-  }
-
-  private func driveLines(_ state: borrowing KeyboardControllerState) {
-    keyboardLine?.set(state.isKeyboardInterrupting)
-    mouseLine?.set(state.isMouseInterrupting)
   }
 }
 

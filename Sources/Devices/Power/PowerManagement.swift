@@ -29,11 +29,11 @@ public final class PowerManagement: BusDevice {
     var control: UInt16
     /// The timer's carries that are in `status` or were cleared.
     var seenCarryCount: UInt64
+    var line: DrivenLine
   }
 
   private let state: Mutex<State>
   private let timer: PMTimer
-  private let line: (any InterruptLine)?
   private let softOffType: UInt16
   private let onPowerOff: @Sendable () -> Void
 
@@ -51,9 +51,9 @@ public final class PowerManagement: BusDevice {
   ) {
     state = Mutex(
       State(
-        control: isACPIEnabled ? Self.interruptEnable : 0, seenCarryCount: timer.carryCount))
+        control: isACPIEnabled ? Self.interruptEnable : 0, seenCarryCount: timer.carryCount,
+        line: DrivenLine(line)))
     self.timer = timer
-    self.line = line
     self.softOffType = UInt16(softOffType & 7)
     self.onPowerOff = onPowerOff
   }
@@ -65,7 +65,7 @@ public final class PowerManagement: BusDevice {
   public func pressPowerButton() -> Bool {
     state.withLock { state in
       state.status |= Self.powerButtonStatus
-      driveLine(state)
+      Self.driveLine(&state)
       return state.enabled & Self.powerButtonStatus != 0
     }
   }
@@ -74,7 +74,7 @@ public final class PowerManagement: BusDevice {
   public func update() {
     state.withLock { state in
       noticeCarry(&state)
-      driveLine(state)
+      Self.driveLine(&state)
     }
   }
 
@@ -85,7 +85,7 @@ public final class PowerManagement: BusDevice {
     guard offset < 8 else { return 0 }
     return state.withLock { state in
       noticeCarry(&state)
-      driveLine(state)
+      Self.driveLine(&state)
       let words = [state.status, state.enabled, state.control, 0]
       return ByteLanes.read(offset: offset, width: width, registerCount: .max) { index in
         guard index < 8 else { return 0 }
@@ -111,7 +111,7 @@ public final class PowerManagement: BusDevice {
           if bits & Self.sleepEnable != 0 { sleeps = true }
         }
       }
-      driveLine(state)
+      Self.driveLine(&state)
       // Other sleep types are ignored: this machine only has S0 and S5.
       return sleeps && (state.control >> 10) & 7 == softOffType
     }
@@ -125,7 +125,7 @@ public final class PowerManagement: BusDevice {
     state.status |= Self.timerStatus
   }
 
-  private func driveLine(_ state: borrowing State) {
-    line?.set(state.status & state.enabled != 0)
+  private static func driveLine(_ state: inout State) {
+    state.line.set(state.status & state.enabled != 0)
   }
 }

@@ -15,10 +15,10 @@ public final class UART16550: BusDevice {
     var registers = UARTState()
     /// Set by a `receive` that could not take everything.
     var owesRoomNotice = false
+    var line: DrivenLine
   }
 
-  private let state = Mutex(State())
-  private let line: (any InterruptLine)?
+  private let state: Mutex<State>
   private let sink: SerialSink
   private let onRoom: @Sendable () -> Void
 
@@ -33,7 +33,7 @@ public final class UART16550: BusDevice {
     line: (any InterruptLine)? = nil, onRoom: @escaping @Sendable () -> Void = {},
     sink: @escaping SerialSink
   ) {
-    self.line = line
+    state = Mutex(State(line: DrivenLine(line)))
     self.onRoom = onRoom
     self.sink = sink
   }
@@ -47,7 +47,7 @@ public final class UART16550: BusDevice {
       let count = min(bytes.count, state.registers.room)
       for byte in bytes.prefix(count) { state.registers.receive(byte) }
       if count < bytes.count { state.owesRoomNotice = true }
-      driveLine(state)
+      Self.driveLine(&state)
       return count
     }
   }
@@ -58,8 +58,8 @@ public final class UART16550: BusDevice {
       let value = ByteLanes.read(
         offset: offset, width: width, registerCount: UARTRegister.count
       ) { state.registers.read($0) }
-      driveLine(state)
-      return (value, takeRoomNotice(&state))
+      Self.driveLine(&state)
+      return (value, Self.takeRoomNotice(&state))
     }
     if hasRoom { onRoom() }
     return value
@@ -75,19 +75,18 @@ public final class UART16550: BusDevice {
       ) { register, byte in
         sent = state.registers.write(register, byte) ?? sent
       }
-      driveLine(state)
-      return (sent, takeRoomNotice(&state))
+      Self.driveLine(&state)
+      return (sent, Self.takeRoomNotice(&state))
     }
     if let sent { sink(sent) }
     if hasRoom { onRoom() }
   }
 
-  /// With the lock held, so that the line follows the registers in order.
-  private func driveLine(_ state: borrowing State) {
-    line?.set(state.registers.isInterrupting)
+  private static func driveLine(_ state: inout State) {
+    state.line.set(state.registers.isInterrupting)
   }
 
-  private func takeRoomNotice(_ state: inout State) -> Bool {
+  private static func takeRoomNotice(_ state: inout State) -> Bool {
     guard state.owesRoomNotice, state.registers.isReceiverEmpty, state.registers.room > 0 else {
       return false
     }

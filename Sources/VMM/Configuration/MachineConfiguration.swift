@@ -29,6 +29,8 @@ public struct MachineConfiguration: Sendable {
   public var image: GuestImage
   /// The PC's devices; a flat program has none of them.
   public var computer = PersonalComputerConfiguration()
+  /// Whether a crash that the guest reports ends the run; if not, it goes on, and may reset itself.
+  public var endsOnCrash = true
   /// Port devices besides.
   public var portDevices: [(PortRange, any BusDevice)] = []
   /// Memory-mapped devices besides; RAM hides what lies in it.

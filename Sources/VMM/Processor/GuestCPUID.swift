@@ -6,6 +6,8 @@ struct GuestCPUID {
   private let processor: [CPUIDEntry]
   private let hypervisor: [CPUIDEntry]
   private let topology: ProcessorTopology
+  /// What was asked for and the kernel's interface does not have.
+  let missing: Enlightenments
 
   /// - Throws: `.enlightenments` when the set does not hold together.
   init(
@@ -37,8 +39,26 @@ struct GuestCPUID {
     if transport == .kernel {
       let supported = try kvm { () throws(KVMError) in try system.supportedHyperVCPUID() }
       entries = entries.map { Self.limited($0, to: supported) }
+      missing = Self.missing(of: enlightenments, in: supported)
+    } else {
+      missing = []
     }
     hypervisor = entries
+  }
+
+  /// The enlightenments of which a feature bit is not supported.
+  private static func missing(
+    of enlightenments: Enlightenments, in supported: [CPUIDEntry]
+  ) -> Enlightenments {
+    guard let mask = supported.first(where: { $0.function == 0x4000_0003 }) else { return [] }
+    let privileges = UInt64(mask.ebx) << 32 | UInt64(mask.eax)
+    var missing: Enlightenments = []
+    for member in enlightenments.members {
+      let wanted = PartitionPrivileges(member).rawValue
+      let features = HypervisorFeatures(member, locksHypercallMSR: false).rawValue
+      if wanted & ~privileges != 0 || features & ~mask.edx != 0 { missing.formUnion(member) }
+    }
+    return missing
   }
 
   /// Takes out feature bits that the kernel does not implement: with KVM_CAP_HYPERV_ENFORCE_CPUID a

@@ -16,6 +16,8 @@ public final class Machine: Sendable {
   public let memory: GuestMemory
   public let transport: HyperVTransport
   public let enlightenments: Enlightenments
+  /// Those of them that this host's KVM does not implement, so that the guest does not find them.
+  public let missingEnlightenments: Enlightenments
   /// What tells which pages the guest wrote; nil if nothing is tracked.
   public let writtenPageSource: WrittenPageSourceKind?
 
@@ -116,8 +118,8 @@ public final class Machine: Sendable {
       try platform.boot.enter(vcpu: vcpu)
       runners.append(
         VCPURunner(
-          vcpu: vcpu, ports: platform.ports, registers: platform.registers, control: control, userspace: userspace,
-          service: service))
+          vcpu: vcpu, platform: platform, endsOnCrash: configuration.endsOnCrash,
+          control: control, userspace: userspace, service: service))
     }
     memory = guest
     computer = platform.computer
@@ -125,6 +127,7 @@ public final class Machine: Sendable {
     registers = platform.registers
     self.transport = transport
     self.enlightenments = enlightenments
+    missingEnlightenments = cpuid.missing
     self.machine = machine
     self.control = control
     self.runners = runners

@@ -7,21 +7,26 @@ final class VCPURunner: @unchecked Sendable {
   // Sendable: `vcpu` is used by the thread that builds the machine until the runner's own thread
   // starts, and by that thread alone afterwards.
   private var vcpu: VCPU
+  /// KVM_SYSTEM_EVENT_RESET and KVM_SYSTEM_EVENT_CRASH.
+  private static let resetEvent: UInt32 = 2
+  private static let crashEvent: UInt32 = 3
   let kicker: VCPUKicker
   private let ports: PortBus
   private let registers: MMIOBus
+  private let endsOnCrash: Bool
   private let control: MachineControl
   private let userspace: UserspaceHyperV?
   private let service: HypercallService
 
   init(
-    vcpu: consuming VCPU, ports: PortBus, registers: MMIOBus, control: MachineControl,
+    vcpu: consuming VCPU, platform: Platform, endsOnCrash: Bool, control: MachineControl,
     userspace: UserspaceHyperV?, service: HypercallService
   ) {
     kicker = vcpu.kicker
     self.vcpu = vcpu
-    self.ports = ports
-    self.registers = registers
+    ports = platform.ports
+    registers = platform.registers
+    self.endsOnCrash = endsOnCrash
     self.control = control
     self.userspace = userspace
     self.service = service
@@ -58,6 +63,8 @@ final class VCPURunner: @unchecked Sendable {
         outputAddress: GuestAddress(rawValue: outputAddress))
       vcpu.completeHypercall(service.answer(request, vcpuID: vcpu.id).rawValue)
     case .hyperVSynIC, .interrupted: break
+    // KVM_SYSTEM_EVENT_CRASH: the guest says so, and runs on.
+    case .systemEvent(type: Self.crashEvent) where !endsOnCrash: break
     case .halt, .shutdown, .systemEvent, .internalError, .failedEntry, .unknown:
       control.end(with: try outcome(of: exit))
     }
@@ -90,10 +97,19 @@ final class VCPURunner: @unchecked Sendable {
     for effect in effects ?? [] {
       switch effect {
       case .reset: control.end(with: .reset)
-      case .guestCrashed(let report): control.end(with: .crashed(report))
+      case .guestCrashed(let report) where endsOnCrash: control.end(with: .crashed(report))
+      case .guestCrashed: break
       case .hypercallPageEnabled, .hypercallPageDisabled, .referenceTSCPageEnabled: break
       }
     }
+  }
+
+  /// What the guest left in the kernel's crash registers; nil if the kernel does not tell.
+  private func crashReport() -> CrashReport? {
+    let first = SyntheticMSR.crashParameter0.rawValue
+    let words = (first..<(first + 6)).compactMap { try? vcpu.readMSR($0) }
+    guard words.count == 6 else { return nil }
+    return CrashReport(parameters: Array(words.prefix(5)), control: words[5])
   }
 
   /// What an exit that nothing can answer makes of the run.
@@ -107,8 +123,8 @@ final class VCPURunner: @unchecked Sendable {
       return .failed(.guest("\(place) halted for good: nothing can interrupt it"))
     case .systemEvent(let type):
       switch type {
-      case 2: return .reset  // KVM_SYSTEM_EVENT_RESET
-      case 3: return .crashed(nil)  // KVM_SYSTEM_EVENT_CRASH
+      case Self.resetEvent: return .reset
+      case Self.crashEvent: return .crashed(crashReport())
       default: return .failed(.guest("\(place): system event \(type)"))
       }
     case .internalError(let subError, let data):

@@ -1,40 +1,134 @@
 internal import Devices
 internal import HyperVCore
+internal import Synchronization
 internal import VMM
 
-/// `vmm-run run --kernel`.
-enum LinuxRun {
-  static func run(_ linux: LinuxOptions, machine: MachineOptions) throws -> ExitStatus {
-    let trace = try machine.traceHypercallsPath.map { try HypercallTrace(path: $0) }
+/// `vmm-run run --kernel`: machine after machine, as often as the guest resets.
+final class LinuxRun: Sendable {
+  /// What a signal, a key or a byte from the console reaches now.
+  private struct Current: Sendable {
+    var control: MachineControl?
+    var computer: PersonalComputer?
+    var hasQuit = false
+  }
+
+  private let options: LinuxOptions
+  private let machine: MachineOptions
+  private let trace: HypercallTrace?
+  private let summary = BootSummary()
+  private let current = Mutex(Current())
+
+  private init(_ options: LinuxOptions, machine: MachineOptions) throws {
+    self.options = options
+    self.machine = machine
+    trace = try machine.traceHypercallsPath.map { try HypercallTrace(path: $0) }
+  }
+
+  static func run(_ options: LinuxOptions, machine: MachineOptions) throws -> ExitStatus {
+    try LinuxRun(options, machine: machine).run()
+  }
+
+  private func run() throws -> ExitStatus {
+    let console = try options.serial.makeConsole { [self] in quit() }
+    // After a stop no write waits, so that a reader who is gone keeps nobody.
+    let signals = try SignalWatcher(
+      onFirst: { [self] _ in askToPowerOff() },
+      beforeImmediateExit: { console.restoreTerminal() })
+    defer { signals.stop() }
+    let configuration = try configuration(console)
+    try console.start { [self] bytes in receive(bytes) }
+    defer { console.stop() }
+    while true {
+      let outcome = try runOnce(configuration)
+      switch outcome {
+      case .reset where options.onReset == .reset: continue
+      case .reset, .poweredOff: break
+      case .exited(let status): return .guest(UInt8(truncatingIfNeeded: status))
+      case .stopped:
+        if let signal = signals.receivedSignal { return .signalled(signal) }
+      default:
+        console.stop()
+        Diagnostics.report(outcome.failureText)
+        return .failure
+      }
+      console.stop()
+      Diagnostics.report(summary.text)
+      try trace?.finish()
+      return .success
+    }
+  }
+
+  private func configuration(_ console: any ConsoleBackend) throws -> MachineConfiguration {
     let guest = LinuxGuest(
-      kernel: try BootFile(path: linux.kernelPath, role: "kernel"),
-      initrd: try linux.initrdPath.map { try BootFile(path: $0, role: "initrd") },
-      commandLine: linux.commandLine ?? "console=ttyS0")
+      kernel: try BootFile(path: options.kernelPath, role: "kernel"),
+      initrd: try options.initrdPath.map { try BootFile(path: $0, role: "initrd") },
+      commandLine: options.commandLine ?? "console=ttyS0")
     var configuration = try machine.configuration(.linux(guest))
-    configuration.computer.serialOutput = { ConsoleOutput.write($0) }
-    configuration.computer.disks = try linux.disks.map {
+    configuration.computer.serialOutput = { console.write([$0]) }
+    configuration.computer.clockIsLocal = options.clock == .local
+    configuration.computer.disks = try options.disks.map {
       try RawImageStore(path: $0.path, isReadOnly: $0.isReadOnly)
     }
-    if case .chosen(let features) = linux.hyperVFeatures {
+    configuration.endsOnCrash = options.onCrash == .report
+    if case .chosen(let features) = options.hyperVFeatures {
       configuration.enlightenments = features
+      configuration.offersZeroedMemory = features.contains(.bootZeroedMemory)
     }
+    return configuration
+  }
+
+  /// One life of the machine: from its making, or a reset, to its end.
+  private func runOnce(_ configuration: MachineConfiguration) throws -> MachineOutcome {
     let control = MachineControl()
-    let signals = try SignalWatcher { _ in control.end(with: .stopped) }
-    defer { signals.stop() }
-    let built = try Machine(configuration, control: control) { trace?.record(HypercallRecord($0)) }
-    let outcome = built.run()
-    try trace?.finish()
-    if linux.tracesIO {
-      for access in built.ports.unclaimedAccesses { Diagnostics.report("\(access)") }
-      for page in built.registers.unclaimedPages { Diagnostics.report("\(page)") }
+    let machine = try Machine(configuration, control: control) { [trace, summary] event in
+      let record = HypercallRecord(event)
+      trace?.record(record)
+      summary.note(record)
     }
-    switch outcome {
-    case .poweredOff: return .success
-    case .exited(let status): return .guest(UInt8(truncatingIfNeeded: status))
-    case .stopped: return signals.receivedSignal.map { .signalled($0) } ?? .failure
-    default:
-      Diagnostics.report(outcome.failureText)
-      return .failure
+    if !machine.missingEnlightenments.isEmpty {
+      Diagnostics.report(
+        "this KVM does not implement \(machine.missingEnlightenments), so the guest is not"
+          + " offered it")
     }
+    summary.begin(memory: ByteCount(machine.memory.layout.ramByteCount))
+    let hasQuit = current.withLock { current in
+      current.control = control
+      current.computer = machine.computer
+      return current.hasQuit
+    }
+    if hasQuit { control.end(with: .stopped) }
+    let outcome = machine.run()
+    current.withLock { current in
+      current.control = nil
+      current.computer = nil
+    }
+    summary.end(residentByteCount: try? machine.memory.residentByteCount())
+    if options.tracesIO { reportUnclaimed(machine) }
+    return outcome
+  }
+
+  /// The first signal is the power button; a guest that does not listen to it is stopped.
+  private func askToPowerOff() {
+    let (control, computer) = current.withLock { ($0.control, $0.computer) }
+    if computer?.pressPowerButton() != true { control?.end(with: .stopped) }
+  }
+
+  private func quit() {
+    let control = current.withLock { current in
+      current.hasQuit = true
+      return current.control
+    }
+    control?.end(with: .stopped)
+  }
+
+  /// What of the bytes the guest's serial port takes; all of them while there is no guest.
+  private func receive(_ bytes: [UInt8]) -> Int {
+    let computer = current.withLock { $0.computer }
+    return computer?.serialPort.receive(bytes) ?? bytes.count
+  }
+
+  private func reportUnclaimed(_ machine: Machine) {
+    for access in machine.ports.unclaimedAccesses { Diagnostics.report("\(access)") }
+    for page in machine.registers.unclaimedPages { Diagnostics.report("\(page)") }
   }
 }

@@ -75,4 +75,42 @@ import Testing
     #expect(uart.mismatches([.out(4, 0x08), .in(2, 0x02)]) == [])
     #expect(line.edgeCount == 2)
   }
+
+  @Test func theLineIsCalledOnlyToChange() {
+    let uart = makeUART(enabled: 0x03)
+    for byte in 0..<100 as Range<UInt8> {
+      #expect(uart.receive([byte]) == 1)
+      _ = uart.mismatches([.in(5, 0), .in(2, 0), .in(0, 0), .out(0, byte), .out(1, byte)])
+    }
+    #expect(line.edgeCount > 1)
+    #expect(line.idleCallCount == 0)
+  }
+
+  /// Bytes offered from another thread arrive once, in order, however the guest reads.
+  @Test(.timeLimit(.minutes(1)))
+  func inputFromAnotherThreadIsNeitherLostNorRepeated() async {
+    let (room, signal) = AsyncStream.makeStream(of: Void.self)
+    let uart = UART16550(onRoom: { signal.yield() }, sink: { _ in })
+    _ = uart.mismatches([.out(2, 1)])
+    let input = (0..<5000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+    async let feeding: Void = {
+      var rest = input
+      var notices = room.makeAsyncIterator()
+      while true {
+        rest.removeFirst(uart.receive(rest))
+        if rest.isEmpty { return }
+        _ = await notices.next()
+      }
+    }()
+    var output: [UInt8] = []
+    while output.count < input.count {
+      if uart.read(offset: 5, width: 1) & 1 != 0 {
+        output.append(UInt8(truncatingIfNeeded: uart.read(offset: 0, width: 1)))
+      } else {
+        await Task.yield()
+      }
+    }
+    await feeding
+    #expect(output == input)
+  }
 }

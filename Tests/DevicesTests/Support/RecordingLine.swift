@@ -8,9 +8,14 @@ final class RecordingLine: InterruptLine {
   var isAsserted: Bool { levels.last ?? false }
 
   /// How often it rose.
-  var edgeCount: Int {
+  var edgeCount: Int { steps.count { !$0.before && $0.after } }
+
+  /// Calls that changed nothing: each may cost a system call.
+  var idleCallCount: Int { steps.count { $0.before == $0.after } }
+
+  private var steps: [(before: Bool, after: Bool)] {
     let levels = levels
-    return zip([false] + levels, levels).count { !$0 && $1 }
+    return zip([false] + levels, levels).map { ($0, $1) }
   }
 
   func set(_ isAsserted: Bool) {
