@@ -59,7 +59,8 @@ import Testing
     let program = try attach(console)
     write(pattern(100), to: program)
     #expect(guest.waits(for: 100))
-    #expect(guest.bytes == pattern(100) && guest.offerCount == 34)
+    // One more for each part that it may have come in.
+    #expect(guest.bytes == pattern(100) && (34...40).contains(guest.offerCount))
     close(program)
     console.stop()
   }

@@ -123,11 +123,14 @@ import Testing
     guest.setAppetite(0)
     let console = try StdioConsole(
       streams: streams(input: input.reader, output: input.writer), onQuit: {})
+    let start = MonotonicClock.nanoseconds()
     try console.start(input: guest.take)
     write(pattern(20_000), to: input.writer)
     input.closeWriter()
     usleep(300_000)
-    #expect((1...32).contains(guest.offerCount), "\(guest.offerCount) offers in 0.3 s")
+    let count = guest.offerCount
+    let most = (MonotonicClock.nanoseconds() - start) / 10_000_000 + 1
+    #expect((1...Int(most)).contains(count), "\(count) offers")
     guest.setAppetite(1000)
     #expect(guest.waits(for: 20_000))
     console.stop()

@@ -29,7 +29,8 @@ import Testing
     #expect(pty.localFlags == before)
   }
 
-  @Test(arguments: [SIGHUP, SIGQUIT, SIGABRT, SIGSEGV])
+  /// Not SIGSEGV and its like: with a sanitizer the process ends by the sanitizer's own handler.
+  @Test(arguments: [SIGHUP, SIGQUIT, SIGABRT])
   func bySignal(signal: Int32) async {
     await #expect(processExitsWith: .signal(signal)) {
       [path = pty.path as String, signal = signal as Int32] in
