@@ -53,7 +53,8 @@ public final class PersonalComputer: Sendable {
       onRoom: configuration.onSerialRoom, sink: configuration.serialOutput ?? { _ in })
     let timer = PMTimer(nanoseconds: HostClock.monotonicNanoseconds)
     power = PowerManagement(
-      timer: timer, line: line(UInt32(ACPIFixedHardware.systemControlInterrupt)), isACPIEnabled: true,
+      timer: timer, line: line(UInt32(ACPIFixedHardware.systemControlInterrupt)),
+      isACPIEnabled: true,
       onPowerOff: { control.end(with: .poweredOff) })
     let keyboard = KeyboardController(
       keyboardLine: line(Interrupt.keyboard), onReset: reset)
@@ -90,8 +91,12 @@ public final class PersonalComputer: Sendable {
     portDevices =
       keyboard.attachments + [
         (RealTimeClock.ports, clock), (UART16550.firstSerialPort, serialPort),
-        (PowerManagement.ports, power), (SystemControlPort.ports, SystemControlPort(onReset: reset)),
-        (PCIConfigPorts.ports, PCIConfigPorts(host: host, resetControl: ResetControl(onReset: reset))),
+        (PowerManagement.ports, power),
+        (SystemControlPort.ports, SystemControlPort(onReset: reset)),
+        (
+          PCIConfigPorts.ports,
+          PCIConfigPorts(host: host, resetControl: ResetControl(onReset: reset))
+        ),
       ]
     memoryDevices = [
       (MMIORange(PCIExpressConfigSpace.standard), PCIExpressConfigSpace(host: host)),

@@ -106,7 +106,7 @@ final class VCPURunner: @unchecked Sendable {
 
   /// What the guest left in the kernel's crash registers; nil if the kernel does not tell.
   private func crashReport() -> CrashReport? {
-    let first = SyntheticMSR.crashParameter0.rawValue
+    let first = SyntheticMSR.crashP0.rawValue
     let words = (first..<(first + 6)).compactMap { try? vcpu.readMSR($0) }
     guard words.count == 6 else { return nil }
     return CrashReport(parameters: Array(words.prefix(5)), control: words[5])

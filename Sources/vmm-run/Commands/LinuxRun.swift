@@ -1,4 +1,5 @@
 internal import Devices
+internal import GuestMemory
 internal import HyperVCore
 internal import Synchronization
 internal import VMM

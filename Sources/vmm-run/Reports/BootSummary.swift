@@ -45,7 +45,8 @@ final class BootSummary: Sendable {
     guard let bytes = state.reportedBytes else {
       return "the guest did not ask which of its \(state.memory) are zero\(resident)"
     }
-    let seconds = Double(state.answeredAfter.components.seconds)
+    let seconds =
+      Double(state.answeredAfter.components.seconds)
       + Double(state.answeredAfter.components.attoseconds) / 1e18
     return "reported as zero \(ByteCount(bytes)) of \(state.memory) in"
       + " \(DecimalText.counted(UInt64(state.rangeCount), "range")),"
