@@ -13,6 +13,8 @@ public final class MachineControl: Sendable {
   }
 
   private let state = Mutex(State())
+  /// Where vCPU threads wait during a pause.
+  let gate = PauseGate()
   private let ending = Atomic<Bool>(false)
 
   public init() {}
@@ -27,6 +29,23 @@ public final class MachineControl: Sendable {
     // kicked out of its next run.
     ending.store(true, ordering: .sequentiallyConsistent)
     interrupt?()
+    gate.open()
+  }
+
+  /// Takes all vCPUs out of the guest and keeps them out until `resume` or `end`; returns when none is
+  /// in it. Disks finish what they have begun. Not for a vCPU's own thread: it would wait for itself.
+  ///
+  /// - Returns: false if a vCPU was still busy after 10 seconds; it will not enter the guest again.
+  /// - Throws: `.unavailable` when the process has no more descriptors.
+  @discardableResult
+  public func pause() throws(MachineError) -> Bool {
+    let interrupt = state.withLock { $0.interruptAll }
+    return try gate.close { interrupt?() }
+  }
+
+  /// Lets the vCPUs go on.
+  public func resume() {
+    gate.open()
   }
 
   /// Lets the other vCPUs enter the guest, as firmware's start-up interrupts do. Once; later calls

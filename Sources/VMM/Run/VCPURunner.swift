@@ -35,8 +35,16 @@ final class VCPURunner: @unchecked Sendable {
   /// The thread's body: until the run ends.
   func run() {
     vcpu.bindToCurrentThread()
+    control.gate.enter()
+    defer { control.gate.leave() }
     do throws(KVMError) {
       while !control.isEnding {
+        // A kick that comes with the pause must not outlive it; one that ends the run comes after
+        // `isEnding` is set.
+        if control.gate.pass() {
+          vcpu.clearKick()
+          continue
+        }
         try handle(try vcpu.run())
       }
     } catch {

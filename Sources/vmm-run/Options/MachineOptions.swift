@@ -16,6 +16,8 @@ enum HyperVChoice: String, CaseIterable, Codable, Sendable {
 /// The options that describe a virtual machine, the same for every command that starts one.
 struct MachineOptions: Equatable, Sendable {
   static let cpuCounts = 1...4
+  /// With an operating system, whose machine has local APICs.
+  static let systemCPUCounts = 1...64
   static let leastGranularity = ByteCount.kibi(4)
   static let mostGranularity = ByteCount.mebi(32)
 
@@ -34,13 +36,15 @@ struct MachineOptions: Equatable, Sendable {
     self.memory = memory
   }
 
-  init(_ parsed: ParsedOptions, defaultMemory: ByteCount) throws(UsageError) {
+  init(
+    _ parsed: ParsedOptions, defaultMemory: ByteCount, cpuCounts: ClosedRange<Int> = cpuCounts
+  ) throws(UsageError) {
     let memoryOption = OptionDefinition.memory(default: defaultMemory)
     memory = try parsed.byteCount(memoryOption) ?? defaultMemory
     guard memory.bytes.isMultiple(of: 4096) else {
       throw .notWholePages(option: memoryOption.name, memory)
     }
-    cpuCount = try parsed.integer(.cpus, in: Self.cpuCounts) ?? cpuCount
+    cpuCount = try parsed.integer(.cpus, in: cpuCounts) ?? cpuCount
     backing = try parsed.choice(.backing) ?? backing
     preallocates = parsed.contains(.preallocate)
     usesTransparentHugePages = parsed.contains(.transparentHugePages)

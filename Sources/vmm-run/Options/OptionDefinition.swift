@@ -29,7 +29,7 @@ extension OptionDefinition {
 
   static let cpus = OptionDefinition(
     name: "--cpus", placeholder: "N",
-    summary: "Virtual processors, 1 to 4 (default 1).")
+    summary: "Virtual processors, 1 to 4, with --kernel to 64 (default 1).")
 
   static let backing = OptionDefinition(
     name: "--backing", placeholder: "KIND",

@@ -25,7 +25,16 @@ struct RunOptions: Equatable, Sendable {
       // The parser has refused a command line with neither.
       guest = .program(parsed.text(.program) ?? "")
     }
-    machine = try MachineOptions(parsed, defaultMemory: Self.defaultMemory(of: guest))
+    machine = try MachineOptions(
+      parsed, defaultMemory: Self.defaultMemory(of: guest),
+      cpuCounts: Self.cpuCounts(of: guest))
+  }
+
+  private static func cpuCounts(of guest: Guest) -> ClosedRange<Int> {
+    switch guest {
+    case .program: MachineOptions.cpuCounts
+    case .linux: MachineOptions.systemCPUCounts
+    }
   }
 
   private static func defaultMemory(of guest: Guest) -> ByteCount {
