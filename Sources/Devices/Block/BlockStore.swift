@@ -24,7 +24,7 @@ public protocol BlockStore: AnyObject, Sendable {
   /// Returns when all writes that returned before are safe from a loss of power.
   func flush() throws(BlockStoreError)
 
-  /// Gives the bytes back to the host where it takes them; they read zero afterwards.
+  /// Gives the bytes back to the host, and they read zero; where the host takes none back, they stay.
   func discard(at offset: UInt64, byteCount: UInt64) throws(BlockStoreError)
 
   /// Makes the bytes zero.

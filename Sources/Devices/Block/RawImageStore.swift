@@ -96,31 +96,33 @@ public final class RawImageStore: BlockStore {
   }
 
   public func discard(at offset: UInt64, byteCount: UInt64) throws(BlockStoreError) {
-    try zero(at: offset, byteCount, [.punchHole])
+    // Where there are no holes nothing happens: zeroes by hand would fill the disk instead.
+    _ = try zero(at: offset, byteCount, [.punchHole])
   }
 
   public func writeZeroes(
     at offset: UInt64, byteCount: UInt64, mayDiscard: Bool
   ) throws(BlockStoreError) {
-    try zero(at: offset, byteCount, mayDiscard ? [.punchHole, .zeroRange] : [.zeroRange])
+    let modes: [FileAllocation] = mayDiscard ? [.punchHole, .zeroRange] : [.zeroRange]
+    if try !zero(at: offset, byteCount, modes) { try writeZeroBytes(at: offset, byteCount) }
   }
 
-  /// The first of `modes` that the file system knows; zeroes written by hand if it knows none.
+  /// Applies the first of `modes` that the file system knows; false if it knows none.
   private func zero(
     at offset: UInt64, _ byteCount: UInt64, _ modes: [FileAllocation]
-  ) throws(BlockStoreError) {
+  ) throws(BlockStoreError) -> Bool {
     guard !isReadOnly else { throw .readOnly }
-    guard byteCount > 0 else { return }
+    guard byteCount > 0 else { return true }
     for mode in modes {
       switch mode.apply(descriptor, offset: offset, byteCount: byteCount) {
-      case 0: return
+      case 0: return true
       case EOPNOTSUPP, ENOSYS: continue
       case let error:
         throw .system(
           operation: mode.name, offset: offset, byteCount: byteCount, errno: error)
       }
     }
-    try writeZeroBytes(at: offset, byteCount)
+    return false
   }
 
   private func writeZeroBytes(at offset: UInt64, _ byteCount: UInt64) throws(BlockStoreError) {

@@ -1,5 +1,4 @@
 internal import GuestMemory
-internal import Synchronization
 
 /// How an admin command ends.
 enum NVMeAdminOutcome: Hashable, Sendable {
@@ -23,7 +22,7 @@ struct NVMeAdminCommands: Sendable {
   ///
   /// - Parameter usesMSIX: whether a queue may choose its vector.
   func run(
-    _ command: NVMeCommand, _ state: borrowing Mutex<NVMeState>, usesMSIX: Bool
+    _ command: NVMeCommand, _ state: borrowing Guarded<NVMeState>, usesMSIX: Bool
   ) -> NVMeAdminOutcome {
     do {
       return try execute(command, state, usesMSIX)
@@ -33,7 +32,7 @@ struct NVMeAdminCommands: Sendable {
   }
 
   private func execute(
-    _ command: NVMeCommand, _ state: borrowing Mutex<NVMeState>, _ usesMSIX: Bool
+    _ command: NVMeCommand, _ state: borrowing Guarded<NVMeState>, _ usesMSIX: Bool
   ) throws(NVMeFailure) -> NVMeAdminOutcome {
     let opcode = NVMeAdminOpcode(rawValue: command.opcode)
     guard NVMeAdminOpcode.all.contains(opcode) else { throw NVMeFailure(.invalidOpcode) }

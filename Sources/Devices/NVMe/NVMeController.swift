@@ -1,5 +1,4 @@
 public import GuestMemory
-internal import Synchronization
 
 /// An NVMe disk with one namespace: a PCI function of class 010802 over a `BlockStore`.
 ///
@@ -22,8 +21,8 @@ public final class NVMeController: PCIFunction {
   private let interrupts: MSIXTable
   private let capability: Int
   private let pin: INTxPin
-  private let engine: NVMeEngine
-  private let threads: Mutex<[DeviceThread]>
+  let engine: NVMeEngine
+  private let threads: Guarded<[DeviceThread]>
 
   /// A disk that is ready for a driver, its threads started.
   ///
@@ -62,7 +61,7 @@ public final class NVMeController: PCIFunction {
     while threads.count < wanted, let thread = DeviceThread({ engine.serveQueues() }) {
       threads.append(thread)
     }
-    self.threads = Mutex(threads)
+    self.threads = Guarded(threads)
     if threads.count < wanted {
       stop()
       throw .threads(count: wanted)

@@ -1,5 +1,4 @@
 internal import Glibc
-internal import Synchronization
 
 // What vCPU threads do: registers and doorbells. Nothing here waits for the back-end but `reset`.
 extension NVMeEngine {

@@ -1,5 +1,4 @@
 internal import GuestMemory
-internal import Synchronization
 
 /// The part of a controller that its I/O threads work on: registers, queues, commands.
 ///
@@ -13,7 +12,7 @@ final class NVMeEngine: Sendable {
   let admin: NVMeAdminCommands
   let io: NVMeIOCommands
   let work: WorkList
-  let state: Mutex<NVMeState>
+  let state: Guarded<NVMeState>
   private let pairCount: Int
 
   init(
@@ -30,7 +29,7 @@ final class NVMeEngine: Sendable {
       memory: memory, identify: identify, statistics: statistics, vectorCount: interrupts.count)
     io = NVMeIOCommands(memory: memory, store: store, statistics: statistics)
     work = WorkList(count: pairCount + 1)
-    state = Mutex(NVMeState(pairCount: pairCount))
+    state = Guarded(NVMeState(pairCount: pairCount))
   }
 
   // MARK: I/O threads

@@ -1,10 +1,8 @@
-internal import Synchronization
-
 /// A function's INTx pin: level-triggered, held back by *Interrupt Disable*.
 public final class INTxPin: Sendable {
   private let configuration: PCIConfiguration
   private let line: (any InterruptLine)?
-  private let state = Mutex(State())
+  private let state = Guarded(State())
 
   private struct State {
     var isPending = false

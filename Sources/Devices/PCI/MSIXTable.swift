@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// MSI-X (PCI 3.0 §6.8.2): the vectors of a function, their masks, and what is pending behind a mask.
 ///
 /// The device model puts the capability into its configuration space, the table and the pending bits
@@ -20,14 +18,14 @@ public final class MSIXTable: Sendable {
   /// The number of vectors.
   public let count: Int
   private let sink: any MSISink
-  private let state: Mutex<State>
+  private let state: Guarded<State>
 
   /// A table of `count` vectors, 1 to 2048, all masked.
   public init(count: Int, sink: any MSISink) {
     precondition((1...Self.maximumCount).contains(count), "\(count) MSI-X vectors")
     self.count = count
     self.sink = sink
-    state = Mutex(Self.initialState(count))
+    state = Guarded(Self.initialState(count))
   }
 
   /// Adds the capability, with the table and the pending bits in one BAR.

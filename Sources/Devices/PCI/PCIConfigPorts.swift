@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// Configuration registers by ports (*CONFIG_ADDRESS*, *CONFIG_DATA*, PCI 3.0 §3.2.2.3.2): the first 256
 /// bytes of each function of bus 0.
 ///
@@ -11,7 +9,7 @@ public final class PCIConfigPorts: BusDevice {
 
   private let host: PCIHost
   private let resetControl: (any BusDevice)?
-  private let address = Mutex<UInt32>(0)
+  private let address = Guarded<UInt32>(0)
 
   /// Ports for the functions of `host`.
   ///

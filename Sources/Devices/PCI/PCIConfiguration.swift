@@ -1,16 +1,14 @@
-internal import Synchronization
-
 /// A function's configuration registers, shared between vCPU threads and the device model.
 ///
 /// The guest's accesses come through `PCIHost`, which keeps its map of decoded BARs up to date; a write
 /// that goes around the host moves no BAR there.
 public final class PCIConfiguration: Sendable {
-  private let space: Mutex<PCIConfigurationSpace>
+  private let space: Guarded<PCIConfigurationSpace>
   private let atReset: PCIConfigurationSpace
 
   /// Registers that begin, and after a reset are, as in `space`.
   public init(_ space: PCIConfigurationSpace) {
-    self.space = Mutex(space)
+    self.space = Guarded(space)
     atReset = space
   }
 

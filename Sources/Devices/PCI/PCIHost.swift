@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// Bus 0: its functions by place, their configuration registers, and where their BARs are decoded.
 ///
 /// Nothing below refuses a BAR a place: guests move BARs one by one and let them overlap meanwhile. Of
@@ -13,7 +11,7 @@ public final class PCIHost: Sendable {
 
   private let functions: [PCIAddress: any PCIFunction]
   /// In the order in which they were placed. The lock also keeps configuration writes in one order.
-  private let decoded = Mutex<[Decoded]>([])
+  private let decoded = Guarded<[Decoded]>([])
 
   /// A bus with these functions.
   ///

@@ -84,7 +84,8 @@ import Testing
       let reply = try queue.run(.io(.read, UInt64(index % 128), 1))
       #expect(reply.status == .success && Int(reply.submissionHead) == index % count)
     }
-    #expect(disk.sink.messages.filter { $0.data == 1 }.count == 5 * count + 3)
+    // A message follows its completion.
+    try waitUntil { disk.sink.messages.filter { $0.data == 1 }.count == 5 * count + 3 }
   }
 
   @Test("a full completion queue holds commands back until the driver takes some")
@@ -150,6 +151,9 @@ import Testing
     disk.admin.ring()
     let second = try disk.makeAnswered(.admin(.getFeatures, 7))
     #expect(second.result == 0x0003_0003)
+    try waitUntil {
+      disk.controller.engine.state.withLock { $0.queues.submission[1]?.deletion != nil }
+    }
     try queue.enqueue(.io(.read, 0, 1))
     queue.ring()
     store.open()

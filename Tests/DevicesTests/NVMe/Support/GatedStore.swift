@@ -8,7 +8,7 @@ import Synchronization
 final class GatedStore: BlockStore {
   let byteCount: UInt64 = 1 << 20
   let isReadOnly = false
-  private let isOpen = Mutex(false)
+  private let isOpen = Guarded(false)
   private let waiting = Atomic<Int>(0)
 
   var waitingCount: Int { waiting.load(ordering: .relaxed) }
