@@ -22,7 +22,7 @@ public final class NVMeController: PCIFunction {
   private let capability: Int
   private let pin: INTxPin
   let engine: NVMeEngine
-  private let threads: Guarded<[DeviceThread]>
+  private let threads: Guarded<[HostThread]>
 
   /// A disk that is ready for a driver, its threads started.
   ///
@@ -56,9 +56,9 @@ public final class NVMeController: PCIFunction {
         isReadOnly: store.isReadOnly),
       pairCount: pairCount)
     self.engine = engine
-    var threads: [DeviceThread] = []
+    var threads: [HostThread] = []
     let wanted = max(threadCount, 1)
-    while threads.count < wanted, let thread = DeviceThread({ engine.serveQueues() }) {
+    while threads.count < wanted, let thread = try? HostThread({ engine.serveQueues() }) {
       threads.append(thread)
     }
     self.threads = Guarded(threads)

@@ -31,7 +31,7 @@ public final class Machine: Sendable {
   private let control: MachineControl
   private let runners: [VCPURunner]
   private let trackingEnd: TrackingEnd
-  private let threads = Mutex<[MachineThread]>([])
+  private let threads = Mutex<[HostThread]>([])
 
   /// Builds the machine and loads its program.
   ///
@@ -171,11 +171,15 @@ public final class Machine: Sendable {
   }
 
   private func start(_ runner: VCPURunner) {
-    do throws(MachineError) {
-      let thread = try MachineThread { runner.run() }
+    do throws(HostThread.Failure) {
+      let thread = try HostThread { runner.run() }
       threads.withLock { $0.append(thread) }
     } catch {
-      control.end(with: .failed(error))
+      control.end(
+        with: .failed(
+          .unavailable(
+            what: "cannot start a vCPU's thread: error \(error.code)",
+            cure: "raise the limit of processes (ulimit -u) or use fewer vCPUs")))
     }
   }
 

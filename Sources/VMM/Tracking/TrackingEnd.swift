@@ -1,3 +1,4 @@
+internal import Devices
 internal import GuestMemory
 internal import Synchronization
 internal import ZeroTracker
@@ -11,7 +12,7 @@ final class TrackingEnd: Sendable {
   /// What else gives the guest its speed back; called once tracking has stopped.
   private let afterwards: @Sendable () -> Void
   private let runEnds: Alarm
-  private let thread = Mutex<MachineThread?>(nil)
+  private let thread = Mutex<HostThread?>(nil)
 
   init(
     policy: TrackingPolicy, memory: GuestMemory, afterwards: @escaping @Sendable () -> Void
@@ -29,8 +30,8 @@ final class TrackingEnd: Sendable {
     thread.withLock { thread in
       if thread != nil { return }
       // Without a thread nobody would end tracking later.
-      do throws(MachineError) {
-        thread = try MachineThread { [self] in
+      do throws(HostThread.Failure) {
+        thread = try HostThread { [self] in
           if !runEnds.wait(seconds: seconds) { stop() }
         }
       } catch {

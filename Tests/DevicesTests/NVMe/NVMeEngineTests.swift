@@ -211,8 +211,8 @@ import Testing
     _ = try disk.makePair(2)
     let failures = Recorder<String>()
     let (controller, memory) = (disk.controller, disk.memory)
-    let threads = (1...2).map { number in
-      DeviceThread {
+    let threads = try (1...2).map { number in
+      try HostThread {
         do {
           let queue = try DriverQueue(number, controller, memory, count: 64)
           var generator = SeededGenerator(seed: UInt64(number))
@@ -233,7 +233,7 @@ import Testing
         }
       }
     }
-    for thread in threads { thread?.join() }
+    for thread in threads { thread.join() }
     #expect(failures.values == [])
     let vectors = Set(disk.sink.messages.map(\.data))
     #expect(vectors == [0, 1, 2])

@@ -1,7 +1,15 @@
 internal import Glibc
 
 /// A POSIX thread that runs one closure. Joined exactly once, by whoever started it.
-@safe struct DeviceThread: Sendable {
+///
+/// It inherits which signals are blocked.
+@safe package struct HostThread: Sendable {
+  /// The host gives no more threads.
+  package struct Failure: Error, Equatable {
+    /// What pthread_create(3) answered.
+    package let code: Int32
+  }
+
   private let handle: pthread_t
 
   private final class Body: Sendable {
@@ -12,26 +20,37 @@ internal import Glibc
     }
   }
 
-  /// Starts the thread. Nil when the host gives no more.
-  init?(_ run: @escaping @Sendable () -> Void) {
+  /// Starts the thread.
+  package init(_ run: @escaping @Sendable () -> Void) throws(Failure) {
     var handle = pthread_t()
     // SAFETY: the thread takes over the one reference that `passRetained` makes.
     let context = unsafe Unmanaged.passRetained(Body(run)).toOpaque()
-    let error = unsafe pthread_create(
+    let code = unsafe pthread_create(
       &handle, nil,
       { context in
         guard let context = unsafe context else { return nil }
         unsafe Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run()
         return nil
       }, context)
-    guard error == 0 else {
+    guard code == 0 else {
       unsafe Unmanaged<Body>.fromOpaque(context).release()
-      return nil
+      throw Failure(code: code)
     }
     self.handle = handle
   }
 
-  func join() {
+  /// Whether the caller runs on this thread.
+  package var isCurrent: Bool {
+    pthread_equal(pthread_self(), handle) != 0
+  }
+
+  /// Waits for its end.
+  package func join() {
     pthread_join(handle, nil)
+  }
+
+  /// Lets it end without being joined.
+  package func detach() {
+    pthread_detach(handle)
   }
 }
