@@ -29,7 +29,7 @@ struct PauseTests {
       (PortRange(start: 0xEC, count: 1), SignalPort { _ in control.startSecondaryVCPUs() })
     ]
     let machine = try Machine(configuration, control: control)
-    let outcome = Task.detached { machine.run() }
+    let outcome = Task { await machine.runOnThread() }
     for round in 0..<20 {
       // Both count.
       let before = try counts(machine)

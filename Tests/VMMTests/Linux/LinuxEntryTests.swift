@@ -13,7 +13,8 @@ struct LinuxEntryTests {
     let plan = try makePlan(image)
     let guest = try GuestMemory(layout: plan.layout)
     try plan.load(into: guest)
-    let machine = try KVMSystem().makeVirtualMachine()
+    let system = try KVMSystem()
+    let machine = try system.makeVirtualMachine()
     try machine.setReservedPages(
       identityMapAddress: 0xFEFF_C000, taskStateAddress: 0xFEFF_D000)
     for (index, region) in guest.mappedRegions.enumerated() {
@@ -23,6 +24,8 @@ struct LinuxEntryTests {
       try machine.setMemorySlot(slot, options: [])
     }
     var vcpu = try machine.makeVCPU(id: 0)
+    // A KVM with hardware virtualisation refuses long mode to a processor that does not have it.
+    try vcpu.setCPUID(system.supportedCPUID())
     try plan.enter(vcpu: vcpu)
     let exit = try vcpu.run()
     guard case .portOut(let access) = exit else {

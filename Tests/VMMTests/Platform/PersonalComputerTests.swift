@@ -53,7 +53,7 @@ struct PersonalComputerTests {
     let control = MachineControl()
     let machine = try Machine(configuration, control: control)
     let computer = try #require(machine.computer)
-    let ended = Task.detached { machine.run() }
+    let ended = Task { await machine.runOnThread() }
     try await whileRunning(control, computer)
     let outcome = await ended.value
     return (outcome, output.withLock { $0 })
