@@ -3,7 +3,8 @@
 # Steps of scripts/test: packages, format, builds. Sourced, never run.
 
 # What a Swift toolchain needs to link, and what the checks need; scripts/rig looks after its own.
-packages=(acpica-tools binutils gcc git jq libc6-dev libstdc++-12-dev linux-libc-dev)
+packages=(acpica-tools binutils busybox-static cpio e2fsprogs gcc git jq libc6-dev libstdc++-12-dev
+  linux-libc-dev xz-utils)
 
 install_packages() {
   if ! command -v swift >/dev/null; then

@@ -1,0 +1,180 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
+# Step of scripts/test: Debian's cloud kernels as guests in the rig. Sourced, never run.
+#
+# What runs is in linux-in-rig.sh, what the guests do in linux-init.sh, what must come of it here.
+
+guest_series=(6.1 6.12)
+
+# make_guests DIRECTORY: what is taken along into the rig, in DIRECTORY/guest; the disk's files stay in
+# DIRECTORY/files. Kernels stay in the rig's cache.
+make_guests() {
+  local directory=$1 cache series tree
+  cache=$(realpath -m -- "${RIG_CACHE:-$PWD/.build-rig}")
+  rm -rf "$directory"
+  mkdir -p "$cache" "$directory/files" "$directory/guest"
+  for series in "${guest_series[@]}"; do
+    (
+      flock 9
+      fetch_kernel "$series" "$cache/guest-$series" button evdev
+    ) 9>"$cache/lock" || return 1
+    tree=$directory/tree-$series
+    mkdir -p "$tree"/{bin,dev,mnt,modules,proc,sys} "$directory/guest/$series"
+    cp /bin/busybox "$tree/bin/"
+    cp "$cache/guest-$series"/*.ko "$tree/modules/"
+    install -m 755 "$here/tests/linux-init.sh" "$tree/init"
+    (cd "$tree" && find . -print0 | cpio --null --quiet -o -H newc -R 0:0) |
+      gzip -1 >"$directory/guest/$series/initrd" || return 1
+    cp "$cache/guest-$series/vmlinuz" "$directory/guest/$series/"
+    rm -r "$tree"
+  done
+  # `ballast` is what the guest removes and trims.
+  head -c 2M /dev/urandom >"$directory/files/known"
+  head -c 24M /dev/urandom >"$directory/files/ballast"
+  quietly mke2fs -q -F -t ext4 -b 4096 -N 256 -m 0 -d "$directory/files" \
+    -E root_owner=0:0,lazy_itable_init=0 "$directory/guest/disk.img" 64M
+}
+
+check_equal() {
+  if [[ $2 == "$3" ]]; then
+    pass_check "Linux, $1"
+  else
+    fail_check "Linux, $1: '$2' instead of '$3'"
+  fi
+}
+
+# check_told GUEST TEXT: TEXT is one of the lines its /init told.
+check_told() {
+  if grep -qxF "@ $2" "$out/$1.told"; then
+    pass_check "Linux, $1: $2"
+  else
+    fail_check "Linux, $1: no '$2' in: $(tail -n 20 "$out/$1.told" | tr '\n' ';')"
+  fi
+}
+
+check_status() {
+  check_equal "$1: exit status" "$(cat "$out/$1.status" 2>/dev/null)" "$2"
+}
+
+# check_facts GUEST SERIES CPUS: it came up, found a Hyper-V, and went down by itself.
+check_facts() {
+  local guest=$1 series=$2 cpus=$3
+  check_status "$guest" 0
+  check_equal "$guest: kernel" "$(sed -n "s/^@ kernel \($series\)\..*/\1/p" "$out/$guest.told" |
+    uniq)" "$series"
+  check_told "$guest" "processors $cpus"
+  check_told "$guest" 'hypervisor Microsoft Hyper-V'
+  check_told "$guest" 'clock source hyperv_clocksource_tsc_page'
+  check_told "$guest" poweroff
+  check_equal "$guest: 0x8001 answered" \
+    "$(jq -s 'any(.[]; .code == "0x8001" and .status == 0)' "$out/$guest.trace" 2>&1)" true
+  check_equal "$guest: lines of summary" \
+    "$(grep -cE '^vmm-run: .* zero.*; resident [0-9]' "$out/$guest.stderr")" 1
+}
+
+# check_disk GUEST IMAGE: the files are the ones the guest saw.
+check_disk() {
+  local guest=$1 image=$out/$2 file sum
+  check_told "$guest" trimmed
+  check_told "$guest" unmounted
+  check_told "$guest" "sum known $known  -"
+  if e2fsck -fn "$image" >"$out/$2.fsck" 2>&1; then
+    pass_check "Linux, $guest: e2fsck finds the file system clean"
+  else
+    fail_check "Linux, $guest: e2fsck: $(tail -n 5 "$out/$2.fsck")"
+  fi
+  for file in twice part sparse all; do
+    sum=$(sed -n "s|^@ sum made/$file \([0-9a-f]*\)  -\$|\1|p" "$out/$guest.told")
+    check_equal "$guest: checksum of made/$file read outside" \
+      "$(debugfs -R "cat /made/$file" "$image" 2>/dev/null | sha256sum | cut -d ' ' -f 1)" \
+      "${sum:-none}"
+  done
+}
+
+# check_count: what the guest had synchronised when its machine was killed is on the disk.
+check_count() {
+  local told image=$out/count.img found
+  check_status count 137
+  # Only a whole line counts as told.
+  told=$(sed -n 's/^@ counted \([0-9]*\)$/\1/p' "$out/count.told" | tail -n 1)
+  e2fsck -p "$image" >"$out/count.fsck" 2>&1
+  check_equal 'count: e2fsck after its journal replay' \
+    "$(e2fsck -fn "$image" >/dev/null 2>&1; echo $?)" 0
+  found=$(debugfs -R 'cat /counter' "$image" 2>/dev/null | tail -n 1)
+  if [[ ${told:-0} -ge 20 && $((10#${found:-0})) -ge $told ]]; then
+    pass_check "Linux, count: killed after $told, on the disk $((10#$found))"
+  else
+    fail_check "Linux, count: told ${told:-nothing}, on the disk ${found:-nothing}"
+  fi
+}
+
+# check_refused NAME PATTERN: ended with a status of failure and one line that says what is wrong.
+check_refused() {
+  local status
+  status=$(cat "$out/$1.status" 2>/dev/null)
+  if [[ $status =~ ^[123]$ && $(wc -l <"$out/$1.stderr") -eq 1 ]] &&
+    grep -qE "^vmm-run: .*$2" "$out/$1.stderr"; then
+    pass_check "Linux, $1: $(cut -c 1-160 "$out/$1.stderr")"
+  else
+    fail_check "Linux, $1: status ${status:-none}: $(head -c 600 "$out/$1.stderr")"
+  fi
+}
+
+run_linux_in_rig() {
+  local rig_status=0 out=$logs/linux/out before=$failed console known
+  make_guests "$logs/linux" || return 1
+  known=$(sha256sum <"$logs/linux/files/known" | cut -d ' ' -f 1)
+  logged linux-in-rig "$here/rig" --timeout 600 --cpus 2 --out "$out" \
+    --file "$vmm_run:/usr/bin/vmm-run" --file "$logs/linux/guest:/guest" \
+    --file /bin/cp:/usr/bin/sparse-cp --file "$logs/linux/guest/disk.img:/guest/same.img" \
+    --script "$here/tests/linux-in-rig.sh" || rig_status=$?
+  if [[ $rig_status -ne 0 ]]; then
+    fail_check "Linux guests in the rig: exit status $rig_status"
+  fi
+  for console in "$out"/*.console; do
+    tr -d '\r' <"$console" | grep '^@ ' >"${console%.console}.told"
+  done
+
+  check_facts 6.12-1 6.12 1
+  check_facts 6.12-2 6.12 2
+  check_facts 6.1-1 6.1 1
+  check_facts 6.1-2 6.1 2
+
+  check_disk 6.12-2 disk-6.12.img
+  check_disk 6.1-1 disk-6.1.img
+  local freed=$((($(cat "$out/blocks-before") - $(cat "$out/blocks-after")) / 2048))
+  if [[ $freed -ge 16 ]]; then
+    pass_check "Linux, 6.12-2: trimming freed $freed MiB of the image"
+  else
+    fail_check "Linux, 6.12-2: trimming freed only $freed MiB of the image"
+  fi
+
+  check_told 6.1-1 "sum read-only $known  -"
+  check_equal 'read-only disk: what could be done to it' \
+    "$(grep -cxE '@ (written|not mounted|made a file|mounted for writing)' "$out/6.1-1.told")" 0
+  check_equal 'read-only disk: changes' "$(cat "$out/read-only.cmp")" ''
+
+  check_equal '6.1-2: one reset, one power-off' \
+    "$(grep -xE '@ (reboot|poweroff)' "$out/6.1-2.told" | tr -d '\n')" '@ reboot@ poweroff'
+  check_status reset 0
+  check_told reset reboot
+  check_count
+
+  check_told button pressed
+  check_status button 0
+  check_status deaf 143
+
+  check_refused locked 'button\.img.*(use|lock)'
+  check_refused no-kernel '/guest/nothing.*ENOENT'
+  check_refused short-kernel short
+  check_refused head-of-kernel head
+  check_refused large-initrd 'initrd'
+  check_refused odd-disk 'odd.*1000'
+  check_refused no-disk '/images/nothing.*No such file'
+
+  if [[ $failed -eq $before ]]; then
+    rm -rf "$logs/linux/guest" "$logs/linux/files" "$out"/*.img
+  else
+    cat "$logs/linux-in-rig.log"
+  fi
+}
