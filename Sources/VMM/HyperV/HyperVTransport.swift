@@ -45,11 +45,15 @@ public enum HyperVTransport: String, Hashable, Sendable {
 
   /// What a guest is offered unless the configuration says otherwise.
   ///
-  /// The kernel's has the synthetic interrupt controller and timers, which it alone implements.
+  /// The kernel's has the synthetic interrupt controller and timers, flushes and interrupts by hypercall,
+  /// which it alone implements. `vapic` is left out: with it Linux 6.12 did not bring up its second
+  /// vCPU on an emulated AMD processor.
   public var defaultEnlightenments: Enlightenments {
     switch self {
     case .kernel:
-      SyntheticMSRs.servedEnlightenments.union([.syntheticInterrupts, .syntheticTimers])
+      SyntheticMSRs.servedEnlightenments.union([
+        .syntheticInterrupts, .syntheticTimers, .tlbFlush, .ipi,
+      ])
     case .userspace: SyntheticMSRs.servedEnlightenments
     }
   }
