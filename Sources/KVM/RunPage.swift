@@ -81,6 +81,28 @@ internal import Synchronization
     }
   }
 
+  /// The little-endian value of at most 4 bytes at `offset`.
+  func loadLE(offset: Int, byteCount: Int) -> UInt32 {
+    let byteCount = min(byteCount, 4)
+    var value: UInt32 = 0
+    guard let start = unsafe checked(offset: offset, byteCount: byteCount) else { return value }
+    // SAFETY: no more bytes than the value has, and than the page has from `start` on.
+    unsafe withUnsafeMutableBytes(of: &value) { bytes in
+      unsafe bytes.copyMemory(from: UnsafeRawBufferPointer(start: start, count: byteCount))
+    }
+    return UInt32(littleEndian: value)
+  }
+
+  /// Stores the low bytes of `value`, at most 4, little-endian at `offset`.
+  func storeLE(_ value: UInt32, offset: Int, byteCount: Int) {
+    let byteCount = min(byteCount, 4)
+    guard let start = unsafe checked(offset: offset, byteCount: byteCount) else { return }
+    // SAFETY: as above.
+    unsafe withUnsafeBytes(of: value.littleEndian) { bytes in
+      unsafe start.copyMemory(from: bytes.baseAddress!, byteCount: byteCount)
+    }
+  }
+
   private func checked(offset: Int, byteCount count: Int) -> UnsafeMutableRawPointer? {
     precondition(
       offset >= 0 && count >= 0 && offset <= byteCount && count <= byteCount - offset,

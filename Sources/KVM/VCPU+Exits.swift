@@ -55,8 +55,14 @@ extension VCPU {
   /// The one item of a plain `out`, zero-extended; the first item of a string write.
   public func portOutputValue() -> UInt32 {
     let io = page.fields.io
-    let bytes = page.load(offset: Int(io.data_offset), byteCount: min(Int(io.size), 4))
-    return bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    return page.loadLE(offset: Int(io.data_offset), byteCount: Int(io.size))
+  }
+
+  /// Answers a `.portIn` of one item, a plain `in`, with the low bytes of `value`; allocates nothing.
+  public func completePortInput(value: UInt32) {
+    let io = page.fields.io
+    precondition(io.count == 1, "one value for \(io.count) items")
+    page.storeLE(value, offset: Int(io.data_offset), byteCount: Int(io.size))
   }
 
   /// Answers `.portIn` with `width * count` bytes.

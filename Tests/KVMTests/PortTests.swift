@@ -43,16 +43,22 @@ struct PortTests {
     ([0x66, 0xE5, 0x42, 0xF4], 4, 0xA1B2_C3D4),
   ]
 
-  @Test(arguments: reads)
-  func aReadIsAnsweredInItsWidth(code: [UInt8], width: Int, result: UInt64) throws {
-    var guest = try TinyGuest(code)
+  @Test(arguments: reads, [false, true])
+  func aReadIsAnsweredInItsWidth(
+    read: (code: [UInt8], width: Int, result: UInt64), asValue: Bool
+  ) throws {
+    var guest = try TinyGuest(read.code)
     try guest.restart { $0.rax = 0xFFFF_FFFF }
     #expect(
-      try guest.vcpu.run() == .portIn(PortAccess(port: 0x42, width: width, count: 1)))
+      try guest.vcpu.run() == .portIn(PortAccess(port: 0x42, width: read.width, count: 1)))
     let bytes: [UInt8] = [0xD4, 0xC3, 0xB2, 0xA1]
-    guest.vcpu.completePortInput(Array(bytes.prefix(width)))
+    if asValue {
+      guest.vcpu.completePortInput(value: 0xA1B2_C3D4)
+    } else {
+      guest.vcpu.completePortInput(Array(bytes.prefix(read.width)))
+    }
     #expect(try guest.vcpu.run() == .halt)
-    #expect(try guest.vcpu.generalRegisters().rax == result)
+    #expect(try guest.vcpu.generalRegisters().rax == read.result)
   }
 
   /// KVM may hand a string over whole or item by item.

@@ -14,19 +14,21 @@ import Testing
   }
 
   private func writer(
-    _ descriptor: Int32, _ stop: StopSignal, _ policy: ConsoleWriter.Policy = .waits
+    _ descriptor: Int32, _ stop: StopSignal, _ policy: ConsoleWriter.Policy = .waits,
+    neverBlocks: Bool = false
   ) -> ConsoleWriter {
     ConsoleWriter(
-      descriptor: descriptor, name: "test", policy: policy, stopSignal: stop, report: reports.add)
+      descriptor: descriptor, name: "test", policy: policy, neverBlocks: neverBlocks,
+      stopSignal: stop, report: reports.add)
   }
 
-  /// Blocking or not is the choice of whoever opened it.
-  @Test(arguments: [0, O_NONBLOCK])
-  func waitsForASlowReader(flag: Int32) throws {
+  /// Blocking or not is the choice of whoever opened it, who may say that it is not.
+  @Test(arguments: [(0, false), (O_NONBLOCK, false), (O_NONBLOCK, true)])
+  func waitsForASlowReader(flag: Int32, neverBlocks: Bool) throws {
     let pipe = try TestPipe()
     _ = fcntl(pipe.writer, F_SETFL, flag)
     let stop = try StopSignal()
-    let writer = writer(pipe.writer, stop)
+    let writer = writer(pipe.writer, stop, neverBlocks: neverBlocks)
     let bytes = pattern(300_000)
     let thread = try ConsoleThread { writer.write(bytes) }
     usleep(50_000)
@@ -36,10 +38,11 @@ import Testing
     #expect(reports.all.isEmpty)
   }
 
-  @Test func theStopSignalEndsWaiting() throws {
+  @Test(arguments: [false, true]) func theStopSignalEndsWaiting(neverBlocks: Bool) throws {
     let pipe = try TestPipe()
+    if neverBlocks { _ = fcntl(pipe.writer, F_SETFL, O_NONBLOCK) }
     let stop = try StopSignal()
-    let writer = writer(pipe.writer, stop)
+    let writer = writer(pipe.writer, stop, neverBlocks: neverBlocks)
     let isDone = Done()
     let thread = try ConsoleThread {
       writer.write(pattern(200_000))

@@ -82,6 +82,11 @@ final class VCPURunner: @unchecked Sendable {
     if let userspace, access.port == UInt16(UserspaceHyperV.hypercallPort) {
       return try userspace.answerHypercall(vcpu: &vcpu)
     }
+    // Each byte for a serial port comes this way: no allocation.
+    if access.count == 1 {
+      return ports.write(
+        port: access.port, width: access.width, value: vcpu.portOutputValue())
+    }
     let bytes = vcpu.portOutput()
     for item in 0..<access.count {
       let value = bytes[(item * access.width)..<((item + 1) * access.width)]
@@ -91,6 +96,9 @@ final class VCPURunner: @unchecked Sendable {
   }
 
   private func read(_ access: PortAccess) {
+    if access.count == 1 {
+      return vcpu.completePortInput(value: ports.read(port: access.port, width: access.width))
+    }
     var bytes: [UInt8] = []
     for _ in 0..<access.count {
       let value = ports.read(port: access.port, width: access.width)

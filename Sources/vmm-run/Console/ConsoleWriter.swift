@@ -29,18 +29,22 @@ final class ConsoleWriter: Sendable {
   private let descriptor: Int32
   private let name: String
   private let policy: Policy
+  /// Whether a write never waits in the kernel, so that it can be tried before any wait for room.
+  private let neverBlocks: Bool
   private let stopSignal: StopSignal
   private let report: @Sendable (SystemError) -> Void
   /// Held while waiting, so that the bytes of two calls never mix.
   private let state = Mutex(State())
 
+  /// - Parameter neverBlocks: The descriptor is non-blocking, or a regular file's.
   init(
-    descriptor: Int32, name: String, policy: Policy = .waits, stopSignal: StopSignal,
-    report: @escaping @Sendable (SystemError) -> Void
+    descriptor: Int32, name: String, policy: Policy = .waits, neverBlocks: Bool = false,
+    stopSignal: StopSignal, report: @escaping @Sendable (SystemError) -> Void
   ) {
     self.descriptor = descriptor
     self.name = name
     self.policy = policy
+    self.neverBlocks = neverBlocks
     self.stopSignal = stopSignal
     self.report = report
   }
@@ -55,8 +59,12 @@ final class ConsoleWriter: Sendable {
   /// The first failure, unless the policy has none.
   private func write(_ bytes: [UInt8], _ state: inout State) -> SystemError? {
     var written = 0
+    // A guest writes byte by byte; there nearly always is room.
+    var waitsFirst = !neverBlocks
     while written < bytes.count {
-      guard waitForRoom(&state) else { return nil }
+      if waitsFirst {
+        guard waitForRoom(&state) else { return nil }
+      }
       let end = min(bytes.count, written + Self.chunkByteCount)
       // SAFETY: the range lies inside the buffer, which lives for the call.
       let count = unsafe bytes.withUnsafeBytes { buffer in
@@ -66,6 +74,8 @@ final class ConsoleWriter: Sendable {
       if count > 0 {
         written += count
         state.isStalled = false
+      } else if code == EAGAIN && !waitsFirst {
+        waitsFirst = true
       } else if count == 0 || code == EAGAIN {
         let pause = stopSignal.wait(for: 0, on: -1, timeoutMilliseconds: Self.retryMilliseconds)
         if pause.isStopped { return nil }

@@ -18,7 +18,8 @@ final class FileConsole: ConsoleBackend {
     descriptor = try OutputFile.open(
       path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, named: path)
     writer = ConsoleWriter(
-      descriptor: descriptor, name: path, stopSignal: stopSignal, report: report)
+      descriptor: descriptor, name: path, neverBlocks: true, stopSignal: stopSignal,
+      report: report)
   }
 
   deinit {

@@ -38,7 +38,8 @@ final class StdioConsole: ConsoleBackend {
     ownOutput = Self.openAgain(streams.output)
     writer = ConsoleWriter(
       descriptor: ownOutput >= 0 ? ownOutput : streams.output, name: "standard output",
-      stopSignal: stopSignal, report: streams.report)
+      neverBlocks: ownOutput >= 0 || Self.isRegularFile(streams.output), stopSignal: stopSignal,
+      report: streams.report)
     // A reader that goes away must not end the guest: writing then fails instead.
     _ = signal(SIGPIPE, SIG_IGN)
   }
@@ -73,6 +74,12 @@ final class StdioConsole: ConsoleBackend {
 
   func restoreTerminal() {
     terminal?.restore()
+  }
+
+  private static func isRegularFile(_ descriptor: Int32) -> Bool {
+    var status = stat()
+    // SAFETY: the structure lives for the call.
+    return unsafe fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
   }
 
   /// A non-blocking opening of a terminal or pipe of our own, so that no write ever waits in the
