@@ -43,19 +43,19 @@ run_matrix() {
 }
 
 # A stock Linux in a boot of its own: nothing else of the suites runs beside it.
-run_linux_in_rig() {
+run_linux_suites() {
   local status=0 kernel=${RIG_CACHE:-.build-rig}/kernel/vmlinuz
   local -a bundles=("$(swift build --show-bin-path)"/*PackageTests.xctest)
   make_tiny_initramfs "$logs/tiny-initramfs.gz" || return 1
-  rm -rf "$logs/linux"
-  logged suites-linux-in-rig "$here/rig" --timeout 600 --out "$logs/linux" \
+  rm -rf "$logs/linux-suites"
+  logged suites-linux-in-rig "$here/rig" --timeout 600 --out "$logs/linux-suites" \
     --file "$kernel:/linux/vmlinuz" --file "$logs/tiny-initramfs.gz:/linux/initramfs.gz" \
     --env LINUX_KERNEL=/linux/vmlinuz --env LINUX_INITRD=/linux/initramfs.gz -- \
     "${bundles[0]}" --testing-library swift-testing \
     --filter '^VMMTests\.(LinuxTruthTests|RealKernelTests)/' \
     --event-stream-output-path /out/events.json --event-stream-version 0 || status=$?
-  if [[ -e $logs/linux/events.json ]]; then
-    cp "$logs/linux/events.json" "$logs/events/linux.json"
+  if [[ -e $logs/linux-suites/events.json ]]; then
+    cp "$logs/linux-suites/events.json" "$logs/events/linux-suites.json"
   fi
-  count_tests linux "$status"
+  count_tests linux-suites "$status"
 }
