@@ -102,6 +102,9 @@ truncate -s 1000 /tmp/odd
 refuse odd-disk --kernel /guest/6.12/vmlinuz --disk /tmp/odd
 refuse no-disk --kernel /guest/6.12/vmlinuz --disk /images/nothing
 
+# With an unstable TSC below it KVM cannot keep those of two vCPUs together.
+dmesg | grep -i 'tsc.*unstable'
+
 cmp /guest/disk.img /guest/same.img >/out/read-only.cmp 2>&1 || echo differ >>/out/read-only.cmp
 for name in disk-6.12 disk-6.1 reboot count; do
   hand_out $name
