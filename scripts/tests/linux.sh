@@ -124,7 +124,9 @@ run_linux_in_rig() {
   local rig_status=0 out=$logs/linux/out before=$failed console known
   make_guests "$logs/linux" || return 1
   known=$(sha256sum <"$logs/linux/files/known" | cut -d ' ' -f 1)
-  logged linux-in-rig "$here/rig" --timeout 600 --cpus 2 --out "$out" \
+  # One CPU: with two, QEMU's emulation of nested SVM hangs or corrupts guests of two vCPUs now and
+  # then, those of QEMU as the monitor in the rig as well (docs/testing.md).
+  logged linux-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$logs/linux/guest:/guest" \
     --file /bin/cp:/usr/bin/sparse-cp --file "$logs/linux/guest/disk.img:/guest/same.img" \
     --script "$here/tests/linux-in-rig.sh" || rig_status=$?

@@ -48,7 +48,7 @@ run_linux_suites() {
   local -a bundles=("$(swift build --show-bin-path)"/*PackageTests.xctest)
   make_tiny_initramfs "$logs/tiny-initramfs.gz" || return 1
   rm -rf "$logs/linux-suites"
-  logged suites-linux-in-rig "$here/rig" --timeout 600 --out "$logs/linux-suites" \
+  logged suites-linux-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$logs/linux-suites" \
     --file "$kernel:/linux/vmlinuz" --file "$logs/tiny-initramfs.gz:/linux/initramfs.gz" \
     --env LINUX_KERNEL=/linux/vmlinuz --env LINUX_INITRD=/linux/initramfs.gz -- \
     "${bundles[0]}" --testing-library swift-testing \
