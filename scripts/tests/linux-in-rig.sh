@@ -63,7 +63,7 @@ refuse() {
 }
 
 mkdir /images
-for name in disk-6.12 disk-6.1 reboot count button; do
+for name in disk-6.12 disk-6.1 reboot root count button; do
   image $name
 done
 
@@ -74,6 +74,12 @@ stat -c %b /images/disk-6.12.img >/out/blocks-after
 boot 6.1-1 6.1 1 disk --disk /images/disk-6.1.img --disk /guest/disk.img,readonly
 boot 6.1-2 6.1 2 reboot --disk /images/reboot.img
 boot reset 6.1 1 reset --on-reset exit
+
+vmm-run run --kernel /guest/6.12/vmlinuz --memory 512M --cpus 2 --disk /images/root.img \
+  --append "$append quiet root=/dev/nvme0n1 rootwait rw init=/init scenario=root" \
+  --trace-hypercalls /out/root.trace </dev/null >/out/root.console 2>/out/root.stderr &
+machine=$!
+finish root
 
 start count 6.12 --append "$append quiet scenario=count" --disk /images/count.img
 until_told count '@ counted 20'
@@ -106,6 +112,6 @@ refuse no-disk --kernel /guest/6.12/vmlinuz --disk /images/nothing
 dmesg | grep -i 'tsc.*unstable'
 
 cmp /guest/disk.img /guest/same.img >/out/read-only.cmp 2>&1 || echo differ >>/out/read-only.cmp
-for name in disk-6.12 disk-6.1 reboot count; do
+for name in disk-6.12 disk-6.1 reboot root count; do
   hand_out $name
 done

@@ -31,7 +31,11 @@ make_guests() {
   # `ballast` is what the guest removes and trims.
   head -c 2M /dev/urandom >"$directory/files/known"
   head -c 24M /dev/urandom >"$directory/files/ballast"
-  quietly mke2fs -q -F -t ext4 -b 4096 -N 256 -m 0 -d "$directory/files" \
+  # The disk is also a root file system.
+  mkdir -p "$directory"/files/{bin,dev,mnt,proc,sys}
+  cp /bin/busybox "$directory/files/bin/"
+  install -m 755 "$here/tests/linux-init.sh" "$directory/files/init"
+  quietly mke2fs -q -F -t ext4 -b 4096 -N 1024 -m 0 -d "$directory/files" \
     -E root_owner=0:0,lazy_itable_init=0 "$directory/guest/disk.img" 64M
 }
 
@@ -89,6 +93,19 @@ check_disk() {
       "$(debugfs -R "cat /made/$file" "$image" 2>/dev/null | sha256sum | cut -d ' ' -f 1)" \
       "${sum:-none}"
   done
+}
+
+# check_root: a kernel without an initramfs ran from the disk, and what it wrote is there.
+check_root() {
+  local sum
+  check_facts root 6.12 2
+  check_told root 'root ext4 rw'
+  check_told root 'read-only now'
+  check_equal 'root: e2fsck' "$(e2fsck -fn "$out/root.img" >/dev/null 2>&1; echo $?)" 0
+  sum=$(sed -n 's|^@ sum thrice \([0-9a-f]*\)  -$|\1|p' "$out/root.told")
+  check_equal 'root: checksum of thrice read outside' \
+    "$(debugfs -R 'cat /thrice' "$out/root.img" 2>/dev/null | sha256sum | cut -d ' ' -f 1)" \
+    "${sum:-none}"
 }
 
 # check_count: what the guest had synchronised when its machine was killed is on the disk.
@@ -161,6 +178,7 @@ run_linux_in_rig() {
   check_status reset 0
   check_told reset reboot
   check_count
+  check_root
 
   check_told button pressed
   check_status button 0

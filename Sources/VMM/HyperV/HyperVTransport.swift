@@ -46,8 +46,8 @@ public enum HyperVTransport: String, Hashable, Sendable {
   /// What a guest is offered unless the configuration says otherwise.
   ///
   /// The kernel's has the synthetic interrupt controller and timers, flushes and interrupts by hypercall,
-  /// which it alone implements. `vapic` is left out: with it Linux 6.12 did not bring up its second
-  /// vCPU on an emulated AMD processor.
+  /// which it alone implements. `vapic` is left out: with it Linux 6.12 hung early in its boot on an
+  /// emulated AMD processor.
   public var defaultEnlightenments: Enlightenments {
     switch self {
     case .kernel:
