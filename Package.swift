@@ -31,7 +31,7 @@ let package = Package(
 
     .target(name: "HostPages", dependencies: ["CKVM"], swiftSettings: strict),
     .target(name: "GuestMemory", dependencies: ["ZeroTracker"], swiftSettings: strict),
-    .target(name: "Devices", dependencies: ["GuestMemory"], swiftSettings: strict),
+    .target(name: "Devices", dependencies: ["GuestMemory", "ZeroTracker"], swiftSettings: strict),
     .target(
       name: "VMM",
       dependencies: [

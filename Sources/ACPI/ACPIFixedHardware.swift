@@ -44,6 +44,11 @@ public enum ACPIFixedHardware {
   /// All of these addresses.
   public static let localAPICByteCount: UInt32 = 1 << 20
 
+  /// ISA interrupts of devices at fixed ports; each is its global system interrupt as well.
+  public static let keyboardInterrupt: UInt8 = 1
+  public static let serialPort1Interrupt: UInt8 = 4
+  public static let realTimeClockInterrupt: UInt8 = 8
+  public static let mouseInterrupt: UInt8 = 12
   /// ACPI's own interrupt (*SCI*): level, active high.
   public static let systemControlInterrupt: UInt8 = 9
   /// Where ISA interrupt 0, the PIT, arrives. A machine must route it there: KVM's default is pin

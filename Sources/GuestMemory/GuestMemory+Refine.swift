@@ -7,8 +7,6 @@ extension GuestMemory {
   public struct RefinementBudget: Hashable, Sendable {
     /// The bytes read to see whether they are zero.
     public var readByteCount: Int
-    /// The bytes of touched chunks looked at, absent pages included.
-    public var inspectedByteCount: Int
 
     /// 256 MiB read, about 30 ms of one processor. A guest that has to zero as much itself takes ten
     /// times as long, and has it resident afterwards.
@@ -16,12 +14,16 @@ extension GuestMemory {
     /// Refines nothing.
     public static let none = RefinementBudget(readByteCount: 0)
 
-    /// Looks at 8 times as many bytes as it reads: an absent page costs an eighth at most.
+    /// A negative count is 0.
     public init(readByteCount: Int) {
       self.readByteCount = max(0, readByteCount)
-      inspectedByteCount =
-        self.readByteCount.multipliedReportingOverflow(by: 8).overflow
-        ? .max : self.readByteCount * 8
+    }
+
+    /// The bytes of touched chunks looked at, absent pages included: 8 times as many as are read, as an
+    /// absent page costs an eighth at most.
+    public var inspectedByteCount: Int {
+      let (byteCount, overflow) = readByteCount.multipliedReportingOverflow(by: 8)
+      return overflow ? .max : byteCount
     }
   }
 

@@ -5,16 +5,16 @@ import Synchronization
 /// Under contention the kernel passes a `Mutex` on, which ThreadSanitizer does not see on Linux; it then
 /// reports races where there are none. The atomic says the same once more: everything before a release
 /// is visible after the acquire that follows it. That costs two unlocked moves on x86-64.
-struct Guarded<Value>: ~Copyable {
+package struct Guarded<Value>: ~Copyable {
   private let mutex: Mutex<Value>
   private let handovers = Atomic<UInt>(0)
 
-  init(_ value: consuming sending Value) {
+  package init(_ value: consuming sending Value) {
     mutex = Mutex(value)
   }
 
   /// Runs `body` alone with the value. It must not call itself.
-  borrowing func withLock<R, E: Error>(
+  package borrowing func withLock<R, E: Error>(
     _ body: (inout sending Value) throws(E) -> sending R
   ) throws(E) -> sending R {
     try mutex.withLock { (value) throws(E) -> sending R in

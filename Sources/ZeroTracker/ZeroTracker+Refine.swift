@@ -32,14 +32,8 @@ extension ZeroTracker {
   public func refine<E: Error>(
     _ run: PageRange, inspect: (PageRange) throws(E) -> [PageRange]
   ) throws(E) {
-    let result: Result<Void, E> = state.withLock { state in
-      do throws(E) {
-        try state.refine(run, inspect: inspect)
-        return .success(())
-      } catch {
-        return .failure(error)
-      }
+    try state.withLock { (state) throws(E) in
+      try state.refine(run, inspect: inspect)
     }
-    try result.get()
   }
 }

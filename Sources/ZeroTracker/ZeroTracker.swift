@@ -139,15 +139,9 @@ public final class ZeroTracker: Sendable {
   public func markZeroed<E: Error>(
     _ range: PageRange, after discard: () throws(E) -> Void
   ) throws(E) {
-    let result: Result<Void, E> = state.withLock { state in
-      do throws(E) {
-        try state.markZeroed(range, after: discard)
-        return .success(())
-      } catch {
-        return .failure(error)
-      }
+    try state.withLock { (state) throws(E) in
+      try state.markZeroed(range, after: discard)
     }
-    try result.get()
   }
 
   /// Withholds pages for good: memory lent out raw, or written by someone no source sees.

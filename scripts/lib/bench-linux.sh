@@ -2,6 +2,8 @@
 # Linux from exec to power-off, QEMU against vmm-run, in the rig. Sourced by scripts/bench.
 # shellcheck source=scripts/lib/packages.sh
 source scripts/lib/packages.sh
+# shellcheck source=scripts/lib/initramfs.sh
+source scripts/lib/initramfs.sh
 # shellcheck source=scripts/lib/tiny-initramfs.sh
 source scripts/lib/tiny-initramfs.sh
 

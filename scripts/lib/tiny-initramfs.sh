@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The smallest Linux user space: busybox and an /init. Sourced, never run.
+# The smallest Linux user space: busybox and an /init. Sourced, never run; needs initramfs.sh.
 
 # make_tiny_initramfs FILE: an initramfs that says "user space reached", sleeps as many seconds as
 # linger= on the kernel's command line says (5) and powers off. Needs busybox-static and cpio.
@@ -16,7 +16,6 @@ make_tiny_initramfs() {
 /bin/busybox poweroff -f
 INIT
   chmod 755 "$tree/init"
-  (cd "$tree" && find . -print0 | LC_ALL=C sort -z |
-    cpio --null --quiet -o -H newc -R 0:0) | gzip -n >"$1"
+  pack_initramfs "$tree" | gzip -n >"$1"
   rm -rf "$tree"
 }

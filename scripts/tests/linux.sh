@@ -23,8 +23,7 @@ make_guests() {
     cp /bin/busybox "$tree/bin/"
     cp "$cache/guest-$series"/*.ko "$tree/modules/"
     install -m 755 "$here/tests/linux-init.sh" "$tree/init"
-    (cd "$tree" && find . -print0 | cpio --null --quiet -o -H newc -R 0:0) |
-      gzip -1 >"$directory/guest/$series/initrd" || return 1
+    pack_initramfs "$tree" | gzip -1 >"$directory/guest/$series/initrd" || return 1
     cp "$cache/guest-$series/vmlinuz" "$directory/guest/$series/"
     rm -r "$tree"
   done

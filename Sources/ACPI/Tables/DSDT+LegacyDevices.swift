@@ -26,22 +26,29 @@ extension DSDT {
   }
 
   private static var serialPort1: AMLTerm {
-    device("COM1", "PNP0501", uid: 1, [.io(first: 0x3F8, portCount: 8), .irqNoFlags(4)])
+    device(
+      "COM1", "PNP0501", uid: 1,
+      [.io(first: 0x3F8, portCount: 8), .irqNoFlags(ACPIFixedHardware.serialPort1Interrupt)])
   }
 
   /// The keyboard; the controller's ports are its own.
   private static var keyboard: AMLTerm {
     device(
       "KBD", "PNP0303",
-      [.io(first: 0x60, portCount: 1), .io(first: 0x64, portCount: 1), .irqNoFlags(1)])
+      [
+        .io(first: 0x60, portCount: 1), .io(first: 0x64, portCount: 1),
+        .irqNoFlags(ACPIFixedHardware.keyboardInterrupt),
+      ])
   }
 
   private static var mouse: AMLTerm {
-    device("MOU", "PNP0F13", [.irqNoFlags(12)])
+    device("MOU", "PNP0F13", [.irqNoFlags(ACPIFixedHardware.mouseInterrupt)])
   }
 
   private static var realTimeClock: AMLTerm {
-    device("RTC", "PNP0B00", [.io(first: 0x70, portCount: 2), .irqNoFlags(8)])
+    device(
+      "RTC", "PNP0B00",
+      [.io(first: 0x70, portCount: 2), .irqNoFlags(ACPIFixedHardware.realTimeClockInterrupt)])
   }
 
   private static func device(

@@ -1,4 +1,5 @@
 internal import GuestMemory
+internal import ZeroTracker
 
 /// How an admin command ends.
 enum NVMeAdminOutcome: Hashable, Sendable {

@@ -1,4 +1,5 @@
 public import GuestMemory
+internal import ZeroTracker
 
 /// An NVMe disk with one namespace: a PCI function of class 010802 over a `BlockStore`.
 ///

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import ZeroTracker
 
 // What vCPU threads do: registers and doorbells. Nothing here waits for the back-end but `reset`.
 extension NVMeEngine {

@@ -1,4 +1,5 @@
 internal import GuestMemory
+internal import ZeroTracker
 
 /// The part of a controller that its I/O threads work on: registers, queues, commands.
 ///

@@ -1,3 +1,5 @@
+internal import ZeroTracker
+
 /// A function's INTx pin: level-triggered, held back by *Interrupt Disable*.
 public final class INTxPin: Sendable {
   private let configuration: PCIConfiguration

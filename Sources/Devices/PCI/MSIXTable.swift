@@ -1,3 +1,5 @@
+internal import ZeroTracker
+
 /// MSI-X (PCI 3.0 §6.8.2): the vectors of a function, their masks, and what is pending behind a mask.
 ///
 /// The device model puts the capability into its configuration space, the table and the pending bits

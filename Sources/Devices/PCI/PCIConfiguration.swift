@@ -1,3 +1,5 @@
+internal import ZeroTracker
+
 /// A function's configuration registers, shared between vCPU threads and the device model.
 ///
 /// The guest's accesses come through `PCIHost`, which keeps its map of decoded BARs up to date; a write

@@ -1,3 +1,5 @@
+internal import ZeroTracker
+
 /// Bus 0: its functions by place, their configuration registers, and where their BARs are decoded.
 ///
 /// Nothing below refuses a BAR a place: guests move BARs one by one and let them overlap meanwhile. Of

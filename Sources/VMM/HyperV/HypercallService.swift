@@ -45,7 +45,7 @@ struct HypercallService: Sendable {
   }
 
   private func zeroedRanges(replyPage: GPN) -> [PageRange] {
-    if guest.tracker.isTracking { guest.refine(refinement) }
+    guest.refine(refinement)
     let ranges = guest.tracker.zeroedRanges(replyPage: replyPage)
     guard let error = verifier?.violation(in: ranges) else { return ranges }
     // The run ends; the guest must not use what was wrong even until then.

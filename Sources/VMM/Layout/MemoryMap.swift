@@ -1,3 +1,4 @@
+internal import Devices
 public import GuestMemory
 
 /// The memory map that a kernel is given in e820 form: ascending, disjoint ranges.
@@ -53,7 +54,7 @@ public struct MemoryMap: Hashable, Sendable {
   /// Where RAM goes on above the firmware.
   static let legacyEnd: UInt64 = 0x10_0000
   /// PCI configuration space: 256 buses of 1 MiB.
-  static let configurationSpace: Range<UInt64> = 0xB000_0000..<0xC000_0000
+  static let configurationSpace = PCIExpressConfigSpace.standard
 
   /// Ascending and disjoint.
   public let entries: [Entry]

@@ -8,14 +8,6 @@ internal import KVM
 ///
 /// Safe from any thread.
 public final class PersonalComputer: Sendable {
-  /// ISA interrupts, which are also global system interrupts.
-  private enum Interrupt {
-    static let keyboard: UInt32 = 1
-    static let serialPort: UInt32 = 4
-    static let realTimeClock: UInt32 = 8
-    static let mouse: UInt32 = 12
-  }
-
   /// Where the ACPI tables lie: where an operating system would look for firmware's.
   private static let tablesAddress: UInt64 = 0xE_0000
   /// The first slot for disks; 0 is the host bridge.
@@ -43,24 +35,25 @@ public final class PersonalComputer: Sendable {
       throw .configuration(
         "\(configuration.disks.count) disks: at most \(Self.maximumDiskCount) fit")
     }
-    func line(_ interrupt: UInt32) -> KVMInterruptLine {
-      KVMInterruptLine(interrupt, of: machine)
+    func line(_ interrupt: some UnsignedInteger) -> KVMInterruptLine {
+      KVMInterruptLine(UInt32(interrupt), of: machine)
     }
     let reset: @Sendable () -> Void = { control.end(with: .reset) }
 
     serialPort = UART16550(
-      line: line(Interrupt.serialPort),
+      line: line(ACPIFixedHardware.serialPort1Interrupt),
       onRoom: configuration.onSerialRoom, sink: configuration.serialOutput ?? { _ in })
     let timer = PMTimer(nanoseconds: HostClock.monotonicNanoseconds)
     power = PowerManagement(
-      timer: timer, line: line(UInt32(ACPIFixedHardware.systemControlInterrupt)),
+      timer: timer, line: line(ACPIFixedHardware.systemControlInterrupt),
       isACPIEnabled: true,
       onPowerOff: { control.end(with: .poweredOff) })
     let keyboard = KeyboardController(
-      keyboardLine: line(Interrupt.keyboard), onReset: reset)
+      keyboardLine: line(ACPIFixedHardware.keyboardInterrupt), onReset: reset)
     let clock = RealTimeClock(
       utcOffsetSeconds: configuration.clockIsLocal ? HostClock.utcOffsetSeconds : 0,
-      line: line(Interrupt.realTimeClock), nanosecondsSince1970: HostClock.nanosecondsSince1970)
+      line: line(ACPIFixedHardware.realTimeClockInterrupt),
+      nanosecondsSince1970: HostClock.nanosecondsSince1970)
 
     let messages = KVMMessageSink(machine)
     var functions: [(PCIAddress, any PCIFunction)] = [
@@ -83,10 +76,14 @@ public final class PersonalComputer: Sendable {
     }
     self.disks = disks
     host = PCIHost(functions)
-    host.assignResources(window: PCIMemoryWindow.standard)
+    let window = PCIMemoryWindow.standard
+    host.assignResources(window: window)
     tables = ACPITables(
       ACPIPlatform(
-        vcpuCount: vcpuCount, legacyDevices: [.serialPort1, .ps2Controller, .realTimeClock]))
+        apicIDs: (0..<vcpuCount).map { UInt32($0) },
+        pciMemoryWindow: UInt32(window.lowerBound)...UInt32(window.upperBound - 1),
+        ecamBase: UInt32(PCIExpressConfigSpace.standard.lowerBound),
+        legacyDevices: [.serialPort1, .ps2Controller, .realTimeClock]))
 
     portDevices =
       keyboard.attachments + [

@@ -82,7 +82,7 @@ public final class Machine: Sendable {
     try platform.boot.load(into: guest)
     try slots.start(guest.tracker)
 
-    let trackingEnd = try TrackingEnd(
+    let trackingEnd = TrackingEnd(
       policy: configuration.trackingPolicy, memory: guest,
       afterwards: {
         // Write protection split what was huge; KVM joins its own mappings by itself.

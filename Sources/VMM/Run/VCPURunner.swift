@@ -130,11 +130,11 @@ final class VCPURunner: @unchecked Sendable {
 
   /// What an exit that nothing can answer makes of the run.
   private func outcome(of exit: VCPUExit) throws(KVMError) -> MachineOutcome {
-    let place = "vCPU \(vcpu.id) at RIP 0x" + String(try vcpu.generalRegisters().rip, radix: 16)
+    let instructionPointer = try vcpu.generalRegisters().rip
+    let place = "vCPU \(vcpu.id) at RIP 0x" + String(instructionPointer, radix: 16)
     switch exit {
     case .shutdown:
-      return .tripleFault(
-        vcpuID: vcpu.id, instructionPointer: try vcpu.generalRegisters().rip)
+      return .tripleFault(vcpuID: vcpu.id, instructionPointer: instructionPointer)
     case .halt:
       return .failed(.guest("\(place) halted for good: nothing can interrupt it"))
     case .systemEvent(let type):

@@ -11,30 +11,31 @@ final class TrackingEnd: Sendable {
   private let guest: GuestMemory
   /// What else gives the guest its speed back; called once tracking has stopped.
   private let afterwards: @Sendable () -> Void
-  private let runEnds: Alarm
-  private let thread = Mutex<HostThread?>(nil)
+  /// Runs from the first answer on; most machines of flat programs end without one.
+  private let clock = Mutex<(thread: HostThread, runEnds: Alarm)?>(nil)
 
   init(
     policy: TrackingPolicy, memory: GuestMemory, afterwards: @escaping @Sendable () -> Void
-  ) throws(MachineError) {
+  ) {
     self.policy = policy
     guest = memory
     self.afterwards = afterwards
-    runEnds = try Alarm()
   }
 
   /// Notes an answer; the first starts the clock.
   func noteAnswer() {
     guard case .untilAnswered(let seconds) = policy else { return }
     if seconds == 0 { return stop() }
-    thread.withLock { thread in
-      if thread != nil { return }
-      // Without a thread nobody would end tracking later.
-      do throws(HostThread.Failure) {
-        thread = try HostThread { [self] in
+    clock.withLock { clock in
+      if clock != nil { return }
+      do {
+        let runEnds = try Alarm()
+        let thread = try HostThread { [self] in
           if !runEnds.wait(seconds: seconds) { stop() }
         }
+        clock = (thread, runEnds)
       } catch {
+        // Without a clock nobody would end tracking later.
         stop()
       }
     }
@@ -42,8 +43,9 @@ final class TrackingEnd: Sendable {
 
   /// Turns the clock off at the end of the run; tracking stays as it is.
   func cancel() {
-    runEnds.ring()
-    thread.withLock { $0 }?.join()
+    guard let clock = clock.withLock({ $0 }) else { return }
+    clock.runEnds.ring()
+    clock.thread.join()
   }
 
   private func stop() {

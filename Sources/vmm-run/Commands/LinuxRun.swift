@@ -39,23 +39,26 @@ final class LinuxRun: Sendable {
     let configuration = try configuration(console)
     try console.start { [self] bytes in receive(bytes) }
     defer { console.stop() }
+    let outcome = try runToTheEnd(configuration)
+    console.stop()
+    Diagnostics.report(summary.text)
+    try trace?.finish()
+    switch outcome {
+    case .reset, .poweredOff: return .success
+    case .exited(let status): return .guest(UInt8(truncatingIfNeeded: status))
+    case .stopped: return signals.receivedSignal.map { .signalled($0) } ?? .success
+    default:
+      Diagnostics.report(outcome.failureText)
+      return .failure
+    }
+  }
+
+  /// Machine after machine, until one ends by more than a reset that is to be followed.
+  private func runToTheEnd(_ configuration: MachineConfiguration) throws -> MachineOutcome {
     while true {
       let outcome = try runOnce(configuration)
-      switch outcome {
-      case .reset where options.onReset == .reset: continue
-      case .reset, .poweredOff: break
-      case .exited(let status): return .guest(UInt8(truncatingIfNeeded: status))
-      case .stopped:
-        if let signal = signals.receivedSignal { return .signalled(signal) }
-      default:
-        console.stop()
-        Diagnostics.report(outcome.failureText)
-        return .failure
-      }
-      console.stop()
-      Diagnostics.report(summary.text)
-      try trace?.finish()
-      return .success
+      if case .reset = outcome, options.onReset == .reset { continue }
+      return outcome
     }
   }
 

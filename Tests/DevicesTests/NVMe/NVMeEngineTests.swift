@@ -2,6 +2,7 @@ import Foundation
 import GuestMemory
 import TestSupport
 import Testing
+import ZeroTracker
 
 @testable import Devices
 

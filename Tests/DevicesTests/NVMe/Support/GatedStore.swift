@@ -1,6 +1,7 @@
 import Foundation
 import GuestMemory
 import Synchronization
+import ZeroTracker
 
 @testable import Devices
 
