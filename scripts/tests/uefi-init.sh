@@ -1,0 +1,95 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+# /init of a Linux that UEFI firmware booted from its disk (scripts/lib/efi.sh, make_grub_disk). What it
+# has to tell goes to the console in lines that begin with @. It counts boots twice: in a file of its
+# root file system and in an EFI variable.
+
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+
+tell() {
+  echo "@ $*"
+}
+
+variables=/sys/firmware/efi/efivars
+global=8be4df61-93ca-11d2-aa0d-00e098032b8c
+# Linux makes the variables of other vendors immutable files, and busybox has no chattr. This vendor is
+# the kernel's own, for crash dumps; its variables can be rewritten.
+counter=$variables/BootCount-cfc8fc79-be2e-4ddc-97f0-9f98bfe298a0
+
+tell_identity() {
+  for field in sys_vendor product_name product_uuid bios_version; do
+    # The kernel leaves out what is empty, and a UUID of zeroes.
+    value=$(cat /sys/class/dmi/id/$field 2>/dev/null)
+    tell "dmi $field ${value:-none}"
+  done
+}
+
+# The number that the file holds, or 0.
+number_in() {
+  number=$(tr -cd 0-9 2>/dev/null)
+  echo "${number:-0}"
+}
+
+count_in_file() {
+  boots=$(($(number_in </boots) + 1))
+  echo $boots >/boots.new && mv /boots.new /boots
+  tell "boot $boots"
+}
+
+mount_variables() {
+  if [ -e /modules/efivarfs.ko ]; then
+    insmod /modules/efivarfs.ko || tell 'cannot insert efivarfs'
+  fi
+  mount -t efivarfs efivarfs $variables || tell 'cannot mount efivarfs'
+}
+
+# The first four bytes of such a file are the variable's attributes.
+value_of() {
+  tail -c +5 "$1" 2>/dev/null
+}
+
+count_in_variable() {
+  count=$(($(value_of $counter | number_in) + 1))
+  # 7: non-volatile, for boot services, for the OS. It must be a single write.
+  printf '\007\000\000\000%d' $count >/run/variable
+  if dd if=/run/variable of=$counter bs=64 2>/run/error; then
+    tell "variable $(value_of $counter)"
+  else
+    tell "cannot write the variable: $(head -n 1 /run/error)"
+  fi
+}
+
+tell_efi() {
+  if [ ! -d /sys/firmware/efi ]; then
+    tell 'efi no'
+    return
+  fi
+  tell "efi yes, $(cat /sys/firmware/efi/fw_platform_size) bits"
+  mount_variables
+  tell "boot-current $(value_of $variables/BootCurrent-$global | od -An -tx2 | tr -d ' ')"
+  count_in_variable
+}
+
+tell "kernel $(uname -r)"
+tell "root $(sed -n 's|^\([^ ]*\) / \([^ ]*\) \(r[ow]\).*|\2 \3|p' /proc/mounts | tail -n 1)"
+tell "processors $(nproc)"
+tell "memory $(sed -n 's/^MemTotal: *//p' /proc/meminfo)"
+tell "clock source $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
+hypervisor=$(dmesg | sed -n 's/.*Hypervisor detected: //p')
+tell "hypervisor ${hypervisor:-none}"
+tell_identity
+touch /boots
+count_in_file
+tell_efi
+
+sync
+mount -o remount,ro / && tell 'read-only now'
+tell poweroff
+# The console sends by itself; what it still holds at power-off is lost.
+sleep 0.3
+poweroff -f
+sleep 1000
