@@ -23,6 +23,7 @@ let package = Package(
     // Pure modules: none imports anything of ours.
     .target(name: "ACPI", swiftSettings: strict),
     .target(name: "HyperVCore", swiftSettings: strict),
+    .target(name: "SMBIOS", swiftSettings: strict),
     .target(name: "ZeroTracker", swiftSettings: strict),
 
     // The kernel's ABI, and what wraps it.
@@ -35,7 +36,7 @@ let package = Package(
     .target(
       name: "VMM",
       dependencies: [
-        "ACPI", "Devices", "GuestMemory", "HostPages", "HyperVCore", "KVM", "ZeroTracker",
+        "ACPI", "Devices", "GuestMemory", "HostPages", "HyperVCore", "KVM", "SMBIOS", "ZeroTracker",
       ],
       swiftSettings: strict),
 
@@ -44,7 +45,8 @@ let package = Package(
     .executableTarget(
       name: "vmm-run",
       dependencies: [
-        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "VMM", "ZeroTracker",
+        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "SMBIOS", "VMM",
+        "ZeroTracker",
       ],
       swiftSettings: strict),
 
@@ -73,8 +75,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "vmm-runTests",
-      dependencies: ["HyperVCore", "KVM", "TestSupport", "ZeroTracker", "vmm-run"],
+      dependencies: ["HyperVCore", "KVM", "SMBIOS", "TestSupport", "ZeroTracker", "vmm-run"],
       swiftSettings: strict),
+    .testTarget(name: "SMBIOSTests", dependencies: ["SMBIOS"], swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
     .testTarget(
       name: "HostPagesTests", dependencies: ["HostPages", "TestSupport"], swiftSettings: strict),

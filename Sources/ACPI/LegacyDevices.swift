@@ -17,8 +17,7 @@ public struct LegacyDevices: OptionSet, Hashable, Sendable {
   public static let ps2Controller = LegacyDevices(rawValue: 1 << 1)
   /// The CMOS clock at 0x70 with interrupt 8 and the century in register 0x32.
   public static let realTimeClock = LegacyDevices(rawValue: 1 << 2)
-  /// fw_cfg at 0x510–0x51B. Its ports are kept free, but it is no device of its own: an operating
-  /// system has no driver for it and would list it as unknown.
+  /// fw_cfg at 0x510–0x51B.
   public static let firmwareConfiguration = LegacyDevices(rawValue: 1 << 3)
   /// A display with VGA's memory at 0xA0000–0xBFFFF.
   public static let vga = LegacyDevices(rawValue: 1 << 4)

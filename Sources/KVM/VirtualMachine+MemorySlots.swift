@@ -8,11 +8,23 @@ extension VirtualMachine {
   public func setMemorySlot(
     _ slot: MemorySlot, options: MemorySlot.Options
   ) throws(KVMError) {
+    try set(slot, byteCount: slot.byteCount, options: options)
+  }
+
+  /// Takes a registered slot away: accesses to its addresses exit as MMIO. Any thread, also while vCPUs
+  /// run.
+  public func removeMemorySlot(_ slot: MemorySlot) throws(KVMError) {
+    try set(slot, byteCount: 0, options: [])
+  }
+
+  private func set(
+    _ slot: MemorySlot, byteCount: UInt64, options: MemorySlot.Options
+  ) throws(KVMError) {
     var region = kvm_userspace_memory_region()
     region.slot = slot.number
     region.flags = options.rawValue
     region.guest_phys_addr = slot.guestPhysicalAddress
-    region.memory_size = slot.byteCount
+    region.memory_size = byteCount
     region.userspace_addr = UInt64(slot.hostAddress)
     try descriptor.call(
       CKVM_SET_USER_MEMORY_REGION, &region, "KVM_SET_USER_MEMORY_REGION \(slot.summary)",

@@ -1,4 +1,5 @@
 /// What `--version` prints.
 enum Version {
-  static let text = "vmm-run 0.1.0"
+  static let number = "0.1.0"
+  static let text = "vmm-run \(number)"
 }

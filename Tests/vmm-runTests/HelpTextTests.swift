@@ -36,7 +36,7 @@ import Testing
   @Test func usageShowsWhatIsNeeded() {
     #expect(
       HelpText.text(for: .run).hasPrefix(
-        "Usage: vmm-run run {--program FILE | --kernel FILE} [OPTION]...\n"))
+        "Usage: vmm-run run {--program | --kernel | --firmware} FILE [OPTION]...\n"))
     #expect(HelpText.text(for: .demo).hasPrefix("Usage: vmm-run demo [OPTION]...\n"))
     #expect(HelpText.text(for: .run).contains("--disk FILE[,readonly]..."))
   }
@@ -44,6 +44,6 @@ import Testing
   @Test func defaultsInHelpAreTheDefaults() {
     #expect(HelpText.text(for: .demo).contains("(default 1G)"))
     let words = HelpText.text(for: .run).split(whereSeparator: \.isWhitespace)
-    #expect(words.joined(separator: " ").contains("(default 64M, with --kernel 1G)"))
+    #expect(words.joined(separator: " ").contains("(default 64M, with --kernel and --firmware 1G)"))
   }
 }

@@ -27,9 +27,13 @@ import Testing
     ("demo 1G", "unexpected argument '1G'; see 'vmm-run demo --help'"),
     (
       "run guest.bin",
-      "unexpected argument 'guest.bin'; did you mean '--program guest.bin' or '--kernel guest.bin'?"
+      "unexpected argument 'guest.bin'; did you mean '--program guest.bin' or '--kernel guest.bin' "
+        + "or '--firmware guest.bin'?"
     ),
-    ("run -", "unexpected argument '-'; did you mean '--program -' or '--kernel -'?"),
+    (
+      "run -",
+      "unexpected argument '-'; did you mean '--program -' or '--kernel -' or '--firmware -'?"
+    ),
     ("run --program a b", "unexpected argument 'b'; see 'vmm-run run --help'"),
     ("demo --memory", "option '--memory' needs a value: '--memory SIZE'"),
     ("demo --memory=", "option '--memory' needs a value: '--memory SIZE'"),
@@ -43,11 +47,12 @@ import Testing
         + "'--compare' already runs both with and without it"
     ),
     (
-      "run", "'run' needs the option '--program FILE' or '--kernel FILE'; see 'vmm-run run --help'"
+      "run",
+      "'run' needs the option '--program FILE' or '--kernel FILE' or '--firmware FILE'; see 'vmm-run run --help'"
     ),
     (
       "run --memory 1G",
-      "'run' needs the option '--program FILE' or '--kernel FILE'; see 'vmm-run run --help'"
+      "'run' needs the option '--program FILE' or '--kernel FILE' or '--firmware FILE'; see 'vmm-run run --help'"
     ),
     (
       "demo --memory lots",

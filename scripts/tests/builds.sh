@@ -3,7 +3,7 @@
 # Steps of scripts/test: packages, format, builds. Sourced, never run.
 
 # What a Swift toolchain needs to link, and what the checks need; scripts/rig looks after its own.
-packages=(acpica-tools binutils busybox-static cpio e2fsprogs gcc git jq libc6-dev libstdc++-12-dev
+packages=(acpica-tools binutils busybox-static cpio dmidecode e2fsprogs gcc git jq libc6-dev libstdc++-12-dev
   linux-libc-dev xz-utils)
 
 install_packages() {

@@ -74,6 +74,20 @@ tell_efi() {
   count_in_variable
 }
 
+# The files that the user gave along, which have a directory and a name below opt/.
+tell_files() {
+  if [ -e /modules/qemu_fw_cfg.ko ]; then
+    insmod /modules/qemu_fw_cfg.ko || tell 'cannot insert qemu_fw_cfg'
+  fi
+  files=/sys/firmware/qemu_fw_cfg/by_name
+  for file in "$files"/opt/*/*/raw; do
+    if [ -e "$file" ]; then
+      name=${file#"$files"/}
+      tell "fw_cfg ${name%/raw} $(cat "$file")"
+    fi
+  done
+}
+
 tell "kernel $(uname -r)"
 tell "root $(sed -n 's|^\([^ ]*\) / \([^ ]*\) \(r[ow]\).*|\2 \3|p' /proc/mounts | tail -n 1)"
 tell "processors $(nproc)"
@@ -85,6 +99,7 @@ tell_identity
 touch /boots
 count_in_file
 tell_efi
+tell_files
 
 sync
 mount -o remount,ro / && tell 'read-only now'

@@ -3,26 +3,19 @@ extension DSDT {
   static func lpcBridge(_ platform: ACPIPlatform) -> AMLTerm {
     let devices = platform.legacyDevices
     let address = UInt64(ACPIFixedHardware.lpcDeviceNumber) << 16
-    var content: [AMLTerm] = [.name("_ADR", .integer(address)), motherboardPorts(platform)]
+    var content: [AMLTerm] = [.name("_ADR", .integer(address)), motherboardPorts]
     if devices.contains(.serialPort1) { content.append(serialPort1) }
     if devices.contains(.ps2Controller) { content += [keyboard, mouse] }
     if devices.contains(.realTimeClock) { content.append(realTimeClock) }
+    if devices.contains(.firmwareConfiguration) { content.append(firmwareConfiguration) }
     return .device("LPC", content)
   }
 
   /// Ports that are taken without a device of their own. The reset port is among the host bridge's.
-  private static func motherboardPorts(_ platform: ACPIPlatform) -> AMLTerm {
-    typealias Hardware = ACPIFixedHardware
-    var ports: [ResourceDescriptor] = [
-      .io(first: Hardware.powerEventPort, portCount: Hardware.powerPortCount)
-    ]
-    if platform.legacyDevices.contains(.firmwareConfiguration) {
-      ports.append(
-        .io(
-          first: Hardware.firmwareConfigurationPort,
-          portCount: Hardware.firmwareConfigurationPortCount))
-    }
-    return device("MBRP", "PNP0C02", uid: 1, ports)
+  private static var motherboardPorts: AMLTerm {
+    device(
+      "MBRP", "PNP0C02", uid: 1,
+      [.io(first: ACPIFixedHardware.powerEventPort, portCount: ACPIFixedHardware.powerPortCount)])
   }
 
   private static var serialPort1: AMLTerm {
@@ -49,6 +42,23 @@ extension DSDT {
     device(
       "RTC", "PNP0B00",
       [.io(first: 0x70, portCount: 2), .irqNoFlags(ACPIFixedHardware.realTimeClockInterrupt)])
+  }
+
+  /// fw_cfg, by the name that Linux's driver knows. Present and decoding, but not to be shown (*_STA*,
+  /// ACPI 6.3 §6.3.7): Windows has no driver for it, and would list it as unknown.
+  private static var firmwareConfiguration: AMLTerm {
+    .device(
+      "FWCF",
+      [
+        .name("_HID", .string("QEMU0002")), .name("_STA", .integer(0x0B)),
+        .name(
+          "_CRS",
+          .resourceTemplate([
+            .io(
+              first: ACPIFixedHardware.firmwareConfigurationPort,
+              portCount: ACPIFixedHardware.firmwareConfigurationPortCount)
+          ])),
+      ])
   }
 
   private static func device(

@@ -10,55 +10,30 @@ public final class RawImageStore: BlockStore {
   /// Bytes of a sector.
   public static let sectorByteCount: UInt64 = 512
 
-  public let byteCount: UInt64
   public let isReadOnly: Bool
-  private let descriptor: Int32
+  private let file: LockedFile
+
+  public var byteCount: UInt64 { file.byteCount }
+  private var descriptor: Int32 { file.descriptor }
 
   /// Opens and locks an image.
   ///
   /// - Throws: `BlockStoreError.open`, `.locked`, `.kind`, `.size`.
   public init(path: String, isReadOnly: Bool = false) throws(BlockStoreError) {
-    let flags = (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC
-    let descriptor = unsafe Glibc.open(path, flags)
-    guard descriptor >= 0 else {
-      throw .open(path: path, operation: "open", errno: errno)
-    }
     do {
-      byteCount = try Self.prepare(descriptor, path: path, isReadOnly: isReadOnly)
+      file = try LockedFile(path: path, isReadOnly: isReadOnly)
     } catch {
-      _ = close(descriptor)
-      throw error
+      switch error {
+      case .locked: throw .locked(path: path, isReadOnly: isReadOnly)
+      case .kind: throw .kind(path: path)
+      case .system(let operation, let errno):
+        throw .open(path: path, operation: operation, errno: errno)
+      }
     }
-    self.descriptor = descriptor
+    guard file.byteCount > 0, file.byteCount % Self.sectorByteCount == 0 else {
+      throw .size(path: path, byteCount: file.byteCount)
+    }
     self.isReadOnly = isReadOnly
-  }
-
-  deinit {
-    _ = close(descriptor)
-  }
-
-  /// Checks and locks; gives the size.
-  private static func prepare(
-    _ descriptor: Int32, path: String, isReadOnly: Bool
-  ) throws(BlockStoreError) -> UInt64 {
-    var status = stat()
-    guard unsafe fstat(descriptor, &status) == 0 else {
-      throw .open(path: path, operation: "fstat", errno: errno)
-    }
-    let kind = status.st_mode & S_IFMT
-    guard kind == S_IFREG || kind == S_IFBLK else { throw .kind(path: path) }
-    guard flock(descriptor, (isReadOnly ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 else {
-      let error = errno
-      if error == EWOULDBLOCK { throw .locked(path: path, isReadOnly: isReadOnly) }
-      throw .open(path: path, operation: "flock", errno: error)
-    }
-    // fstat tells no size of a block device; its end does.
-    let end = lseek(descriptor, 0, SEEK_END)
-    guard end >= 0 else { throw .open(path: path, operation: "lseek", errno: errno) }
-    guard end > 0, UInt64(end) % sectorByteCount == 0 else {
-      throw .size(path: path, byteCount: UInt64(end))
-    }
-    return UInt64(end)
   }
 
   public func read(
@@ -88,11 +63,7 @@ public final class RawImageStore: BlockStore {
 
   public func flush() throws(BlockStoreError) {
     guard !isReadOnly else { return }
-    while fdatasync(descriptor) != 0 {
-      let error = errno
-      if error == EINTR { continue }
-      throw .system(operation: "fdatasync", offset: 0, byteCount: byteCount, errno: error)
-    }
+    try reporting(at: 0, byteCount) { () throws(LockedFile.Failure) in try file.flush() }
   }
 
   public func discard(at offset: UInt64, byteCount: UInt64) throws(BlockStoreError) {
@@ -130,17 +101,24 @@ public final class RawImageStore: BlockStore {
     var done: UInt64 = 0
     while done < byteCount {
       let count = Int(min(byteCount - done, UInt64(zeroes.count)))
-      // SAFETY: the kernel reads count bytes, of which zeroes has at least as many.
-      let result = unsafe zeroes.withUnsafeBytes {
-        unsafe pwrite(descriptor, $0.baseAddress, count, off_t(clamping: offset + done))
+      try reporting(at: offset, byteCount) { () throws(LockedFile.Failure) in
+        try file.write(Array(zeroes[..<count]), at: offset + done)
       }
-      if result > 0 {
-        done += UInt64(result)
-        continue
+      done += UInt64(count)
+    }
+  }
+
+  /// Runs `body`, giving the file's failures as the disk's.
+  private func reporting(
+    at offset: UInt64, _ byteCount: UInt64, _ body: () throws(LockedFile.Failure) -> Void
+  ) throws(BlockStoreError) {
+    do {
+      try body()
+    } catch {
+      guard case .system(let operation, let errno) = error else {
+        preconditionFailure("\(error) of an open disk image")
       }
-      let error = result == 0 ? ENOSPC : errno
-      if error == EINTR { continue }
-      throw .system(operation: "pwrite", offset: offset, byteCount: byteCount, errno: error)
+      throw .system(operation: operation, offset: offset, byteCount: byteCount, errno: errno)
     }
   }
 }

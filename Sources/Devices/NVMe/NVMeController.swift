@@ -7,8 +7,10 @@ internal import ZeroTracker
 /// MSI-X with a vector for each pair (or the INTx pin). Doorbells return at once; commands run on
 /// threads of the controller's own, several at a time, and may complete out of order.
 public final class NVMeController: PCIFunction {
-  /// The only BAR: registers and doorbells, then MSI-X.
-  private static let bar = PCIBAR(index: 0, byteCount: 0x4000, is64Bit: true)
+  /// The only BAR: registers and doorbells, then MSI-X. With 32 address bits, so that firmware places it
+  /// in the window that the ACPI tables tell: one of 64 bits it would place at the end of what the
+  /// processor can address, wherever that is.
+  private static let bar = PCIBAR(index: 0, byteCount: 0x4000)
   private static let vectorTable: UInt64 = 0x2000
   private static let pendingBits: UInt64 = 0x3000
   /// As many as the table has vectors, but for the admin pair's.

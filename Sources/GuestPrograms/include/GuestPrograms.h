@@ -9,6 +9,8 @@
 
 extern const unsigned char guest_demo_start[];
 extern const unsigned char guest_demo_end[];
+extern const unsigned char guest_firmware_start[];
+extern const unsigned char guest_firmware_end[];
 extern const unsigned char guest_hello_start[];
 extern const unsigned char guest_hello_end[];
 extern const unsigned char guest_probe_start[];
@@ -21,6 +23,14 @@ extern const unsigned char guest_storm_end[];
 static inline const unsigned char *_Nonnull guest_demo_bytes(void) { return guest_demo_start; }
 static inline size_t guest_demo_byte_count(void) {
   return (size_t)(guest_demo_end - guest_demo_start);
+}
+
+// Not flat: 4 KiB for the end of the first 4 GiB, entered at the reset vector.
+static inline const unsigned char *_Nonnull guest_firmware_bytes(void) {
+  return guest_firmware_start;
+}
+static inline size_t guest_firmware_byte_count(void) {
+  return (size_t)(guest_firmware_end - guest_firmware_start);
 }
 
 // Prints "hello\n" and exits with status 0.

@@ -1,3 +1,5 @@
+public import Devices
+
 /// What a machine starts, and with it what the machine is.
 public enum GuestImage: Sendable {
   /// A flat 64-bit image, loaded and entered at `BootPlan.programAddress`, with the configuration's
@@ -5,6 +7,20 @@ public enum GuestImage: Sendable {
   case program([UInt8])
   /// A Linux kernel, on a PC.
   case linux(LinuxGuest)
+  /// UEFI firmware, on a PC, which boots what its disks have.
+  case firmware(FirmwareGuest)
+}
+
+/// UEFI firmware and its variables.
+public struct FirmwareGuest: Sendable {
+  public var image: FirmwareImage
+  /// Lies right below the image; nil if the image has its variables in it, or keeps none.
+  public var variables: FlashChip?
+
+  public init(image: FirmwareImage, variables: FlashChip? = nil) {
+    self.image = image
+    self.variables = variables
+  }
 }
 
 /// A Linux kernel and what it is started with.

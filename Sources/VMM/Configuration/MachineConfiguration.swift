@@ -47,21 +47,23 @@ public struct MachineConfiguration: Sendable {
     backing = .anonymous
   }
 
+  /// Whether the machine is a PC, and not just vCPUs and memory for a flat program.
+  var isPersonalComputer: Bool {
+    switch image {
+    case .program: false
+    case .linux, .firmware: true
+    }
+  }
+
   /// The most vCPUs that the image's kind of machine has room for.
   var maximumVCPUCount: Int {
-    switch image {
-    case .program: BootPlan.maximumVCPUCount
-    case .linux: PersonalComputer.maximumVCPUCount
-    }
+    isPersonalComputer ? PersonalComputer.maximumVCPUCount : BootPlan.maximumVCPUCount
   }
 
   /// Whether the machine has interrupt controllers in the kernel: a PC has, and a flat program if the
   /// kernel's SynIC is to deliver through its local APIC.
   func needsInterruptControllers(for enlightenments: Enlightenments) -> Bool {
-    switch image {
-    case .program: enlightenments.contains(.syntheticInterrupts)
-    case .linux: true
-    }
+    isPersonalComputer || enlightenments.contains(.syntheticInterrupts)
   }
 
   /// Whether the guest is offered 0x8002: without tracking there would be nothing to answer.

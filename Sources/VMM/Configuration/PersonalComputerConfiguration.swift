@@ -1,4 +1,5 @@
 public import Devices
+public import SMBIOS
 
 /// The devices of a PC that differ from one machine to the next.
 public struct PersonalComputerConfiguration: Sendable {
@@ -10,6 +11,17 @@ public struct PersonalComputerConfiguration: Sendable {
   public var disks: [any BlockStore] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.
   public var clockIsLocal = false
+
+  // What firmware is told; a kernel that is started directly is not.
+
+  /// The machine's UUID, by which operating systems and licences know it again.
+  public var uuid = SystemUUID.none
+  /// Which disks firmware tries first, as indices of `disks`; empty leaves the order to its variables.
+  public var bootOrder: [Int] = []
+  /// Files for firmware and operating systems (*fw_cfg*), by name; `opt/...` is free for users.
+  public var firmwareFiles: [(name: String, bytes: [UInt8])] = []
+  /// The monitor's version, as SMBIOS names it.
+  public var version = "1"
 
   public init() {}
 }

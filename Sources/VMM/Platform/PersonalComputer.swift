@@ -14,6 +14,8 @@ public final class PersonalComputer: Sendable {
   private static let firstDiskSlot: UInt8 = 1
   /// As many as there are slots between the two bridges.
   static let maximumDiskCount = 30
+  /// OVMF's driver makes two, one of them to poll; with fewer it leaves the disk alone.
+  private static let minimumQueuePairCount = 2
   /// MSI-X vectors and queue pairs go by vCPUs; more would only be more memory.
   static let maximumVCPUCount = 64
 
@@ -23,13 +25,17 @@ public final class PersonalComputer: Sendable {
   private let disks: [NVMeController]
   private let host: PCIHost
   private let tables: ACPITables
+  private let flashChip: FlashChip?
   let portDevices: [(PortRange, any BusDevice)]
   let memoryDevices: [(MMIORange, any BusDevice)]
 
   /// Builds the devices; the kernel's interrupt controllers are there, routed as in a PC.
+  ///
+  /// - Parameter firmware: what sets the devices up; nil for a kernel that finds them as firmware
+  ///   leaves them.
   init(
-    _ configuration: PersonalComputerConfiguration, vcpuCount: Int, memory: GuestMemory,
-    machine: VirtualMachine, control: MachineControl
+    _ configuration: PersonalComputerConfiguration, firmware: FirmwareGuest? = nil,
+    vcpuCount: Int, memory: GuestMemory, machine: VirtualMachine, control: MachineControl
   ) throws(MachineError) {
     guard configuration.disks.count <= Self.maximumDiskCount else {
       throw .configuration(
@@ -46,7 +52,7 @@ public final class PersonalComputer: Sendable {
     let timer = PMTimer(nanoseconds: HostClock.monotonicNanoseconds)
     power = PowerManagement(
       timer: timer, line: line(ACPIFixedHardware.systemControlInterrupt),
-      isACPIEnabled: true,
+      isACPIEnabled: firmware == nil,
       onPowerOff: { control.end(with: .poweredOff) })
     let keyboard = KeyboardController(
       keyboardLine: line(ACPIFixedHardware.keyboardInterrupt), onReset: reset)
@@ -61,11 +67,11 @@ public final class PersonalComputer: Sendable {
     ]
     var disks: [NVMeController] = []
     for (index, store) in configuration.disks.enumerated() {
-      let address = PCIAddress(device: Self.firstDiskSlot + UInt8(index))
+      let address = Self.address(ofDisk: index)
       do {
         let disk = try NVMeController(
           store: store, memory: memory, identity: NVMeIdentity(serial: "vmm-run-\(index)"),
-          queuePairCount: vcpuCount, messages: messages,
+          queuePairCount: max(vcpuCount, Self.minimumQueuePairCount), messages: messages,
           interruptLine: line(
             ACPIFixedHardware.pciInterrupt(device: UInt32(address.device), pin: 0)))
         disks.append(disk)
@@ -77,15 +83,17 @@ public final class PersonalComputer: Sendable {
     self.disks = disks
     host = PCIHost(functions)
     let window = PCIMemoryWindow.standard
-    host.assignResources(window: window)
+    if firmware == nil { host.assignResources(window: window) }
     tables = ACPITables(
       ACPIPlatform(
         apicIDs: (0..<vcpuCount).map { UInt32($0) },
         pciMemoryWindow: UInt32(window.lowerBound)...UInt32(window.upperBound - 1),
         ecamBase: UInt32(PCIExpressConfigSpace.standard.lowerBound),
-        legacyDevices: [.serialPort1, .ps2Controller, .realTimeClock]))
+        legacyDevices: firmware == nil
+          ? [.serialPort1, .ps2Controller, .realTimeClock]
+          : [.serialPort1, .ps2Controller, .realTimeClock, .firmwareConfiguration]))
 
-    portDevices =
+    var portDevices: [(PortRange, any BusDevice)] =
       keyboard.attachments + [
         (RealTimeClock.ports, clock), (UART16550.firstSerialPort, serialPort),
         (PowerManagement.ports, power),
@@ -95,10 +103,25 @@ public final class PersonalComputer: Sendable {
           PCIConfigPorts(host: host, resetControl: ResetControl(onReset: reset))
         ),
       ]
-    memoryDevices = [
+    var memoryDevices: [(MMIORange, any BusDevice)] = [
       (MMIORange(PCIExpressConfigSpace.standard), PCIExpressConfigSpace(host: host)),
       (MMIORange(PCIMemoryWindow.standard), PCIMemoryWindow(host: host)),
     ]
+    if let firmware {
+      let items = try FirmwareItems(
+        configuration, vcpuCount: vcpuCount, layout: memory.layout, tables: tables)
+      portDevices.append(
+        (FirmwareConfiguration.ports, FirmwareConfiguration(items: items, memory: memory)))
+      memoryDevices += try FirmwareFlash(firmware, with: machine).devices
+    }
+    flashChip = firmware?.variables
+    self.portDevices = portDevices
+    self.memoryDevices = memoryDevices
+  }
+
+  /// Where a disk is on the bus.
+  static func address(ofDisk index: Int) -> PCIAddress {
+    PCIAddress(device: firstDiskSlot + UInt8(index))
   }
 
   /// Places a kernel and the ACPI tables.
@@ -123,6 +146,7 @@ public final class PersonalComputer: Sendable {
   /// Ends the disks' work: what was accepted is done when it returns.
   func stop() {
     for disk in disks { disk.stop() }
+    flashChip?.detach()
   }
 }
 

@@ -26,10 +26,17 @@ struct Platform {
       let computer = try PersonalComputer(
         configuration.computer, vcpuCount: configuration.vcpuCount, memory: guest,
         machine: machine, control: control)
-      portDevices += computer.portDevices
-      memoryDevices += computer.memoryDevices
       boot = try computer.boot(linux, layout: guest.layout)
       self.computer = computer
+    case .firmware(let firmware):
+      computer = try PersonalComputer(
+        configuration.computer, firmware: firmware, vcpuCount: configuration.vcpuCount,
+        memory: guest, machine: machine, control: control)
+      boot = FirmwareBoot()
+    }
+    if let computer {
+      portDevices += computer.portDevices
+      memoryDevices += computer.memoryDevices
     }
     do {
       ports = try PortBus(portDevices)

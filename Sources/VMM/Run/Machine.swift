@@ -69,7 +69,7 @@ public final class Machine: Sendable {
       try machine.setReservedPages(
         identityMapAddress: Self.identityMapAddress, taskStateAddress: Self.taskStateAddress)
       if hasInterruptControllers { try machine.makeInterruptControllers() }
-      if case .linux = configuration.image {
+      if configuration.isPersonalComputer {
         try machine.makeIntervalTimer()
         try machine.setInterruptRoutes(InterruptRoute.personalComputer)
       }

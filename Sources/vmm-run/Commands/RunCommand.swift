@@ -7,7 +7,7 @@ enum RunCommand {
     do {
       switch options.guest {
       case .program(let path): return try runProgram(path, options.machine)
-      case .linux(let linux): return try LinuxRun.run(linux, machine: options.machine)
+      case .system(let system): return try SystemRun.run(system, machine: options.machine)
       }
     } catch {
       return Diagnostics.end(with: error)
@@ -15,7 +15,7 @@ enum RunCommand {
   }
 
   private static func runProgram(_ path: String, _ options: MachineOptions) throws -> ExitStatus {
-    let program = try ProgramFile.read(path)
+    let program = try GuestFile.program(path).read()
     let trace = try options.traceHypercallsPath.map { try HypercallTrace(path: $0) }
     let control = MachineControl()
     let signals = try SignalWatcher { _ in control.end(with: .stopped) }

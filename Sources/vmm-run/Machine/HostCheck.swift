@@ -74,7 +74,7 @@ enum HostCheck {
     let name = "2 MiB huge pages"
     let cure = "reserve some: echo 512 > /proc/sys/vm/nr_hugepages"
     let path = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
-    guard let bytes = try? ProgramFile.read(path),
+    guard let bytes = try? GuestFile.program(path).read(),
       let count = UInt64(String(decoding: bytes, as: UTF8.self).filter(\.isNumber))
     else {
       return .init(

@@ -7,10 +7,10 @@ struct CommandDefinition: Sendable {
     let reason: String
   }
 
-  /// Options that mean nothing without another one.
+  /// Options that mean nothing without one of some others.
   struct Dependency: Sendable {
     let options: [OptionDefinition]
-    let on: OptionDefinition
+    let on: [OptionDefinition]
   }
 
   let name: CommandName
@@ -64,32 +64,48 @@ extension CommandDefinition {
 
   static let run = CommandDefinition(
     name: .run,
-    summary: "Run a Linux kernel, or a guest program of your own.",
+    summary: "Run UEFI firmware, a Linux kernel, or a guest program of your own.",
     discussion: """
-      With --kernel: boots an unmodified Linux kernel as a Hyper-V guest, its serial console on \
-      this terminal (Ctrl-A x quits, Ctrl-A h helps). With --program: loads a flat 64-bit image at \
-      guest physical address 0x100000 and enters it there in long mode, with the first 4 GiB \
-      mapped to themselves and RSP at 0x100000. A byte written to port 0xE9 is printed; a write \
-      of N to port 0xF4 ends with exit status N.
+      With --firmware: starts UEFI firmware, which boots what the disks have. With --kernel: boots \
+      an unmodified Linux kernel. Both are Hyper-V guests with the serial console on this terminal \
+      (Ctrl-A x quits, Ctrl-A h helps). With --program: loads a flat 64-bit image at guest \
+      physical address 0x100000 and enters it there in long mode, with the first 4 GiB mapped to \
+      themselves and RSP at 0x100000. A byte written to port 0xE9 is printed; a write of N to port \
+      0xF4 ends with exit status N.
       """,
-    options: [.program] + [.kernel] + linux + [
-      .memory(default: RunOptions.defaultMemory, withKernel: LinuxOptions.defaultMemory), .cpus,
+    options: [.program] + [.kernel] + linux + [.firmware] + firmware + system + [
+      .memory(default: RunOptions.defaultMemory, ofSystem: SystemOptions.defaultMemory), .cpus,
       .backing, .preallocate, .transparentHugePages, .tracking, .trackingPolicy, .granularity,
       .refine, .verifyZeroed, .hyperV, .traceHypercalls,
     ],
-    alternatives: [.program, .kernel],
+    alternatives: [.program, .kernel, .firmware],
     conflicts: [
-      Conflict(
-        first: .program, second: .kernel, reason: "a machine runs one or the other")
+      Conflict(first: .program, second: .kernel, reason: oneGuest),
+      Conflict(first: .program, second: .firmware, reason: oneGuest),
+      Conflict(first: .kernel, second: .firmware, reason: oneGuest),
     ],
-    dependencies: [Dependency(options: linux, on: .kernel)],
+    dependencies: [
+      Dependency(options: linux, on: [.kernel]),
+      Dependency(options: firmware, on: [.firmware]),
+      Dependency(options: system, on: [.kernel, .firmware]),
+      Dependency(options: [.noPersist], on: [.variables]),
+    ],
     examples: [
+      "vmm-run run --firmware OVMF_CODE_4M.fd --vars vars.fd --disk disk.img",
       "vmm-run run --kernel vmlinuz --initrd initrd.img --disk root.img",
       "vmm-run run --program guest.bin --trace-hypercalls calls.jsonl",
     ])
 
-  /// What describes the machine of a kernel, and means nothing to a flat program.
-  private static let linux: [OptionDefinition] = [
-    .initrd, .append, .disk, .serial, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
+  private static let oneGuest = "a machine starts with one of them"
+
+  private static let linux: [OptionDefinition] = [.initrd, .append]
+
+  private static let firmware: [OptionDefinition] = [
+    .variables, .variablesTemplate, .noPersist, .uuid, .bootOrder, .firmwareFile,
+  ]
+
+  /// What describes a PC, and means nothing to a flat program.
+  private static let system: [OptionDefinition] = [
+    .disk, .serial, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
   ]
 }

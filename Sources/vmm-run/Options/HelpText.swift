@@ -31,10 +31,7 @@ enum HelpText {
   }
 
   private static func commandText(_ command: CommandDefinition) -> String {
-    let alternatives = command.alternatives.map(\.synopsis).joined(separator: " | ")
-    let required =
-      command.alternatives.count > 1
-      ? " {\(alternatives)}" : alternatives.isEmpty ? "" : " \(alternatives)"
+    let required = alternatives(command.alternatives).map { " \($0)" } ?? ""
     let options = command.options.map { ($0.synopsis, $0.summary) } + [help]
     return """
       Usage: vmm-run \(command.name)\(required) [OPTION]...
@@ -48,6 +45,14 @@ enum HelpText {
       \(command.examples.map { "  " + $0 }.joined(separator: "\n"))
 
       """
+  }
+
+  /// `{--program | --kernel} FILE`: options of which one is needed, all with the same kind of value.
+  private static func alternatives(_ options: [OptionDefinition]) -> String? {
+    guard let first = options.first else { return nil }
+    guard options.count > 1 else { return first.synopsis }
+    let names = "{" + options.map(\.name).joined(separator: " | ") + "}"
+    return first.placeholder.map { "\(names) \($0)" } ?? names
   }
 
   /// Two columns, the second wrapped under itself.

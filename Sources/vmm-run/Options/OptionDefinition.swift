@@ -15,13 +15,13 @@ struct OptionDefinition: Equatable, Sendable {
 }
 
 extension OptionDefinition {
-  /// - Parameter kernelDefault: The default with `--kernel`, where it is another one.
+  /// - Parameter systemDefault: The default with `--kernel` or `--firmware`, where it is another one.
   static func memory(
-    default byteCount: ByteCount, withKernel kernelDefault: ByteCount? = nil
+    default byteCount: ByteCount, ofSystem systemDefault: ByteCount? = nil
   ) -> OptionDefinition {
     let defaults =
       "default \(byteCount.optionText)"
-      + (kernelDefault.map { ", with --kernel \($0.optionText)" } ?? "")
+      + (systemDefault.map { ", with --kernel and --firmware \($0.optionText)" } ?? "")
     return OptionDefinition(
       name: "--memory", placeholder: "SIZE",
       summary: "Guest memory, such as 512M or 4G (\(defaults)).")
@@ -29,7 +29,7 @@ extension OptionDefinition {
 
   static let cpus = OptionDefinition(
     name: "--cpus", placeholder: "N",
-    summary: "Virtual processors, 1 to 4, with --kernel to 64 (default 1).")
+    summary: "Virtual processors, 1 to 4, with --kernel and --firmware to 64 (default 1).")
 
   static let backing = OptionDefinition(
     name: "--backing", placeholder: "KIND",

@@ -48,9 +48,10 @@ struct OptionParser {
     where parsed.contains(conflict.first) && parsed.contains(conflict.second) {
       throw .conflict(conflict.first.name, conflict.second.name, reason: conflict.reason)
     }
-    for dependency in command.dependencies where !parsed.contains(dependency.on) {
+    for dependency in command.dependencies where !dependency.on.contains(where: parsed.contains) {
       for option in dependency.options where parsed.contains(option) {
-        throw .missingCompanion(option: option.name, needs: dependency.on.synopsis)
+        throw .missingCompanion(
+          option: option.name, needs: dependency.on.map(\.synopsis).joined(separator: "' or '"))
       }
     }
     guard command.alternatives.isEmpty || command.alternatives.contains(where: parsed.contains)

@@ -4,10 +4,10 @@ struct RunOptions: Equatable, Sendable {
   enum Guest: Equatable, Sendable {
     /// A flat 64-bit image, by the path of its file.
     case program(String)
-    case linux(LinuxOptions)
+    case system(SystemOptions)
   }
 
-  /// Of a flat program; a kernel's is in `LinuxOptions`.
+  /// Of a flat program; a PC's is in `SystemOptions`.
   static let defaultMemory = ByteCount.mebi(64)
 
   var guest: Guest
@@ -19,10 +19,10 @@ struct RunOptions: Equatable, Sendable {
   }
 
   init(_ parsed: ParsedOptions) throws(UsageError) {
-    if let kernelPath = parsed.text(.kernel) {
-      guest = .linux(try LinuxOptions(kernelPath: kernelPath, parsed))
+    if let system = try SystemOptions(parsed) {
+      guest = .system(system)
     } else {
-      // The parser has refused a command line with neither.
+      // The parser has refused a command line without any.
       guest = .program(parsed.text(.program) ?? "")
     }
     machine = try MachineOptions(
@@ -33,14 +33,14 @@ struct RunOptions: Equatable, Sendable {
   private static func cpuCounts(of guest: Guest) -> ClosedRange<Int> {
     switch guest {
     case .program: MachineOptions.cpuCounts
-    case .linux: MachineOptions.systemCPUCounts
+    case .system: MachineOptions.systemCPUCounts
     }
   }
 
   private static func defaultMemory(of guest: Guest) -> ByteCount {
     switch guest {
     case .program: defaultMemory
-    case .linux: LinuxOptions.defaultMemory
+    case .system: SystemOptions.defaultMemory
     }
   }
 }

@@ -22,6 +22,9 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
   case invalidNumber(option: String, String, range: ClosedRange<Int>)
   case unknownChoice(option: String, String, choices: [String], nearest: String?)
   case invalidFeatures(option: String, EnlightenmentError)
+  case invalidUUID(option: String, String)
+  /// A word that may be in a list once only.
+  case repeatedWord(option: String, String)
 
   var description: String {
     switch self {
@@ -61,7 +64,7 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
     case .missingCompanion(let option, let needed):
       "option '\(option)' works only together with '\(needed)'"
     case .invalidSize, .notWholePages, .invalidGranularity, .invalidNumber, .unknownChoice,
-      .invalidFeatures:
+      .invalidFeatures, .invalidUUID, .repeatedWord:
       valueDescription
     }
   }
@@ -85,6 +88,11 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
         + (nearest.map { "; did you mean '\($0)'?" } ?? "")
     case .invalidFeatures(let option, let error):
       "option '\(option)': \(error)"
+    case .invalidUUID(let option, let text):
+      "option '\(option)': \(QuotedText(text)) is not a UUID such as "
+        + "12345678-9abc-def0-1234-56789abcdef0"
+    case .repeatedWord(let option, let word):
+      "option '\(option)': \(QuotedText(word)) is there twice"
     default:
       ""
     }

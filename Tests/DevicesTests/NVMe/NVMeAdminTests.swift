@@ -25,7 +25,7 @@ import Testing
   func function() {
     let configuration = disk.controller.configuration
     #expect(configuration.read(offset: 8, width: 4) >> 8 == 0x01_0802)
-    #expect(configuration.read(offset: 0x10, width: 4) == 4)
+    #expect(configuration.read(offset: 0x10, width: 4) == 0)
     #expect(configuration.read(offset: 0x40, width: 4) == 0x8004_0011)
   }
 

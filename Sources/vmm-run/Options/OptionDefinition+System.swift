@@ -1,4 +1,4 @@
-/// The options of `run --kernel`.
+/// The options of `run --kernel`, and those of every PC.
 extension OptionDefinition {
   static let kernel = OptionDefinition(
     name: "--kernel", placeholder: "FILE",

@@ -4,8 +4,8 @@ internal import HyperVCore
 internal import Synchronization
 internal import VMM
 
-/// `vmm-run run --kernel`: machine after machine, as often as the guest resets.
-final class LinuxRun: Sendable {
+/// `vmm-run run` with a kernel or firmware: machine after machine, as often as the guest resets.
+final class SystemRun: Sendable {
   /// What a signal, a key or a byte from the console reaches now.
   private struct Current: Sendable {
     var control: MachineControl?
@@ -13,20 +13,20 @@ final class LinuxRun: Sendable {
     var hasQuit = false
   }
 
-  private let options: LinuxOptions
+  private let options: SystemOptions
   private let machine: MachineOptions
   private let trace: HypercallTrace?
   private let summary = BootSummary()
   private let current = Mutex(Current())
 
-  private init(_ options: LinuxOptions, machine: MachineOptions) throws {
+  private init(_ options: SystemOptions, machine: MachineOptions) throws {
     self.options = options
     self.machine = machine
     trace = try machine.traceHypercallsPath.map { try HypercallTrace(path: $0) }
   }
 
-  static func run(_ options: LinuxOptions, machine: MachineOptions) throws -> ExitStatus {
-    try LinuxRun(options, machine: machine).run()
+  static func run(_ options: SystemOptions, machine: MachineOptions) throws -> ExitStatus {
+    try SystemRun(options, machine: machine).run()
   }
 
   private func run() throws -> ExitStatus {
@@ -63,16 +63,14 @@ final class LinuxRun: Sendable {
   }
 
   private func configuration(_ console: any ConsoleBackend) throws -> MachineConfiguration {
-    let guest = LinuxGuest(
-      kernel: try BootFile(path: options.kernelPath, role: "kernel"),
-      initrd: try options.initrdPath.map { try BootFile(path: $0, role: "initrd") },
-      commandLine: options.commandLine ?? "console=ttyS0")
-    var configuration = try machine.configuration(.linux(guest))
+    var configuration = try machine.configuration(try options.image())
     configuration.computer.serialOutput = { console.write([$0]) }
     configuration.computer.clockIsLocal = options.clock == .local
     configuration.computer.disks = try options.disks.map {
       try RawImageStore(path: $0.path, isReadOnly: $0.isReadOnly)
     }
+    configuration.computer.version = Version.number
+    try options.tellFirmware(&configuration.computer)
     configuration.endsOnCrash = options.onCrash == .report
     if case .chosen(let features) = options.hyperVFeatures {
       configuration.enlightenments = features

@@ -1,47 +1,48 @@
 import HyperVCore
+import SMBIOS
 import Testing
 
 @testable import vmm_run
 
-/// The command line of `run --kernel`: what it means, and every message it can lead to.
-@Suite struct LinuxOptionsTests {
+/// The command line of `run --kernel` and `run --firmware`: what it means, and every message it can lead to.
+@Suite struct SystemOptionsTests {
   private func parse(_ line: String) throws(UsageError) -> RunOptions? {
     let words = ["run"] + line.split(separator: " ").map(String.init)
     guard case .run(let options) = try Invocation(words) else { return nil }
     return options
   }
 
-  private func linux(_ line: String) throws -> LinuxOptions {
-    guard case .linux(let options) = try parse("--kernel k " + line)?.guest else {
-      throw UsageError.noCommand
-    }
+  private func system(_ line: String) throws -> SystemOptions {
+    guard case .system(let options) = try parse(line)?.guest else { throw UsageError.noCommand }
     return options
   }
 
   @Test func defaults() throws {
     let options = try #require(try parse("--kernel vmlinuz"))
-    #expect(options == RunOptions(guest: .linux(LinuxOptions(kernelPath: "vmlinuz"))))
-    #expect(options.machine.memory == .gibi(1))
     let linux = LinuxOptions(kernelPath: "vmlinuz")
-    #expect(linux.initrdPath == nil && linux.commandLine == nil && linux.disks.isEmpty)
-    #expect(linux.serial == .stdio && linux.clock == .utc && linux.hyperVFeatures == .default)
-    #expect(linux.onCrash == .report && linux.onReset == .reset && !linux.tracesIO)
+    let system = SystemOptions(.linux(linux))
+    #expect(options == RunOptions(guest: .system(system)))
+    #expect(options.machine.memory == .gibi(1))
+    #expect(linux.initrdPath == nil && linux.commandLine == nil && system.disks.isEmpty)
+    #expect(system.serial == .stdio && system.clock == .utc && system.hyperVFeatures == .default)
+    #expect(system.onCrash == .report && system.onReset == .reset && !system.tracesIO)
   }
 
   @Test func everyOption() throws {
     var linux = LinuxOptions(kernelPath: "vmlinuz")
     linux.initrdPath = "initrd"
     linux.commandLine = "console=ttyS0"
-    linux.disks = [DiskOption(path: "a.img"), DiskOption(path: "b.img", isReadOnly: true)]
-    linux.serial = .file("serial.log")
-    linux.clock = .local
-    linux.hyperVFeatures = .chosen([.vpIndex, .time, .crash])
-    linux.onCrash = .ignore
-    linux.onReset = .exit
-    linux.tracesIO = true
+    var system = SystemOptions(.linux(linux))
+    system.disks = [DiskOption(path: "a.img"), DiskOption(path: "b.img", isReadOnly: true)]
+    system.serial = .file("serial.log")
+    system.clock = .local
+    system.hyperVFeatures = .chosen([.vpIndex, .time, .crash])
+    system.onCrash = .ignore
+    system.onReset = .exit
+    system.tracesIO = true
     var machine = MachineOptions(memory: .mebi(512))
     machine.cpuCount = 2
-    let expected = RunOptions(guest: .linux(linux), machine: machine)
+    let expected = RunOptions(guest: .system(system), machine: machine)
     let line = """
       --disk a.img --kernel vmlinuz --append console=ttyS0 --initrd=initrd --cpus 2 \
       --serial file:serial.log --disk=b.img,readonly --rtc local --memory 512M --trace-io \
@@ -52,13 +53,15 @@ import Testing
 
   @Test func appendIsOneArgument() throws {
     let arguments = ["run", "--kernel", "k", "--append", "console=ttyS0 root=/dev/nvme0n1 quiet"]
-    guard case .run(let options) = try Invocation(arguments), case .linux(let linux) = options.guest
+    guard case .run(let options) = try Invocation(arguments),
+      case .system(let system) = options.guest, case .linux(let linux) = system.boot
     else {
       Issue.record("not a kernel")
       return
     }
     #expect(linux.commandLine == "console=ttyS0 root=/dev/nvme0n1 quiet")
-    #expect(try self.linux("--append=--x").commandLine == "--x")
+    guard case .linux(let dashed) = try self.system("--kernel k --append=--x").boot else { return }
+    #expect(dashed.commandLine == "--x")
   }
 
   @Test(arguments: [
@@ -70,7 +73,8 @@ import Testing
   ])
   func disks(text: String, disk: DiskOption) throws {
     #expect(try DiskOption(parsing: text) == disk)
-    #expect(try linux("--disk 0 --disk \(text)").disks == [DiskOption(path: "0"), disk])
+    #expect(
+      try system("--kernel k --disk 0 --disk \(text)").disks == [DiskOption(path: "0"), disk])
   }
 
   @Test(arguments: [
@@ -103,11 +107,11 @@ import Testing
   @Test(arguments: [
     (
       "--program p --kernel k",
-      "options '--program' and '--kernel' cannot be combined; a machine runs one or the other"
+      "options '--program' and '--kernel' cannot be combined; a machine starts with one of them"
     ),
     (
       "--kernel k --program p --disk d",
-      "options '--program' and '--kernel' cannot be combined; a machine runs one or the other"
+      "options '--program' and '--kernel' cannot be combined; a machine starts with one of them"
     ),
     ("--kernel", "option '--kernel' needs a value: '--kernel FILE'"),
     ("--kernel k --kernel l", "option '--kernel' was given more than once"),
@@ -178,15 +182,114 @@ import Testing
     #expect(error?.description == message)
   }
 
+  @Test func firmwareDefaults() throws {
+    let options = try #require(try parse("--firmware f"))
+    let firmware = FirmwareOptions(imagePath: "f")
+    #expect(options == RunOptions(guest: .system(SystemOptions(.firmware(firmware)))))
+    #expect(firmware.keepsVariables && firmware.bootOrder.isEmpty && firmware.uuid == nil)
+    #expect(options.machine.memory == .gibi(1))
+  }
+
+  @Test func everyFirmwareOption() throws {
+    var firmware = FirmwareOptions(imagePath: "f")
+    firmware.variablesPath = "v"
+    firmware.templatePath = "t"
+    firmware.keepsVariables = false
+    firmware.uuid = SystemUUID("00112233-4455-6677-8899-aabbccddeeff")
+    firmware.bootOrder = [1, 0]
+    firmware.files = [.init(name: "opt/a", path: "x=y"), .init(name: "opt/b", path: "z")]
+    var expected = SystemOptions(.firmware(firmware))
+    expected.disks = [DiskOption(path: "a"), DiskOption(path: "b")]
+    let line = """
+      --fw-cfg opt/a=x=y --boot-order disk1,disk0 --firmware f --vars v --vars-template t \
+      --no-persist --uuid 00112233-4455-6677-8899-AABBCCDDEEFF --disk a --disk b --fw-cfg=opt/b=z
+      """
+    #expect(try system(line) == expected)
+  }
+
+  @Test(
+    "the template that goes with an image",
+    arguments: [
+      ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+      ("code.fd", "vars.fd"), ("/CODE/ovmf.fd", nil), ("OVMF.fd", nil),
+    ])
+  func usualTemplate(image: String, template: String?) {
+    #expect(FirmwareOptions.usualTemplate(of: image) == template)
+  }
+
   @Test(arguments: [
-    "--initrd i", "--append a", "--disk d", "--serial none", "--rtc utc",
+    ("--firmware", "option '--firmware' needs a value: '--firmware FILE'"),
+    (
+      "--firmware f --kernel k",
+      "options '--kernel' and '--firmware' cannot be combined; a machine starts with one of them"
+    ),
+    (
+      "--firmware f --program p",
+      "options '--program' and '--firmware' cannot be combined; a machine starts with one of them"
+    ),
+    (
+      "--firmware f --append a", "option '--append' works only together with '--kernel FILE'"
+    ),
+    (
+      "--firmware f --no-persist", "option '--no-persist' works only together with '--vars FILE'"
+    ),
+    (
+      "--firmware f --uuid 12",
+      "option '--uuid': '12' is not a UUID such as 12345678-9abc-def0-1234-56789abcdef0"
+    ),
+    (
+      "--firmware f --boot-order disk0",
+      "option '--boot-order' works only together with '--disk FILE[,readonly]...'"
+    ),
+    (
+      "--firmware f --disk a --disk b --boot-order disk2",
+      "option '--boot-order': 'disk2' is not one of disk0, disk1; did you mean 'disk0'?"
+    ),
+    (
+      "--firmware f --disk a --boot-order disk0,disk0",
+      "option '--boot-order': 'disk0' is there twice"
+    ),
+    ("--firmware f --disk a --boot-order disk0,", "option '--boot-order': '' is not one of disk0"),
+    ("--firmware f --fw-cfg opt/a", "option '--fw-cfg' needs a value: '--fw-cfg NAME=FILE'"),
+    ("--firmware f --fw-cfg =x", "option '--fw-cfg' needs a value: '--fw-cfg NAME=FILE'"),
+    ("--firmware f --fw-cfg opt/a=", "option '--fw-cfg' needs a value: '--fw-cfg NAME=FILE'"),
+  ])
+  func firmwareMessage(line: String, message: String) {
+    let error = #expect(throws: UsageError.self) { try parse(line) }
+    #expect(error?.description == message)
+  }
+
+  @Test(arguments: [
+    "--vars v", "--vars-template t", "--uuid u", "--boot-order disk0", "--fw-cfg a=b",
+  ])
+  func needsFirmware(option: String) {
+    let name = option.split(separator: " ")[0]
+    for line in [option, "--kernel k \(option)", "\(option) --program p"] {
+      let error = #expect(throws: UsageError.self) { try parse(line) }
+      #expect(error?.description == "option '\(name)' works only together with '--firmware FILE'")
+    }
+  }
+
+  @Test(arguments: ["--initrd i", "--append a"])
+  func needsAKernel(option: String) {
+    let name = option.split(separator: " ")[0]
+    for line in [option, "--program p \(option)", "\(option) --firmware f"] {
+      let error = #expect(throws: UsageError.self) { try parse(line) }
+      #expect(error?.description == "option '\(name)' works only together with '--kernel FILE'")
+    }
+  }
+
+  @Test(arguments: [
+    "--disk d", "--serial none", "--rtc utc",
     "--hyperv-features none", "--on-crash report", "--on-reset exit", "--trace-io",
   ])
-  func needsAKernel(option: String) {
+  func needsAPC(option: String) {
     let name = option.split(separator: " ")[0]
     for line in [option, "--program p \(option)", "\(option) --program p"] {
       let error = #expect(throws: UsageError.self) { try parse(line) }
-      #expect(error?.description == "option '\(name)' works only together with '--kernel FILE'")
+      #expect(
+        error?.description
+          == "option '\(name)' works only together with '--kernel FILE' or '--firmware FILE'")
     }
   }
 }

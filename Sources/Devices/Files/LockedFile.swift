@@ -1,0 +1,100 @@
+internal import Glibc
+
+/// A file or block device that one machine has for itself, or several have to read (*flock*).
+///
+/// The lock is advisory, as all are, and ends with the process. Safe from any thread.
+final class LockedFile: Sendable {
+  /// Why a file cannot be had.
+  enum Failure: Error {
+    /// `operation` is the call's name.
+    case system(operation: String, errno: Int32)
+    case locked
+    /// It is neither a file nor a block device.
+    case kind
+  }
+
+  let descriptor: Int32
+  /// When it was opened, in bytes.
+  let byteCount: UInt64
+
+  /// Opens and locks what is there.
+  init(path: String, isReadOnly: Bool) throws(Failure) {
+    // SAFETY: the path is lent, terminated, for the call.
+    let descriptor = unsafe Glibc.open(path, (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .system(operation: "open", errno: errno) }
+    do {
+      byteCount = try Self.prepare(descriptor, isReadOnly: isReadOnly)
+    } catch {
+      _ = close(descriptor)
+      throw error
+    }
+    self.descriptor = descriptor
+  }
+
+  deinit {
+    _ = close(descriptor)
+  }
+
+  /// Checks and locks; gives the size.
+  private static func prepare(
+    _ descriptor: Int32, isReadOnly: Bool
+  ) throws(Failure) -> UInt64 {
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0 else {
+      throw .system(operation: "fstat", errno: errno)
+    }
+    let kind = status.st_mode & S_IFMT
+    guard kind == S_IFREG || kind == S_IFBLK else { throw .kind }
+    guard flock(descriptor, (isReadOnly ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 else {
+      let error = errno
+      throw error == EWOULDBLOCK ? .locked : .system(operation: "flock", errno: error)
+    }
+    // fstat tells no size of a block device; its end does.
+    let end = lseek(descriptor, 0, SEEK_END)
+    guard end >= 0 else { throw .system(operation: "lseek", errno: errno) }
+    return UInt64(end)
+  }
+
+  /// Copies bytes from `offset` on; fewer at the file's end.
+  func read(at offset: UInt64, byteCount: Int) throws(Failure) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: byteCount)
+    var done = 0
+    while done < byteCount {
+      // SAFETY: the kernel writes at most the rest of the array.
+      let result = unsafe bytes.withUnsafeMutableBytes { bytes in
+        let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[done...])
+        return unsafe pread(
+          descriptor, rest.baseAddress, rest.count, off_t(clamping: offset + UInt64(done)))
+      }
+      let error = errno
+      if result < 0 && error != EINTR { throw .system(operation: "pread", errno: error) }
+      if result == 0 { break }
+      done += max(0, result)
+    }
+    return Array(bytes[..<done])
+  }
+
+  /// Writes all bytes from `offset` on.
+  func write(_ bytes: [UInt8], at offset: UInt64) throws(Failure) {
+    var done = 0
+    while done < bytes.count {
+      // SAFETY: the kernel reads at most the rest of the array.
+      let result = unsafe bytes.withUnsafeBytes { bytes in
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
+        return unsafe pwrite(
+          descriptor, rest.baseAddress, rest.count, off_t(clamping: offset + UInt64(done)))
+      }
+      let error = result == 0 ? ENOSPC : errno
+      if result <= 0 && error != EINTR { throw .system(operation: "pwrite", errno: error) }
+      done += max(0, result)
+    }
+  }
+
+  /// Returns when all writes that returned before survive a loss of power.
+  func flush() throws(Failure) {
+    while fdatasync(descriptor) != 0 {
+      let error = errno
+      if error != EINTR { throw .system(operation: "fdatasync", errno: error) }
+    }
+  }
+}

@@ -1,0 +1,94 @@
+/// What firmware can ask for by number and, for files, by name: the contents of a `FirmwareConfiguration`.
+///
+/// Source: QEMU's firmware configuration device, docs/specs/fw_cfg.
+public struct FirmwareItems: Sendable {
+  /// Numbers of items that are not files.
+  private enum Selector {
+    static let signature: UInt16 = 0x00
+    static let features: UInt16 = 0x01
+    static let uuid: UInt16 = 0x02
+    static let memoryByteCount: UInt16 = 0x03
+    static let vcpuCount: UInt16 = 0x05
+    static let maximumVCPUCount: UInt16 = 0x0F
+    static let directory: UInt16 = 0x19
+    static let firstFile: UInt16 = 0x20
+  }
+
+  /// One of the directory's entries.
+  private struct File: Sendable {
+    let name: String
+    let byteCount: Int
+    let selector: UInt16
+  }
+
+  /// Traditional ports (bit 0) and DMA (bit 1).
+  private static let features: UInt32 = 0b11
+  /// *FW_CFG_MAX_FILE_PATH*: the field of a name, with the zero that ends it.
+  private static let nameByteCount = 56
+  /// More than anybody gives; each is a number below 0x4000.
+  public static let maximumFileCount = 0x1000
+  /// A size has 32 bits in the directory; this keeps a mistaken path from filling memory.
+  public static let maximumFileByteCount = 256 << 20
+
+  private var items: [UInt16: [UInt8]]
+  private var files: [File] = []
+
+  /// The items of a machine, without files.
+  ///
+  /// - Parameter uuid: of the machine, as SMBIOS orders its 16 bytes.
+  public init(vcpuCount: Int, memoryByteCount: UInt64, uuid: [UInt8]) {
+    let count = UInt16(clamping: vcpuCount).littleEndianBytes
+    items = [
+      Selector.signature: Array("QEMU".utf8),
+      Selector.features: Self.features.littleEndianBytes,
+      Selector.uuid: uuid,
+      Selector.memoryByteCount: memoryByteCount.littleEndianBytes,
+      Selector.vcpuCount: count,
+      Selector.maximumVCPUCount: count,
+    ]
+    updateDirectory()
+  }
+
+  /// Adds a file.
+  ///
+  /// - Throws: `FirmwareItemError` for a name that is empty, too long, not ASCII or taken, and for too
+  ///   many bytes or files.
+  public mutating func add(_ name: String, _ bytes: [UInt8]) throws(FirmwareItemError) {
+    guard !name.isEmpty, name.utf8.count < Self.nameByteCount,
+      name.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+    else { throw .name(name, maximumByteCount: Self.nameByteCount - 1) }
+    guard !files.contains(where: { $0.name == name }) else { throw .taken(name) }
+    guard bytes.count <= Self.maximumFileByteCount else {
+      throw .tooLarge(name, byteCount: bytes.count)
+    }
+    guard files.count < Self.maximumFileCount else { throw .tooMany }
+    let selector = Selector.firstFile + UInt16(files.count)
+    files.append(File(name: name, byteCount: bytes.count, selector: selector))
+    items[selector] = bytes
+    updateDirectory()
+  }
+
+  /// An item's bytes; none for a number that nothing has.
+  subscript(selector: UInt16) -> [UInt8] {
+    items[selector] ?? []
+  }
+
+  /// Big-endian, unlike the items: count, then size, number, a reserved field and the name of each.
+  private mutating func updateDirectory() {
+    var bytes = UInt32(files.count).bigEndianBytes
+    for file in files.sorted(by: { $0.name < $1.name }) {
+      let name = Array(file.name.utf8)
+      bytes += UInt32(file.byteCount).bigEndianBytes + file.selector.bigEndianBytes + [0, 0]
+      bytes += name + [UInt8](repeating: 0, count: Self.nameByteCount - name.count)
+    }
+    items[Selector.directory] = bytes
+  }
+}
+
+extension FixedWidthInteger where Self: UnsignedInteger {
+  fileprivate var littleEndianBytes: [UInt8] {
+    (0..<(Self.bitWidth / 8)).map { UInt8(truncatingIfNeeded: self >> (8 * $0)) }
+  }
+
+  fileprivate var bigEndianBytes: [UInt8] { littleEndianBytes.reversed() }
+}

@@ -1,0 +1,78 @@
+internal import Glibc
+
+/// Firmware's variables in a file: the bytes of the chip, as other monitors keep them too.
+///
+/// Each change is written where it belongs, in the order in which the guest makes it. So at any moment the
+/// file is what a real chip would be if power failed then, which the firmware's protocol is made for: it
+/// finds the old variable or the new one. Locked while it is open.
+public final class VariableFile: FlashStore {
+  public let initialBytes: [UInt8]
+  private let path: String
+  private let file: LockedFile
+
+  /// Opens a file of variables; makes it from the template if there is none.
+  ///
+  /// A new file appears with all its bytes or not at all.
+  ///
+  /// - Parameter template: empty variables of the firmware; nil if none are known.
+  /// - Throws: `FlashStoreError`, if the file is not one for this firmware, or in use.
+  public init(path: String, template: [UInt8]?) throws(FlashStoreError) {
+    if unsafe access(path, F_OK) != 0, errno == ENOENT {
+      guard let template else { throw .noTemplate(path: path) }
+      try Self.make(path, template)
+    }
+    let file: LockedFile
+    do throws(LockedFile.Failure) {
+      file = try LockedFile(path: path, isReadOnly: false)
+      guard file.byteCount <= FirmwareVolume.maximumByteCount else {
+        throw .system(operation: "open", errno: EFBIG)
+      }
+      initialBytes = try file.read(at: 0, byteCount: Int(file.byteCount))
+    } catch {
+      throw FlashStoreError(error, path: path)
+    }
+    if let template, template.count != initialBytes.count {
+      throw .size(path: path, byteCount: initialBytes.count, expected: template.count)
+    }
+    guard FirmwareVolume.isPlausible(initialBytes) else { throw .notVariables(path: path) }
+    self.path = path
+    self.file = file
+  }
+
+  public func write(_ bytes: [UInt8], at offset: Int) throws(FlashStoreError) {
+    do {
+      try file.write(bytes, at: UInt64(offset))
+    } catch {
+      throw FlashStoreError(error, path: path)
+    }
+  }
+
+  public func flush() throws(FlashStoreError) {
+    do {
+      try file.flush()
+    } catch {
+      throw FlashStoreError(error, path: path)
+    }
+  }
+
+  /// Makes the file under another name and links it to its own once it is complete. Where somebody else
+  /// was faster, theirs stays.
+  private static func make(_ path: String, _ bytes: [UInt8]) throws(FlashStoreError) {
+    let draft = "\(path).\(getpid()).new"
+    // SAFETY: the paths are lent, terminated, for the calls.
+    let descriptor = unsafe open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw .system(operation: "create", path: path, errno: errno) }
+    _ = close(descriptor)
+    defer { _ = unsafe unlink(draft) }
+    do throws(LockedFile.Failure) {
+      let file = try LockedFile(path: draft, isReadOnly: false)
+      try file.write(bytes, at: 0)
+      try file.flush()
+    } catch {
+      throw FlashStoreError(error, path: path)
+    }
+    guard unsafe link(draft, path) == 0 || errno == EEXIST else {
+      throw .system(operation: "link", path: path, errno: errno)
+    }
+  }
+}

@@ -1,0 +1,35 @@
+internal import Glibc
+
+/// Host memory that a guest sees at an address that is not RAM: flash, or a framebuffer.
+///
+/// The tracker knows nothing of it: no answer can name it. Safe from any thread; a guest that can write
+/// it, and several threads that do, see each other's bytes in any order.
+public final class DeviceMemory: Sendable {
+  private let mapping: HostMapping
+
+  /// Zeroed memory.
+  ///
+  /// - Parameter byteCount: at least one page of 4 KiB, and whole ones.
+  /// - Throws: `GuestMemoryError` if the host does not give it.
+  public init(byteCount: Int) throws(GuestMemoryError) {
+    precondition(
+      byteCount > 0 && byteCount.isMultiple(of: 4096), "device memory of \(byteCount) bytes")
+    mapping = try HostMapping(byteCount: UInt64(byteCount), backing: .anonymous)
+  }
+
+  public var byteCount: Int { mapping.byteCount }
+
+  /// HVA of the first byte, valid as long as this lives: what registering a memory slot needs.
+  package var hostAddress: UInt { unsafe UInt(bitPattern: mapping.base) }
+
+  /// The bytes from `offset` on. All must be inside; whoever gets an offset from a guest checks it.
+  public func read(at offset: Int, byteCount: Int) -> [UInt8] {
+    unsafe Array(mapping.bytes(offset, byteCount))
+  }
+
+  /// Stores bytes from `offset` on. All must fit.
+  public func write(_ bytes: [UInt8], at offset: Int) {
+    // SAFETY: `mapping.bytes` checks that as many bytes as there are lie inside.
+    unsafe mapping.bytes(offset, bytes.count).copyBytes(from: bytes)
+  }
+}

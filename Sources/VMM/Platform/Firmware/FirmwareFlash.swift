@@ -1,0 +1,60 @@
+internal import Devices
+internal import GuestMemory
+internal import KVM
+
+/// Flash below 4 GiB: the firmware, and under it the chip with its variables.
+///
+/// The guest reads both as memory, without exits; what it writes exits. While the chip is in a mode in
+/// which reads give something else than its contents, its slot is gone and reads exit, too.
+struct FirmwareFlash {
+  private static let end: UInt64 = 1 << 32
+  /// RAM has the slots below.
+  private static let imageSlot: UInt32 = 8
+  private static let chipSlot: UInt32 = 9
+
+  /// The chip, where it takes writes; none without variables.
+  let devices: [(MMIORange, any BusDevice)]
+
+  /// Registers the slots.
+  init(_ guest: FirmwareGuest, with machine: VirtualMachine) throws(MachineError) {
+    let image = guest.image.contents
+    let imageStart = Self.end - UInt64(image.byteCount)
+    let chipByteCount = UInt64(guest.variables?.contents.byteCount ?? 0)
+    guard UInt64(image.byteCount) + chipByteCount <= UInt64(FirmwareVolume.maximumByteCount) else {
+      throw .configuration(
+        "firmware \(guest.image.name) and its variables have more than "
+          + "\(FirmwareVolume.maximumByteCount) bytes together")
+    }
+    let slot = MemorySlot(
+      number: Self.imageSlot, guestPhysicalAddress: imageStart,
+      byteCount: UInt64(image.byteCount), hostAddress: image.hostAddress)
+    try kvm { () throws(KVMError) in try machine.setMemorySlot(slot, options: .readOnly) }
+    guard let chip = guest.variables else {
+      devices = []
+      return
+    }
+    let start = imageStart - chipByteCount
+    devices = [(MMIORange(start: start, byteCount: chipByteCount), chip)]
+    try Self.connect(
+      chip,
+      MemorySlot(
+        number: Self.chipSlot, guestPhysicalAddress: start, byteCount: chipByteCount,
+        hostAddress: chip.contents.hostAddress),
+      machine)
+  }
+
+  private static func connect(
+    _ chip: FlashChip, _ slot: MemorySlot, _ machine: VirtualMachine
+  ) throws(MachineError) {
+    try kvm { () throws(KVMError) in try machine.setMemorySlot(slot, options: .readOnly) }
+    chip.reset { isReadable in
+      // Without the slot reads exit and the chip answers them: slower, and as right.
+      if isReadable {
+        try? machine.setMemorySlot(slot, options: .readOnly)
+      } else {
+        // It fails for no slot that is there.
+        try? machine.removeMemorySlot(slot)
+      }
+    }
+  }
+}

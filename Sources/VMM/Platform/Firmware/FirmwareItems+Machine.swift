@@ -1,0 +1,60 @@
+internal import ACPI
+internal import Devices
+internal import GuestMemory
+internal import SMBIOS
+
+extension FirmwareItems {
+  /// What firmware is told of this machine.
+  ///
+  /// - Throws: `MachineError.configuration` for a file of the user's that cannot be taken along.
+  init(
+    _ configuration: PersonalComputerConfiguration, vcpuCount: Int, layout: GuestMemoryLayout,
+    tables: ACPITables
+  ) throws(MachineError) {
+    let smbios = SMBIOSTables(
+      SMBIOSPlatform(
+        uuid: configuration.uuid, vcpuCount: vcpuCount,
+        memory: layout.regions.map { $0.start.rawValue..<$0.end.rawValue },
+        version: configuration.version))
+    let loader = TableLoader(tables)
+    self.init(
+      vcpuCount: vcpuCount, memoryByteCount: layout.ramByteCount,
+      uuid: configuration.uuid.wireBytes)
+    var files = [
+      ("etc/e820", Self.memoryMap(layout)),
+      (TableLoader.rsdpFileName, loader.rsdp),
+      (TableLoader.tablesFileName, loader.tables),
+      (TableLoader.commandsFileName, loader.commands),
+      (SMBIOSTables.entryPointFileName, smbios.entryPoint),
+      (SMBIOSTables.structuresFileName, smbios.structures),
+    ]
+    if !configuration.bootOrder.isEmpty {
+      let paths = configuration.bootOrder.map { Self.openFirmwarePath(ofDisk: $0) }
+      files.append(("bootorder", Array((paths.joined(separator: "\n") + "\0").utf8)))
+    }
+    files += configuration.firmwareFiles
+    do {
+      for (name, bytes) in files { try add(name, bytes) }
+    } catch {
+      throw .configuration(error.description)
+    }
+  }
+
+  /// RAM only: what else there is at fixed addresses, firmware for this chip set knows.
+  private static func memoryMap(_ layout: GuestMemoryLayout) -> [UInt8] {
+    let entryByteCount = 20
+    return layout.regions.flatMap { region in
+      var entry = [UInt8](repeating: 0, count: entryByteCount)
+      entry.storeLE(region.start.rawValue, at: 0)
+      entry.storeLE(region.byteCount, at: 8)
+      entry.storeLE(MemoryMap.Kind.ram.rawValue, at: 16)
+      return entry
+    }
+  }
+
+  /// The device path, as OVMF matches it with its boot options: the vendor is QEMU's in any case.
+  private static func openFirmwarePath(ofDisk index: Int) -> String {
+    let device = PersonalComputer.address(ofDisk: index).device
+    return "/pci@i0cf8/pci8086,5845@\(String(device, radix: 16))/namespace@1,0"
+  }
+}

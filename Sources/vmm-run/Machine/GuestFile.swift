@@ -1,0 +1,72 @@
+internal import Devices
+internal import Glibc
+
+/// A file that is taken along into the guest as a whole.
+struct GuestFile {
+  /// `program`: for messages.
+  let role: String
+  let path: String
+  /// More than any needs; keeps a mistaken path from filling memory.
+  let maximumByteCount: Int
+
+  static func program(_ path: String) -> GuestFile {
+    GuestFile(role: "program", path: path, maximumByteCount: 1 << 30)
+  }
+
+  static func firmware(_ path: String) -> GuestFile {
+    GuestFile(role: "firmware", path: path, maximumByteCount: FirmwareVolume.maximumByteCount)
+  }
+
+  static func variables(_ path: String) -> GuestFile {
+    GuestFile(
+      role: "firmware variables", path: path, maximumByteCount: FirmwareVolume.maximumByteCount)
+  }
+
+  /// Of `--fw-cfg`.
+  static func attachment(_ path: String) -> GuestFile {
+    GuestFile(role: "file", path: path, maximumByteCount: FirmwareItems.maximumFileByteCount)
+  }
+
+  func read() throws(SystemError) -> [UInt8] {
+    // SAFETY: the path is lent, terminated, for the call.
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure("open", code: errno) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0 else {
+      throw failure("read", code: errno)
+    }
+    guard status.st_mode & S_IFMT != S_IFDIR else {
+      throw failure("read", code: EISDIR)
+    }
+    guard status.st_size <= maximumByteCount else {
+      throw failure("read", code: EFBIG)
+    }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    // To the end and not to st_size: pipes have none.
+    while bytes.count <= maximumByteCount {
+      // SAFETY: the kernel writes at most the buffer's length.
+      let count = unsafe Glibc.read(descriptor, &buffer, buffer.count)
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw failure("read", code: errno)
+      }
+      if count == 0 { return bytes }
+      bytes += buffer[..<count]
+    }
+    throw failure("read", code: EFBIG)
+  }
+
+  private func failure(_ attempt: String, code: Int32) -> SystemError {
+    let cure: String? =
+      switch code {
+      case ENOENT: "check the path"
+      case EACCES: "choose a file this user may read"
+      case EISDIR: "name a file"
+      case EFBIG: "it may have \(maximumByteCount >> 20) MiB at most"
+      default: nil
+      }
+    return SystemError("\(attempt) the \(role) \(path)", code: code, cure: cure)
+  }
+}

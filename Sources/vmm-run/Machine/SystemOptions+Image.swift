@@ -1,0 +1,83 @@
+internal import Devices
+internal import Glibc
+internal import SMBIOS
+internal import VMM
+
+extension SystemOptions {
+  /// What the machine starts with; files are open, and the variables locked, from here on.
+  func image() throws -> GuestImage {
+    switch boot {
+    case .linux(let linux):
+      return .linux(
+        LinuxGuest(
+          kernel: try BootFile(path: linux.kernelPath, role: "kernel"),
+          initrd: try linux.initrdPath.map { try BootFile(path: $0, role: "initrd") },
+          commandLine: linux.commandLine ?? "console=ttyS0"))
+    case .firmware(let firmware):
+      return .firmware(try firmware.guest())
+    }
+  }
+
+  /// Fills in what firmware is told.
+  func tellFirmware(_ computer: inout PersonalComputerConfiguration) throws {
+    guard case .firmware(let firmware) = boot else { return }
+    computer.uuid = firmware.uuid ?? usualUUID(firmware)
+    computer.bootOrder = firmware.bootOrder
+    computer.firmwareFiles = try firmware.files.map {
+      ($0.name, try GuestFile.attachment($0.path).read())
+    }
+  }
+
+  /// Goes by where the first disk is, or else the variables; none for a machine that keeps nothing.
+  private func usualUUID(_ firmware: FirmwareOptions) -> SystemUUID {
+    guard let path = disks.first?.path ?? firmware.variablesPath else { return .none }
+    return SystemUUID(naming: Self.absolutePath(path))
+  }
+
+  /// Without links; the path itself if the system does not tell.
+  private static func absolutePath(_ path: String) -> String {
+    // SAFETY: with a null pointer the call allocates the result, which is freed after it was copied.
+    guard let resolved = unsafe realpath(path, nil) else { return path }
+    defer { unsafe free(resolved) }
+    return unsafe String(cString: resolved)
+  }
+}
+
+extension FirmwareOptions {
+  fileprivate func guest() throws -> FirmwareGuest {
+    let image = try FirmwareImage(try GuestFile.firmware(imagePath).read(), name: imagePath)
+    guard let store = try variableStore() else { return FirmwareGuest(image: image) }
+    let chip = try FlashChip(store: store) { error in Diagnostics.report("\(error)") }
+    return FirmwareGuest(image: image, variables: chip)
+  }
+
+  /// Nil for an image that belongs to no template: it has its variables in it.
+  private func variableStore() throws -> (any FlashStore)? {
+    let template = try template()
+    guard let variablesPath else { return template.map { VolatileFlashStore($0) } }
+    if keepsVariables { return try VariableFile(path: variablesPath, template: template) }
+    guard Self.exists(variablesPath) else {
+      guard let template else { throw FlashStoreError.noTemplate(path: variablesPath) }
+      return VolatileFlashStore(template)
+    }
+    return VolatileFlashStore(try Self.variables(variablesPath))
+  }
+
+  /// The template that was given, or the usual one if it is there.
+  private func template() throws -> [UInt8]? {
+    if let templatePath { return try Self.variables(templatePath) }
+    guard let usual = Self.usualTemplate(of: imagePath), Self.exists(usual) else { return nil }
+    return try Self.variables(usual)
+  }
+
+  private static func variables(_ path: String) throws -> [UInt8] {
+    let bytes = try GuestFile.variables(path).read()
+    guard FirmwareVolume.isPlausible(bytes) else { throw FlashStoreError.notVariables(path: path) }
+    return bytes
+  }
+
+  private static func exists(_ path: String) -> Bool {
+    // SAFETY: the path is lent, terminated, for the call.
+    unsafe access(path, F_OK) == 0
+  }
+}

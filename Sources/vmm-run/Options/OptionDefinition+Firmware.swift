@@ -1,0 +1,36 @@
+/// The options of `run --firmware`.
+extension OptionDefinition {
+  static let firmware = OptionDefinition(
+    name: "--firmware", placeholder: "FILE",
+    summary: "The guest: UEFI firmware, such as /usr/share/OVMF/OVMF_CODE_4M.fd.")
+
+  static let variables = OptionDefinition(
+    name: "--vars", placeholder: "FILE",
+    summary: """
+      Where the firmware's variables stay; made from the template if there is no such file. \
+      Without it the variables are forgotten.
+      """)
+
+  static let variablesTemplate = OptionDefinition(
+    name: "--vars-template", placeholder: "FILE",
+    summary: """
+      Empty variables of this firmware (default: the firmware's name with VARS for CODE).
+      """)
+
+  static let noPersist = OptionDefinition(
+    name: "--no-persist", placeholder: nil,
+    summary: "Start with the variables of the file, and keep no changes.")
+
+  static let uuid = OptionDefinition(
+    name: "--uuid", placeholder: "UUID",
+    summary: "The machine's UUID (default: one that goes by the first disk's path).")
+
+  static let bootOrder = OptionDefinition(
+    name: "--boot-order", placeholder: "LIST",
+    summary: "Which disks are tried first, such as disk1,disk0 (default: as the variables say).")
+
+  static let firmwareFile = OptionDefinition(
+    name: "--fw-cfg", placeholder: "NAME=FILE",
+    summary: "A file for the guest (fw_cfg), under a name such as opt/org.example/key.",
+    isRepeatable: true)
+}

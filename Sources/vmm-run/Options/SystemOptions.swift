@@ -1,0 +1,68 @@
+/// What happens when the guest reports its own crash, as `--on-crash` names it.
+enum CrashAction: String, CaseIterable, Sendable {
+  /// Say it on standard error and end with status 1.
+  case report
+  /// Let the guest go on: it may write a dump and reset by itself.
+  case ignore
+}
+
+/// What happens when the guest resets the machine, as `--on-reset` names it.
+enum ResetAction: String, CaseIterable, Sendable {
+  case reset
+  /// End with status 0.
+  case exit
+}
+
+/// Which time the real-time clock is set to, as `--rtc` names it.
+enum ClockChoice: String, CaseIterable, Sendable {
+  case utc
+  /// The host's time zone; what Windows expects.
+  case local
+}
+
+/// What `vmm-run run` was asked to boot as a PC, and on which devices.
+struct SystemOptions: Equatable, Sendable {
+  /// What the machine starts with.
+  enum Boot: Equatable, Sendable {
+    case linux(LinuxOptions)
+    case firmware(FirmwareOptions)
+  }
+
+  static let defaultMemory = ByteCount.gibi(1)
+
+  var boot: Boot
+  /// In the order given, which is the order the guest finds them in.
+  var disks: [DiskOption] = []
+  var serial = SerialChoice.stdio
+  var clock = ClockChoice.utc
+  var hyperVFeatures = HyperVFeatureChoice.default
+  var onCrash = CrashAction.report
+  var onReset = ResetAction.reset
+  /// Whether accesses that no device claimed are printed, once each, at the end.
+  var tracesIO = false
+
+  init(_ boot: Boot) {
+    self.boot = boot
+  }
+
+  /// Nil if neither a kernel nor firmware was given.
+  init?(_ parsed: ParsedOptions) throws(UsageError) {
+    for text in parsed.texts(.disk) { disks.append(try DiskOption(parsing: text)) }
+    if let path = parsed.text(.kernel) {
+      boot = .linux(LinuxOptions(kernelPath: path, parsed))
+    } else if let path = parsed.text(.firmware) {
+      boot = .firmware(
+        try FirmwareOptions(imagePath: path, parsed, diskCount: disks.count))
+    } else {
+      return nil
+    }
+    if let text = parsed.text(.serial) { serial = try SerialChoice(parsing: text) }
+    clock = try parsed.choice(.rtc) ?? clock
+    if let text = parsed.text(.hyperVFeatures) {
+      hyperVFeatures = try HyperVFeatureChoice(parsing: text)
+    }
+    onCrash = try parsed.choice(.onCrash) ?? onCrash
+    onReset = try parsed.choice(.onReset) ?? onReset
+    tracesIO = parsed.contains(.traceIO)
+  }
+}

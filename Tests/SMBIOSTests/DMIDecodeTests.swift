@@ -1,0 +1,51 @@
+import Foundation
+import Testing
+
+@testable import SMBIOS
+
+/// The tables as a parser that is not ours sees them: dmidecode.
+@Suite(
+  .enabled(
+    if: FileManager.default.isExecutableFile(atPath: "/usr/sbin/dmidecode"),
+    "needs dmidecode, from the Debian package of that name"))
+struct DMIDecodeTests {
+  @Test func everythingIsThereAndNothingIsOutOfSpecification() throws {
+    let uuid = SystemUUID(naming: "a machine")
+    let tables = SMBIOSTables(
+      SMBIOSPlatform(
+        uuid: uuid, vcpuCount: 2, memory: [0..<(2 << 30), (4 << 30)..<(6 << 30)], version: "1.2"))
+    // As `dmidecode --dump-bin` writes it: the entry point, which points at the structures behind.
+    let start = 32
+    var entry = tables.entryPoint
+    entry[16] = UInt8(start)
+    entry[5] = 0
+    entry[5] = 0 &- entry.reduce(0, &+)
+    let dump = entry + [UInt8](repeating: 0, count: start - entry.count) + tables.structures
+    let file = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    try Data(dump).write(to: file)
+    defer { try? FileManager.default.removeItem(at: file) }
+
+    let process = Process()
+    process.executableURL = URL(filePath: "/usr/sbin/dmidecode")
+    process.arguments = ["--from-dump", file.path]
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = output
+    try process.run()
+    let text = String(
+      decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 0)
+    for line in [
+      "SMBIOS 3.0.0 present.", "UUID: \(uuid)", "Manufacturer: vmm-run", "Core Count: 2",
+      "System is a virtual machine", "UEFI is supported", "Maximum Capacity: 4 GB", "Size: 4 GB",
+      "Starting Address: 0x0000000100000000", "Ending Address: 0x000000017FFFFFFF",
+      "Range Size: 2 GB", "End Of Table",
+    ] {
+      #expect(text.contains(line), "\(line) in \(text)")
+    }
+    for word in ["OUT OF SPEC", "invalid", "truncated", "broken", "Wrong"] {
+      #expect(!text.contains(word), "\(word) in \(text)")
+    }
+  }
+}

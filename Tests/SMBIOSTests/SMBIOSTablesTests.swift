@@ -1,0 +1,75 @@
+import Testing
+
+@testable import SMBIOS
+
+@Suite struct SMBIOSTablesTests {
+  private static let uuid = SystemUUID(naming: "test")
+
+  private func tables(vcpuCount: Int = 2, memory: [Range<UInt64>] = [0..<(1 << 30)]) -> SMBIOSTables
+  {
+    SMBIOSTables(
+      SMBIOSPlatform(uuid: Self.uuid, vcpuCount: vcpuCount, memory: memory, version: "1.2"))
+  }
+
+  /// Structures by walking as a reader does: length, then texts up to two zeroes.
+  private func structures(_ tables: SMBIOSTables) throws -> [(type: UInt8, bytes: [UInt8])] {
+    var rest = tables.structures[...]
+    var found: [(UInt8, [UInt8])] = []
+    while rest.count >= 4 {
+      let start = rest.startIndex
+      let length = Int(rest[start + 1])
+      var end = start + length
+      while !(rest[end] == 0 && rest[end + 1] == 0) { end += 1 }
+      found.append((rest[start], Array(rest[start..<(start + length)])))
+      rest = rest[(end + 2)...]
+    }
+    try #require(rest.isEmpty)
+    return found
+  }
+
+  @Test("the entry point adds up, and tells the structures' length")
+  func entryPoint() {
+    let tables = tables()
+    #expect(tables.entryPoint.count == 24)
+    #expect(tables.entryPoint.reduce(0, &+) == 0)
+    #expect(Array(tables.entryPoint[0..<5]) == Array("_SM3_".utf8))
+    #expect(Int(tables.entryPoint[12]) | Int(tables.entryPoint[13]) << 8 == tables.structures.count)
+  }
+
+  @Test("every structure has its specified length, and a handle of its own; the end comes last")
+  func lengths() throws {
+    let found = try structures(tables(memory: [0..<(2 << 30), (4 << 30)..<(8 << 30)]))
+    let lengths: [UInt8: Int] = [
+      0: 0x18, 1: 0x1B, 3: 0x16, 4: 0x30, 16: 0x17, 17: 0x28, 19: 0x1F, 32: 0x0B, 127: 4,
+    ]
+    for structure in found { #expect(structure.bytes.count == lengths[structure.type]) }
+    #expect(found.map(\.type) == [0, 1, 3, 4, 16, 17, 19, 19, 32, 127])
+    let handles = found.map { UInt16($0.bytes[2]) | UInt16($0.bytes[3]) << 8 }
+    #expect(Set(handles).count == handles.count)
+  }
+
+  @Test func systemHasTheUUID() throws {
+    let system = try #require(try structures(tables()).first { $0.type == 1 })
+    #expect(Array(system.bytes[8..<24]) == Self.uuid.wireBytes)
+  }
+
+  @Test("memory beyond what 15 bits of MiB hold goes to the extended size")
+  func largeMemory() throws {
+    let size: UInt64 = 64 << 30
+    let found = try structures(tables(memory: [0..<size]))
+    let device = try #require(found.first { $0.type == 17 }).bytes
+    #expect(device[0x0C] == 0xFF && device[0x0D] == 0x7F)
+    #expect(Array(device[0x1C..<0x20]) == [0, 0, 1, 0])
+    let small = try #require(try structures(tables()).first { $0.type == 17 }).bytes
+    #expect(Array(small[0x0C..<0x0E]) == [0, 4] && Array(small[0x1C..<0x20]) == [0, 0, 0, 0])
+  }
+
+  @Test(
+    "the processor has as many cores as there are vCPUs, also beyond a byte",
+    arguments: [1, 64, 300])
+  func cores(count: Int) throws {
+    let processor = try #require(try structures(tables(vcpuCount: count)).first { $0.type == 4 })
+    #expect(Int(processor.bytes[0x23]) == min(count, 255))
+    #expect(Int(processor.bytes[0x2A]) | Int(processor.bytes[0x2B]) << 8 == count)
+  }
+}

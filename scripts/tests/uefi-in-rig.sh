@@ -1,0 +1,134 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+# Runs in the rig (scripts/rig): stock OVMF and what it starts, by vmm-run. What came of it is in /out;
+# uefi.sh checks that.
+
+firmware=/usr/share/OVMF/OVMF_CODE_4M.fd
+
+# start NAME OPTION...: a machine of that name, its console in NAME.console, what is typed from type_at.
+start() {
+  name=$1
+  shift
+  rm -f "/tmp/$name.keys"
+  mkfifo "/tmp/$name.keys"
+  cut -d ' ' -f 1 /proc/uptime >"/out/$name.times"
+  vmm-run run --firmware "$firmware" "$@" --trace-hypercalls "/out/$name.trace" \
+    <"/tmp/$name.keys" >"/out/$name.console" 2>"/out/$name.stderr" &
+  pid=$!
+  exec 7>"/tmp/$name.keys"
+}
+
+# await TEXT SECONDS: until the console has the text, or the machine ends, or the time is over.
+await() {
+  tries=$(($2 * 5))
+  while [ $tries -gt 0 ] && kill -0 "$pid" 2>/dev/null; do
+    if grep -qF "$1" "/out/$name.console"; then
+      cut -d ' ' -f 1 /proc/uptime >>"/out/$name.times"
+      return 0
+    fi
+    tries=$((tries - 1))
+    sleep 0.2
+  done
+  return 1
+}
+
+# keys TEXT: typed at the console; \r is the enter key. Firmware loses what comes too fast.
+keys() {
+  # shellcheck disable=SC2059 # the escapes are meant
+  printf "$1" >&7
+  sleep 1
+}
+
+# finish SECONDS: waits for the end, or kills; the status is in NAME.status.
+finish() {
+  tries=$(($1 * 5))
+  while [ $tries -gt 0 ] && kill -0 "$pid" 2>/dev/null; do
+    tries=$((tries - 1))
+    sleep 0.2
+  done
+  kill -9 "$pid" 2>/dev/null
+  wait "$pid"
+  echo $? >"/out/$name.status"
+  cut -d ' ' -f 1 /proc/uptime >>"/out/$name.times"
+  exec 7>&-
+}
+
+# refuse NAME OPTION...: a run that cannot begin.
+refuse() {
+  refused=$1
+  shift
+  vmm-run run "$@" </dev/null >"/out/$refused.console" 2>"/out/$refused.stderr"
+  echo $? >"/out/$refused.status"
+}
+
+# The shell, typed at. Its first start makes the variables.
+first_shell() {
+  start shell --memory 1G --vars /tmp/vars.fd --trace-io
+  if await 'ESC' 60; then keys '\033'; fi
+  await 'Shell>' 30
+  refuse locked --firmware "$firmware" --vars /tmp/vars.fd
+  keys 'reset -s\r'
+  finish 20
+}
+
+# `exit` leads to the firmware's menu, whose last entry is Reset: one up from its first.
+menu() {
+  start menu --memory 6G --cpus 2 --vars /tmp/vars.fd --on-reset exit
+  if await 'ESC' 60; then keys '\033'; fi
+  await 'Shell>' 30
+  keys 'exit\r'
+  if await 'Select Entry' 30; then keys '\033[A' && keys '\r'; fi
+  finish 20
+}
+
+# The shell script of this disk counts in a variable, and is killed while it does.
+counter() {
+  for name in counter counted; do
+    start $name --memory 512M --vars /tmp/counter.fd --disk /uefi/counter.img
+    await 'counted 22.' 60
+    kill -9 "$pid"
+    finish 5
+  done
+}
+
+refusals() {
+  head -c 100000 "$firmware" >/tmp/odd.fd
+  head -c 65536 /dev/zero >/tmp/empty.fd
+  cp /tmp/empty.fd /tmp/no-vars.fd
+  cp "$firmware" /tmp/only.fd
+  head -c 131072 /uefi/vars.fd >/tmp/short.fd
+  refuse no-firmware --firmware /tmp/nothing.fd
+  refuse odd-firmware --firmware /tmp/odd.fd
+  refuse empty-firmware --firmware /tmp/empty.fd
+  refuse no-variables --firmware "$firmware" --vars /tmp/no-vars.fd
+  refuse short-variables --firmware "$firmware" --vars /tmp/short.fd
+  refuse no-template --firmware /tmp/only.fd --vars /tmp/new.fd
+  refuse long-name --firmware "$firmware" --fw-cfg "opt/a b=$firmware"
+  refuse own-name --firmware "$firmware" --fw-cfg "etc/e820=/tmp/empty.fd"
+}
+
+# Asks which memory is zero as an operating system's loader would, and reads it all. Huge pages, once
+# nothing is tracked any more, let it read 4 GiB in seconds.
+client() {
+  cp /uefi/vars.fd /tmp/kept.fd
+  start client --memory 4G --disk /uefi/client.img --vars /tmp/kept.fd --no-persist --thp \
+    --tracking-policy until-answered=0
+  finish 150
+  cmp /uefi/vars.fd /tmp/kept.fd >/out/kept.cmp 2>&1
+}
+
+# GRUB and Linux from the second disk, twice. The second boot finds what the first left: also that
+# this disk comes first is in the variables then.
+grub() {
+  cp /uefi/grub.img /tmp/grub.img
+  echo 'from outside' >/tmp/word
+  start grub-1 --memory 1G --disk /uefi/client.img --disk /tmp/grub.img --boot-order disk1 \
+    --vars /tmp/grub.fd --uuid 01234567-89ab-cdef-0123-456789abcdef --fw-cfg opt/test/word=/tmp/word
+  finish 120
+  start grub-2 --memory 1G --cpus 2 --disk /uefi/client.img --disk /tmp/grub.img \
+    --vars /tmp/grub.fd
+  finish 120
+  /usr/bin/sparse-cp --sparse=always /tmp/grub.img /out/grub.img
+}
+
+for scenario in "$@"; do $scenario; done
