@@ -29,11 +29,15 @@ final class FuzzInput {
     elements[index(below: elements.count)]
   }
 
-  /// A number that is as likely small as large, from one byte more than it needs.
+  /// A number that is as likely small as large, or is near a power of two, or that negated.
   var anyMagnitude: UInt64 {
-    let count = Int(byte) % 9
+    let choice = byte
+    guard choice & 0x80 == 0 else {
+      let value = 1 << UInt64(choice & 0x3F) &+ UInt64(bitPattern: Int64(Int8(bitPattern: byte)))
+      return choice & 0x40 == 0 ? value : 0 &- value
+    }
     var value: UInt64 = 0
-    for shift in 0..<count { value |= UInt64(byte) << UInt64(8 * shift) }
+    for shift in 0..<UInt64(choice % 9) { value |= UInt64(byte) << (8 * shift) }
     return value
   }
 

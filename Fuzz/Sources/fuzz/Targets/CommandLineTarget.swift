@@ -19,11 +19,10 @@ final class CommandLineTarget: FuzzTarget {
 
   func run(_ input: FuzzInput) {
     let kind = input.byte
-    if kind & 1 == 0 {
-      checkSize(String(decoding: input.rest, as: UTF8.self))
-      checkSize(Self.size(kind, input))
-    } else {
-      checkLine(Self.line(kind, input))
+    switch kind & 3 {
+    case 0: checkSize(String(decoding: input.rest, as: UTF8.self))
+    case 1: checkSize(Self.size(kind, input))
+    default: checkLine(Self.line(kind, input))
     }
   }
 
@@ -31,7 +30,7 @@ final class CommandLineTarget: FuzzTarget {
 
   private static func size(_ kind: UInt8, _ input: FuzzInput) -> String {
     let units = ["", "k", "KiB", "M", "mib", "G", "T", "TiB"]
-    return "\(input.anyMagnitude)" + units[Int(kind >> 1) % units.count]
+    return "\(input.anyMagnitude)" + units[Int(kind >> 2) % units.count]
   }
 
   private func checkSize(_ text: String) {
@@ -75,7 +74,7 @@ final class CommandLineTarget: FuzzTarget {
   // MARK: Lines
 
   private static func line(_ kind: UInt8, _ input: FuzzInput) -> [String] {
-    var words: [String] = kind & 6 == 0 ? [] : [input.pick(CommandName.allCases).rawValue]
+    var words: [String] = kind & 12 == 0 ? [] : [input.pick(CommandName.allCases).rawValue]
     while !input.isEmpty, words.count < 40 {
       let choice = input.byte
       var word =

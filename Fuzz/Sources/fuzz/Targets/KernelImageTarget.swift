@@ -32,8 +32,9 @@ final class KernelImageTarget: FuzzTarget {
   private func boot(_ input: FuzzInput) throws(MachineError) {
     let shape = input.byte
     let initrdByteCount = Self.initrdByteCount(input)
-    let commandLine = String(
-      repeating: shape & 0x80 == 0 ? "a" : "a\0é", count: Int(input.uint16) >> Int(input.byte & 15))
+    // Longer than any kernel takes, now and then.
+    let count = Int(input.byte) << (input.byte == 0xFF ? 8 : 0)
+    let commandLine = String(repeating: shape & 0x80 == 0 ? "a" : "a\0é", count: count)
     let acpi: (rsdp: UInt64, range: Range<UInt64>)? =
       shape & 0x40 == 0
       ? nil : Self.range(input.anyMagnitude, input.anyMagnitude).map { ($0.lowerBound, $0) }
