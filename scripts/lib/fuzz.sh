@@ -51,8 +51,8 @@ run_fuzz_target() {
   fuzz_process "$target" "$@" "$work" "Fuzz/Corpus/$target"
 }
 
-# minimize_fuzz TARGET: the committed corpus becomes the few inputs that together reach every edge that
-# the work corpus and it reach.
+# minimize_fuzz TARGET: the committed corpus becomes the few inputs that together reach the edges that it
+# and the work corpus reach.
 minimize_fuzz() {
   local target=$1 status=0 merged
   merged=$(mktemp -d)
@@ -63,7 +63,9 @@ minimize_fuzz() {
   if [[ $status -eq 0 ]]; then
     rm -rf "Fuzz/Corpus/$target"
     mkdir "Fuzz/Corpus/$target"
-    find "$merged" -type f -printf '%f\n' | sort | head -n "$fuzz_corpus_file_count" |
+    # The longest, if there are too many: they reach most.
+    find "$merged" -type f -printf '%s %f\n' | sort -rn | cut -d ' ' -f 2 |
+      head -n "$fuzz_corpus_file_count" |
       xargs -r -I '{}' cp "$merged/{}" "Fuzz/Corpus/$target/"
   fi
   rm -rf "$merged"

@@ -38,11 +38,11 @@ internal import Glibc
     exit(status)
   }
 
-  /// An input may take seconds and the process 1 GiB before libFuzzer calls it a hang or a leak. Leaks
+  /// An input may take 20 seconds, on a busy machine, and the process 1 GiB before libFuzzer calls it a hang or a leak. Leaks
   /// are not looked for at exit: what a target shares between inputs lives until then.
   private static var defaults: [String] {
     [
-      "-max_len=\(type(of: unsafe target).maximumInputByteCount)", "-timeout=10",
+      "-max_len=\(type(of: unsafe target).maximumInputByteCount)", "-timeout=20",
       "-rss_limit_mb=1024", "-detect_leaks=0",
     ]
   }

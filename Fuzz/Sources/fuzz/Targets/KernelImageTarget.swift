@@ -123,26 +123,27 @@ final class KernelImageTarget: FuzzTarget {
     _ acpi: Range<UInt64>?
   ) {
     let low = 0x10_0000..<min(layout.ramByteCount, GuestMemoryLayout.lowEnd.rawValue)
-    var taken: [Range<UInt64>] = acpi.map { [$0] } ?? []
+    var placed: [Range<UInt64>]
     switch plan.image {
-    case .bzImage: taken.append(plan.kernelAddresses)
+    case .bzImage: placed = [plan.kernelAddresses]
     case .pvh(let image):
-      taken += image.segments.map(\.addresses)
+      placed = image.segments.map(\.addresses)
       require(image.segments.allSatisfy { $0.fileByteCount <= $0.addresses.count }, "a segment")
     }
+    require(placed.contains { $0.contains(plan.entry.rawValue) }, "entry \(plan.entry)")
     if let initrd, let place = plan.initrdAddresses {
       require(place.count == initrd.byteCount, "an initrd at \(place)")
       require(place.lowerBound % 4096 == 0, "an initrd at \(place)")
-      taken.append(place)
+      placed.append(place)
     }
     require((plan.initrdAddresses == nil) == (initrd == nil), "an initrd more or less")
-    for (index, range) in taken.enumerated() {
-      let isInside = acpi == range || range.lowerBound >= low.lowerBound
+    for (index, range) in placed.enumerated() {
       require(
-        isInside && range.upperBound <= max(low.upperBound, acpi?.upperBound ?? 0), "\(range)")
-      require(!taken[..<index].contains { $0.overlaps(range) }, "\(range) overlaps another")
+        range.lowerBound >= low.lowerBound && range.upperBound <= low.upperBound,
+        "\(range) is not in \(low)")
+      require(!placed[..<index].contains { $0.overlaps(range) }, "\(range) overlaps another")
+      require(!(acpi?.overlaps(range) ?? false), "\(range) overlaps the ACPI tables")
     }
-    require(taken.contains { $0.contains(plan.entry.rawValue) }, "entry \(plan.entry)")
     for (lower, upper) in zip(plan.memoryMap.entries, plan.memoryMap.entries.dropFirst()) {
       require(lower.end <= upper.start, "a memory map that overlaps")
     }
