@@ -12,8 +12,3 @@ final class CheckedLine: InterruptLine {
     }
   }
 }
-
-/// Takes messages and forgets them.
-final class NullMessageSink: MSISink {
-  func send(_ message: MSIMessage) {}
-}
