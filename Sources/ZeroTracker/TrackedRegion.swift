@@ -66,13 +66,15 @@ struct TrackedRegion {
     let first = touched.firstTouched(
       from: (pages.lowerBound + (1 << shift) - 1) >> shift, except: claimed)
     guard !pages.isEmpty, let first else { return nil }
-    let most = max(1, pageCount >> shift)
+    // The region's last chunk may have fewer pages than the others.
+    func firstPage(_ chunk: Int) -> Int { min(chunk << shift, Int(range.pageCount)) }
     var end = first + 1
-    while end - first < most, touched.firstTouched(from: end, except: claimed) == end { end += 1 }
-    let run = PageRange(
-      start: range.start.advanced(by: UInt64(first << shift)),
-      pageCount: UInt64((end - first) << shift))
-    return run.intersection(range)
+    while firstPage(end + 1) - firstPage(first) <= pageCount,
+      touched.firstTouched(from: end, except: claimed) == end
+    { end += 1 }
+    return PageRange(
+      start: range.start.advanced(by: UInt64(firstPage(first))),
+      pageCount: UInt64(firstPage(end) - firstPage(first)))
   }
 
   /// Replaces the coarse bits of `run`, which `refinableRun` gave, by exact ones.

@@ -72,7 +72,7 @@ struct TrackerState {
   ) throws(E) {
     // It may have been claimed or discarded since, and tracking may have ended.
     guard let index = regions.indices.first(where: { regions[$0].range.contains(run.start) }),
-      refinableRun(from: run.start, pageCount: Int(run.pageCount)) == run
+      refinableRun(from: run.start, pageCount: Int(clamping: run.pageCount)) == run
     else { return }
     regions[index].refine(run, nonZero: try inspect(run))
   }

@@ -26,6 +26,27 @@ import ZeroTracker
     #expect(next(.max, 9999) == nil)
   }
 
+  @Test(
+    "found by fuzzing: a run whose last chunk is short is refined, too", arguments: [1, 64, 9999])
+  func shortLastChunk(pageCount: Int) throws {
+    let (tracker, _) = try makeTracker([pages(7, 65)], 4 * 4096)
+    tracker.markTouched(pages(7, 65))
+    var next = GPN(rawValue: 0)
+    while let run = tracker.refinableRun(from: next, pageCount: pageCount) {
+      #expect(run.pageCount <= max(4, pageCount))
+      tracker.refine(run) { _ in [] }
+      next = run.end
+    }
+    #expect(tracker.zeroedRanges(replyPage: nil) == [pages(7, 65)])
+  }
+
+  @Test func aRunOfMorePagesThanThereAreIsLeftAlone() throws {
+    let (tracker, _) = try makeTracker([pages(0, 1024)], Self.twoMebibytes)
+    tracker.markTouched(pages(0, 1024))
+    tracker.refine(pages(0, .max)) { _ in [] }
+    #expect(tracker.zeroedRanges(replyPage: nil).isEmpty)
+  }
+
   @Test func zeroPagesAreWonBackAndTheOthersWithheldOneByOne() throws {
     let (tracker, log) = try makeTracker([pages(0, 1024)], Self.twoMebibytes)
     tracker.markTouched(pages(0, 600))

@@ -17,7 +17,7 @@ install_packages() {
 }
 
 lint_format() {
-  logged format swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+  logged format swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Fuzz
 }
 
 build_debug() {

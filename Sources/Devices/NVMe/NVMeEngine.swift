@@ -40,6 +40,12 @@ final class NVMeEngine: Sendable {
     while let queue = work.next() { serveOne(queue) }
   }
 
+  /// Serves on the calling thread what waits, and what that wakes: an engine without threads does the same
+  /// at every run, which fuzzing needs.
+  func serveWaitingQueues() {
+    while let queue = work.nextIfWaiting() { serveOne(queue) }
+  }
+
   /// Takes one command of a queue, if there is one that can complete, and carries it out.
   private func serveOne(_ queue: Int) {
     let fetched: (command: NVMeCommand, hasWriteCache: Bool)? = state.withLock { state in

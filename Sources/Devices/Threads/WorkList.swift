@@ -45,7 +45,18 @@ internal import Glibc
     lock()
     defer { unlock() }
     while waiting.isEmpty && !isClosed { unsafe pthread_cond_wait(condition, mutex) }
-    guard !isClosed else { return nil }
+    return takeOldest()
+  }
+
+  /// The same without waiting: nil if there is no number, too.
+  func nextIfWaiting() -> Int? {
+    lock()
+    defer { unlock() }
+    return takeOldest()
+  }
+
+  private func takeOldest() -> Int? {
+    guard !isClosed, !waiting.isEmpty else { return nil }
     let number = waiting.removeFirst()
     isWaiting[number] = false
     return number

@@ -1,0 +1,40 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// As in the package that is fuzzed.
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// Built by scripts/fuzz, which gives the flags that a manifest should not have: everything, the fuzzed
+/// modules too, with `-sanitize=fuzzer,address` for coverage and checks, and `-enable-testing`, because
+/// boundaries such as the boot files' parsers are internal.
+let package = Package(
+  name: "Fuzz",
+  dependencies: [.package(name: "vmm-run", path: "..")],
+  targets: [
+    // libFuzzer's entry point.
+    .target(name: "CLibFuzzer"),
+    // The sources of the command's options: an executable's module cannot be imported here.
+    .target(
+      name: "CommandLineOptions",
+      dependencies: [.product(name: "HyperVCore", package: "vmm-run")],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "fuzz",
+      dependencies: [
+        "CLibFuzzer", "CommandLineOptions",
+        .product(name: "Devices", package: "vmm-run"),
+        .product(name: "GuestMemory", package: "vmm-run"),
+        .product(name: "HyperVCore", package: "vmm-run"),
+        .product(name: "VMM", package: "vmm-run"),
+        .product(name: "ZeroTracker", package: "vmm-run"),
+      ],
+      swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

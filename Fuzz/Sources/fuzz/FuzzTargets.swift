@@ -1,0 +1,16 @@
+/// All targets; a new one is a file in `Targets/` and a line here.
+enum FuzzTargets {
+  static var all: [any FuzzTarget.Type] {
+    [
+      HypercallTarget.self,
+      SyntheticMSRTarget.self,
+      DeviceBusTarget.self,
+      PCITarget.self,
+      NVMeTarget.self,
+      KernelImageTarget.self,
+      TrackerStateTarget.self,
+      TrackerModelTarget.self,
+      CommandLineTarget.self,
+    ]
+  }
+}

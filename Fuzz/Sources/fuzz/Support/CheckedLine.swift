@@ -1,0 +1,14 @@
+internal import Devices
+internal import Synchronization
+
+/// An interrupt wire that wants only changes, as each call may cost a system call.
+final class CheckedLine: InterruptLine {
+  private let level = Mutex(false)
+
+  func set(_ isAsserted: Bool) {
+    level.withLock { level in
+      require(level != isAsserted, "a wire set to \(level) again")
+      level = isAsserted
+    }
+  }
+}

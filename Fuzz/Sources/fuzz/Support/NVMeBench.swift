@@ -1,0 +1,153 @@
+internal import GuestMemory
+
+@testable internal import Devices
+@testable internal import ZeroTracker
+
+/// An NVMe engine as a controller has it, without threads, with a disk, guest memory, and a driver's
+/// tails.
+final class NVMeBench {
+  static let ramByteCount: UInt64 = 1 << 20
+  /// Sixteen pages for PRP lists, and sixteen for data, at the least.
+  static let lists: UInt64 = 0x1_0000
+  static let data: UInt64 = 0x2_0000
+  private static let adminSubmission: UInt64 = 0x1000
+  private static let adminCompletion: UInt64 = 0x2000
+  private static let entryCount = 16
+
+  let store = FuzzStore()
+  let engine: NVMeEngine
+  private let memory: GuestMemory
+  private let configuration: PCIConfiguration
+  private let interrupts: MSIXTable
+  private let pin: INTxPin
+  private let capability: Int
+  private let pairCount: Int
+  private var tails: [Int]
+
+  init(pairCount: Int) throws {
+    self.pairCount = pairCount
+    tails = Array(repeating: 0, count: pairCount + 1)
+    memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount))
+    let bar = PCIBAR(index: 0, byteCount: 0x4000, is64Bit: true)
+    var space = PCIConfigurationSpace(
+      identity: PCIIdentity(vendor: 0x1B36, device: 0x0010, classCode: 0x01_0802),
+      interruptPin: 1)
+    space.addBAR(bar)
+    interrupts = MSIXTable(count: pairCount + 1, sink: NullMessageSink())
+    capability = interrupts.addCapability(
+      to: &space, bar: bar, tableOffset: 0x2000, pendingOffset: 0x3000)
+    configuration = PCIConfiguration(space)
+    pin = INTxPin(configuration: configuration, line: CheckedLine())
+    engine = NVMeEngine(
+      memory: memory, configuration: configuration, interrupts: interrupts, pin: pin,
+      store: store,
+      identify: NVMeIdentify(
+        identity: NVMeIdentity(serial: "fuzz"), vendor: 0x1B36,
+        sectorCount: store.byteCount / NVMeIOCommands.sectorByteCount, isReadOnly: false),
+      pairCount: pairCount)
+  }
+
+  /// A machine that is new, and a driver that has made all its queues.
+  func powerOn() {
+    engine.reset()
+    pin.set(false)
+    configuration.reset()
+    interrupts.reset()
+    store.fails = false
+    // What waits from before a reset finds no queue.
+    engine.serveWaitingQueues()
+    try? memory.fill(at: GPA(0), byteCount: Int(Self.ramByteCount), with: 0)
+    tails = tails.map { _ in 0 }
+
+    configure(command: 6, messageControl: 0x8000, vector: 0, isMasked: false)
+    let size = UInt64(Self.entryCount - 1)
+    engine.write(offset: 0x24, width: 4, value: size << 16 | size)
+    engine.write(offset: 0x28, width: 8, value: Self.adminSubmission)
+    engine.write(offset: 0x30, width: 8, value: Self.adminCompletion)
+    engine.write(offset: 0x14, width: 4, value: 0x46_0001)
+    for queue in 1...pairCount {
+      let place = UInt64(1 + queue) << 13
+      create(.createCompletionQueue, queue, at: place + 0x1000, UInt32(queue) << 16 | 3)
+      create(.createSubmissionQueue, queue, at: place, UInt32(queue) << 16 | 1)
+    }
+    engine.serveWaitingQueues()
+    acknowledge(0)
+    let queueCount = engine.state.withLock { $0.queues.submission.count { $0 != nil } }
+    require(queueCount == pairCount + 1, "\(queueCount) queues after the start")
+  }
+
+  private func create(
+    _ opcode: NVMeAdminOpcode, _ queue: Int, at address: UInt64, _ dword11: UInt32
+  ) {
+    var command = NVMeCommand()
+    command.opcode = opcode.rawValue
+    command.prp1 = address
+    command.dwords[0] = UInt32(Self.entryCount - 1) << 16 | UInt32(queue)
+    command.dwords[1] = dword11
+    enqueue(command, 0, rings: true)
+  }
+
+  // MARK: The driver
+
+  func enqueue(_ command: NVMeCommand, _ queue: Int, rings: Bool) {
+    let start = queue == 0 ? Self.adminSubmission : UInt64(1 + queue) << 13
+    write(command.bytes, at: start + UInt64(tails[queue] * NVMeCommand.byteCount))
+    tails[queue] = (tails[queue] + 1) % Self.entryCount
+    if rings { ring(2 * queue, UInt32(tails[queue])) }
+  }
+
+  /// Writes a doorbell.
+  func ring(_ number: Int, _ value: UInt32) {
+    engine.write(offset: 0x1000 + 4 * UInt64(number), width: 4, value: UInt64(value))
+  }
+
+  /// Takes all completions of a queue.
+  func acknowledge(_ queue: Int) {
+    let tail = engine.state.withLock { $0.queues.completion[queue]?.tail }
+    if let tail { ring(2 * queue + 1, tail) }
+  }
+
+  /// Changes guest memory as the guest does; what is not RAM takes nothing.
+  func write(_ bytes: [UInt8], at address: UInt64) {
+    try? memory.write(bytes, at: GPA(address))
+  }
+
+  func configure(command: UInt64, messageControl: UInt64, vector: UInt64, isMasked: Bool) {
+    configuration.write(offset: PCIRegister.command, width: 2, value: command)
+    configuration.write(offset: capability + 2, width: 2, value: messageControl)
+    interrupts.writeTable(offset: vector * 16 + 12, width: 4, value: isMasked ? 1 : 0)
+    interrupts.configurationChanged(configuration, capability: capability)
+    pin.configurationChanged()
+    engine.configurationChanged()
+  }
+
+  // MARK: What must be so
+
+  /// Whenever no command runs, none is in flight and no room is promised.
+  func checkRest() {
+    engine.state.withLock { state in
+      require(state.inFlightCount == 0, "\(state.inFlightCount) commands in flight at rest")
+      require(!state.isStopping, "stopping at rest")
+      for ring in state.queues.submission {
+        require(ring.map { $0.inFlightCount == 0 && $0.deletion == nil } ?? true, "\(ring!)")
+      }
+      for ring in state.queues.completion {
+        require(ring?.promisedCount ?? 0 == 0, "\(String(describing: ring))")
+      }
+    }
+  }
+
+  /// Heads and tails are places in their rings, and no ring is promised more than it has.
+  func checkRings() {
+    engine.state.withLock { state in
+      for case let ring? in state.queues.submission {
+        require(ring.head < ring.count && ring.tail < ring.count, "\(ring)")
+        require(ring.inFlightCount >= 0, "\(ring)")
+      }
+      for case let ring? in state.queues.completion {
+        require(ring.head < ring.count && ring.tail < ring.count, "\(ring)")
+        require(ring.occupiedCount + ring.promisedCount < ring.count, "\(ring)")
+      }
+    }
+  }
+}

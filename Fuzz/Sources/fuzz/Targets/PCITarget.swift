@@ -1,0 +1,207 @@
+internal import GuestMemory
+
+@testable internal import Devices
+
+/// Streams of configuration writes by ports and ECAM to the two bridges and two NVMe controllers: BARs
+/// that move over each other; then memory accesses in the window.
+///
+/// The controllers' threads have ended, so that a stream always does the same; what they do is
+/// `NVMeTarget`'s.
+final class PCITarget: FuzzTarget {
+  static let name = "pci"
+  static let maximumInputByteCount = 1024
+
+  private static let window = PCIMemoryWindow.standard
+  private static let disks = [PCIAddress(device: 1), PCIAddress(device: 2)]
+  /// The header, and the MSI-X capability behind it.
+  private static let headerByteCount = 0x4C
+  private let host: PCIHost
+  private let configurationPorts: PCIConfigPorts
+  private let ports: PortBus
+  private let memory: MMIOBus
+  /// Vendor, device, revision, class, header type and capabilities link at the start, by place.
+  private let identities: [PCIAddress: [UInt64]]
+
+  init() throws {
+    let guest = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: 1 << 20))
+    var functions: [(PCIAddress, any PCIFunction)] = [
+      (HostBridge.address, HostBridge()), (ISABridge.address, ISABridge()),
+    ]
+    for (index, address) in Self.disks.enumerated() {
+      let disk = try NVMeController(
+        store: ZeroStore(), memory: guest, identity: NVMeIdentity(serial: "\(index)"),
+        queuePairCount: 3, threadCount: 1, messages: NullMessageSink(),
+        interruptLine: CheckedLine())
+      disk.stop()
+      functions.append((address, disk))
+    }
+    host = PCIHost(functions)
+    configurationPorts = PCIConfigPorts(host: host)
+    ports = try PortBus([(PCIConfigPorts.ports, configurationPorts)])
+    let express = PCIExpressConfigSpace.standard
+    memory = try MMIOBus([
+      (
+        MMIORange(start: express.lowerBound, byteCount: UInt64(express.count)),
+        PCIExpressConfigSpace(host: host)
+      ),
+      (
+        MMIORange(start: Self.window.lowerBound, byteCount: UInt64(Self.window.count)),
+        PCIMemoryWindow(host: host)
+      ),
+    ])
+    let host = host
+    identities = Dictionary(
+      uniqueKeysWithValues: host.addresses.map { ($0, Self.identity($0, host)) })
+  }
+
+  func run(_ input: FuzzInput) {
+    host.reset()
+    configurationPorts.reset()
+    if input.bool { host.assignResources(window: Self.window) }
+    while !input.isEmpty {
+      let action = input.byte
+      switch action & 7 {
+      case 0: accessPorts(input, isWrite: action & 8 != 0)
+      case 1: accessExpress(input, isWrite: action & 8 != 0)
+      case 2...3: setBAR(input)
+      case 4: setCommand(input)
+      default: accessWindow(input, isWrite: action & 8 != 0)
+      }
+    }
+    for address in host.addresses {
+      require(
+        Self.identity(address, host) == identities[address], "\(address) changed its identity")
+      for bar in host.function(at: address)?.configuration.bars ?? [] {
+        let low = host.readConfiguration(address, offset: bar.offset, width: 4)
+        require(
+          low & 0xF == UInt64(bar.typeBits) && low & (bar.byteCount - 1) & ~0xF == 0,
+          "\(address): BAR \(bar.index) reads \(low)")
+      }
+    }
+  }
+
+  private static func identity(_ address: PCIAddress, _ host: PCIHost) -> [UInt64] {
+    [(0, 4), (8, 4), (0x0E, 1), (0x2C, 4), (0x34, 4), (0x3D, 1)].map { offset, width in
+      host.readConfiguration(address, offset: offset, width: width)
+    }
+  }
+
+  // MARK: Configuration
+
+  private func accessPorts(_ input: FuzzInput, isWrite: Bool) {
+    let choice = input.byte
+    let port = 0xCF8 + UInt16(choice & 7)
+    let width = 1 << Int(choice >> 3 & 3) % 3
+    // Half of the writes to the address register select something that is there.
+    let value =
+      choice & 0x80 == 0
+      ? input.uint32
+      : 1 << 31 | UInt32(input.pick(host.addresses).encoded) << 8 | UInt32(input.byte & 0xFC)
+    if isWrite {
+      ports.write(port: port, width: width, value: value)
+    } else {
+      _ = ports.read(port: port, width: width)
+    }
+  }
+
+  private func accessExpress(_ input: FuzzInput, isWrite: Bool) {
+    let choice = input.byte
+    let place = UInt64(input.pick(host.addresses).encoded) << 12
+    let offset =
+      switch choice & 3 {
+      case 0: input.anyMagnitude & 0xFFF_FFFF
+      case 1: place + UInt64(input.uint16 & 0xFFF)
+      default: place + UInt64(input.index(below: Self.headerByteCount))
+      }
+    let width = 1 + Int(choice >> 2 & 7)
+    let address = PCIExpressConfigSpace.standard.lowerBound + offset
+    if isWrite {
+      memory.write(address: address, width: width, value: input.uint64)
+    } else {
+      _ = memory.read(address: address, width: width)
+    }
+  }
+
+  /// Puts a disk's BAR onto one of a few places, so that they meet.
+  private func setBAR(_ input: FuzzInput) {
+    let choice = input.byte
+    let place = Self.window.lowerBound + UInt64(choice >> 4) << 13
+    let disk = Self.disks[Int(choice & 1)]
+    let high: UInt64 = choice & 0xE == 0xE ? 1 : 0
+    host.writeConfiguration(disk, offset: 0x10, width: 4, value: place)
+    if choice & 2 != 0 { host.writeConfiguration(disk, offset: 0x14, width: 4, value: high) }
+  }
+
+  /// *Memory Space*, *Bus Master* and *Interrupt Disable*, and MSI-X's control.
+  private func setCommand(_ input: FuzzInput) {
+    let choice = input.byte
+    let disk = Self.disks[Int(choice & 1)]
+    let command = UInt64(choice >> 1 & 7) << 1 | UInt64(choice >> 4 & 1) << 10
+    host.writeConfiguration(disk, offset: 4, width: 2, value: command)
+    if choice & 0x20 != 0 {
+      host.writeConfiguration(disk, offset: 0x42, width: 2, value: UInt64(choice & 0xC0) << 8)
+    }
+  }
+
+  // MARK: Memory
+
+  private func accessWindow(_ input: FuzzInput, isWrite: Bool) {
+    let choice = input.byte
+    let base =
+      choice & 1 == 0
+      ? Self.window.lowerBound + UInt64(choice >> 4) << 13
+      : Self.window.lowerBound + UInt64(input.uint32) % UInt64(Self.window.count)
+    let offset =
+      switch choice >> 1 & 3 {
+      case 0: UInt64(input.byte)
+      case 1: 0x1000 + UInt64(input.byte)
+      case 2: 0x2000 + UInt64(input.byte)
+      default: UInt64(input.uint16)
+      }
+    let address = min(base + offset, Self.window.upperBound - 1)
+    let width = [1, 2, 4, 8][Int(choice >> 3 & 1) * 2 + Int(input.byte & 1)]
+    guard !isWrite else { return memory.write(address: address, width: width, value: input.uint64) }
+    let value = memory.read(address: address, width: width)
+    checkRead(address, width, value)
+  }
+
+  /// Where no BAR is decoded all ones are read; where some are, in the table of vectors, what one has.
+  private func checkRead(_ address: UInt64, _ width: Int, _ value: UInt64) {
+    let mask = UInt64.max >> UInt64(64 - 8 * width)
+    let places = Self.disks.compactMap { disk -> (any PCIFunction, UInt64)? in
+      guard let function = host.function(at: disk),
+        host.readConfiguration(disk, offset: 4, width: 2) & 2 != 0
+      else { return nil }
+      let start = host.readConfiguration(disk, offset: 0x10, width: 8) & ~0x3FFF
+      guard address >= start, address - start <= 0x4000 - UInt64(width) else { return nil }
+      return (function, address - start)
+    }
+    if places.isEmpty { require(value == mask, "\(address) of nobody reads \(value)") }
+    guard !places.isEmpty, places.allSatisfy({ (0x2000..<0x3000).contains($0.1) }) else { return }
+    require(
+      places.contains { function, offset in
+        function.readBAR(0, offset: offset, width: width) & mask == value
+      }, "\(address) reads \(value), which nobody has there")
+  }
+}
+
+/// A disk that nobody reads.
+private final class ZeroStore: BlockStore {
+  let byteCount: UInt64 = 1 << 20
+  let isReadOnly = false
+
+  func read(
+    at offset: UInt64, byteCount: Int, into memory: GuestMemory, at address: GPA
+  ) throws(BlockStoreError) {}
+
+  func write(
+    at offset: UInt64, byteCount: Int, from memory: GuestMemory, at address: GPA
+  ) throws(BlockStoreError) {}
+
+  func flush() throws(BlockStoreError) {}
+  func discard(at offset: UInt64, byteCount: UInt64) throws(BlockStoreError) {}
+
+  func writeZeroes(
+    at offset: UInt64, byteCount: UInt64, mayDiscard: Bool
+  ) throws(BlockStoreError) {}
+}
