@@ -17,6 +17,7 @@ let package = Package(
     .library(name: "KVM", targets: ["KVM"]),
     .library(name: "ZeroTracker", targets: ["ZeroTracker"]),
     .library(name: "VMM", targets: ["VMM"]),
+    .library(name: "Sandbox", targets: ["Sandbox"]),
     .executable(name: "vmm-run", targets: ["vmm-run"]),
   ],
   targets: [
@@ -28,6 +29,10 @@ let package = Package(
     // The kernel's ABI, and what wraps it.
     .target(name: "CKVM"),
     .target(name: "KVM", dependencies: ["CKVM"], swiftSettings: strict),
+
+    // What a process may still ask of the kernel once its guest runs.
+    .target(name: "CLinux"),
+    .target(name: "Sandbox", dependencies: ["CKVM", "CLinux"], swiftSettings: strict),
 
     .target(name: "HostPages", dependencies: ["CKVM"], swiftSettings: strict),
     .target(name: "GuestMemory", dependencies: ["ZeroTracker"], swiftSettings: strict),
@@ -44,7 +49,8 @@ let package = Package(
     .executableTarget(
       name: "vmm-run",
       dependencies: [
-        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "VMM", "ZeroTracker",
+        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "Sandbox", "VMM",
+        "ZeroTracker",
       ],
       swiftSettings: strict),
 
@@ -75,6 +81,8 @@ let package = Package(
       name: "vmm-runTests",
       dependencies: ["HyperVCore", "KVM", "TestSupport", "ZeroTracker", "vmm-run"],
       swiftSettings: strict),
+    .testTarget(
+      name: "SandboxTests", dependencies: ["CKVM", "CLinux", "Sandbox"], swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
     .testTarget(
       name: "HostPagesTests", dependencies: ["HostPages", "TestSupport"], swiftSettings: strict),

@@ -29,7 +29,8 @@ public final class PersonalComputer: Sendable {
   /// Builds the devices; the kernel's interrupt controllers are there, routed as in a PC.
   init(
     _ configuration: PersonalComputerConfiguration, vcpuCount: Int, memory: GuestMemory,
-    machine: VirtualMachine, control: MachineControl
+    machine: VirtualMachine, control: MachineControl,
+    onThreadStart: @escaping @Sendable (MachineThreadRole) -> Void
   ) throws(MachineError) {
     guard configuration.disks.count <= Self.maximumDiskCount else {
       throw .configuration(
@@ -67,7 +68,8 @@ public final class PersonalComputer: Sendable {
           store: store, memory: memory, identity: NVMeIdentity(serial: "vmm-run-\(index)"),
           queuePairCount: vcpuCount, messages: messages,
           interruptLine: line(
-            ACPIFixedHardware.pciInterrupt(device: UInt32(address.device), pin: 0)))
+            ACPIFixedHardware.pciInterrupt(device: UInt32(address.device), pin: 0)),
+          onThreadStart: { onThreadStart(.disk) })
         disks.append(disk)
         functions.append((address, disk))
       } catch {

@@ -25,7 +25,8 @@ struct Platform {
     case .linux(let linux):
       let computer = try PersonalComputer(
         configuration.computer, vcpuCount: configuration.vcpuCount, memory: guest,
-        machine: machine, control: control)
+        machine: machine, control: control,
+        onThreadStart: configuration.onThreadStart)
       portDevices += computer.portDevices
       memoryDevices += computer.memoryDevices
       boot = try computer.boot(linux, layout: guest.layout)

@@ -40,7 +40,7 @@ extension CommandDefinition {
     options: [
       .memory(default: DemoOptions.defaultMemory), .cpus, .backing, .preallocate,
       .transparentHugePages, .tracking, .trackingPolicy, .granularity, .refine, .verifyZeroed,
-      .hyperV, .noZeroedMemory, .compare, .map, .json, .traceHypercalls,
+      .hyperV, .noZeroedMemory, .compare, .map, .json, .traceHypercalls, .sandbox,
     ],
     conflicts: [
       Conflict(
@@ -75,7 +75,7 @@ extension CommandDefinition {
     options: [.program] + [.kernel] + linux + [
       .memory(default: RunOptions.defaultMemory, withKernel: LinuxOptions.defaultMemory), .cpus,
       .backing, .preallocate, .transparentHugePages, .tracking, .trackingPolicy, .granularity,
-      .refine, .verifyZeroed, .hyperV, .traceHypercalls,
+      .refine, .verifyZeroed, .hyperV, .traceHypercalls, .sandbox,
     ],
     alternatives: [.program, .kernel],
     conflicts: [
