@@ -79,10 +79,13 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "vmm-runTests",
-      dependencies: ["HyperVCore", "KVM", "TestSupport", "ZeroTracker", "vmm-run"],
+      dependencies: [
+        "Devices", "HyperVCore", "KVM", "Sandbox", "TestSupport", "VMM", "ZeroTracker", "vmm-run",
+      ],
       swiftSettings: strict),
     .testTarget(
-      name: "SandboxTests", dependencies: ["CKVM", "CLinux", "Sandbox"], swiftSettings: strict),
+      name: "SandboxTests", dependencies: ["CKVM", "CLinux", "Sandbox", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
     .testTarget(
       name: "HostPagesTests", dependencies: ["HostPages", "TestSupport"], swiftSettings: strict),

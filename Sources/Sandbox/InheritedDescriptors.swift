@@ -11,7 +11,7 @@ public enum InheritedDescriptors {
   ///
   /// - Parameter kept: those that are needed still.
   public static func close(except kept: Set<Int32> = []) {
-    for descriptor in Int32(3)..<limit where !kept.contains(descriptor) {
+    for descriptor in open where !kept.contains(descriptor) {
       let flags = fcntl(descriptor, F_GETFD)
       if flags >= 0 && flags & FD_CLOEXEC == 0 { _ = Glibc.close(descriptor) }
     }
@@ -19,5 +19,15 @@ public enum InheritedDescriptors {
       // Without close_range (Linux 5.9) they stay: there may be a billion.
       _ = clinux_close_range(UInt32(limit), .max)
     }
+  }
+
+  /// Those from 3 to the limit: one call of poll(2) tells, and needs no /proc.
+  private static var open: [Int32] {
+    var events = (3..<limit).map { pollfd(fd: $0, events: 0, revents: 0) }
+    // SAFETY: the array lives for the call, which is told its true length.
+    let result = unsafe poll(&events, nfds_t(events.count), 0)
+    // The limit of open files may be lower than that: then each is tried.
+    guard result >= 0 else { return Array(3..<limit) }
+    return events.filter { $0.revents & Int16(POLLNVAL) == 0 }.map(\.fd)
   }
 }

@@ -1,11 +1,14 @@
 import CLinux
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Sandbox
 
 /// The kernel's own verdict, in processes that end by it.
-@Suite(.timeLimit(.minutes(2)), .enabled(if: SeccompFilter.isAvailable, "needs seccomp filters"))
+@Suite(
+  .timeLimit(.minutes(2)), .enabled(if: SeccompFilter.isAvailable, "needs seccomp filters"),
+  .disabled(if: Sanitizer.isActive, "a sanitizer asks the kernel for more"))
 struct ForbiddenCallTests {
   @Test func killsWithALine() async throws {
     let result = try #require(
