@@ -17,7 +17,7 @@ public struct SandboxPolicy: Hashable, Sendable {
     SeccompFilter(rules(for: role, processID: UInt32(getpid())), role: role.rawValue)
   }
 
-  /// Those that test arguments come first, the most frequent of all before.
+  /// One for each call that is allowed, if only sometimes.
   ///
   /// - Parameter processID: the only process that may be sent signals.
   public func rules(for role: SandboxRole, processID: UInt32) -> [SystemCallRule] {
@@ -31,8 +31,7 @@ public struct SandboxPolicy: Hashable, Sendable {
         SystemCallRule(
           permission.call, anyOf: alternatives(permission), answer: permission.answer)
       }
-    return [ioctl, tgkill] + others.filter { !$0.alternatives.isEmpty }
-      + others.filter { $0.alternatives.isEmpty }
+    return [ioctl, tgkill] + others
   }
 
   private func alternatives(_ permission: SandboxPermission) -> [[ArgumentTest]] {

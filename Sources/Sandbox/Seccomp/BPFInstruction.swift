@@ -38,6 +38,10 @@ public struct BPFInstruction: Hashable, Sendable {
     BPFInstruction(CLINUX_BPF_IF_EQUAL, value, ifTrue: count)
   }
 
+  static func unlessAtLeast(_ value: UInt32, skip count: UInt8) -> BPFInstruction {
+    BPFInstruction(CLINUX_BPF_IF_AT_LEAST, value, ifFalse: count)
+  }
+
   static func unlessAnySet(_ bits: UInt32, skip count: UInt8) -> BPFInstruction {
     BPFInstruction(CLINUX_BPF_IF_ANY_SET, bits, ifFalse: count)
   }

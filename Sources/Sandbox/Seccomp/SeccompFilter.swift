@@ -18,8 +18,7 @@ public struct SeccompFilter: Hashable, Sendable {
   public let program: [BPFInstruction]
 
   /// - Parameters:
-  ///   - rules: one at most for each call. Those that test arguments are best put first: the kernel
-  ///     answers the others from a bitmap, without running the program (Linux 5.11).
+  ///   - rules: one at most for each call, in any order.
   ///   - role: what the handler of SIGSYS is told, to name the thread.
   public init(_ rules: [SystemCallRule], role: UInt16) {
     precondition(Set(rules.map(\.call)).count == rules.count, "two rules for one call")
@@ -28,14 +27,28 @@ public struct SeccompFilter: Hashable, Sendable {
       .load(Field.architecture), .ifEqual(CLINUX_AUDIT_ARCH_X86_64, skip: 1), forbidden,
       .load(Field.number), .unlessAnySet(CLINUX_X32_BIT, skip: 1), forbidden,
     ]
-    for rule in rules {
-      let block = Self.block(rule, otherwise: forbidden)
-      program += [.ifEqual(rule.call.rawValue, skip: 1), .jump(block.count)] + block
-    }
-    program.append(forbidden)
+    program += Self.search(
+      rules.sorted { $0.call.rawValue < $1.call.rawValue }[...], otherwise: forbidden)
     // BPF_MAXINSNS.
     precondition(program.count <= 4096, "\(program.count) instructions")
     self.program = program
+  }
+
+  /// Finds the call's rule by halves. What takes no look at arguments the kernel answers from a bitmap
+  /// later on, but to fill that it runs the program for every number there is (Linux 5.11).
+  private static func search(
+    _ rules: ArraySlice<SystemCallRule>, otherwise forbidden: BPFInstruction
+  ) -> [BPFInstruction] {
+    guard rules.count > 1 else {
+      guard let rule = rules.first else { return [forbidden] }
+      let block = block(rule, otherwise: forbidden)
+      return [.ifEqual(rule.call.rawValue, skip: 1), .jump(block.count)] + block + [forbidden]
+    }
+    let middle = rules.startIndex + rules.count / 2
+    let below = search(rules[..<middle], otherwise: forbidden)
+    let above = search(rules[middle...], otherwise: forbidden)
+    return [.unlessAtLeast(rules[middle].call.rawValue, skip: 1), .jump(below.count)] + below
+      + above
   }
 
   /// What is done once the call's number has matched.

@@ -36,11 +36,23 @@ extension SeccompFilter {
   /// Runs the program as the kernel does, but for the instructions it does not use. Nil where the kernel
   /// would not have taken it: a jump past the end, a word that is not there, an unknown code.
   func verdict(on call: Call) -> Verdict? {
+    run(call).verdict
+  }
+
+  /// The verdict, and how many instructions it took.
+  func run(_ call: Call) -> (verdict: Verdict?, count: Int) {
+    var count = 0
+    let verdict = run(call, &count)
+    return (verdict, count)
+  }
+
+  private func run(_ call: Call, _ count: inout Int) -> Verdict? {
     var accumulator: UInt32 = 0
     var next = 0
     while program.indices.contains(next) {
       let instruction = program[next]
       next += 1
+      count += 1
       switch instruction.code {
       case CLINUX_BPF_LOAD:
         guard let word = call.word(at: instruction.operand) else { return nil }
@@ -50,6 +62,9 @@ extension SeccompFilter {
       case CLINUX_BPF_IF_EQUAL:
         next += Int(
           accumulator == instruction.operand ? instruction.ifTrue : instruction.ifFalse)
+      case CLINUX_BPF_IF_AT_LEAST:
+        next += Int(
+          accumulator >= instruction.operand ? instruction.ifTrue : instruction.ifFalse)
       case CLINUX_BPF_IF_ANY_SET:
         next += Int(
           accumulator & instruction.operand != 0 ? instruction.ifTrue : instruction.ifFalse)
