@@ -24,7 +24,7 @@ enum HostCheck {
       let finding = CheckReport.Finding(
         name: "/dev/kvm", status: .unusable, detail: error.description, cure: nil)
       return CheckReport(
-        findings: [finding],
+        findings: [finding] + sandboxFindings(),
         conclusions: .init(hyperv: nil, writtenPageSource: nil, canRunGuests: false))
     }
     var findings = [
