@@ -6,11 +6,13 @@ import Testing
 /// docs/sandbox.md has the list as it is. With UPDATE_DOCUMENTS=1 in the environment its tables are
 /// written instead.
 @Suite struct SandboxDocumentTests {
-  private let file = URL(filePath: #filePath).deletingLastPathComponent()
+  private static let file = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent()
     .appending(path: "docs/sandbox.md")
 
-  @Test func tablesAreTheList() throws {
+  @Test(.enabled(if: FileManager.default.fileExists(atPath: file.path), "needs docs/sandbox.md"))
+  func tablesAreTheList() throws {
+    let file = Self.file
     let text = String(decoding: try Data(contentsOf: file), as: UTF8.self)
     var expected = text
     try replace("calls", with: calls, in: &expected)

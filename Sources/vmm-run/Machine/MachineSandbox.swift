@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Sandbox
 internal import VMM
 
@@ -25,10 +26,8 @@ struct MachineSandbox: Sendable {
       policy.usesWriteProtection = true
       rules.append(LandlockRule("/dev/userfaultfd", device))
     }
-    if readsTimeZone {
-      rules.append(LandlockRule("/etc/localtime", .readFile))
-      rules.append(LandlockRule("/usr/share/zoneinfo", .readFile))
-    }
+    // Read once and kept by the C library, wherever TZ says it is.
+    if readsTimeZone { tzset() }
     if let mapPath {
       policy.replacesFiles = true
       rules.append(LandlockRule(mapPath, [.writeFile, .truncate]))
