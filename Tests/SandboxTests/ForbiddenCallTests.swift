@@ -7,7 +7,7 @@ import Testing
 
 /// The kernel's own verdict, in processes that end by it.
 @Suite(
-  .timeLimit(.minutes(2)), .enabled(if: SeccompFilter.isAvailable, "needs seccomp filters"),
+  .serialized, .timeLimit(.minutes(2)), .enabled(if: SeccompFilter.isAvailable, "needs seccomp filters"),
   .disabled(if: Sanitizer.isActive, "a sanitizer asks the kernel for more"))
 struct ForbiddenCallTests {
   @Test func killsWithALine() async throws {

@@ -4,7 +4,8 @@ import Testing
 @testable import Sandbox
 
 /// In processes of their own: nothing leads out of it.
-@Suite(.timeLimit(.minutes(2)), .enabled(if: Landlock.abi > 0, "needs Landlock"))
+@Suite(
+  .serialized, .timeLimit(.minutes(2)), .enabled(if: Landlock.abi > 0, "needs Landlock"))
 struct LandlockTests {
   @Test func filesThatWereNotGiven() async {
     await #expect(processExitsWith: .exitCode(0)) {
@@ -90,24 +91,6 @@ struct LandlockTests {
     #expect(LandlockAccess.all(abi: 2).rawValue == 0x3FFF)
     #expect(LandlockAccess.all(abi: 4).rawValue == 0x7FFF)
     #expect(LandlockAccess.all(abi: 7).rawValue == 0xFFFF)
-  }
-}
-
-@Suite(.timeLimit(.minutes(2))) struct InheritedDescriptorsTests {
-  @Test func closesWhatCameThroughExec() async {
-    await #expect(processExitsWith: .exitCode(0)) {
-      // SAFETY: paths are lent, terminated, for the calls.
-      let inherited = unsafe open("/dev/null", O_RDONLY)
-      let kept = unsafe open("/dev/null", O_RDONLY)
-      let own = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
-      expect(dup2(inherited, 1023) == 1023 && dup2(inherited, 1030) == 1030)
-      InheritedDescriptors.close(except: [kept])
-      func isOpen(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) >= 0 }
-      expect(isOpen(0) && isOpen(1) && isOpen(2))
-      expect(!isOpen(inherited) && !isOpen(1023) && !isOpen(1030))
-      expect(isOpen(kept) && isOpen(own))
-      _exit(0)
-    }
   }
 }
 

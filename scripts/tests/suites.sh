@@ -3,7 +3,7 @@
 # Steps of scripts/test: the Swift Testing suites. Sourced, never run.
 
 # Test modules worth a second run on the stock KVM of the rig.
-rig_filter='^(KVMTests|VMMTests|GuestMemoryTests|HostPagesTests|SandboxTests|vmm_runTests\.MachineSandboxTests)'
+rig_filter='^(KVMTests|VMMTests|GuestMemoryTests|HostPagesTests)\.'
 
 # Tests that need /dev/kvm skip themselves where it is missing.
 run_suites_here() {
