@@ -7,7 +7,8 @@ import Testing
 
 /// The kernel's own verdict, in processes that end by it.
 @Suite(
-  .serialized, .timeLimit(.minutes(2)), .enabled(if: SeccompFilter.isAvailable, "needs seccomp filters"),
+  .serialized, .timeLimit(.minutes(2)),
+  .enabled(if: SeccompFilter.isAvailable, "needs seccomp filters"),
   .disabled(if: Sanitizer.isActive, "a sanitizer asks the kernel for more"))
 struct ForbiddenCallTests {
   @Test func killsWithALine() async throws {
@@ -115,8 +116,9 @@ struct ForbiddenCallTests {
       for count in [10, 10_000, 10_000_000] {
         var bytes = [UInt8](repeating: 1, count: count)
         bytes.append(contentsOf: bytes)
-        guard Set(bytes).count == 1 else { _exit(1) }
+        guard bytes.last == 1 else { _exit(1) }
       }
+      guard Set(0..<1000).count == 1000 else { _exit(1) }
       _ = ContinuousClock.now
       var line: [UInt8] = Array("daily\n".utf8)
       _ = unsafe write(STDERR_FILENO, &line, line.count)

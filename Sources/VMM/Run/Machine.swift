@@ -168,7 +168,7 @@ public final class Machine: Sendable {
         secondariesStart.ring()
       })
     // It may have ended before there was anybody to interrupt.
-    if control.outcome != nil { secondariesStart.ring() }
+    if let outcome = control.outcome { control.end(with: outcome) }
     if enlightenments.contains(.bootZeroedMemory) {
       memory.prepareInspection()
       trackingEnd.prepare(onThreadStart: { [onThreadStart] in onThreadStart(.service) })
