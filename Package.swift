@@ -17,8 +17,10 @@ let package = Package(
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
     .library(name: "HyperVCore", targets: ["HyperVCore"]),
     .library(name: "KVM", targets: ["KVM"]),
+    .library(name: "SMBIOS", targets: ["SMBIOS"]),
     .library(name: "ZeroTracker", targets: ["ZeroTracker"]),
     .library(name: "VMM", targets: ["VMM"]),
+    .library(name: "Sandbox", targets: ["Sandbox"]),
     .executable(name: "vmm-run", targets: ["vmm-run"]),
   ],
   targets: [
@@ -31,6 +33,10 @@ let package = Package(
     // The kernel's ABI, and what wraps it.
     .target(name: "CKVM"),
     .target(name: "KVM", dependencies: ["CKVM"], swiftSettings: strict),
+
+    // What a process may still ask of the kernel once its guest runs.
+    .target(name: "CLinux"),
+    .target(name: "Sandbox", dependencies: ["CKVM", "CLinux"], swiftSettings: strict),
 
     .target(name: "HostPages", dependencies: ["CKVM"], swiftSettings: strict),
     .target(name: "GuestMemory", dependencies: ["ZeroTracker"], swiftSettings: strict),
@@ -47,7 +53,7 @@ let package = Package(
     .executableTarget(
       name: "vmm-run",
       dependencies: [
-        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "SMBIOS", "VMM",
+        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "SMBIOS", "Sandbox", "VMM",
         "ZeroTracker",
       ],
       swiftSettings: strict),
@@ -77,7 +83,13 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "vmm-runTests",
-      dependencies: ["HyperVCore", "KVM", "SMBIOS", "TestSupport", "ZeroTracker", "vmm-run"],
+      dependencies: [
+        "Devices", "HyperVCore", "KVM", "SMBIOS", "Sandbox", "TestSupport", "VMM", "ZeroTracker",
+        "vmm-run",
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "SandboxTests", dependencies: ["CKVM", "CLinux", "Sandbox", "TestSupport"],
       swiftSettings: strict),
     .testTarget(name: "SMBIOSTests", dependencies: ["SMBIOS"], swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),

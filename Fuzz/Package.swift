@@ -22,7 +22,10 @@ let package = Package(
     // The sources of the command's options: an executable's module cannot be imported here.
     .target(
       name: "CommandLineOptions",
-      dependencies: [.product(name: "HyperVCore", package: "vmm-run")],
+      dependencies: [
+        .product(name: "HyperVCore", package: "vmm-run"),
+        .product(name: "SMBIOS", package: "vmm-run"),
+      ],
       swiftSettings: strict),
     .executableTarget(
       name: "fuzz",

@@ -10,6 +10,14 @@ enum PagePresence {
   case elsewhere
 }
 
+extension GuestMemory {
+  /// Opens what `refine` and `firstNonZeroPage` read, so that they open nothing when they are called,
+  /// perhaps by a thread that may not. They report it if that fails.
+  public func prepareInspection() {
+    _ = try? Pagemap.descriptor()
+  }
+}
+
 extension HostMapping {
   /// Pages looked up with one read of /proc/self/pagemap.
   static let presencePageCount = 4096

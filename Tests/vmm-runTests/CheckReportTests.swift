@@ -14,7 +14,8 @@ import Testing
         cure: "write a number to /proc/sys/vm/nr_hugepages"),
     ],
     conclusions: .init(
-      hyperv: "userspace", writtenPageSource: "dirty log", canRunGuests: true))
+      hyperv: "userspace", writtenPageSource: "dirty log",
+      sandbox: "no new privileges, seccomp; no Landlock", canRunGuests: true))
 
   @Test func text() {
     #expect(
@@ -29,6 +30,7 @@ import Testing
 
           Hyper-V interface       userspace
           written pages known by  dirty log
+          sandbox                 no new privileges, seccomp; no Landlock
 
         """)
   }
@@ -49,6 +51,7 @@ import Testing
     #expect(
       object["conclusions"] == [
         "hyperv": .string("userspace"), "writtenPageSource": .string("dirty log"),
+        "sandbox": .string("no new privileges, seccomp; no Landlock"),
         "canRunGuests": .bool(true),
       ])
   }

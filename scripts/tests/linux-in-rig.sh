@@ -88,6 +88,11 @@ finish count
 
 start button 6.12 --append "$append quiet scenario=button" --disk /images/button.img
 until_told button '@ listening'
+# Of each thread: no new privileges, the mode of seccomp, how many filters.
+for thread in "/proc/$machine/task"/*; do
+  sed -n 's/^\(NoNewPrivs\|Seccomp\|Seccomp_filters\):[^0-9]*//p' "$thread/status" | tr '\n' ' '
+  echo
+done >/out/button.threads
 refuse locked --kernel /guest/6.12/vmlinuz --disk /images/button.img
 kill -TERM $machine
 finish button

@@ -179,6 +179,11 @@ run_linux_in_rig() {
   check_count
   check_root
 
+  check_equal 'the sandbox: no_new_privs and mode of seccomp of all threads' \
+    "$(cut -d ' ' -f 1,2 "$out/button.threads" | sort -u)" '1 2'
+  # KVM adds a thread of its own, which never leaves the kernel.
+  check_equal 'the sandbox: a vCPU and four threads of a disk, at least, have a list of their own' \
+    "$(($(grep -c '^1 2 2 $' "$out/button.threads") >= 5))" 1
   check_told button pressed
   check_status button 0
   check_status deaf 143

@@ -33,10 +33,12 @@ public final class NVMeController: PCIFunction {
   ///   - queuePairCount: I/O queue pairs a guest gets, usually one for each vCPU; 1 to 255, cut to that.
   ///   - threadCount: commands that run at a time, at least 1.
   ///   - interruptLine: the INTx line, for drivers without MSI-X.
+  ///   - onThreadStart: what each of the threads does before anything else.
   /// - Throws: `NVMeError.threads` when the host gives no more threads.
   public init(
     store: any BlockStore, memory: GuestMemory, identity: NVMeIdentity, queuePairCount: Int,
-    threadCount: Int = 4, messages: any MSISink, interruptLine: (any InterruptLine)? = nil
+    threadCount: Int = 4, messages: any MSISink, interruptLine: (any InterruptLine)? = nil,
+    onThreadStart: @escaping @Sendable () -> Void = {}
   ) throws(NVMeError) {
     let pairCount = min(max(queuePairCount, 1), Self.maximumPairCount)
     var space = PCIConfigurationSpace(
@@ -61,9 +63,11 @@ public final class NVMeController: PCIFunction {
     self.engine = engine
     var threads: [HostThread] = []
     let wanted = max(threadCount, 1)
-    while threads.count < wanted, let thread = try? HostThread({ engine.serveQueues() }) {
-      threads.append(thread)
+    let serve: @Sendable () -> Void = {
+      onThreadStart()
+      engine.serveQueues()
     }
+    while threads.count < wanted, let thread = try? HostThread(serve) { threads.append(thread) }
     self.threads = Guarded(threads)
     if threads.count < wanted {
       stop()

@@ -5,7 +5,7 @@ internal import Glibc
 ///
 /// Sendable because every access to `waiting`, `isWaiting` and `isClosed` is between `pthread_mutex_lock`
 /// and `pthread_mutex_unlock` of its own mutex. (`Mutex` has no condition to wait for.)
-@safe final class WorkList: @unchecked Sendable {
+@safe package final class WorkList: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
   private var waiting: [Int] = []
@@ -13,7 +13,7 @@ internal import Glibc
   private var isClosed = false
 
   /// A list for the numbers 0 to `count - 1`.
-  init(count: Int) {
+  package init(count: Int) {
     isWaiting = Array(repeating: false, count: count)
     unsafe mutex = .allocate(capacity: 1)
     unsafe condition = .allocate(capacity: 1)
@@ -31,7 +31,7 @@ internal import Glibc
   }
 
   /// Adds a number, unless it waits already or the list is closed.
-  func add(_ number: Int) {
+  package func add(_ number: Int) {
     lock()
     defer { unlock() }
     guard !isClosed, !isWaiting[number] else { return }
@@ -41,7 +41,7 @@ internal import Glibc
   }
 
   /// Waits for a number and takes the oldest; nil when the list is closed.
-  func next() -> Int? {
+  package func next() -> Int? {
     lock()
     defer { unlock() }
     while waiting.isEmpty && !isClosed { unsafe pthread_cond_wait(condition, mutex) }
@@ -63,7 +63,7 @@ internal import Glibc
   }
 
   /// Sends all threads away; what still waits is dropped.
-  func close() {
+  package func close() {
     lock()
     defer { unlock() }
     isClosed = true

@@ -31,6 +31,8 @@ public struct MachineConfiguration: Sendable {
   public var computer = PersonalComputerConfiguration()
   /// Whether a crash that the guest reports ends the run; if not, it goes on, and may reset itself.
   public var endsOnCrash = true
+  /// What each thread that the machine makes does before anything else, such as to enter a sandbox.
+  public var onThreadStart: @Sendable (MachineThreadRole) -> Void = { _ in }
   /// Port devices besides.
   public var portDevices: [(PortRange, any BusDevice)] = []
   /// Memory-mapped devices besides; RAM hides what lies in it.

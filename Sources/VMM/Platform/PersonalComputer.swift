@@ -34,9 +34,12 @@ public final class PersonalComputer: Sendable {
   /// - Parameter firmware: what sets the devices up; nil for a kernel that finds them as firmware
   ///   leaves them.
   init(
-    _ configuration: PersonalComputerConfiguration, firmware: FirmwareGuest? = nil,
-    vcpuCount: Int, memory: GuestMemory, machine: VirtualMachine, control: MachineControl
+    _ configuration: MachineConfiguration, firmware: FirmwareGuest? = nil, memory: GuestMemory,
+    machine: VirtualMachine, control: MachineControl
   ) throws(MachineError) {
+    let vcpuCount = configuration.vcpuCount
+    let onThreadStart = configuration.onThreadStart
+    let configuration = configuration.computer
     guard configuration.disks.count <= Self.maximumDiskCount else {
       throw .configuration(
         "\(configuration.disks.count) disks: at most \(Self.maximumDiskCount) fit")
@@ -73,7 +76,8 @@ public final class PersonalComputer: Sendable {
           store: store, memory: memory, identity: NVMeIdentity(serial: "vmm-run-\(index)"),
           queuePairCount: max(vcpuCount, Self.minimumQueuePairCount), messages: messages,
           interruptLine: line(
-            ACPIFixedHardware.pciInterrupt(device: UInt32(address.device), pin: 0)))
+            ACPIFixedHardware.pciInterrupt(device: UInt32(address.device), pin: 0)),
+          onThreadStart: { onThreadStart(.disk) })
         disks.append(disk)
         functions.append((address, disk))
       } catch {

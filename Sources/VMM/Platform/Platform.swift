@@ -24,14 +24,12 @@ struct Platform {
       computer = nil
     case .linux(let linux):
       let computer = try PersonalComputer(
-        configuration.computer, vcpuCount: configuration.vcpuCount, memory: guest,
-        machine: machine, control: control)
+        configuration, memory: guest, machine: machine, control: control)
       boot = try computer.boot(linux, layout: guest.layout)
       self.computer = computer
     case .firmware(let firmware):
       computer = try PersonalComputer(
-        configuration.computer, firmware: firmware, vcpuCount: configuration.vcpuCount,
-        memory: guest, machine: machine, control: control)
+        configuration, firmware: firmware, memory: guest, machine: machine, control: control)
       boot = FirmwareBoot()
     }
     if let computer {

@@ -1,12 +1,14 @@
 internal import Glibc
+internal import Synchronization
 
-/// Something a thread can wait for with a limit, rung once by another. Never reset.
+/// Something threads can wait for with a limit, rung by others. Once rung it stays so.
 ///
 /// Sendable: the descriptors never change, and the kernel serialises their use.
 final class Alarm: Sendable {
   /// A pipe, as the importer sees no eventfd: ringing closes no door that a wait could miss.
   private let reading: Int32
   private let writing: Int32
+  private let isRung = Atomic(false)
 
   /// - Throws: `.unavailable` when the process has no more descriptors.
   init() throws(MachineError) {
@@ -29,6 +31,7 @@ final class Alarm: Sendable {
   }
 
   func ring() {
+    guard !isRung.exchange(true, ordering: .relaxed) else { return }
     var byte: UInt8 = 1
     // SAFETY: one byte is read. One ring never fills a pipe.
     _ = unsafe write(writing, &byte, 1)

@@ -31,6 +31,7 @@ public final class Machine: Sendable {
   private let control: MachineControl
   private let runners: [VCPURunner]
   private let trackingEnd: TrackingEnd
+  private let onThreadStart: @Sendable (MachineThreadRole) -> Void
   private let threads = Mutex<[HostThread]>([])
 
   /// Builds the machine and loads its program.
@@ -132,6 +133,7 @@ public final class Machine: Sendable {
     self.control = control
     self.runners = runners
     self.trackingEnd = trackingEnd
+    onThreadStart = configuration.onThreadStart
     writtenPageSource = source
   }
 
@@ -149,18 +151,34 @@ public final class Machine: Sendable {
   }
 
   /// Runs the machine to its end. Once.
+  ///
+  /// All its threads are made here, and what they will need is open before they run: see
+  /// `MachineThreadRole`.
   public func run() -> MachineOutcome {
+    let secondariesStart: Alarm
+    do throws(MachineError) {
+      secondariesStart = try Alarm()
+    } catch {
+      return .failed(error)
+    }
     control.attach(
-      startSecondaries: { [self] in
-        for runner in runners.dropFirst() { start(runner) }
-      },
+      startSecondaries: { secondariesStart.ring() },
       interruptAll: { [self] in
         for runner in runners { runner.kicker.kick() }
+        secondariesStart.ring()
       })
-    start(runners[0])
+    // It may have ended before there was anybody to interrupt.
+    if let outcome = control.outcome { control.end(with: outcome) }
+    if enlightenments.contains(.bootZeroedMemory) {
+      memory.prepareInspection()
+      trackingEnd.prepare(onThreadStart: { [onThreadStart] in onThreadStart(.service) })
+    }
+    start(runners[0], when: nil)
     // In a PC the others wait for start-up interrupts inside KVM_RUN.
-    if computer != nil { control.startSecondaryVCPUs() }
-    joinAll()
+    for runner in runners.dropFirst() {
+      start(runner, when: computer == nil ? secondariesStart : nil)
+    }
+    for thread in threads.withLock({ $0 }) { thread.join() }
     computer?.stop()
     control.detach()
     trackingEnd.cancel()
@@ -170,9 +188,13 @@ public final class Machine: Sendable {
     return outcome
   }
 
-  private func start(_ runner: VCPURunner) {
+  private func start(_ runner: VCPURunner, when alarm: Alarm?) {
     do throws(HostThread.Failure) {
-      let thread = try HostThread { runner.run() }
+      let thread = try HostThread { [onThreadStart] in
+        onThreadStart(.vcpu)
+        while let alarm, !alarm.wait(seconds: 3600) {}
+        runner.run()
+      }
       threads.withLock { $0.append(thread) }
     } catch {
       control.end(
@@ -180,15 +202,6 @@ public final class Machine: Sendable {
           .unavailable(
             what: "cannot start a vCPU's thread: error \(error.code)",
             cure: "raise the limit of processes (ulimit -u) or use fewer vCPUs")))
-    }
-  }
-
-  /// A started vCPU may start others, so look again until none is left.
-  private func joinAll() {
-    var joined = 0
-    while let thread = threads.withLock({ joined < $0.count ? $0[joined] : nil }) {
-      thread.join()
-      joined += 1
     }
   }
 

@@ -11,8 +11,14 @@ final class TrackingEnd: Sendable {
   private let guest: GuestMemory
   /// What else gives the guest its speed back; called once tracking has stopped.
   private let afterwards: @Sendable () -> Void
-  /// Runs from the first answer on; most machines of flat programs end without one.
-  private let clock = Mutex<(thread: HostThread, runEnds: Alarm)?>(nil)
+  private struct Clock: Sendable {
+    let thread: HostThread
+    /// The first answer, or the end of the run.
+    let starts: Alarm
+    let runEnds: Alarm
+  }
+
+  private let clock = Mutex<Clock?>(nil)
 
   init(
     policy: TrackingPolicy, memory: GuestMemory, afterwards: @escaping @Sendable () -> Void
@@ -22,29 +28,37 @@ final class TrackingEnd: Sendable {
     self.afterwards = afterwards
   }
 
+  /// Makes the clock, if there is to be one: not when it is needed, because a vCPU's thread, which
+  /// answers, may not be allowed to make threads.
+  ///
+  /// - Parameter onThreadStart: what the clock's thread does first.
+  func prepare(onThreadStart: @escaping @Sendable () -> Void) {
+    guard case .untilAnswered(let seconds) = policy, seconds > 0 else { return }
+    do {
+      let (starts, runEnds) = (try Alarm(), try Alarm())
+      let thread = try HostThread { [self] in
+        onThreadStart()
+        while !starts.wait(seconds: 3600) {}
+        if !runEnds.wait(seconds: seconds) { stop() }
+      }
+      clock.withLock { $0 = Clock(thread: thread, starts: starts, runEnds: runEnds) }
+    } catch {
+      // Without a clock the first answer ends tracking.
+    }
+  }
+
   /// Notes an answer; the first starts the clock.
   func noteAnswer() {
-    guard case .untilAnswered(let seconds) = policy else { return }
-    if seconds == 0 { return stop() }
-    clock.withLock { clock in
-      if clock != nil { return }
-      do {
-        let runEnds = try Alarm()
-        let thread = try HostThread { [self] in
-          if !runEnds.wait(seconds: seconds) { stop() }
-        }
-        clock = (thread, runEnds)
-      } catch {
-        // Without a clock nobody would end tracking later.
-        stop()
-      }
-    }
+    guard case .untilAnswered = policy else { return }
+    guard let clock = clock.withLock({ $0 }) else { return stop() }
+    clock.starts.ring()
   }
 
   /// Turns the clock off at the end of the run; tracking stays as it is.
   func cancel() {
     guard let clock = clock.withLock({ $0 }) else { return }
     clock.runEnds.ring()
+    clock.starts.ring()
     clock.thread.join()
   }
 

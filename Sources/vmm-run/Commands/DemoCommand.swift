@@ -7,14 +7,17 @@ enum DemoCommand {
     let current = Mutex<DemoRun?>(nil)
     let isStopping = Atomic(false)
     do {
+      let trace = try options.machine.traceHypercallsPath.map { try HypercallTrace(path: $0) }
+      let sandbox = MachineSandbox(options.machine, mapPath: options.mapPath)
+      try sandbox.enter()
       let signals = try SignalWatcher { _ in
         isStopping.store(true, ordering: .sequentiallyConsistent)
         current.withLock { $0 }?.stop()
       }
       defer { signals.stop() }
-      let trace = try options.machine.traceHypercallsPath.map { try HypercallTrace(path: $0) }
       func report(offersZeroedMemory: Bool) throws -> DemoReport {
-        let run = DemoRun(options, offersZeroedMemory: offersZeroedMemory, trace: trace)
+        let run = DemoRun(
+          options, offersZeroedMemory: offersZeroedMemory, trace: trace, sandbox: sandbox)
         current.withLock { $0 = run }
         // A signal between two runs found nobody to stop.
         if isStopping.load(ordering: .sequentiallyConsistent) { run.stop() }

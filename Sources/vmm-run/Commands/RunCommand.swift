@@ -17,6 +17,8 @@ enum RunCommand {
   private static func runProgram(_ path: String, _ options: MachineOptions) throws -> ExitStatus {
     let program = try GuestFile.program(path).read()
     let trace = try options.traceHypercallsPath.map { try HypercallTrace(path: $0) }
+    let sandbox = MachineSandbox(options)
+    try sandbox.enter()
     let control = MachineControl()
     let signals = try SignalWatcher { _ in control.end(with: .stopped) }
     defer { signals.stop() }
@@ -32,6 +34,7 @@ enum RunCommand {
         ExitPort { control.end(with: .exited(status: $0)) }
       ),
     ]
+    sandbox.protect(&configuration)
     let machine = try Machine(configuration, control: control) { event in
       trace?.record(HypercallRecord(event))
     }

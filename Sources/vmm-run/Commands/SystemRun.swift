@@ -31,12 +31,16 @@ final class SystemRun: Sendable {
 
   private func run() throws -> ExitStatus {
     let console = try options.serial.makeConsole { [self] in quit() }
+    var configuration = try configuration(console)
+    let sandbox = MachineSandbox(
+      machine, readsTimeZone: options.clock == .local, keepsFlash: options.keepsFlash)
+    try sandbox.enter()
+    sandbox.protect(&configuration)
     // After a stop no write waits, so that a reader who is gone keeps nobody.
     let signals = try SignalWatcher(
       onFirst: { [self] _ in askToPowerOff() },
       beforeImmediateExit: { console.restoreTerminal() })
     defer { signals.stop() }
-    let configuration = try configuration(console)
     try console.start { [self] bytes in receive(bytes) }
     defer { console.stop() }
     let outcome = try runToTheEnd(configuration)

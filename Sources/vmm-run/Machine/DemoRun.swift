@@ -36,13 +36,19 @@ final class DemoRun: Sendable {
   private let options: DemoOptions
   private let offersZeroedMemory: Bool
   private let trace: HypercallTrace?
+  private let sandbox: MachineSandbox?
   private let control = MachineControl()
   private let machine = Mutex<Machine?>(nil)
   private let findings = Mutex(Findings())
   private let start = Mutex(ContinuousClock.now)
   private let progress: ProgressLine
 
-  init(_ options: DemoOptions, offersZeroedMemory: Bool, trace: HypercallTrace?) {
+  /// - Parameter sandbox: one that was entered; nil for none.
+  init(
+    _ options: DemoOptions, offersZeroedMemory: Bool, trace: HypercallTrace?,
+    sandbox: MachineSandbox? = nil
+  ) {
+    self.sandbox = sandbox
     self.options = options
     self.offersZeroedMemory = offersZeroedMemory
     self.trace = trace
@@ -62,7 +68,9 @@ final class DemoRun: Sendable {
     defer { progress.finish() }
     var configuration = try options.machine.configuration(.program(GuestProgram.demo))
     configuration.offersZeroedMemory = offersZeroedMemory
-    configuration.portDevices = ports
+    let errands = try ErrandThread()
+    configuration.portDevices = ports(errands)
+    sandbox?.protect(&configuration)
     let machine = try Machine(configuration, control: control) { [self] event in
       record(event)
     }
@@ -87,11 +95,12 @@ final class DemoRun: Sendable {
     options.mapPath != nil || options.printsJSON
   }
 
-  private var ports: [(PortRange, any BusDevice)] {
+  private func ports(_ errands: ErrandThread) -> [(PortRange, any BusDevice)] {
     let progressPort = SignalPort { [self] pages in advance(by: UInt64(pages)) }
     let startPort = SignalPort { [control] _ in control.startSecondaryVCPUs() }
     let exitPort = ExitPort { [control] status in control.end(with: .exited(status: status)) }
-    return ReportPort { [self] key, value in note(key, value) }.attachments + [
+    let reportPort = ReportPort { [self] key, value in note(key, value, errands) }
+    return reportPort.attachments + [
       (PortRange(start: 0xD8, count: 1), progressPort),
       (PortRange(start: 0xEC, count: 1), startPort),
       (ExitPort.ports, exitPort),
@@ -115,9 +124,10 @@ final class DemoRun: Sendable {
     }
   }
 
-  private func note(_ key: UInt32, _ value: UInt64) {
+  private func note(_ key: UInt32, _ value: UInt64, _ errands: ErrandThread) {
     switch key {
-    case Key.phase where value == Self.zeroedPhase: measure()
+    // Reads files below /proc.
+    case Key.phase where value == Self.zeroedPhase: errands.run { [self] in measure() }
     case Key.zeroedBytes: findings.withLock { $0.zeroedBytes = value }
     case Key.nonZeroPages: findings.withLock { $0.nonZeroPages = value }
     case Key.failure: findings.withLock { $0.failure = value }

@@ -24,7 +24,7 @@ enum HostCheck {
       let finding = CheckReport.Finding(
         name: "/dev/kvm", status: .unusable, detail: error.description, cure: nil)
       return CheckReport(
-        findings: [finding],
+        findings: [finding] + sandboxFindings(),
         conclusions: .init(hyperv: nil, writtenPageSource: nil, canRunGuests: false))
     }
     var findings = [
@@ -48,6 +48,7 @@ enum HostCheck {
         detail: obstacle?.description ?? "KVM_EXIT_HYPERV", cure: nil))
     findings += writtenPageSources()
     findings.append(hugePages())
+    findings += sandboxFindings()
     let transport = try? HyperVTransport.choose(.automatic, on: system)
     let canRun = transport == .kernel || system.has(.userSpaceMSR)
     return CheckReport(
@@ -55,7 +56,7 @@ enum HostCheck {
       conclusions: .init(
         hyperv: canRun ? transport?.rawValue : nil,
         writtenPageSource: WrittenPageSourceKind.dirtyLog.title,
-        canRunGuests: canRun))
+        sandbox: sandboxConclusion(), canRunGuests: canRun))
   }
 
   /// Who can tell here which pages the guest wrote.

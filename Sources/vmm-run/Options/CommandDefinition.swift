@@ -40,7 +40,7 @@ extension CommandDefinition {
     options: [
       .memory(default: DemoOptions.defaultMemory), .cpus, .backing, .preallocate,
       .transparentHugePages, .tracking, .trackingPolicy, .granularity, .refine, .verifyZeroed,
-      .hyperV, .noZeroedMemory, .compare, .map, .json, .traceHypercalls,
+      .hyperV, .noZeroedMemory, .compare, .map, .json, .traceHypercalls, .sandbox,
     ],
     conflicts: [
       Conflict(
@@ -76,7 +76,7 @@ extension CommandDefinition {
     options: [.program] + [.kernel] + linux + [.firmware] + firmware + system + [
       .memory(default: RunOptions.defaultMemory, ofSystem: SystemOptions.defaultMemory), .cpus,
       .backing, .preallocate, .transparentHugePages, .tracking, .trackingPolicy, .granularity,
-      .refine, .verifyZeroed, .hyperV, .traceHypercalls,
+      .refine, .verifyZeroed, .hyperV, .traceHypercalls, .sandbox,
     ],
     alternatives: [.program, .kernel, .firmware],
     conflicts: [

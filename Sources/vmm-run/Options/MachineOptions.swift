@@ -31,6 +31,7 @@ struct MachineOptions: Equatable, Sendable {
   var granularity: ByteCount?
   var hyperV = HyperVChoice.auto
   var traceHypercallsPath: String?
+  var sandbox = SandboxChoice.on
 
   init(memory: ByteCount) {
     self.memory = memory
@@ -60,5 +61,6 @@ struct MachineOptions: Equatable, Sendable {
     }
     hyperV = try parsed.choice(.hyperV) ?? hyperV
     traceHypercallsPath = parsed.text(.traceHypercalls)
+    sandbox = try parsed.choice(.sandbox) ?? sandbox
   }
 }

@@ -93,6 +93,10 @@ extension OptionDefinition {
     name: "--trace-hypercalls", placeholder: "FILE",
     summary: "Write one line of JSON per hypercall.")
 
+  static let sandbox = OptionDefinition(
+    name: "--sandbox", placeholder: "MODE",
+    summary: "Whether this program gives up what its guest does not need: on or off (default on).")
+
   static let program = OptionDefinition(
     name: "--program", placeholder: "FILE",
     summary: "The guest: a flat 64-bit image, loaded and entered at address 0x100000.")

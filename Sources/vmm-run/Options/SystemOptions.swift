@@ -45,6 +45,12 @@ struct SystemOptions: Equatable, Sendable {
     self.boot = boot
   }
 
+  /// Whether firmware's variables are kept in a file.
+  var keepsFlash: Bool {
+    guard case .firmware(let firmware) = boot else { return false }
+    return firmware.variablesPath != nil && firmware.keepsVariables
+  }
+
   /// Nil if neither a kernel nor firmware was given.
   init?(_ parsed: ParsedOptions) throws(UsageError) {
     for text in parsed.texts(.disk) { disks.append(try DiskOption(parsing: text)) }

@@ -34,6 +34,7 @@ extension CheckReport.Conclusions {
     var table = TextTable([.left, .left])
     table.add("Hyper-V interface", hyperv ?? "none")
     table.add("written pages known by", writtenPageSource ?? "nothing: no memory is reported zero")
+    table.add("sandbox", sandbox ?? "none: it runs with --sandbox off only")
     return "This host can run guests. A guest started now would get:\n\n" + table.text()
   }
 }

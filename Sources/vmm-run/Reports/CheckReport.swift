@@ -24,6 +24,8 @@ struct CheckReport: Codable, Equatable, Sendable {
     var hyperv: String?
     /// What would know which pages a guest has written.
     var writtenPageSource: String?
+    /// What the sandbox of a run would consist of; nil if it would refuse without `--sandbox off`.
+    var sandbox: String?
     var canRunGuests: Bool
   }
 

@@ -29,6 +29,11 @@ enum TerminalRescue {
     for signal in signals { install(signal) }
   }()
 
+  /// Installs the handlers now: whoever installs others after that is called first.
+  static func prepare() {
+    _ = installation
+  }
+
   /// From now on restores `descriptor` to `original`. False when another terminal has the place.
   @discardableResult
   static func arm(_ terminal: Int32, original: termios) -> Bool {

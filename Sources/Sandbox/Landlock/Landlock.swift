@@ -1,0 +1,76 @@
+internal import CLinux
+internal import Glibc
+
+/// Takes from a thread every file that no rule gives it (Documentation/userspace-api/landlock.rst). What
+/// is open stays usable.
+public enum Landlock {
+  /// What the kernel's version of it is called; 0 where it has none, or none is in force.
+  public static var abi: Int {
+    max(0, Int(clinux_landlock_version()))
+  }
+
+  /// Restricts the calling thread, and those it makes from now on, for good: files to `rules`, no TCP,
+  /// and no signals or abstract sockets to other processes, as far as the kernel's ABI goes.
+  ///
+  /// The thread has to have given up new privileges. A path that does not exist is passed over. The
+  /// descriptors of paths stay open: procfs makes new directories for processes when nobody holds the
+  /// old ones, and rules are for the old.
+  ///
+  /// - Returns: the ABI in force; 0 if the kernel has no Landlock and nothing was restricted.
+  @discardableResult
+  public static func restrict(to rules: [LandlockRule]) throws(SandboxError) -> Int {
+    let abi = abi
+    guard abi > 0 else { return 0 }
+    let handled = LandlockAccess.all(abi: abi)
+    let ruleset = try makeRuleset(handled, abi: abi)
+    defer { _ = close(ruleset) }
+    for rule in rules { try add(rule, handled, to: ruleset) }
+    let result = clinux_landlock_restrict_self(ruleset)
+    let error = errno
+    guard result == 0 else { throw failure("enforce Landlock rules", error) }
+    return abi
+  }
+
+  private static func makeRuleset(
+    _ handled: LandlockAccess, abi: Int
+  ) throws(SandboxError) -> Int32 {
+    var attributes = clinux_landlock_attributes()
+    attributes.handled_access_fs = handled.rawValue
+    // BIND_TCP and CONNECT_TCP; abstract UNIX sockets and signals.
+    if abi >= 4 { attributes.handled_access_net = 0b11 }
+    if abi >= 6 { attributes.scoped = 0b11 }
+    let byteCount = abi >= 6 ? 24 : abi >= 4 ? 16 : 8
+    // SAFETY: the kernel reads byteCount bytes, at most the structure's 24.
+    let ruleset = unsafe clinux_landlock_create(&attributes, byteCount)
+    let error = errno
+    guard ruleset >= 0 else { throw failure("make Landlock rules", error) }
+    return ruleset
+  }
+
+  private static func add(
+    _ rule: LandlockRule, _ handled: LandlockAccess, to ruleset: Int32
+  ) throws(SandboxError) {
+    // SAFETY: the path is lent, terminated, for the call.
+    let descriptor = unsafe open(rule.path, CLINUX_O_PATH | O_CLOEXEC)
+    let openError = errno
+    guard descriptor >= 0 else {
+      if openError == ENOENT { return }
+      throw .path(rule.path, errno: openError)
+    }
+    var status = stat()
+    // SAFETY: the structure lives for the call, which cannot fail for an open descriptor.
+    _ = unsafe fstat(descriptor, &status)
+    var access = rule.access.intersection(handled)
+    if status.st_mode & S_IFMT != S_IFDIR { access.formIntersection(.ofFiles) }
+    var path = clinux_landlock_path(allowed_access: access.rawValue, parent_fd: descriptor)
+    // SAFETY: the structure lives for the call.
+    let result = unsafe clinux_landlock_add_path(ruleset, &path)
+    let error = errno
+    // EBADFD: a pipe or the like, which Landlock leaves alone.
+    guard result == 0 || error == EBADFD else { throw .path(rule.path, errno: error) }
+  }
+
+  private static func failure(_ attempt: String, _ error: Int32) -> SandboxError {
+    .call(operation: "cannot \(attempt)", errno: error, cure: nil)
+  }
+}

@@ -1,0 +1,95 @@
+extension SandboxPermission {
+  /// What all threads may ask for, but for the requests of ioctl(2), which are in `SandboxRequest`.
+  static let all: [SandboxPermission] = memory + threads + transfers + files
+
+  /// *PROT_EXEC*: nobody gets memory that can be executed.
+  private static let isNotExecutable = [[ArgumentTest.argument(2, lacks: 0x4)]]
+
+  private static let memory: [SandboxPermission] = [
+    SandboxPermission(.mmap, .all, only: "without PROT_EXEC", isNotExecutable, why: allocator),
+    SandboxPermission(.mprotect, .all, only: "without PROT_EXEC", isNotExecutable, why: allocator),
+    SandboxPermission(.munmap, .all, why: allocator),
+    SandboxPermission(.mremap, .all, why: allocator),
+    SandboxPermission(.brk, .all, why: allocator),
+    SandboxPermission(.madvise, .all, why: "the allocator; pages given back, huge pages"),
+    SandboxPermission(.schedGetaffinity, .all, why: "the allocator, once a thread"),
+    SandboxPermission(.getrandom, .all, why: "seeds of hash tables"),
+    SandboxPermission(
+      .memfdCreate, .service, why: "guest memory of the backings memfd and hugetlb"),
+    SandboxPermission(.mincore, .guest, need: .writeProtection, why: "which pages are there"),
+    SandboxPermission(.msync, .guest, need: .writeProtection, why: "whether memory is mapped"),
+    SandboxPermission(.sysinfo, .guest, need: .writeProtection, why: "whether there is swap"),
+    SandboxPermission(.userfaultfd, .service, need: .writeProtection, why: "write protection"),
+  ]
+  private static let allocator = "the allocator"
+
+  /// *CLONE_VM*, *FS*, *FILES*, *SIGHAND*, *THREAD*.
+  private static let threadFlags: UInt32 = 0x1_0F00
+  /// *CLONE_PTRACE*, *VFORK*, *UNTRACED* and all new namespaces.
+  private static let otherFlags: UInt32 = 0x7E82_6000
+
+  private static let threads: [SandboxPermission] = [
+    SandboxPermission(.futex, .all, why: "locks, and the wait for work"),
+    SandboxPermission(.gettid, .all, why: "locks"),
+    SandboxPermission(.getpid, .all, why: "signals to own threads"),
+    SandboxPermission(.schedYield, .all, why: "locks of the C library"),
+    SandboxPermission(
+      .clone, .service, only: "a thread, no process",
+      [[ArgumentTest(0, mask: threadFlags | otherFlags, is: threadFlags)]],
+      why: "threads; a vCPU's or disk's may make none"),
+    SandboxPermission(
+      .clone3, .service, only: "fails with ENOSYS", answer: .fail(38),
+      why: "its flags cannot be looked at; the C library then uses clone"),
+    SandboxPermission(.setRobustList, .service, why: "a thread's beginning"),
+    SandboxPermission(.rseq, .service, why: "a thread's beginning"),
+    SandboxPermission(
+      .seccomp, .service, only: "another filter, without flags",
+      [[.argument(0, is: 1), .argument(1, is: 0)]], why: "a thread's own, stricter filter"),
+    SandboxPermission(.exit, .all, why: "a thread's end"),
+    SandboxPermission(.exitGroup, .all, why: "the end"),
+    SandboxPermission(.rtSigaction, .all, why: "the kick of a vCPU; how a crash ends"),
+    SandboxPermission(.rtSigprocmask, .all, why: "a thread's beginning and end"),
+    SandboxPermission(.rtSigreturn, .all, why: "signals"),
+    SandboxPermission(.rtSigtimedwait, .service, why: "waits for SIGINT and SIGTERM"),
+    SandboxPermission(.restartSyscall, .all, why: "calls that a stop interrupted"),
+    SandboxPermission(.clockGetTime, .all, why: "clocks that the processor does not tell"),
+    SandboxPermission(.time, .service, why: "the time zone"),
+    SandboxPermission(.clockNanosleep, .guest, why: "a console that takes nothing"),
+  ]
+
+  private static let transfers: [SandboxPermission] = [
+    SandboxPermission(.write, .all, why: "console, traces, messages"),
+    SandboxPermission(.writev, .all, why: "last words of the C library"),
+    SandboxPermission(.read, .service, why: "console, /proc"),
+    SandboxPermission(.pread64, .all, why: "disks; /proc/self/pagemap; kernel and initrd"),
+    SandboxPermission(.pwrite64, .disk, why: "disks"),
+    SandboxPermission(.fdatasync, .disk, why: "a guest's flush"),
+    SandboxPermission(.pwrite64, [.vcpu], need: .flash, why: "firmware's variables"),
+    SandboxPermission(.fdatasync, [.vcpu], need: .flash, why: "firmware's variables"),
+    SandboxPermission(
+      .fallocate, .disk, only: "holes and zeroes within the file",
+      [[.argument(1, is: 0x03)], [.argument(1, is: 0x11)]], why: "a guest's discard"),
+    SandboxPermission(.lseek, .guest, why: "holes of guest memory that is a file"),
+    SandboxPermission(.poll, .guest, why: "console, pause, time limits"),
+    SandboxPermission(.pipe2, .service, why: "pause, time limits"),
+    SandboxPermission(.close, .all, why: "what is no longer needed"),
+    SandboxPermission(
+      .ftruncate, .guest, why: "guest memory that is a file; half a line of a trace"),
+  ]
+
+  /// *O_CREAT* and *O_TRUNC*.
+  private static let doesNotCreate = [[ArgumentTest.argument(2, lacks: 0o1100)]]
+
+  private static let files: [SandboxPermission] = [
+    SandboxPermission(
+      .openat, .service, only: "without O_CREAT and O_TRUNC, but for file replacement",
+      doesNotCreate, why: "/dev/kvm after a reset, /proc; Landlock says which"),
+    SandboxPermission(.newfstatat, .service, why: "sizes of files"),
+    SandboxPermission(.fstat, .service, why: "sizes of files"),
+    SandboxPermission(
+      .fcntl, .service, only: "F_GETFD, F_SETFD", [[.argument(1, is: 1)], [.argument(1, is: 2)]],
+      why: "descriptors that no program inherits"),
+    SandboxPermission(.rename, .service, need: .fileReplacement, why: "a picture in one step"),
+    SandboxPermission(.unlink, .service, need: .fileReplacement, why: "a picture that failed"),
+  ]
+}

@@ -1,0 +1,40 @@
+/// One line of the list: a call, who may make it, and why. docs/sandbox.md has all of them.
+struct SandboxPermission: Sendable {
+  /// What has to be asked for in the policy, because most runs do without.
+  enum Need: String, Sendable {
+    case writeProtection = "write protection"
+    case fileReplacement = "file replacement"
+    case flash = "flash in a file"
+  }
+
+  let call: SystemCall
+  let roles: Set<SandboxRole>
+  /// What the arguments must be; empty for anything.
+  var alternatives: [[ArgumentTest]] = []
+  /// That in words.
+  var condition = ""
+  var need: Need?
+  var answer = SystemCallRule.Answer.allow
+  let why: String
+
+  init(
+    _ call: SystemCall, _ roles: Set<SandboxRole>, only condition: String = "",
+    _ alternatives: [[ArgumentTest]] = [], need: Need? = nil,
+    answer: SystemCallRule.Answer = .allow, why: String
+  ) {
+    self.call = call
+    self.roles = roles
+    self.condition = condition
+    self.alternatives = alternatives
+    self.need = need
+    self.answer = answer
+    self.why = why
+  }
+}
+
+extension Set<SandboxRole> {
+  static let all: Set = [.service, .vcpu, .disk]
+  static let service: Set = [.service]
+  static let guest: Set = [.service, .vcpu]
+  static let disk: Set = [.service, .disk]
+}

@@ -1,0 +1,51 @@
+internal import Glibc
+
+/// What the threads of a virtual machine may ask of the kernel, once its guest runs.
+///
+/// A value; `SeccompFilter` enforces it. Whatever a thread with another role may, a service thread may,
+/// so that its filter can be put in force first, for all.
+public struct SandboxPolicy: Hashable, Sendable {
+  /// Guest writes are tracked by write protection, which needs userfaultfd(2) and PAGEMAP_SCAN.
+  public var usesWriteProtection = false
+  /// Service threads create and rename files, such as a picture at the end.
+  public var replacesFiles = false
+  /// vCPU threads write the variables of firmware to a file.
+  public var keepsFlash = false
+
+  public init() {}
+
+  /// The filter for threads of a role in this process.
+  public func filter(for role: SandboxRole) -> SeccompFilter {
+    SeccompFilter(rules(for: role, processID: UInt32(getpid())), role: role.rawValue)
+  }
+
+  /// One for each call that is allowed, if only sometimes.
+  ///
+  /// - Parameter processID: the only process that may be sent signals.
+  public func rules(for role: SandboxRole, processID: UInt32) -> [SystemCallRule] {
+    let requests = SandboxRequest.all.filter { $0.roles.contains(role) && has($0.need) }
+    let ioctl = SystemCallRule(
+      .ioctl, anyOf: requests.map { [.argument(1, is: $0.number)] })
+    let tgkill = SystemCallRule(.tgkill, anyOf: [[.argument(0, is: processID)]])
+    let others = SandboxPermission.all
+      .filter { $0.roles.contains(role) && has($0.need) }
+      .map { permission in
+        SystemCallRule(
+          permission.call, anyOf: alternatives(permission), answer: permission.answer)
+      }
+    return [ioctl, tgkill] + others
+  }
+
+  private func alternatives(_ permission: SandboxPermission) -> [[ArgumentTest]] {
+    permission.call == .openat && replacesFiles ? [] : permission.alternatives
+  }
+
+  private func has(_ need: SandboxPermission.Need?) -> Bool {
+    switch need {
+    case nil: true
+    case .writeProtection: usesWriteProtection
+    case .fileReplacement: replacesFiles
+    case .flash: keepsFlash
+    }
+  }
+}

@@ -1,0 +1,83 @@
+internal import CKVM
+
+/// A request of ioctl(2), who may make it, and why.
+struct SandboxRequest: Sendable {
+  let name: String
+  let number: UInt32
+  let roles: Set<SandboxRole>
+  var need: SandboxPermission.Need?
+  let why: String
+
+  init(
+    _ name: String, _ number: UInt, _ roles: Set<SandboxRole>,
+    need: SandboxPermission.Need? = nil, why: String
+  ) {
+    self.name = name
+    self.number = UInt32(truncatingIfNeeded: number)
+    self.roles = roles
+    self.need = need
+    self.why = why
+  }
+
+  /// The most frequent first: the program tries them in this order.
+  static let all: [SandboxRequest] = [
+    SandboxRequest("KVM_RUN", CKVM_RUN, .guest, why: "enters the guest"),
+    SandboxRequest("KVM_IRQ_LINE", CKVM_IRQ_LINE, .all, why: "interrupts by pin"),
+    SandboxRequest("KVM_SIGNAL_MSI", CKVM_SIGNAL_MSI, .all, why: "interrupts by message"),
+    SandboxRequest("KVM_GET_REGS", CKVM_GET_REGS, .guest, why: "hypercalls, failures"),
+    SandboxRequest("KVM_SET_REGS", CKVM_SET_REGS, .guest, why: "hypercalls, entry"),
+    SandboxRequest("KVM_GET_SREGS", CKVM_GET_SREGS, .guest, why: "hypercalls, entry"),
+    SandboxRequest("KVM_SET_SREGS", CKVM_SET_SREGS, .guest, why: "entry"),
+    SandboxRequest("KVM_GET_MSRS", CKVM_GET_MSRS, .guest, why: "a guest's crash report"),
+    SandboxRequest(
+      "KVM_GET_VCPU_EVENTS", CKVM_GET_VCPU_EVENTS, .guest, why: "faults put into the guest"),
+    SandboxRequest(
+      "KVM_SET_VCPU_EVENTS", CKVM_SET_VCPU_EVENTS, .guest, why: "faults put into the guest"),
+    SandboxRequest(
+      "KVM_GET_DIRTY_LOG", CKVM_GET_DIRTY_LOG, .guest, why: "which pages the guest wrote"),
+    SandboxRequest(
+      "KVM_CLEAR_DIRTY_LOG", CKVM_CLEAR_DIRTY_LOG, .guest, why: "pages given back"),
+    SandboxRequest(
+      "KVM_SET_USER_MEMORY_REGION", CKVM_SET_USER_MEMORY_REGION, .guest,
+      why: "guest memory; the end of the dirty log, also by an answer"),
+    SandboxRequest("TIOCGWINSZ", 0x5413, .guest, why: "width of the progress line"),
+    SandboxRequest("TCGETS", 0x5401, .all, why: "the terminal, also restored by a crash"),
+    SandboxRequest("TCSETS", 0x5402, .all, why: "the terminal, also restored by a crash"),
+    SandboxRequest("TCSETSW", 0x5403, .service, why: "the terminal in raw mode"),
+    SandboxRequest("KVM_GET_API_VERSION", CKVM_GET_API_VERSION, .service, why: set),
+    SandboxRequest("KVM_CREATE_VM", CKVM_CREATE_VM, .service, why: set),
+    SandboxRequest("KVM_CHECK_EXTENSION", CKVM_CHECK_EXTENSION, .service, why: set),
+    SandboxRequest("KVM_GET_VCPU_MMAP_SIZE", CKVM_GET_VCPU_MMAP_SIZE, .service, why: set),
+    SandboxRequest("KVM_GET_SUPPORTED_CPUID", CKVM_GET_SUPPORTED_CPUID, .service, why: set),
+    SandboxRequest("KVM_GET_SUPPORTED_HV_CPUID", CKVM_GET_SUPPORTED_HV_CPUID, .service, why: set),
+    SandboxRequest("KVM_CREATE_VCPU", CKVM_CREATE_VCPU, .service, why: set),
+    SandboxRequest("KVM_ENABLE_CAP", CKVM_ENABLE_CAP, .service, why: set),
+    SandboxRequest("KVM_CREATE_IRQCHIP", CKVM_CREATE_IRQCHIP, .service, why: set),
+    SandboxRequest("KVM_CREATE_PIT2", CKVM_CREATE_PIT2, .service, why: set),
+    SandboxRequest("KVM_SET_GSI_ROUTING", CKVM_SET_GSI_ROUTING, .service, why: set),
+    SandboxRequest("KVM_SET_TSS_ADDR", CKVM_SET_TSS_ADDR, .service, why: set),
+    SandboxRequest("KVM_SET_IDENTITY_MAP_ADDR", CKVM_SET_IDENTITY_MAP_ADDR, .service, why: set),
+    SandboxRequest("KVM_X86_SET_MSR_FILTER", CKVM_X86_SET_MSR_FILTER, .service, why: set),
+    SandboxRequest("KVM_SET_CPUID2", CKVM_SET_CPUID2, .service, why: set),
+    SandboxRequest("KVM_GET_TSC_KHZ", CKVM_GET_TSC_KHZ, .service, why: set),
+    SandboxRequest("KVM_SET_MSRS", CKVM_SET_MSRS, .service, why: set),
+    SandboxRequest("KVM_GET_MP_STATE", CKVM_GET_MP_STATE, .service, why: set),
+    SandboxRequest("KVM_SET_MP_STATE", CKVM_SET_MP_STATE, .service, why: set),
+    SandboxRequest("KVM_GET_STATS_FD", CKVM_GET_STATS_FD, .service, why: "KVM's counters"),
+    SandboxRequest(
+      "PAGEMAP_SCAN", CKVM_PAGEMAP_SCAN, .guest, need: .writeProtection,
+      why: "which pages the guest wrote"),
+    SandboxRequest(
+      "UFFDIO_UNREGISTER", CKVM_UFFDIO_UNREGISTER, .guest, need: .writeProtection,
+      why: "the end of tracking, also by an answer"),
+    SandboxRequest(
+      "USERFAULTFD_IOC_NEW", CKVM_USERFAULTFD_IOC_NEW, .service, need: .writeProtection, why: set),
+    SandboxRequest("UFFDIO_API", CKVM_UFFDIO_API, .service, need: .writeProtection, why: set),
+    SandboxRequest(
+      "UFFDIO_REGISTER", CKVM_UFFDIO_REGISTER, .service, need: .writeProtection, why: set),
+    SandboxRequest(
+      "UFFDIO_WRITEPROTECT", CKVM_UFFDIO_WRITEPROTECT, .service, need: .writeProtection, why: set),
+  ]
+
+  private static let set = "makes a machine, again after a reset"
+}

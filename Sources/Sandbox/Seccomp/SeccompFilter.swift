@@ -1,0 +1,82 @@
+internal import CLinux
+
+/// A program that answers each system call of a thread: allowed, refused with an error, or forbidden.
+///
+/// A pure value; `install` gives it to the kernel. Forbidden is whatever no rule allows, every call of
+/// another architecture (`int 0x80`) and every call of the x32 ABI: the kernel sends SIGSYS
+/// (*SECCOMP_RET_TRAP*) with `role` as its data.
+public struct SeccompFilter: Hashable, Sendable {
+  /// Byte offsets in `struct seccomp_data`.
+  private enum Field {
+    static let number: UInt32 = 0
+    static let architecture: UInt32 = 4
+
+    /// The low half: little endian.
+    static func argument(_ index: Int) -> UInt32 { 16 + 8 * UInt32(index) }
+  }
+
+  public let program: [BPFInstruction]
+
+  /// - Parameters:
+  ///   - rules: one at most for each call, in any order.
+  ///   - role: what the handler of SIGSYS is told, to name the thread.
+  public init(_ rules: [SystemCallRule], role: UInt16) {
+    precondition(Set(rules.map(\.call)).count == rules.count, "two rules for one call")
+    let forbidden = BPFInstruction.answer(CLINUX_SECCOMP_TRAP | UInt32(role))
+    var program: [BPFInstruction] = [
+      .load(Field.architecture), .ifEqual(CLINUX_AUDIT_ARCH_X86_64, skip: 1), forbidden,
+      .load(Field.number), .unlessAnySet(CLINUX_X32_BIT, skip: 1), forbidden,
+    ]
+    program += Self.search(
+      rules.sorted { $0.call.rawValue < $1.call.rawValue }[...], otherwise: forbidden)
+    // BPF_MAXINSNS.
+    precondition(program.count <= 4096, "\(program.count) instructions")
+    self.program = program
+  }
+
+  /// Finds the call's rule by halves. What takes no look at arguments the kernel answers from a bitmap
+  /// later on, but to fill that it runs the program for every number there is (Linux 5.11).
+  private static func search(
+    _ rules: ArraySlice<SystemCallRule>, otherwise forbidden: BPFInstruction
+  ) -> [BPFInstruction] {
+    guard rules.count > 1 else {
+      guard let rule = rules.first else { return [forbidden] }
+      let block = block(rule, otherwise: forbidden)
+      return [.ifEqual(rule.call.rawValue, skip: 1), .jump(block.count)] + block + [forbidden]
+    }
+    let middle = rules.startIndex + rules.count / 2
+    let below = search(rules[..<middle], otherwise: forbidden)
+    let above = search(rules[middle...], otherwise: forbidden)
+    return [.unlessAtLeast(rules[middle].call.rawValue, skip: 1), .jump(below.count)] + below
+      + above
+  }
+
+  /// What is done once the call's number has matched.
+  private static func block(
+    _ rule: SystemCallRule, otherwise forbidden: BPFInstruction
+  ) -> [BPFInstruction] {
+    let answer: BPFInstruction =
+      switch rule.answer {
+      case .allow: .answer(CLINUX_SECCOMP_ALLOW)
+      case .fail(let error): .answer(CLINUX_SECCOMP_ERRNO | UInt32(error))
+      }
+    guard !rule.alternatives.isEmpty else { return [answer] }
+    var block: [BPFInstruction] = []
+    for alternative in rule.alternatives {
+      block += tests(alternative) + [answer]
+    }
+    return block + [forbidden]
+  }
+
+  /// Falls through if all hold; else skips one instruction behind the last test.
+  private static func tests(_ alternative: [ArgumentTest]) -> [BPFInstruction] {
+    var tests: [BPFInstruction] = []
+    for test in alternative.reversed() {
+      var code: [BPFInstruction] = [.load(Field.argument(test.index))]
+      if test.mask != .max { code.append(.and(test.mask)) }
+      code.append(.unlessEqual(test.value, skip: UInt8(tests.count + 1)))
+      tests = code + tests
+    }
+    return tests
+  }
+}

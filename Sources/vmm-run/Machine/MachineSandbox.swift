@@ -1,0 +1,93 @@
+internal import Glibc
+internal import Sandbox
+internal import VMM
+
+/// The sandbox of one run of this program: what its options make necessary, and no more.
+struct MachineSandbox: Sendable {
+  /// Nil with `--sandbox off`.
+  private let sandbox: Sandbox?
+  /// Descriptors of whoever started us that are still to be used.
+  private let keptDescriptors: Set<Int32>
+
+  /// - Parameters:
+  ///   - mapPath: a picture that is written at the end.
+  ///   - readsTimeZone: whether the guest's clock has local time.
+  ///   - keepsFlash: whether firmware's variables are kept in a file.
+  init(
+    _ options: MachineOptions, mapPath: String? = nil, readsTimeZone: Bool = false,
+    keepsFlash: Bool = false
+  ) {
+    guard options.sandbox == .on else {
+      sandbox = nil
+      keptDescriptors = []
+      return
+    }
+    let device: LandlockAccess = [.readFile, .writeFile, .control]
+    // /proc/self is this process's own directory when the rules are made.
+    var rules = [LandlockRule("/dev/kvm", device), LandlockRule("/proc/self", .readFile)]
+    var policy = SandboxPolicy()
+    policy.keepsFlash = keepsFlash
+    if options.tracking.source == .writeProtect {
+      policy.usesWriteProtection = true
+      rules.append(LandlockRule("/dev/userfaultfd", device))
+    }
+    // Read once and kept by the C library, wherever TZ says it is.
+    if readsTimeZone { tzset() }
+    if let mapPath {
+      policy.replacesFiles = true
+      rules.append(LandlockRule(mapPath, [.writeFile, .truncate]))
+      rules.append(
+        LandlockRule(
+          Self.directory(of: mapPath), [.writeFile, .truncate, .makeFile, .removeFile]))
+    }
+    sandbox = Sandbox(policy, files: rules)
+    keptDescriptors = Set([mapPath.flatMap(Self.descriptor)].compactMap(\.self))
+  }
+
+  /// Gives up what is not needed. All files but those above are open by now, and there is one thread.
+  ///
+  /// - Throws: `MachineError.unavailable`, which names `--sandbox off`.
+  func enter() throws(MachineError) {
+    guard let sandbox else { return }
+    InheritedDescriptors.close(except: keptDescriptors)
+    // What it restores comes after the line about a forbidden call, so its handler comes before.
+    TerminalRescue.prepare()
+    do throws(SandboxError) {
+      try ForbiddenCallReport.install(
+        program: Diagnostics.prefix, hint: "run with --sandbox off to debug")
+      try sandbox.enterProcess()
+    } catch {
+      throw .unavailable(what: "\(error)", cure: "or run without protection: --sandbox off")
+    }
+  }
+
+  /// Has each thread of the machine take up its own, stricter list first of all.
+  func protect(_ configuration: inout MachineConfiguration) {
+    guard let sandbox else { return }
+    configuration.onThreadStart = { sandbox.enter(SandboxRole($0)) }
+  }
+
+  static func directory(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// The N of `/dev/fd/N`, as shells write what a program is to read from or write to.
+  static func descriptor(of path: String) -> Int32? {
+    for prefix in ["/dev/fd/", "/proc/self/fd/"] where path.hasPrefix(prefix) {
+      return Int32(path.dropFirst(prefix.count))
+    }
+    return nil
+  }
+}
+
+extension SandboxRole {
+  fileprivate init(_ role: MachineThreadRole) {
+    self =
+      switch role {
+      case .vcpu: .vcpu
+      case .disk: .disk
+      case .service: .service
+      }
+  }
+}
