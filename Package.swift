@@ -13,6 +13,8 @@ let strict: [SwiftSetting] = [
 let package = Package(
   name: "vmm-run",
   products: [
+    .library(name: "Devices", targets: ["Devices"]),
+    .library(name: "GuestMemory", targets: ["GuestMemory"]),
     .library(name: "HyperVCore", targets: ["HyperVCore"]),
     .library(name: "KVM", targets: ["KVM"]),
     .library(name: "ZeroTracker", targets: ["ZeroTracker"]),

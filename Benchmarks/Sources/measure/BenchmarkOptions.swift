@@ -1,4 +1,5 @@
 enum Benchmark: String, CaseIterable {
+  case exits
   case answer
   case steps
   case writes
@@ -17,10 +18,16 @@ struct BenchmarkOptions {
   private(set) var populatedGiB = 8
   private(set) var sparseGiB = 1024
   private(set) var memoryMiB = 512
+  /// In one round.
+  private(set) var exits = 500
+  /// What the name of a case of exits must contain; nil for all.
+  private(set) var only: String?
+  /// Whether plain C is measured too; without it a profiler sees the VMM alone.
+  private(set) var hasFloor = true
 
   private static let usage = """
-    usage: tracking answer|steps|writes... [--repetitions N] [--populated GiB] [--sparse GiB] \
-    [--memory MiB]
+    usage: measure exits|answer|steps|writes... [--repetitions N] [--populated GiB] [--sparse GiB] \
+    [--memory MiB] [--exits N] [--only TEXT] [--no-floor]
     """
 
   init(_ arguments: some Sequence<String>) throws(UsageError) {
@@ -30,7 +37,16 @@ struct BenchmarkOptions {
         benchmarks.append(benchmark)
         continue
       }
-      guard let text = iterator.next(), let number = Int(text), (1...16384).contains(number) else {
+      if argument == "--no-floor" {
+        hasFloor = false
+        continue
+      }
+      guard let text = iterator.next() else { throw UsageError(description: Self.usage) }
+      if argument == "--only" {
+        only = text
+        continue
+      }
+      guard let number = Int(text), (1...16384).contains(number) else {
         throw UsageError(description: Self.usage)
       }
       switch argument {
@@ -38,6 +54,7 @@ struct BenchmarkOptions {
       case "--populated": populatedGiB = number
       case "--sparse": sparseGiB = number
       case "--memory": memoryMiB = number
+      case "--exits": exits = number
       default: throw UsageError(description: Self.usage)
       }
     }

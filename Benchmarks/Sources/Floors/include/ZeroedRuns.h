@@ -3,8 +3,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "FreshBuffers.h"
-
 // The answer to 0x8002 in plain C: pages neither written nor touched, as runs, the largest ones.
 
 struct reference_run {

@@ -1,4 +1,4 @@
-import CReference
+import Floors
 import ZeroTracker
 
 /// The same bitmaps for the plain C reference.

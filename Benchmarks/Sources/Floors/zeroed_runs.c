@@ -1,4 +1,4 @@
-#include "CReference.h"
+#include "ZeroedRuns.h"
 
 #include <stdlib.h>
 

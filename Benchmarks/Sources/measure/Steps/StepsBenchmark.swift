@@ -1,4 +1,4 @@
-import CReference
+import Floors
 import HyperVCore
 import KVM
 import ZeroTracker

@@ -1,5 +1,5 @@
 import KVM
-import WriterGuestProgram
+import BenchmarkGuests
 
 /// A VM with one vCPU that stores to memory as ordered.
 ///

@@ -3,13 +3,13 @@ import ZeroTracker
 
 /// Runs the benchmarks named on the command line. Asserts no time.
 @main
-struct TrackingBenchmarks {
+struct Measure {
   static func main() {
     do {
       let options = try BenchmarkOptions(CommandLine.arguments.dropFirst())
       for benchmark in options.benchmarks { try run(benchmark, options) }
     } catch {
-      let text = Array("tracking: \(error)\n".utf8)
+      let text = Array("measure: \(error)\n".utf8)
       unsafe write(2, text, text.count)
       exit(error is UsageError ? 2 : 1)
     }
@@ -17,6 +17,11 @@ struct TrackingBenchmarks {
 
   private static func run(_ benchmark: Benchmark, _ options: BenchmarkOptions) throws {
     switch benchmark {
+    case .exits:
+      try ExitsBenchmark(
+        rounds: options.repetitions ?? 61, exitsPerRound: options.exits, only: options.only,
+        hasFloor: options.hasFloor
+      ).run()
     case .answer:
       try AnswerBenchmark(repetitions: options.repetitions ?? 31).run()
     case .steps:

@@ -12,11 +12,13 @@ extension Double {
     return "\(sign)\(scaled / Int(scale)).\(zeros)\(fraction)"
   }
 
-  /// Seconds as milliseconds, with three significant digits or more.
-  var milliseconds: String {
-    let value = self * 1e3
-    return value.fixed(value < 0.1 ? 4 : value < 1 ? 3 : value < 100 ? 2 : 0)
+  /// With three significant digits, or as many as the whole part has.
+  var threeDigits: String {
+    fixed(self < 0.01 ? 5 : self < 0.1 ? 4 : self < 1 ? 3 : self < 10 ? 2 : self < 100 ? 1 : 0)
   }
+
+  /// Seconds as milliseconds.
+  var milliseconds: String { (self * 1e3).threeDigits }
 }
 
 /// A count of bytes in the largest binary unit that divides it.
