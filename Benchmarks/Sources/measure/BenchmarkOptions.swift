@@ -1,5 +1,6 @@
 enum Benchmark: String, CaseIterable {
   case exits
+  case deviceWrites = "device-writes"
   case answer
   case steps
   case writes
@@ -26,7 +27,7 @@ struct BenchmarkOptions {
   private(set) var hasFloor = true
 
   private static let usage = """
-    usage: measure exits|answer|steps|writes... [--repetitions N] [--populated GiB] [--sparse GiB] \
+    usage: measure exits|device-writes|answer|steps|writes... [--repetitions N] [--populated GiB] [--sparse GiB] \
     [--memory MiB] [--exits N] [--only TEXT] [--no-floor]
     """
 

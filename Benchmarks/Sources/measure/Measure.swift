@@ -22,6 +22,8 @@ struct Measure {
         rounds: options.repetitions ?? 61, exitsPerRound: options.exits, only: options.only,
         hasFloor: options.hasFloor
       ).run()
+    case .deviceWrites:
+      try DeviceWritesBenchmark(rounds: options.repetitions ?? 31).run()
     case .answer:
       try AnswerBenchmark(repetitions: options.repetitions ?? 31).run()
     case .steps:
