@@ -24,6 +24,7 @@ let package = Package(
         "BenchmarkGuests", "Floors",
         .product(name: "Devices", package: "vmm-run"),
         .product(name: "GuestMemory", package: "vmm-run"),
+        .product(name: "HostPages", package: "vmm-run"),
         .product(name: "HyperVCore", package: "vmm-run"),
         .product(name: "KVM", package: "vmm-run"),
         .product(name: "VMM", package: "vmm-run"),

@@ -7,7 +7,6 @@
 
 #define MSR_GUEST_OS_ID 0x40000000
 #define MSR_HYPERCALL 0x40000001
-#define HV_EXT_CALL_QUERY_CAPABILITIES 0x8001
 
   .section .rodata.guest_exits, "a", @progbits
   .globl guest_exits_start
@@ -43,7 +42,7 @@ begin:
   out %al, $EXITS_PORT_BEGIN
   mov count(%rip), %ebp
 3:
-  mov $HV_EXT_CALL_QUERY_CAPABILITIES, %ecx
+  mov address(%rip), %rcx
   xor %edx, %edx
   mov $EXITS_HYPERCALL_OUTPUT, %r8d
   call *%rbx

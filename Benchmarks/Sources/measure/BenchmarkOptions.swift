@@ -1,6 +1,7 @@
 enum Benchmark: String, CaseIterable {
   case exits
   case deviceWrites = "device-writes"
+  case call
   case answer
   case steps
   case writes
@@ -16,8 +17,7 @@ struct BenchmarkOptions {
   private(set) var benchmarks: [Benchmark] = []
   /// Nil: each benchmark's own number.
   private(set) var repetitions: Int?
-  private(set) var populatedGiB = 8
-  private(set) var sparseGiB = 1024
+  private(set) var stepsGiB = [64, 1024]
   private(set) var memoryMiB = 512
   /// In one round.
   private(set) var exits = 500
@@ -27,8 +27,8 @@ struct BenchmarkOptions {
   private(set) var hasFloor = true
 
   private static let usage = """
-    usage: measure exits|device-writes|answer|steps|writes... [--repetitions N] [--populated GiB] [--sparse GiB] \
-    [--memory MiB] [--exits N] [--only TEXT] [--no-floor]
+    usage: measure exits|device-writes|call|answer|steps|writes... [--repetitions N] [--sparse GiB] [--memory MiB] \
+    [--exits N] [--only TEXT] [--no-floor]
     """
 
   init(_ arguments: some Sequence<String>) throws(UsageError) {
@@ -52,8 +52,7 @@ struct BenchmarkOptions {
       }
       switch argument {
       case "--repetitions": repetitions = number
-      case "--populated": populatedGiB = number
-      case "--sparse": sparseGiB = number
+      case "--sparse": stepsGiB = [number]
       case "--memory": memoryMiB = number
       case "--exits": exits = number
       default: throw UsageError(description: Self.usage)

@@ -24,12 +24,13 @@ struct Measure {
       ).run()
     case .deviceWrites:
       try DeviceWritesBenchmark(rounds: options.repetitions ?? 31).run()
+    case .call:
+      try CallBenchmark(repetitions: options.repetitions ?? 9).run()
     case .answer:
       try AnswerBenchmark(repetitions: options.repetitions ?? 31).run()
     case .steps:
       try StepsBenchmark(
-        repetitions: options.repetitions ?? 9, populatedByteCount: options.populatedGiB << 30,
-        sparseByteCount: options.sparseGiB << 30
+        repetitions: options.repetitions ?? 9, byteCounts: options.stepsGiB.map { $0 << 30 }
       ).run()
     case .writes:
       try WritesBenchmark(

@@ -153,7 +153,8 @@ final class VCPURunner: @unchecked Sendable {
       default: return .failed(.guest("\(place): system event \(type)"))
       }
     case .internalError(let subError):
-      let words = vcpu.internalErrorData().map { "0x" + String($0, radix: 16) }.joined(separator: " ")
+      let words = vcpu.internalErrorData().map { "0x" + String($0, radix: 16) }.joined(
+        separator: " ")
       return .failed(
         .guest("\(place): KVM cannot go on (KVM_INTERNAL_ERROR \(subError)) \(words)"))
     case .failedEntry(let reason):

@@ -1,8 +1,8 @@
 // What the program of exits and its hosts agree on. For the assembler too: nothing but numbers.
 #pragma once
 
-// Offsets of the orders in the image: the kind of exit, how many of them make a round, the port or
-// address, and whether to enable the hypercall page by its MSRs.
+// Offsets of the orders in the image: the kind of exit, how many of them make a round, the port, address or
+// hypercall input value, and whether to enable the hypercall page by its MSRs.
 #define EXITS_ORDER_KIND 8
 #define EXITS_ORDER_COUNT 12
 #define EXITS_ORDER_ADDRESS 16

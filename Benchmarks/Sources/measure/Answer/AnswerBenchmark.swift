@@ -2,8 +2,8 @@ import ZeroTracker
 
 /// Answers to 0x8002 from bitmaps alone: `ZeroTracker.zeroedRanges` against plain C.
 ///
-/// Cases: 16 GiB and 1 TiB; touched map of 64 KiB chunks and of 4 KiB; five patterns of written pages.
-/// Each measured twice: "scan" finds the ranges in bitmaps that are there, "OR + scan" takes the bitmap of
+/// Cases: 64 GiB and 1 TiB; touched map of 64 KiB chunks and of 4 KiB; five patterns of written pages.
+/// Each measured twice: the scan finds the ranges in bitmaps that are there, "with OR" takes the bitmap of
 /// the source over first. C and Swift take turns. A range that differs ends the benchmark.
 struct AnswerBenchmark {
   let repetitions: Int
@@ -14,9 +14,8 @@ struct AnswerBenchmark {
   func run() throws {
     print("## answer: `ZeroTracker.zeroedRanges` against plain C (-O2)\n")
     print(
-      "\(Host.description)\nup to \(repetitions) repetitions; median (best) in ms; "
-        + "ratio of the medians (of the bests)\n")
-    for byteCount in [16 << 30, 1 << 40] {
+      "\(Host.description)\nup to \(repetitions) repetitions\n")
+    for byteCount in [64 << 30, 1 << 40] {
       for chunk in [64 << 10, 4 << 10] as [UInt64] {
         try compare(byteCount: byteCount, granularity: TrackingGranularity(byteCount: chunk))
       }
@@ -24,20 +23,20 @@ struct AnswerBenchmark {
   }
 
   private func compare(byteCount: Int, granularity: TrackingGranularity) throws {
-    print("\(binaryUnits(byteCount)), touched map of \(granularity) chunks\n")
-    var table = Table([
-      "written", "C scan", "Swift scan", "ratio", "C OR + scan", "Swift OR + scan", "ratio",
-      "repetitions",
-    ])
+    var section = Section(
+      "NOR and top 255, \(binaryUnits(byteCount)), touched map of \(granularity) chunks")
     for pattern in WrittenPattern.allCases {
-      table.add(try row(pattern, pageCount: byteCount / GPN.byteCount, granularity: granularity))
+      let pageCount = byteCount / GPN.byteCount
+      for figure in try figures(pattern, pageCount: pageCount, granularity: granularity) {
+        section.add(figure)
+      }
     }
-    table.print()
+    try section.finish()
   }
 
-  private func row(
+  private func figures(
     _ pattern: WrittenPattern, pageCount: Int, granularity: TrackingGranularity
-  ) throws -> [String] {
+  ) throws -> [Figure] {
     let words = pattern.words(pageCount: pageCount)
     let touched = Self.touchedRanges(pageCount: pageCount)
     let region = PageRange(start: GPN(rawValue: 0), pageCount: UInt64(pageCount))
@@ -63,8 +62,11 @@ struct AnswerBenchmark {
       count = scan.c.measure { reference.scan() }
       try expect(ranges, reference.ranges(count), pattern)
     }
-    return [pattern.name, text(scan.c), text(scan.swift), ratio(scan)]
-      + [text(whole.c), text(whole.swift), ratio(whole), "\(scan.c.count)"]
+    return [(pattern.name, scan), ("\(pattern.name), with OR", whole)].map { name, pair in
+      Figure(
+        name: name, unit: "ms", samples: pair.swift.scaled(by: 1e3),
+        floor: ("plain C", pair.c.scaled(by: 1e3)), goal: 1.1)
+    }
   }
 
   /// What loading leaves: 8 MiB at the bottom, and buffers of devices in 64 places.
@@ -86,14 +88,5 @@ struct AnswerBenchmark {
     throw BenchmarkError(
       "\(pattern.name): \(swift.count) ranges, plain C \(c.count); the first that differs is \(index)"
     )
-  }
-
-  private func text(_ samples: Samples) -> String {
-    "\(samples.median.milliseconds) (\(samples.best.milliseconds))"
-  }
-
-  private func ratio(_ pair: (c: Samples, swift: Samples)) -> String {
-    let median = (pair.swift.median / pair.c.median).fixed(2)
-    return "\(median) (\((pair.swift.best / pair.c.best).fixed(2)))"
   }
 }

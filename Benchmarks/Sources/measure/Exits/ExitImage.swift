@@ -6,7 +6,7 @@ struct ExitImage {
 
   /// - Parameters:
   ///   - count: exits in a round.
-  ///   - address: the port, or the GPA; no matter for hypercalls.
+  ///   - address: the port, the GPA, or the hypercall's input value.
   ///   - enablesPage: whether it asks for the hypercall page, or finds it in place.
   init(_ kind: ExitKind, count: Int, address: UInt64, enablesPage: Bool) {
     // SAFETY: start and length of one constant object.

@@ -20,6 +20,8 @@ struct ExitsBenchmark {
   private static let deviceCounts = [1, 10, 40]
   private static let firstPort: UInt16 = 0x300
   private static let firstAddress: UInt64 = 0xD000_0000
+  /// HvExtCallQueryCapabilities.
+  private static let queryCapabilities: UInt64 = 0x8001
 
   func run() throws {
     print("## exits: the answer to an exit against plain C\n")
@@ -74,8 +76,11 @@ struct ExitsBenchmark {
   ) throws -> (vmm: Samples, floor: Samples) {
     let last = max(deviceCount - 1, 0)
     let address =
-      kind.isMemory
-      ? Self.firstAddress + UInt64(last) * 4096 : UInt64(Self.firstPort) + UInt64(last) * 4
+      switch kind {
+      case .store, .load: Self.firstAddress + UInt64(last) * 4096
+      case .portOut, .portIn: UInt64(Self.firstPort) + UInt64(last) * 4
+      case .hypercall: Self.queryCapabilities
+      }
     let image = ExitImage(kind, count: exitsPerRound, address: address, enablesPage: true)
     var configuration = MachineConfiguration(program: image.bytes, memoryByteCount: 64 << 20)
     if case .hypercall(let transport) = kind {

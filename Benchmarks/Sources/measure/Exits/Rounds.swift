@@ -6,7 +6,7 @@ import VMM
 final class Rounds: Sendable {
   private struct State {
     var remaining: Int
-    var isFirst = true
+    var isFirst: Bool
     var start: ContinuousClock.Instant?
     var vmm = Samples()
     var floor = Samples()
@@ -17,10 +17,11 @@ final class Rounds: Sendable {
   private let control: MachineControl
 
   /// - Parameters:
-  ///   - count: of rounds that count; one more comes first, for caches and for pages that fault.
+  ///   - count: of rounds that count.
+  ///   - warmsUp: whether one more comes first, for caches and for pages that fault.
   ///   - floor: nil to run the VMM alone, as for counting its instructions.
-  init(count: Int, floor: ExitFloor?, control: MachineControl) {
-    state = Mutex(State(remaining: count + 1))
+  init(count: Int, warmsUp: Bool = true, floor: ExitFloor?, control: MachineControl) {
+    state = Mutex(State(remaining: warmsUp ? count + 1 : count, isFirst: warmsUp))
     self.floor = floor
     self.control = control
   }

@@ -17,20 +17,21 @@ struct AnswerSteps {
     scan.add(whole - times.reading)
   }
 
-  func print() {
-    var table = Table(["step", "median ms", "best ms", "share of the answer"])
-    func add(_ name: String, _ samples: Samples, isPart: Bool = false) {
-      let share = isPart ? (samples.median / answer.median * 100).fixed(1) + " %" : ""
-      table.add([name, samples.median.milliseconds, samples.best.milliseconds, share])
+  func report(as section: Section) throws(BenchmarkError) {
+    var section = section
+    func add(_ name: String, _ samples: Samples, floor: (String, Samples)? = nil) {
+      section.add(
+        Figure(
+          name: name, unit: "ms", samples: samples.scaled(by: 1e3),
+          floor: floor.map { ($0.0, $0.1.scaled(by: 1e3)) }))
     }
-    add("slot registered, log on", registration)
-    add("`zeroedRanges`, the answer", answer, isPart: true)
-    add("- source", reading, isPart: true)
-    add("- scan, 255 largest, sorted", scan, isPart: true)
-    add("reply encoded", encode, isPart: true)
-    add("`KVM_GET_DIRTY_LOG`, second time (floor)", getAgain)
-    add("`ZeroTracker.stop`", stop)
-    add("- log off", turningOff)
-    table.print()
+    add("answer: both below", answer)
+    add("reading the log", reading, floor: ("the system call alone", getAgain))
+    add("NOR, top 255, sorted", scan)
+    add("encoding the reply", encode)
+    add("before: slot registered, log on", registration)
+    add("after: tracking ended", stop)
+    add("of it: log off", turningOff)
+    try section.finish()
   }
 }

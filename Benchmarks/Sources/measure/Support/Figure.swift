@@ -9,6 +9,8 @@ struct Figure {
   var floor: (name: String, samples: Samples)?
   /// The most that the ratio is meant to be.
   var goal: Double?
+  /// The most that the median is meant to be, in the figure's unit.
+  var limit: Double?
 
   /// Of the medians.
   var ratio: Double? { floor.map { samples.median / $0.samples.median } }
@@ -32,6 +34,7 @@ extension Figure {
         ("ratioOfBests", number(ratioOfBests)),
       ]
     }
+    if let limit { fields.append(("limit", number(limit))) }
     if let goal { fields.append(("goal", number(goal))) }
     return "{" + fields.map { "\"\($0)\":\($1)" }.joined(separator: ",") + "}"
   }

@@ -33,7 +33,9 @@ struct Section {
       } else {
         row += ["", "", "", ""]
       }
-      table.add(row + [figure.goal.map { $0.fixed(2) } ?? ""])
+      let goal = figure.goal.map { $0.fixed(2) }
+      let limit = figure.limit.map { "\($0.threeDigits) \(figure.unit)" }
+      table.add(row + [goal ?? limit ?? ""])
     }
     table.print()
     try append()

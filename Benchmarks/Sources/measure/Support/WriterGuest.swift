@@ -1,5 +1,5 @@
-import KVM
 import BenchmarkGuests
+import KVM
 
 /// A VM with one vCPU that stores to memory as ordered.
 ///
