@@ -23,6 +23,7 @@ bench_startup() {
   truncate -s 64K "$work/reset.bin"
   local -a qemu=()
   if command -v qemu-system-x86_64 >/dev/null; then
+    # shellcheck disable=SC2054 # commas within one option
     # The exit device makes status 1 of 0. Without arch-capabilities: a KVM may list the MSR and refuse it.
     qemu=(-- QEMU=1 qemu-system-x86_64 -M "microvm,rtc=off,pic=off,pit=off,isa-serial=off"
       -accel kvm -cpu host,-arch-capabilities -m 64 -nodefaults -no-user-config -no-reboot
@@ -36,11 +37,12 @@ bench_startup() {
   done
 }
 
-# bench_demo WORK-DIRECTORY: what the guest saves, as `vmm-run demo --compare` tells it.
+# bench_demo WORK-DIRECTORY GIB...: what the guest saves, as `vmm-run demo --compare` tells it.
 bench_demo() {
-  local size backing prealloc available
+  local work=$1 size backing prealloc available
+  shift
   printf '== What the guest saves: demo --compare\n'
-  for size in 1 4 16; do
+  for size in "$@"; do
     for backing in anonymous memfd; do
       for prealloc in '' --prealloc; do
         available=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)
@@ -49,11 +51,11 @@ bench_demo() {
             "$size" "$backing" "$prealloc" "$((available >> 10))"
           continue
         fi
-        "$1/vmm-run" demo --compare --json --memory "${size}G" --backing "$backing" $prealloc \
-          >"$1/demo.json" 2>"$1/demo.log" || { cat "$1/demo.log" >&2 && return 1; }
+        "$work/vmm-run" demo --compare --json --memory "${size}G" --backing "$backing" $prealloc \
+          >"$work/demo.json" 2>"$work/demo.log" || { cat "$work/demo.log" >&2 && return 1; }
         jq --raw-output --compact-output \
           --arg name "$size GiB, $backing${prealloc:+, preallocated}" \
-          --from-file scripts/lib/bench-demo.jq "$1/demo.json" |
+          --from-file scripts/lib/bench-demo.jq "$work/demo.json" |
           tee -a "$BENCH_FIGURES" |
           jq --raw-output '"\(.name): \(.median) \(.unit), without 0x8002 \(.floorMedian), "
             + "ratio \(.ratio // 0 | . * 100 | round / 100)"'
