@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LIMIT_SECONDS = 40, MAXIMUM_ATTEMPTS = 8, MAXIMUM_COMMANDS = 8 };
+enum { LIMIT_SECONDS = 150, MAXIMUM_ATTEMPTS = 8, MAXIMUM_COMMANDS = 8 };
 
 struct command {
   char name[48];
