@@ -77,13 +77,14 @@ emit_linux() {
 emit_disk() {
   local -a command
   local linux_append='console=ttyS0 quiet panic=-1' linux_initrd=/bench/disk.gz round
+  # With time limits, as QEMU in the rig sometimes gets nowhere; such a boot has fewer figures or none.
   emit dd if=/dev/zero of=/tmp/qemu.img bs=1M count=64
   emit cp /tmp/qemu.img /tmp/vmm-run.img
   for ((round = 0; round < $1; round++)); do
     qemu_command 1 anonymous
-    printf '%s>>QEMU.disk.log 2>&1\n' "$(emit "${command[@]}" | tr -d '\n')"
+    printf '%s>>QEMU.disk.log 2>&1\n' "$(emit timeout 150 "${command[@]}" | tr -d '\n')"
     vmm_run_command 1
-    printf '%s>>vmm-run.disk.log 2>&1\n' "$(emit "${command[@]}" | tr -d '\n')"
+    printf '%s>>vmm-run.disk.log 2>&1\n' "$(emit timeout 150 "${command[@]}" | tr -d '\n')"
   done
 }
 
