@@ -15,6 +15,7 @@ let package = Package(
   products: [
     .library(name: "Devices", targets: ["Devices"]),
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
+    .library(name: "HostPages", targets: ["HostPages"]),
     .library(name: "HyperVCore", targets: ["HyperVCore"]),
     .library(name: "KVM", targets: ["KVM"]),
     .library(name: "SMBIOS", targets: ["SMBIOS"]),

@@ -14,16 +14,20 @@ let package = Package(
   name: "Benchmarks",
   dependencies: [.package(name: "vmm-run", path: "..")],
   targets: [
+    // Guests in assembly: one writes memory, one causes exits.
+    .target(name: "BenchmarkGuests"),
     // What the Swift code is measured against.
-    .target(name: "CReference"),
-    // The guest that writes memory, in assembly.
-    .target(name: "WriterGuestProgram"),
+    .target(name: "Floors", dependencies: ["BenchmarkGuests"]),
     .executableTarget(
-      name: "tracking",
+      name: "measure",
       dependencies: [
-        "CReference", "WriterGuestProgram",
+        "BenchmarkGuests", "Floors",
+        .product(name: "Devices", package: "vmm-run"),
+        .product(name: "GuestMemory", package: "vmm-run"),
+        .product(name: "HostPages", package: "vmm-run"),
         .product(name: "HyperVCore", package: "vmm-run"),
         .product(name: "KVM", package: "vmm-run"),
+        .product(name: "VMM", package: "vmm-run"),
         .product(name: "ZeroTracker", package: "vmm-run"),
       ],
       swiftSettings: strict),

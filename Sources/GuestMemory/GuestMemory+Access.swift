@@ -36,17 +36,31 @@ extension GuestMemory {
 
   /// The little-endian integer at `address`, which need not be aligned.
   ///
-  /// Any thread. Not atomic: a value the guest is just writing may be torn.
+  /// Any thread. Not atomic: a value the guest is just writing may be torn. Integers of at most 64 bits.
   ///
   /// - Throws: `GuestMemoryError.notRAM`.
+  // Inlinable: generic code that is not specialised for its caller in another module costs hundreds of
+  // instructions, four times for each hypercall of the userspace transport (`measure exits`).
+  @inlinable
   public func load<T: FixedWidthInteger & BitwiseCopyable>(
     at address: GPA, as type: T.Type = T.self
   ) throws(GuestMemoryError) -> T {
-    let byteCount = MemoryLayout<T>.size
+    T(truncatingIfNeeded: try loadLE(at: address, byteCount: MemoryLayout<T>.size))
+  }
+
+  /// The little-endian value of `byteCount` bytes, 1, 2, 4 or 8.
+  @usableFromInline
+  func loadLE(at address: GPA, byteCount: Int) throws(GuestMemoryError) -> UInt64 {
     guard let source = unsafe bytes(at: address, byteCount) else {
       throw .notRAM(address, byteCount: byteCount)
     }
-    return unsafe T(littleEndian: source.loadUnaligned(as: T.self))
+    switch byteCount {
+    case 8: return unsafe UInt64(littleEndian: source.loadUnaligned(as: UInt64.self))
+    case 4: return unsafe UInt64(UInt32(littleEndian: source.loadUnaligned(as: UInt32.self)))
+    case 2: return unsafe UInt64(UInt16(littleEndian: source.loadUnaligned(as: UInt16.self)))
+    case 1: return unsafe UInt64(source[0])
+    default: preconditionFailure("an integer of \(byteCount) bytes")
+    }
   }
 
   /// Lends `byteCount` bytes at `address` for reading without a copy.
@@ -91,15 +105,33 @@ extension GuestMemory {
 
   /// Writes a little-endian integer at `address`, which need not be aligned; marked as touched before.
   ///
-  /// Any thread. Not atomic: a guest that reads meanwhile may see a torn value.
+  /// Any thread. Not atomic: a guest that reads meanwhile may see a torn value. Integers of at most 64
+  /// bits.
   ///
   /// - Throws: `GuestMemoryError.notRAM`; nothing is written or marked then.
+  @inlinable
   public func store<T: FixedWidthInteger & BitwiseCopyable>(
     _ value: T, at address: GPA
   ) throws(GuestMemoryError) {
-    let byteCount = MemoryLayout<T>.size
+    try storeLE(
+      UInt64(truncatingIfNeeded: value), at: address, byteCount: MemoryLayout<T>.size)
+  }
+
+  /// Writes the low `byteCount` bytes of `value`, 1, 2, 4 or 8.
+  @usableFromInline
+  func storeLE(_ value: UInt64, at address: GPA, byteCount: Int) throws(GuestMemoryError) {
     let done: Void? = unsafe writing(at: address, byteCount) { target in
-      unsafe target.storeBytes(of: value.littleEndian, as: T.self)
+      switch byteCount {
+      case 8: unsafe target.storeBytes(of: value.littleEndian, as: UInt64.self)
+      case 4:
+        unsafe target.storeBytes(
+          of: UInt32(truncatingIfNeeded: value).littleEndian, as: UInt32.self)
+      case 2:
+        unsafe target.storeBytes(
+          of: UInt16(truncatingIfNeeded: value).littleEndian, as: UInt16.self)
+      case 1: unsafe target[0] = UInt8(truncatingIfNeeded: value)
+      default: preconditionFailure("an integer of \(byteCount) bytes")
+      }
     }
     guard done != nil else { throw .notRAM(address, byteCount: byteCount) }
   }

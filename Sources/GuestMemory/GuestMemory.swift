@@ -24,6 +24,9 @@ public final class GuestMemory: Sendable {
   public let tracker: ZeroTracker
   /// One for each region of the layout, in its order.
   let mappings: [HostMapping]
+  /// The same once more: an element of an array is retained for every access, a constant is not.
+  private let lowMapping: HostMapping
+  private let highMapping: HostMapping?
   let gate = WriterGate()
 
   /// Maps RAM that is all zero.
@@ -61,6 +64,8 @@ public final class GuestMemory: Sendable {
     self.layout = layout
     self.backing = backing
     self.mappings = mappings
+    lowMapping = mappings[0]
+    highMapping = mappings.count > 1 ? mappings[1] : nil
   }
 
   /// Whether `byteCount` bytes from `address` on are RAM, all within one region.
@@ -81,7 +86,8 @@ public final class GuestMemory: Sendable {
   /// The bytes for reading; nil if they are not all RAM of one region.
   func bytes(at address: GPA, _ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
     guard let place = layout.locate(address, byteCount: byteCount) else { return nil }
-    return unsafe mappings[place.region].bytes(place.offset, byteCount)
+    if place.region == 0 { return unsafe lowMapping.bytes(place.offset, byteCount) }
+    return unsafe highMapping?.bytes(place.offset, byteCount)
   }
 
   /// Marks the bytes, then lends them for writing; nil, and nothing marked, if they are not all RAM of

@@ -61,14 +61,16 @@ public struct GuestMemoryLayout: Hashable, Sendable {
   /// No bytes are contained where their address is. Any values are accepted.
   package func locate(_ address: GPA, byteCount: Int) -> (region: Int, offset: Int)? {
     guard byteCount >= 0 else { return nil }
-    for index in regions.indices {
-      guard let offset = address.offset(from: regions[index].start),
-        offset < regions[index].byteCount
-      else { continue }
-      let rest = regions[index].byteCount - offset
-      return UInt64(byteCount) <= rest ? (index, Int(offset)) : nil
+    // Not by the array of regions: this is asked for every access.
+    let lowByteCount = min(ramByteCount, Self.lowEnd.rawValue)
+    if address.rawValue < lowByteCount {
+      let rest = lowByteCount - address.rawValue
+      return UInt64(byteCount) <= rest ? (0, Int(address.rawValue)) : nil
     }
-    return nil
+    guard let offset = address.offset(from: Self.highStart), offset < ramByteCount - lowByteCount
+    else { return nil }
+    let rest = ramByteCount - lowByteCount - offset
+    return UInt64(byteCount) <= rest ? (1, Int(offset)) : nil
   }
 
   /// Whether `byteCount` bytes from `address` on are RAM, all within one region.

@@ -15,9 +15,11 @@ extension VCPU {
         return .memoryRead(address: fields.mmio.phys_addr, byteCount: byteCount)
       }
       let data = unsafe withUnsafeBytes(of: fields.mmio.data) { bytes in
-        unsafe [UInt8](bytes.prefix(byteCount))
+        unsafe UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
       }
-      return .memoryWrite(address: fields.mmio.phys_addr, data: data)
+      // KVM leaves what is above the access as it was.
+      let value = byteCount == 0 ? 0 : data & .max >> UInt64(64 - 8 * byteCount)
+      return .memoryWrite(address: fields.mmio.phys_addr, byteCount: byteCount, value: value)
     case KVM_EXIT_X86_RDMSR:
       return .readMSR(index: fields.msr.index)
     case KVM_EXIT_X86_WRMSR:
@@ -34,15 +36,19 @@ extension VCPU {
     case KVM_EXIT_INTR: return .interrupted
     case KVM_EXIT_SYSTEM_EVENT: return .systemEvent(type: fields.system_event.type)
     case KVM_EXIT_INTERNAL_ERROR:
-      let count = min(Int(fields.internal.ndata), 16)
-      let data = unsafe withUnsafeBytes(of: fields.internal.data) { bytes in
-        (0..<count).map { unsafe bytes.load(fromByteOffset: $0 * 8, as: UInt64.self) }
-      }
-      return .internalError(subError: fields.internal.suberror, data: data)
+      return .internalError(subError: fields.internal.suberror)
     case KVM_EXIT_FAIL_ENTRY:
       return .failedEntry(hardwareReason: fields.fail_entry.hardware_entry_failure_reason)
     default:
       return .unknown(reason: fields.exit_reason)
+    }
+  }
+
+  /// What KVM tells of the `.internalError` just returned: up to 16 words.
+  public func internalErrorData() -> [UInt64] {
+    let count = min(Int(page.fields.internal.ndata), 16)
+    return unsafe withUnsafeBytes(of: page.fields.internal.data) { bytes in
+      (0..<count).map { unsafe bytes.load(fromByteOffset: $0 * 8, as: UInt64.self) }
     }
   }
 

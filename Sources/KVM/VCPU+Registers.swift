@@ -1,9 +1,9 @@
 internal import CKVM
 
 extension VCPU {
-  /// The general registers. No system call after an exit when `synchronizeRegisters` is on.
+  /// The general registers. No system call after an exit that `synchronizeRegisters` was asked for.
   public func generalRegisters() throws(KVMError) -> GeneralRegisters {
-    if holdsExitState && page.fields.kvm_valid_regs & CKVM_SYNC_X86_REGS != 0 {
+    if heldSets & CKVM_SYNC_X86_REGS != 0 {
       return unsafe GeneralRegisters(page.fields.s.regs.regs)
     }
     var raw = kvm_regs()
@@ -11,9 +11,10 @@ extension VCPU {
     return GeneralRegisters(raw)
   }
 
-  /// Replaces the general registers; with synchronisation on, the next `run()` carries them along.
+  /// Replaces the general registers; after an exit that synchronised them, the next `run()` carries them
+  /// along.
   public func setGeneralRegisters(_ registers: GeneralRegisters) throws(KVMError) {
-    if holdsExitState && page.fields.kvm_valid_regs & CKVM_SYNC_X86_REGS != 0 {
+    if heldSets & CKVM_SYNC_X86_REGS != 0 {
       unsafe page.fields.s.regs.regs = registers.raw
       page.fields.kvm_dirty_regs |= CKVM_SYNC_X86_REGS
       return
@@ -24,12 +25,23 @@ extension VCPU {
 
   /// The system registers. No system call after an exit when they are synchronised.
   public func systemRegisters() throws(KVMError) -> SystemRegisters {
-    if holdsExitState && page.fields.kvm_valid_regs & CKVM_SYNC_X86_SREGS != 0 {
+    if heldSets & CKVM_SYNC_X86_SREGS != 0 {
       return unsafe SystemRegisters(page.fields.s.regs.sregs)
     }
     var raw = kvm_sregs()
     try descriptor.call(CKVM_GET_SREGS, &raw, "KVM_GET_SREGS on vCPU \(id)")
     return SystemRegisters(raw)
+  }
+
+  /// How the guest executes: some of `systemRegisters()`, and no more is copied.
+  public func processorMode() throws(KVMError) -> ProcessorMode {
+    guard heldSets & CKVM_SYNC_X86_SREGS != 0 else { return try systemRegisters().mode }
+    return unsafe ProcessorMode(
+      cr0: page.fields.s.regs.sregs.cr0, cr3: page.fields.s.regs.sregs.cr3,
+      cr4: page.fields.s.regs.sregs.cr4, efer: page.fields.s.regs.sregs.efer,
+      codeSegmentBase: page.fields.s.regs.sregs.cs.base,
+      isCodeSegment64Bit: page.fields.s.regs.sregs.cs.l != 0,
+      privilegeLevel: page.fields.s.regs.sregs.ss.dpl)
   }
 
   /// Replaces the system registers.
@@ -39,7 +51,7 @@ extension VCPU {
       CKVM_SET_SREGS, &raw, "KVM_SET_SREGS on vCPU \(id)",
       cure: "the kernel checks CR0, CR4 and EFER against each other and against CPUID")
     // Later reads must not see what was there at the exit.
-    if holdsExitState && page.fields.kvm_valid_regs & CKVM_SYNC_X86_SREGS != 0 {
+    if heldSets & CKVM_SYNC_X86_SREGS != 0 {
       unsafe page.fields.s.regs.sregs = raw
     }
   }

@@ -12,8 +12,8 @@ public struct VCPU: ~Copyable {
   let page: RunPage
   let synchronizesGeneral: Bool
   let synchronizesSystem: Bool
-  /// The page's registers are those of the guest: true between an exit and the next run.
-  var holdsExitState = false
+  /// Which of the page's registers are those of the guest; none but between an exit and the next run.
+  var heldSets: UInt64 = 0
   // The VM outlives its vCPUs: memory slots go only with it.
   private let machine: VirtualMachine
 
@@ -35,11 +35,11 @@ public struct VCPU: ~Copyable {
     synchronizesSystem = machine.synchronizedRegisterSets & CKVM_SYNC_X86_SREGS != 0
   }
 
-  /// Copies general registers (and, if asked, system registers) into the run page at every exit,
-  /// where the kernel can (KVM_CAP_SYNC_REGS): reading them then costs no system call.
+  /// Has the general registers (and, if asked, the system registers) copied into the run page at the next
+  /// exit, where the kernel can (KVM_CAP_SYNC_REGS): reading them then costs no system call.
+  ///
+  /// For that one exit: most exits need no registers, and copying takes the kernel time.
   public mutating func synchronizeRegisters(system: Bool) {
-    // The last exit filled the page for the sets chosen before, if for any.
-    holdsExitState = false
     var sets: UInt64 = 0
     if synchronizesGeneral { sets |= CKVM_SYNC_X86_REGS }
     if system && synchronizesSystem { sets |= CKVM_SYNC_X86_SREGS }
@@ -63,13 +63,14 @@ public struct VCPU: ~Copyable {
     let answer = ckvm_ioctl_none(descriptor.rawValue, CKVM_RUN)
     if answer < 0 {
       let error = SystemErrorNumber.current
-      holdsExitState = false
+      heldSets = 0
       switch error.rawValue {
       case EINTR, EAGAIN: return .interrupted
       default: throw .call(operation: "KVM_RUN on vCPU \(id)", error: error, cure: nil)
       }
     }
-    holdsExitState = true
+    heldSets = page.fields.kvm_valid_regs
+    page.fields.kvm_valid_regs = 0
     return decodedExit()
   }
 

@@ -1,11 +1,13 @@
 /// Why KVM_RUN returned. Source: KVM API, "The kvm_run structure".
+///
+/// Numbers only: making, copying and dropping one neither allocates nor counts references.
 public enum VCPUExit: Hashable, Sendable {
   /// The guest writes to a port; the data is `VCPU.portOutput()`.
   case portOut(PortAccess)
   /// The guest reads a port; answer with `VCPU.completePortInput(_:)`.
   case portIn(PortAccess)
-  /// The guest writes memory that no slot backs; little-endian data, 1 to 8 bytes.
-  case memoryWrite(address: UInt64, data: [UInt8])
+  /// The guest writes memory that no slot backs: the low `byteCount` bytes of `value`, 1 to 8.
+  case memoryWrite(address: UInt64, byteCount: Int, value: UInt64)
   /// The guest reads memory that no slot backs; answer with `VCPU.completeMemoryRead(_:)`.
   case memoryRead(address: UInt64, byteCount: Int)
   /// RDMSR that KVM passed on; answer with `VCPU.completeMSRRead(_:)`, nil raising #GP.
@@ -25,8 +27,8 @@ public enum VCPUExit: Hashable, Sendable {
   case interrupted
   /// KVM_EXIT_SYSTEM_EVENT.
   case systemEvent(type: UInt32)
-  /// KVM gave up: emulation failure and the like. `data` holds up to 16 words.
-  case internalError(subError: UInt32, data: [UInt64])
+  /// KVM gave up: emulation failure and the like; `VCPU.internalErrorData()` says more.
+  case internalError(subError: UInt32)
   /// The processor refused the guest state.
   case failedEntry(hardwareReason: UInt64)
   /// An exit this program does not ask for.

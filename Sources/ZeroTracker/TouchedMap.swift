@@ -22,6 +22,7 @@ public final class TouchedMap: Sendable {
   /// Memory per bit.
   public let granularity: TrackingGranularity
   private let words: AtomicWords
+  private let pageShift: Int
 
   /// A map with nothing touched. The region must have a page and not more than
   /// `ZeroTracker.maximumPageCount`.
@@ -31,6 +32,7 @@ public final class TouchedMap: Sendable {
       "touched map over \(region)")
     self.region = region
     self.granularity = granularity
+    pageShift = granularity.pageShift
     let chunkCount = ((Int(region.pageCount) - 1) >> granularity.pageShift) + 1
     words = AtomicWords(count: (chunkCount + 63) / 64)
   }
@@ -39,6 +41,7 @@ public final class TouchedMap: Sendable {
   ///
   /// Call it before the write (see Ordering). Costs one load when the chunk was touched before.
   public func mark(_ range: PageRange) {
+    if range.pageCount == 1 { return mark(range.start) }
     let pages = range.bits(in: region)
     guard !pages.isEmpty else { return }
     let shift = granularity.pageShift
@@ -49,6 +52,20 @@ public final class TouchedMap: Sendable {
         if words[piece.word].load(ordering: .acquiring) & piece.mask != piece.mask {
           words[piece.word].bitwiseOr(piece.mask, ordering: .sequentiallyConsistent)
         }
+      }
+    }
+  }
+
+  /// The same for one page, which is what most writes of devices are.
+  private func mark(_ page: GPN) {
+    // Wraps below the region, to more than any region has.
+    let index = page.rawValue &- region.start.rawValue
+    guard index < region.pageCount else { return }
+    let chunk = Int(index) >> pageShift
+    let mask: UInt64 = 1 << UInt64(chunk & 63)
+    words.withWords { words in
+      if words[chunk / 64].load(ordering: .acquiring) & mask == 0 {
+        words[chunk / 64].bitwiseOr(mask, ordering: .sequentiallyConsistent)
       }
     }
   }

@@ -33,6 +33,10 @@ public final class ZeroTracker: Sendable {
   /// Memory per bit of the touched map.
   public let granularity: TrackingGranularity
   private let touchedMaps: [TouchedMap]
+  /// The first two once more: an element of an array is retained for every mark, a constant is not. RAM of
+  /// a PC has no more regions.
+  private let firstMap: TouchedMap
+  private let secondMap: TouchedMap?
   let state: Guarded<TrackerState>
   /// Written under the lock; read without it, where being late does no harm.
   let tracking = Atomic<Bool>(false)
@@ -66,6 +70,8 @@ public final class ZeroTracker: Sendable {
     self.granularity = granularity
     let maps = regions.map { TouchedMap(region: $0, granularity: granularity) }
     touchedMaps = maps
+    firstMap = maps[0]
+    secondMap = maps.count > 1 ? maps[1] : nil
     state = Guarded(TrackerState(regions: maps.map { TrackedRegion(touched: $0) }))
   }
 
@@ -95,7 +101,10 @@ public final class ZeroTracker: Sendable {
   ///
   /// Any thread; takes no lock. Whole chunks are withheld. Parts outside RAM are ignored.
   public func markTouched(_ range: PageRange) {
-    for map in touchedMaps { map.mark(range) }
+    firstMap.mark(range)
+    secondMap?.mark(range)
+    guard touchedMaps.count > 2 else { return }
+    for map in touchedMaps.dropFirst(2) { map.mark(range) }
   }
 
   /// The largest ranges of pages that were zero during the call.

@@ -20,10 +20,10 @@ struct MMIOTests {
     var guest = try TinyGuest(code)
     try guest.setDataBase(Self.base)
     try guest.restart { $0.rax = 0x1234_5678 }
-    let bytes: [UInt8] = [0x78, 0x56, 0x34, 0x12]
+    let expected: UInt64 = 0x1234_5678 & .max >> UInt64(64 - 8 * width)
     #expect(
       try guest.vcpu.run()
-        == .memoryWrite(address: Self.base + 0x10, data: Array(bytes.prefix(width))))
+        == .memoryWrite(address: Self.base + 0x10, byteCount: width, value: expected))
     #expect(try guest.vcpu.run() == .halt)
   }
 
@@ -50,7 +50,7 @@ struct MMIOTests {
     // MOV AL, [0x2000]; MOV [0x2001], AL; HLT
     var guest = try TinyGuest([0xA0, 0x00, 0x20, 0xA2, 0x01, 0x20, 0xF4], options: .readOnly)
     guest.memory.store([7, 8], at: 0x2000)
-    #expect(try guest.vcpu.run() == .memoryWrite(address: 0x2001, data: [7]))
+    #expect(try guest.vcpu.run() == .memoryWrite(address: 0x2001, byteCount: 1, value: 7))
     #expect(try guest.vcpu.run() == .halt)
     #expect(guest.memory.loadByte(at: 0x2001) == 8)
   }

@@ -18,12 +18,14 @@ struct SyncRegisterTests {
 
   @Test func theRunPageEqualsTheSystemCalls() throws {
     var guest = try stoppedGuest()
-    let holdsExitState = guest.vcpu.holdsExitState
-    #expect(holdsExitState)
+    let heldSets = guest.vcpu.heldSets
+    #expect(heldSets != 0)
     let general = try guest.vcpu.generalRegisters()
     let system = try guest.vcpu.systemRegisters()
     // From here on the run page is not looked at.
-    guest.vcpu.holdsExitState = false
+    let mode = try guest.vcpu.processorMode()
+    guest.vcpu.heldSets = 0
+    #expect(try guest.vcpu.processorMode() == mode)
     #expect(try guest.vcpu.generalRegisters() == general)
     #expect(general.r15 == RegisterTests.numbered.r15)
     let called = try guest.vcpu.systemRegisters()
@@ -43,6 +45,14 @@ struct SyncRegisterTests {
     #expect(try guest.vcpu.run() == .portOut(PortAccess(port: 0x11, width: 1, count: 1)))
     #expect(guest.vcpu.portOutputValue() == 0x99)
     #expect(try guest.vcpu.generalRegisters().rax == 0x99)
+  }
+
+  @Test func onlyTheNextExitIsSynchronized() throws {
+    var guest = try stoppedGuest()
+    _ = try guest.vcpu.run()
+    let heldSets = guest.vcpu.heldSets
+    #expect(heldSets == 0)
+    #expect(try guest.vcpu.generalRegisters().r15 == RegisterTests.numbered.r15)
   }
 
   @Test func systemRegistersReadAfterSettingAreTheNewOnes() throws {

@@ -22,7 +22,7 @@ import Testing
     registers.cr3 = cr3
     registers.cr4 = cr4
     registers.efer = efer
-    return GuestPageWalk(guest: guest, registers: registers)
+    return GuestPageWalk(guest: guest, mode: registers.mode)
   }
 
   private func store(_ entries: [(address: UInt64, value: UInt64)]) throws {

@@ -1,55 +1,84 @@
-/// Consecutive addresses of one bus.
-protocol BusRange: Sendable {
-  associatedtype Address: FixedWidthInteger & UnsignedInteger & Sendable
-
-  var start: Address { get }
-  /// The last address; unlike the one after it, it always fits.
-  var last: Address { get }
-}
-
-/// Which device has which addresses; never changes, so that vCPU threads look them up without a lock.
-struct ClaimTable<Range: BusRange>: Sendable {
+/// Which device has which addresses of a bus; never changes, so that vCPU threads look them up without a
+/// lock.
+///
+/// Not generic: the type of its entries would have to be made at every start of the process, which takes as
+/// long as all else that a bus does then.
+struct ClaimTable: Sendable {
   struct Claim: Sendable {
-    let range: Range
+    let start: UInt64
+    /// The last address; unlike the one after it, it always fits.
+    let last: UInt64
+    fileprivate let place: Place
+
+    init(start: UInt64, last: UInt64, device: any BusDevice) {
+      self.start = start
+      self.last = last
+      place = Place(device)
+    }
+
+    var deviceName: String { String(describing: type(of: place.device)) }
+  }
+
+  /// Holds a device for as long as the table lives.
+  fileprivate final class Place: Sendable {
     let device: any BusDevice
 
-    var deviceName: String { String(describing: type(of: device)) }
+    init(_ device: any BusDevice) {
+      self.device = device
+    }
+  }
+
+  /// A claim as `withDevice` looks it up. The reference is not counted: else every access would retain and
+  /// release it, by locked operations (`measure exits`).
+  @safe
+  private struct Entry: Sendable {
+    let start: UInt64
+    let last: UInt64
+    let place: Unmanaged<Place>
   }
 
   /// Ascending and disjoint.
-  private let claims: [Claim]
+  private let entries: [Entry]
+  /// Keep alive what `entries` refer to.
+  private let places: [Place]
 
-  /// A table of these devices.
+  /// A table of these claims.
   ///
   /// - Parameter overlap: makes the error for the lowest two claims that share an address, the one that
   ///   starts first, or was given first, in front.
-  init(
-    _ devices: [(Range, any BusDevice)], overlap: (Claim, Claim) -> BusError
-  ) throws(BusError) {
+  init(_ claims: [Claim], overlap: (Claim, Claim) -> BusError) throws(BusError) {
     // The sort is stable: of claims that start together, the one given first is named first.
-    let claims = devices.map { Claim(range: $0.0, device: $0.1) }
-      .sorted { $0.range.start < $1.range.start }
+    let claims = claims.sorted { $0.start < $1.start }
     // Neighbours suffice: as long as none overlap, ends ascend with starts.
-    for (lower, upper) in zip(claims, claims.dropFirst())
-    where upper.range.start <= lower.range.last {
+    for (lower, upper) in zip(claims, claims.dropFirst()) where upper.start <= lower.last {
       throw overlap(lower, upper)
     }
-    self.claims = claims
+    places = claims.map(\.place)
+    entries = claims.map {
+      unsafe Entry(start: $0.start, last: $0.last, place: Unmanaged.passUnretained($0.place))
+    }
   }
 
-  /// The claim on an address: the last one that starts at or below it, if it reaches that far.
-  func claim(of address: Range.Address) -> Claim? {
+  /// Calls `access` with the device that claims an address, the one whose range starts last at or below
+  /// it and reaches that far, and the offset from that start; nil if none claims it.
+  @inline(__always)
+  func withDevice<Value>(
+    at address: UInt64, _ access: (any BusDevice, _ offset: UInt64) -> Value
+  ) -> Value? {
+    let entries = entries.span
     var low = 0
-    var high = claims.count
+    var high = entries.count
     while low < high {
       let middle = (low + high) / 2
-      if claims[middle].range.start <= address {
+      if entries[middle].start <= address {
         low = middle + 1
       } else {
         high = middle
       }
     }
-    guard low > 0, address <= claims[low - 1].range.last else { return nil }
-    return claims[low - 1]
+    guard low > 0, address <= entries[low - 1].last else { return nil }
+    let offset = address - entries[low - 1].start
+    // SAFETY: `places`, which never changes, holds the place as long as self.
+    return unsafe entries[low - 1].place._withUnsafeGuaranteedRef { access($0.device, offset) }
   }
 }

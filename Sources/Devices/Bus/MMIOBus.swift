@@ -15,17 +15,20 @@ public final class MMIOBus: Sendable {
     var otherCount: UInt64 = 0
   }
 
-  private let claims: ClaimTable<MMIORange>
+  private let claims: ClaimTable
   private let unclaimed = Mutex(Unclaimed())
 
   /// A bus with these devices; one device may have several ranges.
   ///
   /// - Throws: `BusError.memoryOverlap` for the lowest two claims that share an address.
   public init(_ devices: [(MMIORange, any BusDevice)]) throws(BusError) {
-    claims = try ClaimTable(devices) { lower, upper in
+    let claims = devices.map {
+      ClaimTable.Claim(start: $0.0.start, last: $0.0.last, device: $0.1)
+    }
+    self.claims = try ClaimTable(claims) { lower, upper in
       .memoryOverlap(
-        lower: lower.range, lowerDevice: lower.deviceName,
-        upper: upper.range, upperDevice: upper.deviceName)
+        lower: MMIORange(lower), lowerDevice: lower.deviceName,
+        upper: MMIORange(upper), upperDevice: upper.deviceName)
     }
   }
 
@@ -73,16 +76,21 @@ public final class MMIOBus: Sendable {
   }
 
   private func readPiece(address: UInt64, width: Int) -> UInt64 {
-    guard let claim = claims.claim(of: address) else {
+    let value = claims.withDevice(at: address) { device, offset in
+      device.read(offset: offset, width: width)
+    }
+    guard let value else {
       count(address, isWrite: false)
       return .max
     }
-    return claim.device.read(offset: address - claim.range.start, width: width)
+    return value
   }
 
   private func writePiece(address: UInt64, width: Int, value: UInt64) {
-    guard let claim = claims.claim(of: address) else { return count(address, isWrite: true) }
-    claim.device.write(offset: address - claim.range.start, width: width, value: value)
+    let done: Void? = claims.withDevice(at: address) { device, offset in
+      device.write(offset: offset, width: width, value: value)
+    }
+    if done == nil { count(address, isWrite: true) }
   }
 
   private func count(_ address: UInt64, isWrite: Bool) {
@@ -116,5 +124,12 @@ public final class MMIOBus: Sendable {
 
   private static func mask(_ width: Int) -> UInt64 {
     .max >> UInt64(64 - 8 * width)
+  }
+}
+
+extension MMIORange {
+  fileprivate init(_ claim: ClaimTable.Claim) {
+    // Was a range before, so it fits.
+    self.init(start: claim.start, byteCount: claim.last - claim.start + 1)
   }
 }

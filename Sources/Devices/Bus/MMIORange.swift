@@ -1,5 +1,5 @@
 /// Consecutive guest physical addresses of memory-mapped registers, at least one byte.
-public struct MMIORange: BusRange, Hashable, CustomStringConvertible {
+public struct MMIORange: Hashable, Sendable, CustomStringConvertible {
   /// The first address.
   public let start: UInt64
   /// The length, at least 1.

@@ -10,7 +10,7 @@ public final class PortBus: Sendable {
     let isWrite: Bool
   }
 
-  private let claims: ClaimTable<PortRange>
+  private let claims: ClaimTable
   /// At most two entries per port, 131072 in all, whatever the guest does.
   private let unclaimed = Mutex<[Direction: UInt64]>([:])
 
@@ -18,10 +18,13 @@ public final class PortBus: Sendable {
   ///
   /// - Throws: `BusError.overlap` for the lowest two claims that share a port.
   public init(_ devices: [(PortRange, any BusDevice)]) throws(BusError) {
-    claims = try ClaimTable(devices) { lower, upper in
+    let claims = devices.map {
+      ClaimTable.Claim(start: UInt64($0.0.start), last: UInt64($0.0.last), device: $0.1)
+    }
+    self.claims = try ClaimTable(claims) { lower, upper in
       .overlap(
-        lower: lower.range, lowerDevice: lower.deviceName,
-        upper: upper.range, upperDevice: upper.deviceName)
+        lower: PortRange(lower), lowerDevice: lower.deviceName,
+        upper: PortRange(upper), upperDevice: upper.deviceName)
     }
   }
 
@@ -31,11 +34,13 @@ public final class PortBus: Sendable {
   ///   claims the port, as a bus that nobody drives reads.
   public func read(port: UInt16, width: Int) -> UInt32 {
     let mask = Self.mask(width)
-    guard let claim = claims.claim(of: port) else {
+    let value = claims.withDevice(at: UInt64(port)) { device, offset in
+      device.read(offset: offset, width: width)
+    }
+    guard let value else {
       count(Direction(port: port, isWrite: false))
       return mask
     }
-    let value = claim.device.read(offset: UInt64(port - claim.range.start), width: width)
     return UInt32(truncatingIfNeeded: value) & mask
   }
 
@@ -44,12 +49,10 @@ public final class PortBus: Sendable {
   /// The device gets `value` cut to `width`. If none claims the port the write is dropped and counted.
   public func write(port: UInt16, width: Int, value: UInt32) {
     let mask = Self.mask(width)
-    guard let claim = claims.claim(of: port) else {
-      count(Direction(port: port, isWrite: true))
-      return
+    let done: Void? = claims.withDevice(at: UInt64(port)) { device, offset in
+      device.write(offset: offset, width: width, value: UInt64(value & mask))
     }
-    claim.device.write(
-      offset: UInt64(port - claim.range.start), width: width, value: UInt64(value & mask))
+    if done == nil { count(Direction(port: port, isWrite: true)) }
   }
 
   /// What no device claimed: each port and direction once, ascending by port, reads before writes.
@@ -74,5 +77,12 @@ public final class PortBus: Sendable {
     case 4: 0xFFFF_FFFF
     default: preconditionFailure("port access of \(width) bytes; 1, 2 and 4 exist")
     }
+  }
+}
+
+extension PortRange {
+  fileprivate init(_ claim: ClaimTable.Claim) {
+    // Was a range before, so both fit.
+    self.init(start: UInt16(claim.start), count: UInt16(claim.last - claim.start + 1))
   }
 }

@@ -1,5 +1,5 @@
 /// Consecutive I/O ports, at least one, within the 64 KiB port space.
-public struct PortRange: BusRange, Hashable, CustomStringConvertible {
+public struct PortRange: Hashable, Sendable, CustomStringConvertible {
   /// The first port.
   public let start: UInt16
   /// The number of ports, 1 to 65535.

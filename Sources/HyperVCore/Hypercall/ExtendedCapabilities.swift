@@ -43,4 +43,14 @@ public struct ExtendedCapabilities: OptionSet, Hashable, Sendable {
     bytes.storeLE(rawValue, at: 0)
     return bytes
   }
+
+  /// Lends the same bytes, without an allocation.
+  func withBytes<Value, Failure: Error>(
+    _ body: (RawSpan) throws(Failure) -> Value
+  ) throws(Failure) -> Value {
+    let words: [1 of UInt64] = [rawValue.littleEndian]
+    let span = words.span
+    // SAFETY: a view of elements as bytes may show padding; UInt64 has none.
+    return try body(unsafe span.bytes)
+  }
 }

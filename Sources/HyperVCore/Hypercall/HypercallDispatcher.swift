@@ -72,7 +72,7 @@ public struct HypercallDispatcher: Sendable {
       return HypercallOutcome(status: failure)
     }
     let capabilities = ExtendedCapabilities(enlightenments)
-    guard capabilities.encode().withRawSpan({ memory.write($0, at: request.outputAddress) }) else {
+    guard capabilities.withBytes({ memory.write($0, at: request.outputAddress) }) else {
       return HypercallOutcome(status: .invalidAlignment)
     }
     return HypercallOutcome(

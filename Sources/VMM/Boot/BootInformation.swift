@@ -52,6 +52,12 @@ struct BootInformation: Sendable {
 extension [UInt64] {
   /// The words' bytes, each word little-endian.
   var littleEndianBytes: [UInt8] {
-    flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
+    // Page tables come this way, thousands of words before each start.
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(count * 8)
+    for word in self {
+      for index in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(8 * index))) }
+    }
+    return bytes
   }
 }

@@ -9,24 +9,23 @@ internal import KVM
 /// looked at, as the processor has just executed there. Source: SDM Vol. 3A §4.3–4.5.
 struct GuestPageWalk {
   let guest: GuestMemory
-  let registers: SystemRegisters
+  let mode: ProcessorMode
 
   private static let addressMask: UInt64 = 0x000F_FFFF_FFFF_F000
 
   func physicalAddress(of linear: UInt64) -> UInt64? {
-    let isPaged = registers.cr0 & (1 << 31) != 0
-    let isPAE = registers.cr4 & (1 << 5) != 0
-    let isLong = registers.efer & (1 << 10) != 0
+    let isPaged = mode.cr0 & (1 << 31) != 0
+    let isPAE = mode.cr4 & (1 << 5) != 0
     if !isPaged { return linear & 0xFFFF_FFFF }
-    if isLong {
-      return walk(linear, levels: registers.cr4 & (1 << 12) != 0 ? 5 : 4)
+    if mode.isLongModeActive {
+      return walk(linear, levels: mode.cr4 & (1 << 12) != 0 ? 5 : 4)
     }
     return isPAE ? walkPAE(linear & 0xFFFF_FFFF) : walkLegacy(linear & 0xFFFF_FFFF)
   }
 
   /// Four and five levels of 512 entries; large pages of 2 MiB and 1 GiB.
   private func walk(_ linear: UInt64, levels: Int) -> UInt64? {
-    var table = registers.cr3 & Self.addressMask
+    var table = mode.cr3 & Self.addressMask
     for level in stride(from: levels, through: 1, by: -1) {
       let shift = UInt64(12 + 9 * (level - 1))
       guard let entry: UInt64 = entry(in: table, index: linear >> shift & 511) else { return nil }
@@ -41,7 +40,7 @@ struct GuestPageWalk {
 
   /// Three levels, the first of 4 entries at a 32-byte boundary.
   private func walkPAE(_ linear: UInt64) -> UInt64? {
-    let root = registers.cr3 & 0xFFFF_FFE0
+    let root = mode.cr3 & 0xFFFF_FFE0
     guard let pointer: UInt64 = entry(in: root, index: linear >> 30) else { return nil }
     var table = pointer & Self.addressMask
     guard let directory: UInt64 = entry(in: table, index: linear >> 21 & 511) else { return nil }
@@ -55,9 +54,9 @@ struct GuestPageWalk {
 
   /// Two levels of 1024 32-bit entries; large pages of 4 MiB, with PSE-36's upper address bits.
   private func walkLegacy(_ linear: UInt64) -> UInt64? {
-    let root = registers.cr3 & 0xFFFF_F000
+    let root = mode.cr3 & 0xFFFF_F000
     guard let directory: UInt32 = entry(in: root, index: linear >> 22) else { return nil }
-    if directory & 0x80 != 0, registers.cr4 & (1 << 4) != 0 {
+    if directory & 0x80 != 0, mode.cr4 & (1 << 4) != 0 {
       let upper = UInt64(directory >> 13 & 0xFF) << 32
       return upper | UInt64(directory & 0xFFC0_0000) | linear & 0x3F_FFFF
     }

@@ -100,20 +100,22 @@ final class UserspaceHyperV: Sendable {
 
   /// Answers an `out` to the hypercall port: the hypercall, or #UD if it came from elsewhere.
   ///
-  /// With synchronised registers a hypercall that is admitted makes no system call.
+  /// Who makes one hypercall makes more: the next exit brings its registers along. If that is a hypercall
+  /// too, and admitted, it makes no system call.
   func answerHypercall(vcpu: inout VCPU) throws(KVMError) {
-    let system = try vcpu.systemRegisters()
+    let mode = try vcpu.processorMode()
     var general = try vcpu.generalRegisters()
     let convention = HypercallConvention(
-      isLongModeActive: system.efer & (1 << 10) != 0, isCodeSegment64Bit: system.cs.isLong)
+      isLongModeActive: mode.isLongModeActive, isCodeSegment64Bit: mode.isCodeSegment64Bit)
     let linear =
-      convention == .bits64 ? general.rip : (general.rip &+ system.cs.base) & 0xFFFF_FFFF
-    let walk = GuestPageWalk(guest: guest, registers: system)
+      convention == .bits64 ? general.rip : (general.rip &+ mode.codeSegmentBase) & 0xFFFF_FFFF
+    let walk = GuestPageWalk(guest: guest, mode: mode)
     let admission = registers.withLock { registers in
       registers.admitsHypercall(
-        isProtectedMode: system.cr0 & 1 != 0, privilegeLevel: Int(system.ss.privilegeLevel),
+        isProtectedMode: mode.isProtected, privilegeLevel: Int(mode.privilegeLevel),
         instructionAddress: Self.instructionAddress(linear: linear, walk: walk))
     }
+    vcpu.synchronizeRegisters(system: true)
     guard case .accept = admission else {
       return try refuse(vcpu: &vcpu)
     }

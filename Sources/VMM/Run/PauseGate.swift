@@ -19,6 +19,9 @@ final class PauseGate: Sendable {
   }
 
   private let state = Mutex(State())
+  /// Whether there is a pause; written under the lock. Looked at before every entry into the guest,
+  /// where a lock would cost more than all else.
+  private let isClosed = Atomic<Bool>(false)
 
   /// Closes the gate; nothing happens if it is closed.
   ///
@@ -29,6 +32,9 @@ final class PauseGate: Sendable {
     let current = state.withLock { state in
       let current = state.pause ?? pause
       state.pause = current
+      // Before the kick: a vCPU that misses the kick sees this, one that misses this is kicked out of its
+      // next run.
+      isClosed.store(true, ordering: .sequentiallyConsistent)
       if state.isComplete { current.isComplete.ring() }
       return current
     }
@@ -41,6 +47,7 @@ final class PauseGate: Sendable {
     state.withLock { state in
       state.pause?.ends.ring()
       state.pause = nil
+      isClosed.store(false, ordering: .sequentiallyConsistent)
     }
   }
 
@@ -61,6 +68,7 @@ final class PauseGate: Sendable {
   ///
   /// - Returns: whether it was closed.
   func pass() -> Bool {
+    guard isClosed.load(ordering: .sequentiallyConsistent) else { return false }
     let pause = state.withLock { state in
       guard state.pause != nil else { return nil as Pause? }
       state.waitingCount += 1

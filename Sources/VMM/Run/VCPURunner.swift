@@ -6,7 +6,8 @@ internal import KVM
 final class VCPURunner: @unchecked Sendable {
   // Sendable: `vcpu` is used by the thread that builds the machine until the runner's own thread
   // starts, and by that thread alone afterwards.
-  private var vcpu: VCPU
+  /// Nil while `run` has it, as a local variable: nobody checks accesses to that at run time.
+  private var vcpu: VCPU?
   /// KVM_SYSTEM_EVENT_RESET and KVM_SYSTEM_EVENT_CRASH.
   private static let resetEvent: UInt32 = 2
   private static let crashEvent: UInt32 = 3
@@ -23,7 +24,7 @@ final class VCPURunner: @unchecked Sendable {
     userspace: UserspaceHyperV?, service: HypercallService
   ) {
     kicker = vcpu.kicker
-    self.vcpu = vcpu
+    self.vcpu = consume vcpu
     ports = platform.ports
     registers = platform.registers
     self.endsOnCrash = endsOnCrash
@@ -34,6 +35,7 @@ final class VCPURunner: @unchecked Sendable {
 
   /// The thread's body: until the run ends.
   func run() {
+    guard var vcpu = vcpu.take() else { preconditionFailure("a vCPU run twice at once") }
     vcpu.bindToCurrentThread()
     control.gate.enter()
     defer { control.gate.leave() }
@@ -45,25 +47,25 @@ final class VCPURunner: @unchecked Sendable {
           vcpu.clearKick()
           continue
         }
-        try handle(try vcpu.run())
+        try handle(try vcpu.run(), of: &vcpu)
       }
     } catch {
       control.end(with: .failed(.kvm(error)))
     }
+    self.vcpu = consume vcpu
   }
 
-  private func handle(_ exit: VCPUExit) throws(KVMError) {
+  private func handle(_ exit: VCPUExit, of vcpu: inout VCPU) throws(KVMError) {
     switch exit {
-    case .portOut(let access): try write(access)
-    case .portIn(let access): read(access)
+    case .portOut(let access): try write(access, of: &vcpu)
+    case .portIn(let access): read(access, of: vcpu)
     case .memoryRead(let address, let byteCount):
       vcpu.completeMemoryRead(registers.read(address: address, width: byteCount))
-    case .memoryWrite(let address, let data):
-      let value = data.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-      registers.write(address: address, width: data.count, value: value)
+    case .memoryWrite(let address, let byteCount, let value):
+      registers.write(address: address, width: byteCount, value: value)
     case .readMSR(let index):
       vcpu.completeMSRRead(try userspace?.readMSR(index, vcpu: vcpu) ?? nil)
-    case .writeMSR(let index, let value): try writeMSR(index, value)
+    case .writeMSR(let index, let value): try writeMSR(index, value, of: vcpu)
     case .hyperVHypercall(let input, let inputAddress, let outputAddress):
       let request = HypercallRequest(
         input: HypercallInput(rawValue: input),
@@ -74,11 +76,11 @@ final class VCPURunner: @unchecked Sendable {
     // KVM_SYSTEM_EVENT_CRASH: the guest says so, and runs on.
     case .systemEvent(type: Self.crashEvent) where !endsOnCrash: break
     case .halt, .shutdown, .systemEvent, .internalError, .failedEntry, .unknown:
-      control.end(with: try outcome(of: exit))
+      control.end(with: try outcome(of: exit, of: vcpu))
     }
   }
 
-  private func write(_ access: PortAccess) throws(KVMError) {
+  private func write(_ access: PortAccess, of vcpu: inout VCPU) throws(KVMError) {
     if let userspace, access.port == UInt16(UserspaceHyperV.hypercallPort) {
       return try userspace.answerHypercall(vcpu: &vcpu)
     }
@@ -95,7 +97,7 @@ final class VCPURunner: @unchecked Sendable {
     }
   }
 
-  private func read(_ access: PortAccess) {
+  private func read(_ access: PortAccess, of vcpu: borrowing VCPU) {
     if access.count == 1 {
       return vcpu.completePortInput(value: ports.read(port: access.port, width: access.width))
     }
@@ -107,7 +109,9 @@ final class VCPURunner: @unchecked Sendable {
     vcpu.completePortInput(bytes)
   }
 
-  private func writeMSR(_ index: UInt32, _ value: UInt64) throws(KVMError) {
+  private func writeMSR(
+    _ index: UInt32, _ value: UInt64, of vcpu: borrowing VCPU
+  ) throws(KVMError) {
     let effects = try userspace?.writeMSR(index, value: value, vcpu: vcpu) ?? nil
     vcpu.completeMSRWrite(fault: effects == nil)
     for effect in effects ?? [] {
@@ -121,15 +125,20 @@ final class VCPURunner: @unchecked Sendable {
   }
 
   /// What the guest left in the kernel's crash registers; nil if the kernel does not tell.
-  private func crashReport() -> CrashReport? {
+  private func crashReport(of vcpu: borrowing VCPU) -> CrashReport? {
     let first = SyntheticMSR.crashP0.rawValue
-    let words = (first..<(first + 6)).compactMap { try? vcpu.readMSR($0) }
-    guard words.count == 6 else { return nil }
+    var words: [UInt64] = []
+    for index in first..<(first + 6) {
+      guard let word = try? vcpu.readMSR(index) else { return nil }
+      words.append(word)
+    }
     return CrashReport(parameters: Array(words.prefix(5)), control: words[5])
   }
 
   /// What an exit that nothing can answer makes of the run.
-  private func outcome(of exit: VCPUExit) throws(KVMError) -> MachineOutcome {
+  private func outcome(
+    of exit: VCPUExit, of vcpu: borrowing VCPU
+  ) throws(KVMError) -> MachineOutcome {
     let instructionPointer = try vcpu.generalRegisters().rip
     let place = "vCPU \(vcpu.id) at RIP 0x" + String(instructionPointer, radix: 16)
     switch exit {
@@ -140,11 +149,12 @@ final class VCPURunner: @unchecked Sendable {
     case .systemEvent(let type):
       switch type {
       case Self.resetEvent: return .reset
-      case Self.crashEvent: return .crashed(crashReport())
+      case Self.crashEvent: return .crashed(crashReport(of: vcpu))
       default: return .failed(.guest("\(place): system event \(type)"))
       }
-    case .internalError(let subError, let data):
-      let words = data.map { "0x" + String($0, radix: 16) }.joined(separator: " ")
+    case .internalError(let subError):
+      let words = vcpu.internalErrorData().map { "0x" + String($0, radix: 16) }.joined(
+        separator: " ")
       return .failed(
         .guest("\(place): KVM cannot go on (KVM_INTERNAL_ERROR \(subError)) \(words)"))
     case .failedEntry(let reason):

@@ -1,0 +1,43 @@
+import Floors
+import GuestMemory
+
+/// Writes one buffer to many places, one after the other, in an area of guest memory or of plain memory.
+struct DeviceWriter: Sendable {
+  let guest: GuestMemory
+  let plain: HostPages
+  /// The area, in bytes.
+  let start: Int
+  let areaByteCount: Int
+  /// Bytes of one write.
+  let byteCount: Int
+
+  /// From one write to the next: a page, so that each marks another bit of a fine map.
+  private var stride: Int { max(byteCount, 4096) }
+
+  /// Writes in a round: 64 MiB of 4 KiB pages.
+  var count: Int { 16384 }
+
+  func writeGuestMemory() {
+    let source = [UInt8](repeating: 0x5A, count: byteCount)
+    // SAFETY: an integer has no padding, so every byte is initialised.
+    let bytes = unsafe source.span.bytes
+    var offset = 0
+    for _ in 0..<count {
+      do {
+        try guest.write(bytes, at: GPA(UInt64(start + offset)))
+      } catch {
+        preconditionFailure("\(error)")
+      }
+      offset += stride
+      if offset + byteCount > areaByteCount { offset = 0 }
+    }
+  }
+
+  func copy() {
+    let source = [UInt8](repeating: 0x5A, count: byteCount)
+    // SAFETY: the area lies in the mapping, which `plain` keeps.
+    unsafe copy_floor(
+      UnsafeMutablePointer<UInt8>(bitPattern: plain.address + UInt(start))!, areaByteCount, source,
+      byteCount, stride, count)
+  }
+}

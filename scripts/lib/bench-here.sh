@@ -1,0 +1,65 @@
+# shellcheck shell=bash
+# What is measured on this machine with whole processes. Sourced by scripts/bench.
+
+# build_benchmarks WORK-DIRECTORY: vmm-run and measure, static, in the work directory.
+build_benchmarks() {
+  swift build -c release -Xswiftc -static-executable --product vmm-run \
+    --scratch-path .build-static >/dev/null
+  swift build -c release -Xswiftc -static-executable --package-path Benchmarks \
+    --scratch-path .build-bench >/dev/null
+  cp .build-static/release/vmm-run .build-bench/release/measure "$1"
+}
+
+# bench_startup WORK-DIRECTORY REPETITIONS: from exec to the end of a guest of one instruction.
+bench_startup() {
+  local work=$1 floor
+  cc -O2 -Wall -static -o "$work/floor" Benchmarks/floors/startup.c
+  cc -O2 -Wall -o "$work/compare" Benchmarks/programs/compare.c
+  # xor eax,eax; out 0xF4,al
+  printf '\x31\xc0\xe6\xf4' >"$work/smallest.bin"
+  # The same at the reset vector of a 64 KiB ROM.
+  head -c 65520 /dev/zero >"$work/reset.bin"
+  printf '\x31\xc0\xe6\xf4\xf4' >>"$work/reset.bin"
+  truncate -s 64K "$work/reset.bin"
+  local -a qemu=()
+  if command -v qemu-system-x86_64 >/dev/null; then
+    # shellcheck disable=SC2054 # commas within one option
+    # The exit device makes status 1 of 0. Without arch-capabilities: a KVM may list the MSR and refuse it.
+    qemu=(-- QEMU=1 qemu-system-x86_64 -M "microvm,rtc=off,pic=off,pit=off,isa-serial=off"
+      -accel kvm -cpu host,-arch-capabilities -m 64 -nodefaults -no-user-config -no-reboot
+      -display none -bios "$work/reset.bin" -device 'isa-debug-exit,iobase=0xf4,iosize=1')
+  fi
+  printf '== Start-up: exec to exit, the smallest guest\n'
+  for floor in cpuid bare; do
+    (cd "$work" && ./compare times start-up "$2" "plain C, $floor" ./floor "$floor" \
+      -- "vmm-run over $floor" ./vmm-run run --program smallest.bin "${qemu[@]}")
+    qemu=()
+  done
+}
+
+# bench_demo WORK-DIRECTORY GIB...: what the guest saves, as `vmm-run demo --compare` tells it.
+bench_demo() {
+  local work=$1 size backing prealloc available
+  shift
+  printf '== What the guest saves: demo --compare\n'
+  for size in "$@"; do
+    for backing in anonymous memfd; do
+      for prealloc in '' --prealloc; do
+        available=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)
+        if ((available < (size + 3) << 20)); then
+          printf '%s GiB, %s %s: skipped, %s MiB of host memory are available\n' \
+            "$size" "$backing" "$prealloc" "$((available >> 10))"
+          continue
+        fi
+        "$work/vmm-run" demo --compare --json --memory "${size}G" --backing "$backing" $prealloc \
+          >"$work/demo.json" 2>"$work/demo.log" || { cat "$work/demo.log" >&2 && return 1; }
+        jq --raw-output --compact-output \
+          --arg name "$size GiB, $backing${prealloc:+, preallocated}" \
+          --from-file scripts/lib/bench-demo.jq "$work/demo.json" |
+          tee -a "$BENCH_FIGURES" |
+          jq --raw-output '"\(.name): \(.median) \(.unit), without 0x8002 \(.floorMedian), "
+            + "ratio \(.ratio // 0 | . * 100 | round / 100)"'
+      done
+    done
+  done
+}

@@ -1,0 +1,166 @@
+# shellcheck shell=bash
+# What is measured in the rig, on a stock KVM: QEMU and vmm-run in turn. Sourced by scripts/bench.
+# shellcheck source=scripts/lib/packages.sh
+source scripts/lib/packages.sh
+# shellcheck source=scripts/lib/initramfs.sh
+source scripts/lib/initramfs.sh
+# shellcheck source=scripts/lib/tiny-initramfs.sh
+source scripts/lib/tiny-initramfs.sh
+
+# As vmm-run's default with --kernel.
+linux_memory=512
+
+# qemu_command CPUS BACKING: sets `command`. BACKING is anonymous or memfd.
+qemu_command() {
+  # vmm-run has no HPET either.
+  local machine=q35,hpet=off hyperv=hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-crash,hv-time,hv-reset
+  hyperv+=,hv-frequencies,hv-synic,hv-stimer,hv-tlbflush,hv-ipi
+  command=(
+    qemu-system-x86_64 -L /usr/share/qemu -L /usr/share/seabios -accel kvm
+    -cpu "host,kvm=off,$hyperv" -smp "$1" -m "$linux_memory"
+    -nodefaults -no-user-config -no-reboot -nographic -serial stdio
+    -kernel /bench/vmlinuz -initrd "$linux_initrd" -append "$linux_append"
+    -drive 'file=/tmp/qemu.img,if=none,id=disk,format=raw'
+    -device 'nvme,drive=disk,serial=disk')
+  if [[ $2 == memfd ]]; then
+    command+=(-object "memory-backend-memfd,id=ram,size=${linux_memory}M")
+    machine+=,memory-backend=ram
+  fi
+  command+=(-machine "$machine")
+}
+
+# vmm_run_command CPUS OPTION...: sets `command`.
+vmm_run_command() {
+  command=(
+    /bench/vmm-run run --kernel /bench/vmlinuz --initrd "$linux_initrd"
+    --append "$linux_append" --cpus "$1" --memory "${linux_memory}M" --disk /tmp/vmm-run.img
+    "${@:2}")
+}
+
+# emit WORD...: one line of shell.
+emit() {
+  printf '%q ' "$@"
+  printf '\n'
+}
+
+# emit_exits REPETITIONS: hypercalls, port and MMIO exits on a stock KVM.
+emit_exits() {
+  emit /bench/measure exits --repetitions "$1" --exits 100
+}
+
+# emit_writes: what tracking costs a guest that writes, with nested paging.
+emit_writes() {
+  emit /bench/measure writes --repetitions 5 --memory 64
+}
+
+# emit_linux REPETITIONS: Linux from exec to power-off, and memory beyond guest RAM.
+emit_linux() {
+  local -a command measured
+  local linux_append='console=ttyS0 panic=-1 linger=0' linux_initrd=/bench/initrd.gz
+  emit truncate -s 64M /tmp/qemu.img /tmp/vmm-run.img
+  qemu_command 1 memfd
+  emit /bench/compare memory 'Linux boot' QEMU "${command[@]}"
+  vmm_run_command 1 --backing memfd
+  emit /bench/compare memory 'Linux boot' vmm-run "${command[@]}"
+  qemu_command 1 anonymous
+  measured=(QEMU "${command[@]}")
+  vmm_run_command 1
+  measured+=(-- 'vmm-run, dirty log' "${command[@]}")
+  vmm_run_command 1 --tracking write-protect
+  measured+=(-- 'vmm-run, write protection' "${command[@]}")
+  vmm_run_command 1 --tracking-policy never
+  measured+=(-- 'vmm-run, not tracked' "${command[@]}")
+  emit /bench/compare times 'Linux boot' "$1" "${measured[@]}"
+}
+
+# emit_disk REPETITIONS: the guest's NVMe; its figures are in the logs.
+emit_disk() {
+  local -a command
+  local linux_append='console=ttyS0 quiet panic=-1' linux_initrd=/bench/disk.gz round
+  # With time limits, as QEMU in the rig sometimes gets nowhere; such a boot has fewer figures or none.
+  emit dd if=/dev/zero of=/tmp/qemu.img bs=1M count=64
+  emit cp /tmp/qemu.img /tmp/vmm-run.img
+  for ((round = 0; round < $1; round++)); do
+    qemu_command 1 anonymous
+    printf '%s>>QEMU.disk.log 2>&1\n' "$(emit timeout 150 "${command[@]}" | tr -d '\n')"
+    vmm_run_command 1
+    printf '%s>>vmm-run.disk.log 2>&1\n' "$(emit timeout 150 "${command[@]}" | tr -d '\n')"
+  done
+}
+
+# make_disk_initramfs FILE PROGRAM: an initramfs that measures /dev/nvme0n1 and powers off.
+make_disk_initramfs() {
+  local tree
+  tree=$(mktemp -d)
+  mkdir -p "$tree"/{bin,dev,proc,sys}
+  cp /bin/busybox "$tree/bin/busybox"
+  cp "$2" "$tree/bin/disk"
+  cat >"$tree/init" <<'INIT'
+#!/bin/busybox sh
+/bin/busybox mount -t devtmpfs dev /dev
+exec >/dev/ttyS0 2>&1
+until [ -b /dev/nvme0n1 ]; do /bin/busybox sleep 0.1; done
+/bin/disk /dev/nvme0n1
+/bin/busybox poweroff -f
+INIT
+  chmod 755 "$tree/init"
+  pack_initramfs "$tree" | gzip -n >"$1"
+  rm -rf "$tree"
+}
+
+# disk_figures DIRECTORY: the figures in the disk logs there, as lines of JSON.
+disk_figures() {
+  local vmm
+  for vmm in QEMU vmm-run; do
+    sed -n "s/\r$//; s/^disk \(.*\): \([0-9]*\)$/$vmm\t\1\t\2/p" "$1/$vmm.disk.log"
+  done | jq --raw-input --null-input --compact-output '
+    def quantile(part): sort | .[length * part | floor];
+    def spread: (quantile(0.75) - quantile(0.25)) / quantile(0.5);
+    [inputs / "\t"] | group_by(.[1])[]
+    | (map(select(.[0] == "vmm-run")[2] | tonumber / 1000)) as $own
+    | (map(select(.[0] == "QEMU")[2] | tonumber / 1000)) as $peer
+    | {section: "NVMe", name: .[0][1], unit: "1000 cycles", count: ($own | length),
+       median: ($own | quantile(0.5)), best: ($own | min), spread: ($own | spread), floor: "QEMU",
+       floorMedian: ($peer | quantile(0.5)), floorBest: ($peer | min),
+       floorSpread: ($peer | spread)}
+    | .ratio = .median / .floorMedian | .ratioOfBests = .best / .floorBest'
+}
+
+# bench_rig WORK-DIRECTORY REPETITIONS WHAT...: WHAT is exits, writes, linux or disk. Needs vmm-run and measure,
+# static, in the work directory; leaves rig.jsonl there.
+bench_rig() {
+  local work=$1 repetitions=$2 what
+  shift 2
+  require_packages qemu-system-x86 seabios busybox-static cpio
+  scripts/rig -- true # fetches the kernel
+  cc -O2 -Wall -static -o "$work/compare" Benchmarks/programs/compare.c
+  cc -O2 -Wall -static -o "$work/disk" Benchmarks/programs/disk.c
+  make_tiny_initramfs "$work/initrd.gz"
+  make_disk_initramfs "$work/disk.gz" "$work/disk"
+  {
+    echo 'export BENCH_FIGURES=/out/figures.jsonl'
+    # Into the page cache with what they read; their output survives a time-out.
+    echo 'cat /usr/bin/qemu-system-x86_64 /bench/* >/dev/null; cd /out'
+    for what in "$@"; do
+      case $what in
+        exits) emit_exits "$((repetitions * 5))" ;;
+        writes) emit_writes ;;
+        linux) emit_linux "$repetitions" ;;
+        disk) emit_disk "$repetitions" ;;
+      esac
+    done
+  } >"$work/commands"
+  # One CPU: with two, which the rig's QEMU runs in turn on one thread, QEMU in the rig often gets
+  # nowhere for minutes.
+  scripts/rig --cpus 1 --timeout 3600 --out "$work/out" --script "$work/commands" \
+    --file "$work/compare:/bench/compare" --file "$work/measure:/bench/measure" \
+    --file "$work/vmm-run:/bench/vmm-run" --file "$work/initrd.gz:/bench/initrd.gz" \
+    --file "$work/disk.gz:/bench/disk.gz" \
+    --file "${RIG_CACHE:-.build-rig}/kernel/vmlinuz:/bench/vmlinuz" \
+    --file "$(command -v qemu-system-x86_64):/usr/bin/qemu-system-x86_64" \
+    --file /usr/share/qemu --file /usr/share/seabios
+  {
+    cat "$work/out/figures.jsonl" 2>/dev/null || true
+    if [[ " $* " == *' disk '* ]]; then disk_figures "$work/out"; fi
+  } >"$work/rig.jsonl"
+}
