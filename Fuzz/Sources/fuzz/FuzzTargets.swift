@@ -5,6 +5,8 @@ enum FuzzTargets {
       HypercallTarget.self,
       SyntheticMSRTarget.self,
       DeviceBusTarget.self,
+      FlashTarget.self,
+      FirmwareConfigurationTarget.self,
       PCITarget.self,
       NVMeTarget.self,
       KernelImageTarget.self,

@@ -9,7 +9,8 @@ final class CommandLineTarget: FuzzTarget {
   private static let values = [
     "1", "0", "64", "4K", "512M", "1GiB", "4097", "16777216T", "off", "auto", "always", "readonly",
     "until-answered=9", "none", "stdio", "file:x", "pty", "a,readonly", "a,,b", ",", "=", "-", "--",
-    "vpindex,time", "default", "-1", "+1", "1.5G", "1GB", "\u{661}", "é", "",
+    "vpindex,time", "default", "disk0", "disk1,disk0", "opt/a=b",
+    "00112233-4455-6677-8899-aabbccddeeff", "-1", "+1", "1.5G", "1GB", "\u{661}", "é", "",
   ]
   private static let words =
     CommandName.allCases.map(\.rawValue)
@@ -100,14 +101,27 @@ final class CommandLineTarget: FuzzTarget {
         case .program(let path):
           require(!path.isEmpty, "a program without a name")
           check(options.machine, MachineOptions.cpuCounts)
-        case .linux(let linux):
-          require(!linux.kernelPath.isEmpty, "a kernel without a name")
-          require(linux.disks.allSatisfy { !$0.path.isEmpty }, "a disk without a name")
+        case .system(let system):
+          check(system.boot, diskCount: system.disks.count)
+          require(system.disks.allSatisfy { !$0.path.isEmpty }, "a disk without a name")
           check(options.machine, MachineOptions.systemCPUCounts)
         }
       }
     } catch {
       Self.checkMessage(error.description)
+    }
+  }
+
+  private func check(_ boot: SystemOptions.Boot, diskCount: Int) {
+    switch boot {
+    case .linux(let linux):
+      require(!linux.kernelPath.isEmpty, "a kernel without a name")
+    case .firmware(let firmware):
+      require(!firmware.imagePath.isEmpty, "firmware without a name")
+      require(Set(firmware.bootOrder).count == firmware.bootOrder.count, "a disk twice")
+      require(firmware.bootOrder.allSatisfy { $0 < diskCount }, "a disk that is not there")
+      require(
+        firmware.files.allSatisfy { !$0.name.isEmpty && !$0.path.isEmpty }, "a file without a name")
     }
   }
 
