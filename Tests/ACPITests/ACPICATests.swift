@@ -5,7 +5,7 @@ import Testing
 /// The tables as a parser that is not ours sees them: ACPICA, which Linux and others use.
 @Suite(
   .enabled(if: ACPICA.isInstalled, "needs iasl and acpiexec, from the Debian package acpica-tools"),
-  .timeLimit(.minutes(2)))
+  .timeLimit(.minutes(10)))
 struct ACPICATests {
   /// The disassembler takes all tables but the RSDP.
   private static let disassembled = ACPITableID.allCases.filter { $0 != .rsdp }

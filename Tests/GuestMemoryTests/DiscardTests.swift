@@ -83,7 +83,7 @@ import ZeroTracker
 
   /// Writers, discards and answers at once. What a writer wrote is there, or was discarded; at rest every
   /// byte that is not zero is withheld.
-  @Test(.timeLimit(.minutes(2)), arguments: backings)
+  @Test(.timeLimit(.minutes(10)), arguments: backings)
   func theLawHoldsAmongWritersAndDiscards(backing: MemoryBacking) async throws {
     let memory = try makeMemory(mebibyte, backing)
     for round in 0..<5 as Range<UInt64> {

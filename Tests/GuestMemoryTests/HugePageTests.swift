@@ -5,7 +5,7 @@ import ZeroTracker
 
 /// Each test enlarges the host's pool of 2 MiB pages and gives them back.
 @Suite(
-  .serialized, .timeLimit(.minutes(2)),
+  .serialized, .timeLimit(.minutes(10)),
   .enabled(if: HugePagePool.isAvailable, "needs to write /proc/sys/vm/nr_hugepages, and memory"))
 struct HugePageTests {
   @Test func refinementReadsMappedHugePagesOnly() throws {

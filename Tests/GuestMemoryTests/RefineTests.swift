@@ -66,7 +66,7 @@ import ZeroTracker
   }
 
   /// Writers, refinement and answers at once; at rest every byte that is not zero is withheld.
-  @Test(.timeLimit(.minutes(2)), arguments: backings)
+  @Test(.timeLimit(.minutes(10)), arguments: backings)
   func theLawHoldsAmongWriters(backing: MemoryBacking) async throws {
     for round in 0..<20 as Range<UInt64> {
       let memory = try makeMemory(4 * mebibyte, backing, granularity: Self.chunk)

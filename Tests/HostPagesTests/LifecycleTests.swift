@@ -5,7 +5,7 @@ import Testing
 
 /// Order of calls, ranges no kernel takes, and memory that goes away.
 @Suite(
-  .serialized, .timeLimit(.minutes(2)),
+  .serialized, .timeLimit(.minutes(10)),
   .enabled(if: WriteProtection.obstacle() == nil, "needs userfaultfd WP_ASYNC and PAGEMAP_SCAN"))
 struct LifecycleTests {
   private static func failure(_ body: () throws -> Void) -> HostPagesError? {

@@ -4,7 +4,7 @@ import HostPages
 import Testing
 
 /// What is needed to use it, and what is said when it is missing.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct RightsTests {
   /// The other suites skip themselves when there is an obstacle: it may only be one of the host's.
   @Test func onlyTheHostIsAnObstacle() {

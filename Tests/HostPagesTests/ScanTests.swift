@@ -6,7 +6,7 @@ import Testing
 
 /// Ranges of all lengths, and more than one call to the kernel.
 @Suite(
-  .serialized, .timeLimit(.minutes(3)),
+  .serialized, .timeLimit(.minutes(10)),
   .enabled(if: WriteProtection.obstacle() == nil, "needs userfaultfd WP_ASYNC and PAGEMAP_SCAN"))
 struct ScanTests {
   private static let small: [Backing] = [.anonymous, .transparentHuge, .memfd]

@@ -5,7 +5,7 @@ import Testing
 
 /// What the kernel notes, for each kind of memory.
 @Suite(
-  .serialized, .timeLimit(.minutes(3)),
+  .serialized, .timeLimit(.minutes(10)),
   .enabled(if: WriteProtection.obstacle() == nil, "needs userfaultfd WP_ASYNC and PAGEMAP_SCAN"))
 struct WriteProtectionTests {
   private static let pages = [0, 63, 64, 65, 511, 700, 1023]

@@ -3,7 +3,7 @@ import Testing
 
 @Suite(
   .enabled(if: (try? KVMSystem()) != nil, "needs read-write /dev/kvm"), .serialized,
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(10)))
 struct ActivityTests {
   @Test func withInterruptControllersOnlyTheFirstRuns() throws {
     let machine = try KVMSystem().makeVirtualMachine()

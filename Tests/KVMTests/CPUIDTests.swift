@@ -25,7 +25,7 @@ import Testing
 
 @Suite(
   .enabled(if: KVMDevice.isUsable, "needs read-write /dev/kvm"), .serialized,
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(10)))
 struct CPUIDTests {
   /// CPUID; HLT
   static let code: [UInt8] = [0x0F, 0xA2, 0xF4]

@@ -4,7 +4,7 @@ import Testing
 
 @Suite(
   .enabled(if: KVMDevice.isUsable, "needs read-write /dev/kvm"), .serialized,
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(10)))
 struct DirtyLogTests {
   /// Code that writes AL to one byte in each page, and halts.
   static func writing(to pages: [Int]) -> [UInt8] {
@@ -85,7 +85,7 @@ struct DirtyLogTests {
   .enabled(if: KVMDevice.isUsable, "needs read-write /dev/kvm"),
   .enabled(
     if: KVMDevice.hasManualDirtyLogProtect, "needs KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2"),
-  .serialized, .timeLimit(.minutes(1)))
+  .serialized, .timeLimit(.minutes(10)))
 struct ManualDirtyLogTests {
   private func guest(writing pages: [Int]) throws -> TinyGuest {
     try TinyGuest(

@@ -4,7 +4,7 @@ import Testing
 
 @Suite(
   .enabled(if: KVMDevice.isUsable, "needs read-write /dev/kvm"), .serialized,
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(10)))
 struct ExecutionTests {
   /// OUT 0x10, AL; HLT; HLT
   static let writeAndHalt: [UInt8] = [0xE6, 0x10, 0xF4, 0xF4]

@@ -5,7 +5,7 @@ import Testing
 @Suite(
   .enabled(if: KVMDevice.isUsable, "needs read-write /dev/kvm"),
   .enabled(if: KVMDevice.hasHyperV, "needs KVM_CAP_HYPERV (CONFIG_KVM_HYPERV)"),
-  .serialized, .timeLimit(.minutes(1)))
+  .serialized, .timeLimit(.minutes(10)))
 struct HypercallExitTests {
   /// 32-bit: names the guest's system, has KVM write the hypercall page at 0x3000, and calls it.
   static let code: [UInt8] = [

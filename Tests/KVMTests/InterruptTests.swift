@@ -3,7 +3,7 @@ import Testing
 
 @Suite(
   .enabled(if: (try? KVMSystem()) != nil, "needs read-write /dev/kvm"), .serialized,
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(10)))
 struct InterruptTests {
   private func machine() throws -> VirtualMachine {
     let machine = try KVMSystem().makeVirtualMachine()

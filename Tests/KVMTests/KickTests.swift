@@ -7,7 +7,7 @@ import Testing
 
 @Suite(
   .enabled(if: KVMDevice.isUsable, "needs read-write /dev/kvm"), .serialized,
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(10)))
 struct KickTests {
   @Test func aKickBeforeTheRunHoldsUntilCleared() throws {
     var guest = try TinyGuest([0xF4])

@@ -4,7 +4,7 @@ import Testing
 
 @Suite(
   .enabled(if: KVMDevice.isUsable, "needs read-write /dev/kvm"), .serialized,
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(10)))
 struct MSRExitTests {
   /// RDMSR; HLT
   static let read: [UInt8] = [0x0F, 0x32, 0xF4]

@@ -4,7 +4,7 @@ import Testing
 
 @Suite(
   .enabled(if: KVMDevice.isUsable, "needs read-write /dev/kvm"), .serialized,
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(10)))
 struct MemorySlotTests {
   let machine: VirtualMachine
   let memory = GuestPages(pageCount: 4)

@@ -4,7 +4,7 @@ import Testing
 
 @Suite(
   .enabled(if: KVMDevice.isUsable, "needs read-write /dev/kvm"), .serialized,
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(10)))
 struct PortTests {
   /// OUT 0x42, AL / AX / EAX; HLT
   static let writes: [(code: [UInt8], width: Int, value: UInt32)] = [

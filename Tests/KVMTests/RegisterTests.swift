@@ -5,7 +5,7 @@ import Testing
 
 @Suite(
   .enabled(if: KVMDevice.isUsable, "needs read-write /dev/kvm"), .serialized,
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(10)))
 struct RegisterTests {
   /// OUT 0x10, AL; OUT 0x11, AL; HLT
   static let twoWrites: [UInt8] = [0xE6, 0x10, 0xE6, 0x11, 0xF4]

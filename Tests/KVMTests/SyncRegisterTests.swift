@@ -5,7 +5,7 @@ import Testing
 @Suite(
   .enabled(if: KVMDevice.isUsable, "needs read-write /dev/kvm"),
   .enabled(if: KVMDevice.hasSyncRegisters, "needs KVM_CAP_SYNC_REGS"),
-  .serialized, .timeLimit(.minutes(1)))
+  .serialized, .timeLimit(.minutes(10)))
 struct SyncRegisterTests {
   /// A guest that stands at its first exit.
   private func stoppedGuest() throws -> TinyGuest {

@@ -80,7 +80,7 @@ import Testing
 
 @Suite(
   .enabled(if: KVMDevice.isUsable, "needs read-write /dev/kvm"), .serialized,
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(10)))
 struct SystemTests {
   @Test func opensAndChecksTheAPIVersion() throws {
     // The initialiser throws for any version but 12.

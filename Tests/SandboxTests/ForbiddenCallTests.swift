@@ -7,7 +7,7 @@ import Testing
 
 /// The kernel's own verdict, in processes that end by it.
 @Suite(
-  .serialized, .timeLimit(.minutes(2)),
+  .serialized, .timeLimit(.minutes(10)),
   .enabled(if: SeccompFilter.isAvailable, "needs seccomp filters"),
   .disabled(if: Sanitizer.isActive, "a sanitizer asks the kernel for more"))
 struct ForbiddenCallTests {

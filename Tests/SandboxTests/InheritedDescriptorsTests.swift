@@ -3,7 +3,7 @@ import Testing
 
 @testable import Sandbox
 
-@Suite(.timeLimit(.minutes(2))) struct InheritedDescriptorsTests {
+@Suite(.timeLimit(.minutes(10))) struct InheritedDescriptorsTests {
   @Test func closesWhatCameThroughExec() async {
     await #expect(processExitsWith: .exitCode(0)) {
       // SAFETY: paths are lent, terminated, for the calls.

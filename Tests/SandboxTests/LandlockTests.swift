@@ -5,7 +5,7 @@ import Testing
 
 /// In processes of their own: nothing leads out of it.
 @Suite(
-  .serialized, .timeLimit(.minutes(2)), .enabled(if: Landlock.abi > 0, "needs Landlock"))
+  .serialized, .timeLimit(.minutes(10)), .enabled(if: Landlock.abi > 0, "needs Landlock"))
 struct LandlockTests {
   @Test func filesThatWereNotGiven() async {
     await #expect(processExitsWith: .exitCode(0)) {

@@ -5,7 +5,7 @@ import VMM
 
 /// Loads and stores of a guest reach a memory-mapped device whole, in order and at their offset.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(1)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct MemoryDeviceTests {
   /// Remembers stores; answers loads with the same pattern always.
   private final class Scratch: BusDevice {

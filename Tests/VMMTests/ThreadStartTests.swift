@@ -5,7 +5,7 @@ import VMM
 
 /// The threads of a machine: all made by `run`, each told first of all.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(2)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct ThreadStartTests {
   private final class Roles: Sendable {
     private let roles = Mutex<[MachineThreadRole]>([])

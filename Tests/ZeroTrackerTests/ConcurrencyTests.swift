@@ -6,7 +6,7 @@ import ZeroTracker
 /// Threads that write while another answers.
 @Suite struct ConcurrencyTests {
   @Test(
-    .timeLimit(.minutes(2)), arguments: [4096, 65536, 2 << 20] as [UInt64], [false, true])
+    .timeLimit(.minutes(10)), arguments: [4096, 65536, 2 << 20] as [UInt64], [false, true])
   func noAnswerBreaksTheLaw(byteCount: UInt64, isDiscarding: Bool) async throws {
     for seed in 0..<8 as Range<UInt64> {
       let machine = try FakeMachine(granularity: granularity(byteCount))

@@ -4,7 +4,7 @@ import Testing
 
 @testable import vmm_run
 
-@Suite(.timeLimit(.minutes(1))) struct ConsoleWriterTests {
+@Suite(.timeLimit(.minutes(10))) struct ConsoleWriterTests {
   private let reports = Reports()
 
   final class Reports: Sendable {

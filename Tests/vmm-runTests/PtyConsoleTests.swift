@@ -4,7 +4,7 @@ import Testing
 
 @testable import vmm_run
 
-@Suite(.timeLimit(.minutes(1))) struct PtyConsoleTests {
+@Suite(.timeLimit(.minutes(10))) struct PtyConsoleTests {
   private let guest = FakeGuest()
 
   private func attach(_ console: PtyConsole) throws -> Int32 {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import vmm_run
 
-@Suite(.timeLimit(.minutes(1))) struct StdioConsoleTests {
+@Suite(.timeLimit(.minutes(10))) struct StdioConsoleTests {
   private let guest = FakeGuest()
   private final class Printed: Sendable {
     let texts = Mutex<[String]>([])

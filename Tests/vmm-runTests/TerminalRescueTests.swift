@@ -4,7 +4,7 @@ import Testing
 @testable import vmm_run
 
 /// In processes of their own, which end; the terminal is looked at from here.
-@Suite(.timeLimit(.minutes(1))) struct TerminalRescueTests {
+@Suite(.timeLimit(.minutes(10))) struct TerminalRescueTests {
   private let pty: PseudoTerminal
   private let before: tcflag_t
 

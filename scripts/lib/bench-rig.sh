@@ -6,6 +6,8 @@ source scripts/lib/packages.sh
 source scripts/lib/initramfs.sh
 # shellcheck source=scripts/lib/tiny-initramfs.sh
 source scripts/lib/tiny-initramfs.sh
+# shellcheck source=scripts/lib/efi.sh
+source scripts/lib/efi.sh
 
 # As vmm-run's default with --kernel.
 linux_memory=512
@@ -88,6 +90,32 @@ emit_disk() {
   done
 }
 
+# emit_firmware REPETITIONS: OVMF from exec to its shell, which switches off at once. The variables are there
+# already, as after a first start.
+emit_firmware() {
+  local -a command measured
+  local code=/usr/share/OVMF/OVMF_CODE_4M.fd vmm
+  emit cp /usr/share/OVMF/OVMF_VARS_4M.fd /tmp/vars.fd
+  emit /bench/vmm-run run --firmware "$code" --vars /tmp/vars.fd --disk /bench/shell.img --serial none
+  for vmm in qemu vmm-run; do
+    emit cp /tmp/vars.fd "/tmp/$vmm.fd"
+  done
+  # shellcheck disable=SC2054 # commas of QEMU's options
+  measured=(
+    QEMU qemu-system-x86_64 -L /usr/share/qemu -L /usr/share/seabios -accel kvm -cpu host
+    -machine q35,hpet=off -m 1024 -nodefaults -no-user-config -no-reboot -nographic -serial stdio
+    -drive "if=pflash,format=raw,readonly=on,file=$code"
+    -drive 'if=pflash,format=raw,file=/tmp/qemu.fd'
+    -drive 'file=/bench/shell.img,if=none,id=disk,format=raw,snapshot=on'
+    -device 'nvme,drive=disk,serial=disk')
+  command=(
+    /bench/vmm-run run --firmware "$code" --vars /tmp/vmm-run.fd --disk /bench/shell.img
+    --memory 1G)
+  measured+=(-- vmm-run "${command[@]}")
+  measured+=(-- 'vmm-run, not tracked' "${command[@]}" --tracking-policy never)
+  emit /bench/compare times 'OVMF to its shell' "$1" "${measured[@]}"
+}
+
 # make_disk_initramfs FILE PROGRAM: an initramfs that measures /dev/nvme0n1 and powers off.
 make_disk_initramfs() {
   local tree
@@ -126,17 +154,19 @@ disk_figures() {
     | .ratio = .median / .floorMedian | .ratioOfBests = .best / .floorBest'
 }
 
-# bench_rig WORK-DIRECTORY REPETITIONS WHAT...: WHAT is exits, writes, linux or disk. Needs vmm-run and measure,
+# bench_rig WORK-DIRECTORY REPETITIONS WHAT...: WHAT is exits, writes, linux, disk or firmware. Needs vmm-run and measure,
 # static, in the work directory; leaves rig.jsonl there.
 bench_rig() {
   local work=$1 repetitions=$2 what
   shift 2
-  require_packages qemu-system-x86 seabios busybox-static cpio
+  require_packages qemu-system-x86 seabios busybox-static cpio ovmf
   scripts/rig -- true # fetches the kernel
   cc -O2 -Wall -static -o "$work/compare" Benchmarks/programs/compare.c
   cc -O2 -Wall -static -o "$work/disk" Benchmarks/programs/disk.c
   make_tiny_initramfs "$work/initrd.gz"
   make_disk_initramfs "$work/disk.gz" "$work/disk"
+  printf 'reset -s\r\n' >"$work/startup.nsh"
+  make_esp_disk "$work/shell.img" 40M "$work/startup.nsh:/startup.nsh"
   {
     echo 'export BENCH_FIGURES=/out/figures.jsonl'
     # Into the page cache with what they read; their output survives a time-out.
@@ -147,6 +177,7 @@ bench_rig() {
         writes) emit_writes ;;
         linux) emit_linux "$repetitions" ;;
         disk) emit_disk "$repetitions" ;;
+        firmware) emit_firmware "$repetitions" ;;
       esac
     done
   } >"$work/commands"
@@ -155,10 +186,10 @@ bench_rig() {
   scripts/rig --cpus 1 --timeout 3600 --out "$work/out" --script "$work/commands" \
     --file "$work/compare:/bench/compare" --file "$work/measure:/bench/measure" \
     --file "$work/vmm-run:/bench/vmm-run" --file "$work/initrd.gz:/bench/initrd.gz" \
-    --file "$work/disk.gz:/bench/disk.gz" \
+    --file "$work/disk.gz:/bench/disk.gz" --file "$work/shell.img:/bench/shell.img" \
     --file "${RIG_CACHE:-.build-rig}/kernel/vmlinuz:/bench/vmlinuz" \
     --file "$(command -v qemu-system-x86_64):/usr/bin/qemu-system-x86_64" \
-    --file /usr/share/qemu --file /usr/share/seabios
+    --file /usr/share/qemu --file /usr/share/seabios --file /usr/share/OVMF
   {
     cat "$work/out/figures.jsonl" 2>/dev/null || true
     if [[ " $* " == *' disk '* ]]; then disk_figures "$work/out"; fi

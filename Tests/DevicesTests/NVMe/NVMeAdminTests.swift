@@ -3,7 +3,7 @@ import Testing
 
 @testable import Devices
 
-@Suite(.timeLimit(.minutes(2))) struct NVMeAdminTests {
+@Suite(.timeLimit(.minutes(10))) struct NVMeAdminTests {
   private let disk: TestDisk
   private let image: ImageFile
   private static let data: UInt64 = 0x20_0000

@@ -6,7 +6,7 @@ import ZeroTracker
 
 @testable import Devices
 
-@Suite(.timeLimit(.minutes(2))) struct NVMeEngineTests {
+@Suite(.timeLimit(.minutes(10))) struct NVMeEngineTests {
   private func waitUntil(_ condition: () throws -> Bool) throws {
     let deadline = ContinuousClock.now + .seconds(30)
     while try !condition() {

@@ -6,7 +6,7 @@ import ZeroTracker
 
 @testable import Devices
 
-@Suite(.timeLimit(.minutes(2))) struct NVMeIOTests {
+@Suite(.timeLimit(.minutes(10))) struct NVMeIOTests {
   private static let byteCount = 4 << 20
   private let bytes = pattern(byteCount, seed: 3)
   private let image: ImageFile

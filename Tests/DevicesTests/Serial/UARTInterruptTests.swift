@@ -87,7 +87,7 @@ import Testing
   }
 
   /// Bytes offered from another thread arrive once, in order, however the guest reads.
-  @Test(.timeLimit(.minutes(1)))
+  @Test(.timeLimit(.minutes(10)))
   func inputFromAnotherThreadIsNeitherLostNorRepeated() async {
     let (room, signal) = AsyncStream.makeStream(of: Void.self)
     let uart = UART16550(onRoom: { signal.yield() }, sink: { _ in })

@@ -6,7 +6,7 @@ import Testing
 
 /// Enters the synthetic kernels on a real vCPU.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(1)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct LinuxEntryTests {
   /// Runs the boot CPU until it writes a port; returns what EAX was.
   private func run(_ image: [UInt8]) throws -> UInt64 {

@@ -6,7 +6,7 @@ import VMM
 
 /// Firmware of ours, from the reset vector on: the flash below 4 GiB on the KVM that is here.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(1)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct FirmwareTests {
   /// Two blocks, in memory.
   private final class Store: FlashStore {

@@ -8,7 +8,7 @@ import VMM
 /// A PC with a kernel of a few bytes: the devices are where they should be, and end the machine as they
 /// should.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(1)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct PersonalComputerTests {
   /// mov dx, port; mov eax, value; out dx, al / ax / eax
   private static func out(_ port: UInt16, _ value: UInt32, width: Int) -> [UInt8] {
