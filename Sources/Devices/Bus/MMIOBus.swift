@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import ZeroTracker
 
 /// Hands loads and stores that no memory slot backs to the device that claims the address.
 ///
@@ -16,7 +16,7 @@ public final class MMIOBus: Sendable {
   }
 
   private let claims: ClaimTable
-  private let unclaimed = Mutex(Unclaimed())
+  private let unclaimed = Guarded(Unclaimed())
 
   /// A bus with these devices; one device may have several ranges.
   ///

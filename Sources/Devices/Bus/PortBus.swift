@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import ZeroTracker
 
 /// Hands port accesses to the device that claims the port.
 ///
@@ -12,7 +12,7 @@ public final class PortBus: Sendable {
 
   private let claims: ClaimTable
   /// At most two entries per port, 131072 in all, whatever the guest does.
-  private let unclaimed = Mutex<[Direction: UInt64]>([:])
+  private let unclaimed = Guarded<[Direction: UInt64]>([:])
 
   /// A bus with these devices; one device may have several ranges.
   ///

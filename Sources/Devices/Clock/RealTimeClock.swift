@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import ZeroTracker
 
 /// The PC's real-time clock and its battery-backed memory: index at port 0x70, data at 0x71.
 ///
@@ -15,7 +15,7 @@ public final class RealTimeClock: BusDevice {
     var line: DrivenLine
   }
 
-  private let state: Mutex<Registers>
+  private let state: Guarded<Registers>
   private let nanosecondsSince1970: @Sendable () -> Int64
 
   /// A clock that shows the host's time.
@@ -34,7 +34,7 @@ public final class RealTimeClock: BusDevice {
     let clock = RTCState(
       hostTime: Int128(nanosecondsSince1970()),
       offset: Int128(utcOffsetSeconds) * 1_000_000_000, memory: bytes)
-    state = Mutex(Registers(clock: clock, line: DrivenLine(line)))
+    state = Guarded(Registers(clock: clock, line: DrivenLine(line)))
     self.nanosecondsSince1970 = nanosecondsSince1970
   }
 

@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import ZeroTracker
 
 /// Three registers by which a guest program reports numbered 64-bit values.
 ///
@@ -18,7 +18,7 @@ public final class ReportPort: Sendable {
     var high: UInt32 = 0
   }
 
-  private let value = Mutex(Value())
+  private let value = Guarded(Value())
   private let onReport: @Sendable (UInt32, UInt64) -> Void
 
   /// Registers that hand each report's key and value to `onReport`, on the committing vCPU's thread,

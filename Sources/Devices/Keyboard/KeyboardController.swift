@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import ZeroTracker
 
 /// An i8042: the keyboard and mouse controller of a PC, at ports 0x60 (data) and 0x64 (command, status).
 ///
@@ -16,7 +16,7 @@ public final class KeyboardController: Sendable {
     }
   }
 
-  private let state: Mutex<State>
+  private let state: Guarded<State>
   private let onReset: @Sendable () -> Void
 
   /// A controller as firmware leaves it: ports enabled, interrupts on, translation on.
@@ -32,7 +32,7 @@ public final class KeyboardController: Sendable {
     keyboardLine: (any InterruptLine)? = nil, mouseLine: (any InterruptLine)? = nil,
     onReset: @escaping @Sendable () -> Void
   ) {
-    state = Mutex(
+    state = Guarded(
       State(
         registers: KeyboardControllerState(keyboard: keyboard, mouse: mouse),
         keyboardLine: DrivenLine(keyboardLine), mouseLine: DrivenLine(mouseLine)))

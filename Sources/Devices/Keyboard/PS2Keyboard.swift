@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import ZeroTracker
 
 /// A keyboard that acknowledges what drivers ask at start, and has no keys.
 ///
@@ -21,7 +21,7 @@ public final class PS2Keyboard: PS2Device {
     var scanCodeSet: UInt8 = 2
   }
 
-  private let state = Mutex(State())
+  private let state = Guarded(State())
 
   /// A keyboard after its self test.
   public init() {}

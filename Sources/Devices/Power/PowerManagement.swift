@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import ZeroTracker
 
 /// The fixed ACPI registers: power button, soft-off and power management timer.
 ///
@@ -32,7 +32,7 @@ public final class PowerManagement: BusDevice {
     var line: DrivenLine
   }
 
-  private let state: Mutex<State>
+  private let state: Guarded<State>
   private let timer: PMTimer
   private let softOffType: UInt16
   private let onPowerOff: @Sendable () -> Void
@@ -49,7 +49,7 @@ public final class PowerManagement: BusDevice {
     timer: PMTimer, line: (any InterruptLine)?, isACPIEnabled: Bool = false,
     softOffType: UInt8 = 0, onPowerOff: @escaping @Sendable () -> Void
   ) {
-    state = Mutex(
+    state = Guarded(
       State(
         control: isACPIEnabled ? Self.interruptEnable : 0, seenCarryCount: timer.carryCount,
         line: DrivenLine(line)))

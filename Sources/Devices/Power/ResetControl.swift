@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import ZeroTracker
 
 /// The reset control register, *RST_CNT*, port 0xCF9; the ACPI reset register of the FADT.
 ///
@@ -12,7 +12,7 @@ public final class ResetControl: BusDevice {
   /// *SYS_RST*, *RST_CPU*, *FULL_RST*.
   private static let mask: UInt8 = 0x0E
 
-  private let value = Mutex<UInt8>(0)
+  private let value = Guarded<UInt8>(0)
   private let onReset: @Sendable () -> Void
 
   /// A register that calls `onReset` on the vCPU's thread, with no lock held, when *RST_CPU* is

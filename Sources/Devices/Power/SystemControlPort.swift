@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import ZeroTracker
 
 /// System control port A, port 0x92: the fast A20 gate and the fast reset.
 public final class SystemControlPort: BusDevice {
@@ -7,7 +7,7 @@ public final class SystemControlPort: BusDevice {
   private static let fastReset: UInt8 = 0x01
   private static let addressLine20: UInt8 = 0x02
 
-  private let value = Mutex<UInt8>(SystemControlPort.addressLine20)
+  private let value = Guarded<UInt8>(SystemControlPort.addressLine20)
   private let onReset: @Sendable () -> Void
 
   /// A port that calls `onReset` on the vCPU's thread, with no lock held, when bit 0 is written as 1.

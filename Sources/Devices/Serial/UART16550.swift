@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import ZeroTracker
 
 /// Takes what the guest sends: one byte, on the writing vCPU's thread, with no lock held.
 public typealias SerialSink = @Sendable (UInt8) -> Void
@@ -18,7 +18,7 @@ public final class UART16550: BusDevice {
     var line: DrivenLine
   }
 
-  private let state: Mutex<State>
+  private let state: Guarded<State>
   private let sink: SerialSink
   private let onRoom: @Sendable () -> Void
 
@@ -33,7 +33,7 @@ public final class UART16550: BusDevice {
     line: (any InterruptLine)? = nil, onRoom: @escaping @Sendable () -> Void = {},
     sink: @escaping SerialSink
   ) {
-    state = Mutex(State(line: DrivenLine(line)))
+    state = Guarded(State(line: DrivenLine(line)))
     self.onRoom = onRoom
     self.sink = sink
   }
