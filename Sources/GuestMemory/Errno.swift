@@ -12,6 +12,15 @@ struct Errno: CustomStringConvertible {
     value == ENOMEM || value == ENOSPC || value == EAGAIN
   }
 
+  /// The limit of this process that was in the way, if it was one that `ulimit` knows.
+  var exceededLimit: String? {
+    switch value {
+    case EMFILE, ENFILE: "open files (ulimit -n)"
+    case EFBIG: "file sizes (ulimit -f)"
+    default: nil
+    }
+  }
+
   var description: String {
     var text = [UInt8](repeating: 0, count: 128)
     // SAFETY: the call writes at most bytes.count bytes, the last of them 0.

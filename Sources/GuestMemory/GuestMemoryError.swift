@@ -61,6 +61,7 @@ extension GuestMemoryError: CustomStringConvertible {
   }
 
   private func cure(_ backing: MemoryBacking, _ byteCount: UInt64, _ errno: Int32) -> String {
+    if let limit = Errno(errno).exceededLimit { return "raise the limit of \(limit)" }
     guard Errno(errno).isOutOfMemory else { return "the kernel must offer \(backing.name) memory" }
     switch backing {
     case .anonymous:

@@ -46,9 +46,22 @@ extension KVMError {
           + " again"
       case ENODEV, ENXIO:
         "the KVM module is not loaded: modprobe kvm-intel or kvm-amd"
+      case EMFILE, ENFILE:
+        "raise the limit of open files (ulimit -n, /proc/sys/fs/file-max)"
       default:
         nil
       }
     return .call(operation: "cannot open \(path)", error: error, cure: cure)
+  }
+
+  /// The cure for a machine that KVM does not make.
+  static func machineCure(_ error: SystemErrorNumber) -> String? {
+    switch error.rawValue {
+    case EBUSY: "another hypervisor has the processor; stop it, or unload its module"
+    case EMFILE, ENFILE: "raise the limit of open files (ulimit -n, /proc/sys/fs/file-max)"
+    case ENOMEM: "give the host more free memory"
+    case EOPNOTSUPP, ENODEV, EIO: "is virtualisation enabled in the firmware?"
+    default: nil
+    }
   }
 }

@@ -60,8 +60,13 @@ public final class KVMSystem: Sendable {
 
   /// Makes an empty virtual machine.
   public func makeVirtualMachine() throws(KVMError) -> VirtualMachine {
-    let rawValue = try descriptor.call(
-      CKVM_CREATE_VM, "KVM_CREATE_VM", cure: "is virtualisation enabled in the firmware?")
+    let rawValue: Int32
+    do {
+      rawValue = try descriptor.call(CKVM_CREATE_VM, "KVM_CREATE_VM")
+    } catch {
+      guard case .call(let operation, let number, _) = error else { throw error }
+      throw .call(operation: operation, error: number, cure: KVMError.machineCure(number))
+    }
     return VirtualMachine(
       descriptor: OwnedDescriptor(taking: rawValue), runPageByteCount: runPageByteCount,
       synchronizedRegisterSets: UInt64(value(of: .syncRegisters)))

@@ -7,6 +7,9 @@ import Glibc
   }
 
   static func run(_ arguments: [String]) -> ExitStatus {
+    // A write past a limit of file sizes (ulimit -f) is an error for whoever asked for it, a guest
+    // perhaps, and not the end of the process.
+    _ = signal(SIGXFSZ, SIG_IGN)
     let invocation: Invocation
     do throws(UsageError) {
       invocation = try Invocation(arguments)

@@ -30,6 +30,16 @@ import Testing
         + "the kernel must offer hugetlb memory"
     ),
     (
+      .allocation(.memfd, operation: "memfd_create", byteCount: 4096, errno: EMFILE),
+      "memfd_create of 4096 bytes of memfd guest memory: Too many open files (EMFILE); "
+        + "raise the limit of open files (ulimit -n)"
+    ),
+    (
+      .allocation(.memfd, operation: "ftruncate", byteCount: 4096, errno: EFBIG),
+      "ftruncate of 4096 bytes of memfd guest memory: File too large (EFBIG); "
+        + "raise the limit of file sizes (ulimit -f)"
+    ),
+    (
       .system(operation: "pread", GPA(0x1000), byteCount: 512, errno: EIO),
       "pread of 0x200 bytes at GPA 0x1000: Input/output error (EIO)"
     ),

@@ -22,12 +22,45 @@ import Testing
         + " the KVM module is not loaded: modprobe kvm-intel or kvm-amd"
     ),
     (EIO, "cannot open /dev/kvm: Input/output error (EIO)"),
+    (EBUSY, "cannot open /dev/kvm: Device or resource busy (EBUSY)"),
+    (
+      EMFILE,
+      "cannot open /dev/kvm: Too many open files (EMFILE);"
+        + " raise the limit of open files (ulimit -n, /proc/sys/fs/file-max)"
+    ),
   ]
 
   @Test(arguments: cures)
   func theErrorNamesTheCure(number: Int32, text: String) {
     errno = number
     #expect("\(KVMError.openingDevice("/dev/kvm"))" == text)
+  }
+
+  static let machineCures: [(Int32, String?)] = [
+    (EBUSY, "another hypervisor has the processor; stop it, or unload its module"),
+    (EMFILE, "raise the limit of open files (ulimit -n, /proc/sys/fs/file-max)"),
+    (ENOMEM, "give the host more free memory"),
+    (EOPNOTSUPP, "is virtualisation enabled in the firmware?"), (EPERM, nil),
+  ]
+
+  @Test("a machine that KVM does not make, and why", arguments: machineCures)
+  func machineCure(number: Int32, text: String?) {
+    #expect(KVMError.machineCure(SystemErrorNumber(rawValue: number)) == text)
+  }
+
+  /// The descriptors run out at each step: opening, and making the machine.
+  @Test func noDescriptorsLeft() async {
+    await #expect(processExitsWith: .exitCode(0)) {
+      var limit = rlimit(rlim_cur: 0, rlim_max: 0)
+      // SAFETY: the limit lives for the call.
+      guard unsafe setrlimit(__rlimit_resource_t(7), &limit) == 0 else { _exit(1) }
+      do {
+        _ = try KVMSystem(path: "/dev/null")
+        _exit(2)
+      } catch {
+        _exit("\(error)".contains("ulimit -n") ? 0 : 3)
+      }
+    }
   }
 
   @Test func aMissingDevice() throws {

@@ -18,11 +18,11 @@ public enum BlockStoreError: Error, Equatable, Sendable {
   /// Another call failed. `operation` is the call's name.
   case system(operation: String, offset: UInt64, byteCount: UInt64, errno: Int32)
 
-  /// Whether the host has no space left.
+  /// Whether the host has no space left: on the disk, in a quota, or within a limit of file sizes.
   public var isOutOfSpace: Bool {
     switch self {
     case .transfer(_, .system(_, _, _, let errno)), .system(_, _, _, let errno):
-      errno == ENOSPC || errno == EDQUOT
+      errno == ENOSPC || errno == EDQUOT || errno == EFBIG
     default:
       false
     }

@@ -6,6 +6,9 @@ public import GuestMemory
 /// The host's page cache is the disk's volatile write cache; `flush` writes it out. The image is locked
 /// (*flock*) while it is open: one machine that writes, or several that only read. The lock is advisory,
 /// as all are, and ends with the process.
+///
+/// Under a limit of file sizes (*ulimit -f*) the process must ignore SIGXFSZ, or a guest's write past it
+/// ends the process.
 public final class RawImageStore: BlockStore {
   /// Bytes of a sector.
   public static let sectorByteCount: UInt64 = 512

@@ -55,6 +55,13 @@ internal import Glibc
     return takeOldest()
   }
 
+  /// How many numbers wait.
+  var waitingCount: Int {
+    lock()
+    defer { unlock() }
+    return waiting.count
+  }
+
   private func takeOldest() -> Int? {
     guard !isClosed, !waiting.isEmpty else { return nil }
     let number = waiting.removeFirst()

@@ -17,6 +17,8 @@ final class SystemRun: Sendable {
   private let machine: MachineOptions
   private let trace: HypercallTrace?
   private let summary = BootSummary()
+  /// All that a running guest makes this process say.
+  private let guestMessages = RateLimitedDiagnostics()
   private let current = Mutex(Current())
 
   private init(_ options: SystemOptions, machine: MachineOptions) throws {
@@ -45,6 +47,7 @@ final class SystemRun: Sendable {
     defer { console.stop() }
     let outcome = try runToTheEnd(configuration)
     console.stop()
+    guestMessages.finish()
     Diagnostics.report(summary.text)
     try trace?.finish()
     switch outcome {
@@ -67,7 +70,7 @@ final class SystemRun: Sendable {
   }
 
   private func configuration(_ console: any ConsoleBackend) throws -> MachineConfiguration {
-    var configuration = try machine.configuration(try options.image())
+    var configuration = try machine.configuration(try options.image(guestMessages))
     configuration.computer.serialOutput = { console.write([$0]) }
     configuration.computer.clockIsLocal = options.clock == .local
     configuration.computer.disks = try options.disks.map {
@@ -92,7 +95,8 @@ final class SystemRun: Sendable {
       summary.note(record)
     }
     if !machine.missingEnlightenments.isEmpty {
-      Diagnostics.report(
+      // Once for each life, and a guest may reset as often as it likes.
+      guestMessages.report(
         "this KVM does not implement \(machine.missingEnlightenments), so the guest is not"
           + " offered it")
     }

@@ -5,7 +5,9 @@ internal import VMM
 
 extension SystemOptions {
   /// What the machine starts with; files are open, and the variables locked, from here on.
-  func image() throws -> GuestImage {
+  ///
+  /// - Parameter messages: what the guest causes while it runs.
+  func image(_ messages: RateLimitedDiagnostics) throws -> GuestImage {
     switch boot {
     case .linux(let linux):
       return .linux(
@@ -14,7 +16,7 @@ extension SystemOptions {
           initrd: try linux.initrdPath.map { try BootFile(path: $0, role: "initrd") },
           commandLine: linux.commandLine ?? "console=ttyS0"))
     case .firmware(let firmware):
-      return .firmware(try firmware.guest())
+      return .firmware(try firmware.guest(messages))
     }
   }
 
@@ -44,10 +46,10 @@ extension SystemOptions {
 }
 
 extension FirmwareOptions {
-  fileprivate func guest() throws -> FirmwareGuest {
+  fileprivate func guest(_ messages: RateLimitedDiagnostics) throws -> FirmwareGuest {
     let image = try FirmwareImage(try GuestFile.firmware(imagePath).read(), name: imagePath)
     guard let store = try variableStore() else { return FirmwareGuest(image: image) }
-    let chip = try FlashChip(store: store) { error in Diagnostics.report("\(error)") }
+    let chip = try FlashChip(store: store) { error in messages.report(error) }
     return FirmwareGuest(image: image, variables: chip)
   }
 

@@ -71,7 +71,22 @@ import Testing
     #expect(chip.read(offset: 3, width: 1) == 0xB0)
     write(0xFF, at: 3)
     #expect(chip.read(offset: 3, width: 1) == 0xFF)
-    #expect(failures.values == [error, error])
+    // The two changes, and the way back to the array that saves.
+    #expect(failures.values == [error, error, error])
+  }
+
+  @Test("what could not be saved is saved the next time")
+  func failedFlush() {
+    let error = FlashStoreError.system(operation: "fdatasync", path: "vars", errno: 5)
+    write(0x10, 0x12, at: 3)
+    store.fail(with: error)
+    write(0xFF, at: 3)
+    #expect(failures.values == [error])
+    store.fail(with: nil)
+    write(0x70, 0xFF, at: 3)
+    #expect(store.calls == [.write([0x12], at: 3), .flush])
+    write(0x70, 0xFF, at: 3)
+    #expect(store.calls.count == 2, "saved once")
   }
 
   @Test("a reset leads back to the array and saves what was not saved")

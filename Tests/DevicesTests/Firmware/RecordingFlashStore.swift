@@ -29,6 +29,7 @@ final class RecordingFlashStore: FlashStore {
   }
 
   func flush() throws(FlashStoreError) {
+    if let error = failure.withLock({ $0 }) { throw error }
     log.append(.flush)
   }
 }

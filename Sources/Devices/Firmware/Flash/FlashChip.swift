@@ -112,10 +112,15 @@ public final class FlashChip: BusDevice {
   }
 
   /// Firmware returns to array mode after each step of its own protocol, which keeps the variables
-  /// whole as long as the steps reach the disk in order.
+  /// whole as long as the steps reach the disk in order. What could not be saved is tried again the
+  /// next time.
   private func save(_ state: inout State) {
     guard state.hasUnsavedChanges else { return }
-    state.hasUnsavedChanges = false
-    do { try store.flush() } catch { onFailure(error) }
+    do {
+      try store.flush()
+      state.hasUnsavedChanges = false
+    } catch {
+      onFailure(error)
+    }
   }
 }

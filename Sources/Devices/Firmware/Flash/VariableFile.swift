@@ -6,6 +6,9 @@ internal import Glibc
 /// file is what a real chip would be if power failed then, which the firmware's protocol is made for: it
 /// finds the old variable or the new one. Locked while it is open.
 public final class VariableFile: FlashStore {
+  /// More drafts than that are no accident.
+  private static let maximumDraftCount = 1000
+
   public let initialBytes: [UInt8]
   private let path: String
   private let file: LockedFile
@@ -58,11 +61,7 @@ public final class VariableFile: FlashStore {
   /// Makes the file under another name and links it to its own once it is complete. Where somebody else
   /// was faster, theirs stays.
   private static func make(_ path: String, _ bytes: [UInt8]) throws(FlashStoreError) {
-    let draft = "\(path).\(getpid()).new"
-    // SAFETY: the paths are lent, terminated, for the calls.
-    let descriptor = unsafe open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw .system(operation: "create", path: path, errno: errno) }
-    _ = close(descriptor)
+    let draft = try makeDraft(path)
     defer { _ = unsafe unlink(draft) }
     do throws(LockedFile.Failure) {
       let file = try LockedFile(path: draft, isReadOnly: false)
@@ -71,8 +70,29 @@ public final class VariableFile: FlashStore {
     } catch {
       throw FlashStoreError(error, path: path)
     }
+    // SAFETY: the paths are lent, terminated, for the call.
     guard unsafe link(draft, path) == 0 || errno == EEXIST else {
       throw .system(operation: "link", path: path, errno: errno)
+    }
+  }
+
+  /// An empty file beside `path`. One that was killed leaves its draft, and in a container the next has
+  /// the same process number: so there is a second number.
+  private static func makeDraft(_ path: String) throws(FlashStoreError) -> String {
+    var number = 0
+    while true {
+      let draft = "\(path).\(getpid()).\(number).new"
+      // SAFETY: the path is lent, terminated, for the call.
+      let descriptor = unsafe open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+      let error = errno
+      if descriptor >= 0 {
+        _ = close(descriptor)
+        return draft
+      }
+      guard error == EEXIST, number < maximumDraftCount else {
+        throw .system(operation: "create", path: path, errno: error)
+      }
+      number += 1
     }
   }
 }

@@ -1,0 +1,30 @@
+import Testing
+
+@testable import Devices
+
+@Suite(.timeLimit(.minutes(1))) struct WorkListTests {
+  @Test("a number waits once, however often and from how many threads it is added")
+  func bounded() throws {
+    let list = WorkList(count: 5)
+    let threads = try (0..<4).map { _ in
+      try HostThread { for round in 0..<20_000 { list.add(round % 5) } }
+    }
+    for thread in threads { thread.join() }
+    #expect(list.waitingCount == 5)
+    #expect(Set((0..<5).map { _ in list.nextIfWaiting() }) == Set(0..<5))
+    #expect(list.nextIfWaiting() == nil)
+  }
+
+  @Test("a closed list takes nothing, keeps nothing and sends those away who wait")
+  func closed() throws {
+    let list = WorkList(count: 2)
+    let found = Recorder<Int?>()
+    let waiters = try (0..<3).map { _ in try HostThread { found.append(list.next()) } }
+    list.add(1)
+    while found.values.isEmpty {}
+    list.close()
+    for thread in waiters { thread.join() }
+    list.add(0)
+    #expect(found.values == [1, nil, nil] && list.next() == nil)
+  }
+}
