@@ -1,5 +1,7 @@
+import Glibc
 import GuestMemory
 import Testing
+import ZeroTracker
 
 @testable import Devices
 
@@ -190,6 +192,9 @@ import Testing
   func events() throws {
     for _ in 0..<4 { try disk.admin.enqueue(.admin(.asynchronousEventRequest)) }
     disk.admin.ring()
+    // Threads of the disk take them side by side: all four are parked before the fifth comes.
+    let engine = disk.controller.engine
+    while engine.state.withLock({ $0.parkedEventCount < 4 }) { usleep(100) }
     let fifth = try disk.admin.run(.admin(.asynchronousEventRequest))
     #expect(fifth.status == .eventRequestLimitExceeded)
     #expect(try disk.admin.run(.admin(.abort, 0)).result == 1)

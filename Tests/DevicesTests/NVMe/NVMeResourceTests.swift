@@ -38,7 +38,7 @@ import ZeroTracker
     let threads = try (0..<4 as Range<UInt64>).map { seed in
       try HostThread {
         var generator = SeededGenerator(seed: seed)
-        for _ in 0..<20_000 {
+        for _ in 0..<5000 {
           let doorbell = 0x1008 + 4 * (generator.next() % 8)
           controller.writeBAR(0, offset: doorbell, width: 4, value: generator.next() % 18)
           let waiting = engine.work.waitingCount

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import Devices
@@ -21,7 +22,7 @@ import Testing
     let found = Recorder<Int?>()
     let waiters = try (0..<3).map { _ in try HostThread { found.append(list.next()) } }
     list.add(1)
-    while found.values.isEmpty {}
+    while found.values.isEmpty { usleep(100) }
     list.close()
     for thread in waiters { thread.join() }
     list.add(0)
