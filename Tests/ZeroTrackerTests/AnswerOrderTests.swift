@@ -20,7 +20,7 @@ import ZeroTracker
     log.guestWrites(pages(0, 100))
     let hasAsked = Atomic(false)
     let isDiscarded = Atomic(false)
-    let answer = Mutex<(ranges: [PageRange], wasDiscarded: Bool)?>(nil)
+    let answer = Guarded<(ranges: [PageRange], wasDiscarded: Bool)?>(nil)
     let answered = DispatchSemaphore(value: 0)
     tracker.markZeroed(pages(0, 100)) {
       Thread.detachNewThread {

@@ -182,11 +182,11 @@ import ZeroTracker
 /// What a chip's bytes are by what was written.
 private final class FlashModel: FlashStore {
   let initialBytes: [UInt8]
-  private let current: Mutex<[UInt8]>
+  private let current: Guarded<[UInt8]>
 
   init(byteCount: Int) {
     initialBytes = [UInt8](repeating: 0xFF, count: byteCount)
-    current = Mutex(initialBytes)
+    current = Guarded(initialBytes)
   }
 
   var bytes: [UInt8] { current.withLock { $0 } }

@@ -1,4 +1,4 @@
-import Synchronization
+import ZeroTracker
 
 @testable import Devices
 
@@ -11,7 +11,7 @@ final class RecordingFlashStore: FlashStore {
 
   let initialBytes: [UInt8]
   private let log = Recorder<Call>()
-  private let failure = Mutex<FlashStoreError?>(nil)
+  private let failure = Guarded<FlashStoreError?>(nil)
 
   init(byteCount: Int, fill: UInt8 = 0xFF) {
     initialBytes = [UInt8](repeating: fill, count: byteCount)

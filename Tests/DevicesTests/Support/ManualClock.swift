@@ -1,11 +1,11 @@
-import Synchronization
+import ZeroTracker
 
 /// A clock that a test moves by hand.
 final class ManualClock: Sendable {
-  private let value: Mutex<Int64>
+  private let value: Guarded<Int64>
 
   init(_ nanoseconds: Int64 = 0) {
-    value = Mutex(nanoseconds)
+    value = Guarded(nanoseconds)
   }
 
   var nanoseconds: Int64 {

@@ -1,8 +1,8 @@
-import Synchronization
+import ZeroTracker
 
 /// Values in the order in which callbacks, on any thread, brought them.
 final class Recorder<Value: Sendable>: Sendable {
-  private let storage = Mutex<[Value]>([])
+  private let storage = Guarded<[Value]>([])
 
   var values: [Value] { storage.withLock { $0 } }
 

@@ -1,9 +1,8 @@
-import Synchronization
 import ZeroTracker
 
 /// A source for a guest whose writes the test tells, kept per page.
 final class QuietGuest: WrittenPageSource {
-  let written = Mutex<Set<UInt64>>([])
+  let written = Guarded<Set<UInt64>>([])
 
   func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws {
     let written = written.withLock { $0 }

@@ -1,4 +1,3 @@
-import Synchronization
 import ZeroTracker
 
 /// A dirty log for tests: the guest's writes are told to it, as the page fault tells the kernel, before
@@ -17,7 +16,7 @@ final class FakeDirtyLog: WrittenPageSource {
     var readCount = 0
   }
 
-  let state = Mutex(State())
+  let state = Guarded(State())
 
   func guestWrites(_ pages: PageRange) {
     state.withLock { state in

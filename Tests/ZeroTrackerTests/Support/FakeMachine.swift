@@ -12,7 +12,7 @@ final class FakeMachine: WrittenPageSource {
   /// Raised when a discard begins and when it ends: odd while one goes on.
   private let discardCount = Atomic<Int>(0)
   /// Keeps VMM writers and discards apart, as the caller of `markZeroed(_:after:)` must.
-  private let writers = Mutex(())
+  private let writers = Guarded(())
 
   init(granularity: TrackingGranularity) throws {
     tracker = try ZeroTracker(
