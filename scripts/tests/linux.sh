@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
+# shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
 # Step of scripts/test: Debian's cloud kernels as guests in the rig. Sourced, never run.
 #
 # What runs is in linux-in-rig.sh, what the guests do in linux-init.sh, what must come of it here.
@@ -38,14 +38,6 @@ make_guests() {
     -E root_owner=0:0,lazy_itable_init=0 "$directory/guest/disk.img" 64M
 }
 
-check_equal() {
-  if [[ $2 == "$3" ]]; then
-    pass_check "Linux, $1"
-  else
-    fail_check "Linux, $1: '$2' instead of '$3'"
-  fi
-}
-
 # check_told GUEST TEXT: TEXT is one of the lines its /init told.
 check_told() {
   if grep -qxF "@ $2" "$out/$1.told"; then
@@ -53,10 +45,6 @@ check_told() {
   else
     fail_check "Linux, $1: no '$2' in: $(tail -n 20 "$out/$1.told" | tr '\n' ';')"
   fi
-}
-
-check_status() {
-  check_equal "$1: exit status" "$(cat "$out/$1.status" 2>/dev/null)" "$2"
 }
 
 # check_facts GUEST SERIES CPUS: it came up, found a Hyper-V, and went down by itself.
@@ -124,20 +112,8 @@ check_count() {
   fi
 }
 
-# check_refused NAME PATTERN: ended with a status of failure and one line that says what is wrong.
-check_refused() {
-  local status
-  status=$(cat "$out/$1.status" 2>/dev/null)
-  if [[ $status =~ ^[123]$ && $(wc -l <"$out/$1.stderr") -eq 1 ]] &&
-    grep -qE "^vmm-run: .*$2" "$out/$1.stderr"; then
-    pass_check "Linux, $1: $(cut -c 1-160 "$out/$1.stderr")"
-  else
-    fail_check "Linux, $1: status ${status:-none}: $(head -c 600 "$out/$1.stderr")"
-  fi
-}
-
 run_linux_in_rig() {
-  local rig_status=0 out=$logs/linux/out before=$failed console known
+  local rig_status=0 guests=Linux out=$logs/linux/out before=$failed console known
   make_guests "$logs/linux" || return 1
   known=$(sha256sum <"$logs/linux/files/known" | cut -d ' ' -f 1)
   # One CPU: with two, QEMU's emulation of nested SVM hangs or corrupts guests of two vCPUs now and

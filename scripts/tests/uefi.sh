@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
+# shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
 # Step of scripts/test: stock OVMF, what it boots, and its variables, in the rig. Sourced, never run.
 #
 # What runs is in uefi-in-rig.sh; what must come of it here.
@@ -32,14 +32,6 @@ make_uefi_disks() {
   cp "$ovmf/OVMF_VARS_4M.fd" "$directory/disks/vars.fd"
 }
 
-check_uefi() {
-  if [[ $2 == "$3" ]]; then
-    pass_check "UEFI, $1"
-  else
-    fail_check "UEFI, $1: '$2' instead of '$3'"
-  fi
-}
-
 # uefi_told GUEST NAME: what follows NAME in the last of the guest's lines `@ NAME ...`.
 uefi_told() {
   tr -d '\r' <"$out/$1.console" | sed -n "s|^.*@ $2 ||p" | tail -n 1
@@ -47,23 +39,19 @@ uefi_told() {
 
 # check_uefi_told GUEST NAME VALUE
 check_uefi_told() {
-  check_uefi "$1: $2" "$(uefi_told "$1" "$2")" "$3"
-}
-
-check_uefi_status() {
-  check_uefi "$1: exit status" "$(cat "$out/$1.status" 2>/dev/null)" "$2"
+  check_equal "$1: $2" "$(uefi_told "$1" "$2")" "$3"
 }
 
 check_uefi_shells() {
   local told found
-  check_uefi_status shell 0
-  check_uefi 'shell: prompts' "$(grep -cF 'Shell> ' "$out/shell.console")" 1
+  check_status shell 0
+  check_equal 'shell: prompts' "$(grep -cF 'Shell> ' "$out/shell.console")" 1
   # COM2 and CPU hotplug, which OVMF looks for; a device that is missing by mistake would be more.
-  check_uefi 'shell: ports without a device' \
+  check_equal 'shell: ports without a device' \
     "$(sed -n 's/^vmm-run: .* port \(0x[0-9a-f]*\):.*/\1/p' "$out/shell.stderr" | sort -u | tr '\n' ' ')" \
     '0x2ff 0xcd8 0xcdd '
-  check_uefi_status menu 0
-  check_uefi 'menu: reached' "$(grep -cF 'Select Entry' "$out/menu.console")" 1
+  check_status menu 0
+  check_equal 'menu: reached' "$(grep -cF 'Select Entry' "$out/menu.console")" 1
 
   # `found` is the last value that was told, or the one that was being written.
   told=$(grep -aoE 'counted [0-9]+\.' "$out/counter.console" | tail -n 1 | tr -cd 0-9)
@@ -78,7 +66,7 @@ check_uefi_shells() {
 
 check_uefi_client() {
   local share
-  check_uefi_status client 0
+  check_status client 0
   check_uefi_told client outcome Success
   check_uefi_told client 'result 0x8001' 0x0000
   check_uefi_told client 'result 0x8002' 0x0000
@@ -93,13 +81,13 @@ check_uefi_client() {
   else
     fail_check "UEFI, client: ${share:-no} per mille of the zero memory reported"
   fi
-  check_uefi 'client: variables with --no-persist' "$(cat "$out/kept.cmp")" ''
+  check_equal 'client: variables with --no-persist' "$(cat "$out/kept.cmp")" ''
 }
 
 check_uefi_grub() {
   local boot
   for boot in 1 2; do
-    check_uefi_status "grub-$boot" 0
+    check_status "grub-$boot" 0
     check_uefi_told "grub-$boot" root 'ext4 rw'
     check_uefi_told "grub-$boot" processors "$boot"
     check_uefi_told "grub-$boot" hypervisor 'Microsoft Hyper-V'
@@ -109,34 +97,22 @@ check_uefi_grub() {
   done
   check_uefi_told grub-1 'dmi product_uuid' 01234567-89ab-cdef-0123-456789abcdef
   check_uefi_told grub-1 'fw_cfg opt/test/word' 'from outside'
-  check_uefi "grub-2: a UUID of the disk's" \
+  check_equal "grub-2: a UUID of the disk's" \
     "$(uefi_told grub-2 'dmi product_uuid' | cut -c 15)" 8
-  check_uefi 'grub: e2fsck' "$(e2fsck -fn "$out/grub.img?offset=$((49 * 1048576))" \
+  check_equal 'grub: e2fsck' "$(e2fsck -fn "$out/grub.img?offset=$((49 * 1048576))" \
     >"$out/grub.fsck" 2>&1; echo $?)" 0
 }
 
-# check_uefi_refused NAME PATTERN: ended with a failure and one line that says what is wrong.
-check_uefi_refused() {
-  local status
-  status=$(cat "$out/$1.status" 2>/dev/null)
-  if [[ $status =~ ^[123]$ && $(wc -l <"$out/$1.stderr") -eq 1 ]] &&
-    grep -qE "^vmm-run: .*$2" "$out/$1.stderr"; then
-    pass_check "UEFI, $1: $(cut -c 1-160 "$out/$1.stderr")"
-  else
-    fail_check "UEFI, $1: status ${status:-none}: $(head -c 600 "$out/$1.stderr")"
-  fi
-}
-
 check_uefi_refusals() {
-  check_uefi_refused locked 'vars.fd is in use'
-  check_uefi_refused no-firmware 'firmware /tmp/nothing.fd: No such file'
-  check_uefi_refused odd-firmware 'odd.fd has 100000 bytes'
-  check_uefi_refused empty-firmware 'empty.fd has no code at its end'
-  check_uefi_refused no-variables 'no-vars.fd has 65536 bytes and .* 540672'
-  check_uefi_refused short-variables 'short.fd has 131072 bytes and .* 540672'
-  check_uefi_refused no-template 'no template .*--vars-template'
-  check_uefi_refused long-name 'opt/a b'
-  check_uefi_refused own-name 'etc/e820 is there already'
+  check_refused locked 'vars.fd is in use'
+  check_refused no-firmware 'firmware /tmp/nothing.fd: No such file'
+  check_refused odd-firmware 'odd.fd has 100000 bytes'
+  check_refused empty-firmware 'empty.fd has no code at its end'
+  check_refused no-variables 'no-vars.fd has 65536 bytes and .* 540672'
+  check_refused short-variables 'short.fd has 131072 bytes and .* 540672'
+  check_refused no-template 'no template .*--vars-template'
+  check_refused long-name 'opt/a b'
+  check_refused own-name 'etc/e820 is there already'
 }
 
 # uefi_rig NAME SCENARIO...: one boot of the rig.
@@ -150,7 +126,7 @@ uefi_rig() {
 
 # Two rigs side by side: each has one CPU.
 run_uefi_in_rig() {
-  local shells boots before=$failed out=$logs/uefi/out
+  local shells boots before=$failed guests=UEFI out=$logs/uefi/out
   make_uefi_disks "$logs/uefi" || return 1
   uefi_rig shells first_shell menu counter refusals &
   shells=$!
