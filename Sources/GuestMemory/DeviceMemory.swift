@@ -27,6 +27,11 @@ public final class DeviceMemory: Sendable {
     unsafe Array(mapping.bytes(offset, byteCount))
   }
 
+  /// The byte at `offset`, which must be inside.
+  public func byte(at offset: Int) -> UInt8 {
+    unsafe mapping.bytes(offset, 1)[0]
+  }
+
   /// Stores bytes from `offset` on. All must fit.
   public func write(_ bytes: [UInt8], at offset: Int) {
     // SAFETY: `mapping.bytes` checks that as many bytes as there are lie inside.

@@ -33,6 +33,9 @@ public enum KVMError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension KVMError {
+  private static let openFilesCure =
+    "raise the limit of open files (ulimit -n, /proc/sys/fs/file-max)"
+
   /// The error of opening `/dev/kvm`, with the cure that fits its errno.
   static func openingDevice(_ path: String) -> KVMError {
     let error = SystemErrorNumber.current
@@ -47,7 +50,7 @@ extension KVMError {
       case ENODEV, ENXIO:
         "the KVM module is not loaded: modprobe kvm-intel or kvm-amd"
       case EMFILE, ENFILE:
-        "raise the limit of open files (ulimit -n, /proc/sys/fs/file-max)"
+        openFilesCure
       default:
         nil
       }
@@ -58,7 +61,7 @@ extension KVMError {
   static func machineCure(_ error: SystemErrorNumber) -> String? {
     switch error.rawValue {
     case EBUSY: "another hypervisor has the processor; stop it, or unload its module"
-    case EMFILE, ENFILE: "raise the limit of open files (ulimit -n, /proc/sys/fs/file-max)"
+    case EMFILE, ENFILE: openFilesCure
     case ENOMEM: "give the host more free memory"
     case EOPNOTSUPP, ENODEV, EIO: "is virtualisation enabled in the firmware?"
     default: nil

@@ -11,7 +11,7 @@ import VMM
 struct HostLimitTests {
   @Test func noDescriptorsLeftAtEachStep() async {
     await #expect(processExitsWith: .exitCode(0)) {
-      let configuration = try computer(disk: NamelessStore(), memoryByteCount: 64 << 20)
+      let configuration = try computer(disk: EmptyDisk(), memoryByteCount: 64 << 20)
       var failureCount = 0
       for count in 0..<1024 as Range<UInt64> {
         try ProcessLimit.openFiles.set(count)
@@ -34,7 +34,7 @@ struct HostLimitTests {
   @Test(.enabled(if: !Sanitizer.isActive, "a sanitizer needs its own address space"))
   func noAddressSpace() async {
     await #expect(processExitsWith: .exitCode(0)) {
-      let configuration = try computer(disk: NamelessStore(), memoryByteCount: 64 << 30)
+      let configuration = try computer(disk: EmptyDisk(), memoryByteCount: 64 << 30)
       try ProcessLimit.addressSpace.set(16 << 30)
       do throws(MachineError) {
         _ = try Machine(configuration, control: MachineControl())
@@ -55,21 +55,4 @@ private func computer(
     vcpuCount: 2)
   configuration.computer.disks = [disk]
   return configuration
-}
-
-/// A disk of nothing, without a file.
-private final class NamelessStore: BlockStore {
-  let byteCount: UInt64 = 512
-  let isReadOnly = true
-  func read(
-    at offset: UInt64, byteCount: Int, into memory: GuestMemory, at address: GPA
-  ) throws(BlockStoreError) {}
-  func write(
-    at offset: UInt64, byteCount: Int, from memory: GuestMemory, at address: GPA
-  ) throws(BlockStoreError) {}
-  func flush() throws(BlockStoreError) {}
-  func discard(at offset: UInt64, byteCount: UInt64) throws(BlockStoreError) {}
-  func writeZeroes(
-    at offset: UInt64, byteCount: UInt64, mayDiscard: Bool
-  ) throws(BlockStoreError) {}
 }

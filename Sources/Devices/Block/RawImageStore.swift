@@ -105,7 +105,9 @@ public final class RawImageStore: BlockStore {
     while done < byteCount {
       let count = Int(min(byteCount - done, UInt64(zeroes.count)))
       try reporting(at: offset, byteCount) { () throws(LockedFile.Failure) in
-        try file.write(Array(zeroes[..<count]), at: offset + done)
+        // Only the last piece may be shorter, and a copy.
+        try file.write(
+          count == zeroes.count ? zeroes : Array(zeroes[..<count]), at: offset + done)
       }
       done += UInt64(count)
     }

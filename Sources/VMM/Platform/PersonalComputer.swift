@@ -38,12 +38,7 @@ public final class PersonalComputer: Sendable {
     machine: VirtualMachine, control: MachineControl
   ) throws(MachineError) {
     let vcpuCount = configuration.vcpuCount
-    let onThreadStart = configuration.onThreadStart
-    let configuration = configuration.computer
-    guard configuration.disks.count <= Self.maximumDiskCount else {
-      throw .configuration(
-        "\(configuration.disks.count) disks: at most \(Self.maximumDiskCount) fit")
-    }
+    let own = configuration.computer
     func line(_ interrupt: some UnsignedInteger) -> KVMInterruptLine {
       KVMInterruptLine(UInt32(interrupt), of: machine)
     }
@@ -51,7 +46,7 @@ public final class PersonalComputer: Sendable {
 
     serialPort = UART16550(
       line: line(ACPIFixedHardware.serialPort1Interrupt),
-      onRoom: configuration.onSerialRoom, sink: configuration.serialOutput ?? { _ in })
+      onRoom: own.onSerialRoom, sink: own.serialOutput ?? { _ in })
     let timer = PMTimer(nanoseconds: HostClock.monotonicNanoseconds)
     power = PowerManagement(
       timer: timer, line: line(ACPIFixedHardware.systemControlInterrupt),
@@ -60,42 +55,28 @@ public final class PersonalComputer: Sendable {
     let keyboard = KeyboardController(
       keyboardLine: line(ACPIFixedHardware.keyboardInterrupt), onReset: reset)
     let clock = RealTimeClock(
-      utcOffsetSeconds: configuration.clockIsLocal ? HostClock.utcOffsetSeconds : 0,
+      utcOffsetSeconds: own.clockIsLocal ? HostClock.utcOffsetSeconds : 0,
       line: line(ACPIFixedHardware.realTimeClockInterrupt),
       nanosecondsSince1970: HostClock.nanosecondsSince1970)
 
-    let messages = KVMMessageSink(machine)
+    disks = try Self.disks(configuration, memory: memory, machine: machine)
     var functions: [(PCIAddress, any PCIFunction)] = [
       (HostBridge.address, HostBridge()), (ISABridge.address, ISABridge()),
     ]
-    var disks: [NVMeController] = []
-    for (index, store) in configuration.disks.enumerated() {
-      let address = Self.address(ofDisk: index)
-      do {
-        let disk = try NVMeController(
-          store: store, memory: memory, identity: NVMeIdentity(serial: "vmm-run-\(index)"),
-          queuePairCount: max(vcpuCount, Self.minimumQueuePairCount), messages: messages,
-          interruptLine: line(
-            ACPIFixedHardware.pciInterrupt(device: UInt32(address.device), pin: 0)),
-          onThreadStart: { onThreadStart(.disk) })
-        disks.append(disk)
-        functions.append((address, disk))
-      } catch {
-        throw .configuration(error.description)
-      }
+    for (index, disk) in disks.enumerated() {
+      functions.append((Self.address(ofDisk: index), disk))
     }
-    self.disks = disks
     host = PCIHost(functions)
     let window = PCIMemoryWindow.standard
     if firmware == nil { host.assignResources(window: window) }
+    var legacyDevices: LegacyDevices = [.serialPort1, .ps2Controller, .realTimeClock]
+    if firmware != nil { legacyDevices.insert(.firmwareConfiguration) }
     tables = ACPITables(
       ACPIPlatform(
         apicIDs: (0..<vcpuCount).map { UInt32($0) },
         pciMemoryWindow: UInt32(window.lowerBound)...UInt32(window.upperBound - 1),
         ecamBase: UInt32(PCIExpressConfigSpace.standard.lowerBound),
-        legacyDevices: firmware == nil
-          ? [.serialPort1, .ps2Controller, .realTimeClock]
-          : [.serialPort1, .ps2Controller, .realTimeClock, .firmwareConfiguration]))
+        legacyDevices: legacyDevices))
 
     var portDevices: [(PortRange, any BusDevice)] =
       keyboard.attachments + [
@@ -113,7 +94,7 @@ public final class PersonalComputer: Sendable {
     ]
     if let firmware {
       let items = try FirmwareItems(
-        configuration, vcpuCount: vcpuCount, layout: memory.layout, tables: tables)
+        own, vcpuCount: vcpuCount, layout: memory.layout, tables: tables)
       portDevices.append(
         (FirmwareConfiguration.ports, FirmwareConfiguration(items: items, memory: memory)))
       memoryDevices += try FirmwareFlash(firmware, with: machine).devices
@@ -121,6 +102,34 @@ public final class PersonalComputer: Sendable {
     flashChip = firmware?.variables
     self.portDevices = portDevices
     self.memoryDevices = memoryDevices
+  }
+
+  /// A controller for each of the configuration's disks.
+  private static func disks(
+    _ configuration: MachineConfiguration, memory: GuestMemory, machine: VirtualMachine
+  ) throws(MachineError) -> [NVMeController] {
+    let stores = configuration.computer.disks
+    guard stores.count <= maximumDiskCount else {
+      throw .configuration("\(stores.count) disks: at most \(maximumDiskCount) fit")
+    }
+    let messages = KVMMessageSink(machine)
+    let onThreadStart = configuration.onThreadStart
+    var disks: [NVMeController] = []
+    for (index, store) in stores.enumerated() {
+      let interrupt = ACPIFixedHardware.pciInterrupt(
+        device: UInt32(address(ofDisk: index).device), pin: 0)
+      do {
+        disks.append(
+          try NVMeController(
+            store: store, memory: memory, identity: NVMeIdentity(serial: "vmm-run-\(index)"),
+            queuePairCount: max(configuration.vcpuCount, minimumQueuePairCount),
+            messages: messages, interruptLine: KVMInterruptLine(interrupt, of: machine),
+            onThreadStart: { onThreadStart(.disk) }))
+      } catch {
+        throw .configuration(error.description)
+      }
+    }
+    return disks
   }
 
   /// Where a disk is on the bus.

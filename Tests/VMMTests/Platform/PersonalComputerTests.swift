@@ -138,7 +138,7 @@ struct PersonalComputerTests {
   }
 
   @Test func tooManyDisks() throws {
-    let store = NoStore()
+    let store = EmptyDisk()
     var configuration = MachineConfiguration(
       .linux(
         LinuxGuest(
@@ -150,21 +150,4 @@ struct PersonalComputerTests {
     }
     #expect(error?.description == "31 disks: at most 30 fit")
   }
-}
-
-/// A disk of nothing.
-private final class NoStore: BlockStore {
-  let byteCount: UInt64 = 512
-  let isReadOnly = true
-  func read(
-    at offset: UInt64, byteCount: Int, into memory: GuestMemory, at address: GPA
-  ) throws(BlockStoreError) {}
-  func write(
-    at offset: UInt64, byteCount: Int, from memory: GuestMemory, at address: GPA
-  ) throws(BlockStoreError) {}
-  func flush() throws(BlockStoreError) {}
-  func discard(at offset: UInt64, byteCount: UInt64) throws(BlockStoreError) {}
-  func writeZeroes(
-    at offset: UInt64, byteCount: UInt64, mayDiscard: Bool
-  ) throws(BlockStoreError) {}
 }

@@ -60,7 +60,7 @@ public final class FlashChip: BusDevice {
       ByteLanes.read(offset: offset, width: width, registerCount: UInt64(geometry.byteCount)) {
         let index = Int($0)
         switch state.machine.mode {
-        case .array: return contents.read(at: index, byteCount: 1)[0]
+        case .array: return contents.byte(at: index)
         case .status: return state.machine.status.rawValue
         case .identifier: return geometry.identifier(at: index)
         case .query: return geometry.query(at: index)
@@ -96,7 +96,7 @@ public final class FlashChip: BusDevice {
     case .program(let byte):
       start = offset
       // Programming only clears bits.
-      bytes = [contents.read(at: offset, byteCount: 1)[0] & byte]
+      bytes = [contents.byte(at: offset) & byte]
     case .erase:
       start = offset & ~(FlashGeometry.blockByteCount - 1)
       bytes = [UInt8](repeating: 0xFF, count: FlashGeometry.blockByteCount)
