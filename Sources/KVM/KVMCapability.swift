@@ -73,8 +73,12 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
   /// What to do when it is missing.
   public var cure: String {
     let since = Self.known.first { $0.capability == self }.map { "Linux \($0.since)" }
-    let isHyperV = description.contains("HYPERV")
-    let build = isHyperV ? " built with CONFIG_KVM_HYPERV" : ""
+    let build =
+      switch self {
+      case .hyperV, .hyperVCPUID, .systemHyperVCPUID, .hyperVSynIC2, .hyperVEnforceCPUID:
+        " built with CONFIG_KVM_HYPERV"
+      default: ""
+      }
     return "use a kernel from \(since ?? "a newer series") on\(build)"
   }
 }

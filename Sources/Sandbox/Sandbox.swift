@@ -6,13 +6,13 @@
 /// Threads share their memory, so what keeps a guest that broke in is the list of the service threads,
 /// Landlock and the lack of privileges; the shorter lists of the others are what it meets first.
 public struct Sandbox: Sendable {
-  private let filters: [SandboxRole: SeccompFilter]
+  /// By the role's number.
+  private let filters: [SeccompFilter]
   private let rules: [LandlockRule]
 
   /// - Parameter rules: the files that may be opened from then on.
   public init(_ policy: SandboxPolicy, files rules: [LandlockRule]) {
-    filters = Dictionary(
-      uniqueKeysWithValues: SandboxRole.allCases.map { ($0, policy.filter(for: $0)) })
+    filters = SandboxRole.allCases.map(policy.filter(for:))
     self.rules = rules
   }
 
@@ -29,7 +29,7 @@ public struct Sandbox: Sendable {
     }
     try NoNewPrivileges.set()
     let abi = try Landlock.restrict(to: rules)
-    try filters[.service]?.install()
+    try filter(for: .service).install()
     return abi
   }
 
@@ -37,11 +37,15 @@ public struct Sandbox: Sendable {
   ///
   /// Traps if the kernel refuses, as it does for want of memory only: the thread may not go on.
   public func enter(_ role: SandboxRole) {
-    guard role != .service, let filter = filters[role] else { return }
+    guard role != .service else { return }
     do throws(SandboxError) {
-      try filter.install()
+      try filter(for: role).install()
     } catch {
       fatalError("\(role.article) thread: \(error)")
     }
+  }
+
+  private func filter(for role: SandboxRole) -> SeccompFilter {
+    filters[Int(role.rawValue)]
   }
 }

@@ -92,6 +92,11 @@ import Testing
       .unexpectedAPIVersion(11),
       "/dev/kvm answers API version 11, not 12; this is not a KVM this program can drive"
     ),
+    (
+      .missingCapability(.hyperVSynIC2, purpose: "SynIC"),
+      "this kernel's KVM has no KVM_CAP_HYPERV_SYNIC2, needed for SynIC;"
+        + " use a kernel from Linux 4.13 on built with CONFIG_KVM_HYPERV"
+    ),
     (.invalidArgument("five"), "five"),
     (
       .call(operation: "KVM_X", error: SystemErrorNumber(rawValue: 9999), cure: nil),

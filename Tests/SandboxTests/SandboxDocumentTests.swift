@@ -33,7 +33,7 @@ import Testing
   }
 
   private var calls: [String] {
-    let built: [(String, String, Set<SandboxRole>, SandboxPermission.Need?, String)] = [
+    let built: [(String, String, SandboxRoles, SandboxPermission.Need?, String)] = [
       ("ioctl", "the requests below", .all, nil, "KVM, terminals"),
       ("tgkill", "to this process", .all, nil, "the kick of a vCPU; how a crash ends"),
     ]
@@ -67,7 +67,7 @@ import Testing
   }
 
   private func row(
-    _ names: [String], _ roles: Set<SandboxRole>, _ need: SandboxPermission.Need?, _ why: String
+    _ names: [String], _ roles: SandboxRoles, _ need: SandboxPermission.Need?, _ why: String
   ) -> String {
     let marks = [SandboxRole.vcpu, .disk, .service].map { role in
       roles.contains(role) ? need == nil ? "yes" : "if asked" : ""

@@ -5,14 +5,8 @@ internal import ZeroTracker
 /// An access belongs to the device that claims its first port, however wide it is: hardware would split
 /// a wide one at the border, but devices with 4-byte registers at a single claimed port rely on this.
 public final class PortBus: Sendable {
-  private struct Direction: Hashable {
-    let port: UInt16
-    let isWrite: Bool
-  }
-
   private let claims: ClaimTable
-  /// At most two entries per port, 131072 in all, whatever the guest does.
-  private let unclaimed = Guarded<[Direction: UInt64]>([:])
+  private let unclaimed = Guarded(UnclaimedPorts())
 
   /// A bus with these devices; one device may have several ranges.
   ///
@@ -38,7 +32,7 @@ public final class PortBus: Sendable {
       device.read(offset: offset, width: width)
     }
     guard let value else {
-      count(Direction(port: port, isWrite: false))
+      unclaimed.withLock { $0.count(port: port, isWrite: false) }
       return mask
     }
     return UInt32(truncatingIfNeeded: value) & mask
@@ -52,21 +46,12 @@ public final class PortBus: Sendable {
     let done: Void? = claims.withDevice(at: UInt64(port)) { device, offset in
       device.write(offset: offset, width: width, value: UInt64(value & mask))
     }
-    if done == nil { count(Direction(port: port, isWrite: true)) }
+    if done == nil { unclaimed.withLock { $0.count(port: port, isWrite: true) } }
   }
 
   /// What no device claimed: each port and direction once, ascending by port, reads before writes.
   public var unclaimedAccesses: [UnclaimedAccess] {
-    let counts = unclaimed.withLock { $0 }
-    return counts.map { UnclaimedAccess(port: $0.port, isWrite: $0.isWrite, count: $1) }
-      .sorted { ($0.port, $0.isWrite ? 1 : 0) < ($1.port, $1.isWrite ? 1 : 0) }
-  }
-
-  private func count(_ direction: Direction) {
-    unclaimed.withLock { counts in
-      // Cannot wrap: at a billion exits a second it would take 584 years.
-      counts[direction, default: 0] &+= 1
-    }
+    unclaimed.withLock { $0 }.accesses
   }
 
   /// The bits of an access. The processor, not the guest, limits the widths to these three.

@@ -64,8 +64,8 @@ extension SandboxPermission {
     SandboxPermission(.pread64, .all, why: "disks; /proc/self/pagemap; kernel and initrd"),
     SandboxPermission(.pwrite64, .disk, why: "disks"),
     SandboxPermission(.fdatasync, .disk, why: "a guest's flush"),
-    SandboxPermission(.pwrite64, [.vcpu], need: .flash, why: "firmware's variables"),
-    SandboxPermission(.fdatasync, [.vcpu], need: .flash, why: "firmware's variables"),
+    SandboxPermission(.pwrite64, .vcpu, need: .flash, why: "firmware's variables"),
+    SandboxPermission(.fdatasync, .vcpu, need: .flash, why: "firmware's variables"),
     SandboxPermission(
       .fallocate, .disk, only: "holes and zeroes within the file",
       [[.argument(1, is: 0x03)], [.argument(1, is: 0x11)]], why: "a guest's discard"),

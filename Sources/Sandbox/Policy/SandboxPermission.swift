@@ -8,7 +8,7 @@ struct SandboxPermission: Sendable {
   }
 
   let call: SystemCall
-  let roles: Set<SandboxRole>
+  let roles: SandboxRoles
   /// What the arguments must be; empty for anything.
   var alternatives: [[ArgumentTest]] = []
   /// That in words.
@@ -18,7 +18,7 @@ struct SandboxPermission: Sendable {
   let why: String
 
   init(
-    _ call: SystemCall, _ roles: Set<SandboxRole>, only condition: String = "",
+    _ call: SystemCall, _ roles: SandboxRoles, only condition: String = "",
     _ alternatives: [[ArgumentTest]] = [], need: Need? = nil,
     answer: SystemCallRule.Answer = .allow, why: String
   ) {
@@ -30,11 +30,4 @@ struct SandboxPermission: Sendable {
     self.answer = answer
     self.why = why
   }
-}
-
-extension Set<SandboxRole> {
-  static let all: Set = [.service, .vcpu, .disk]
-  static let service: Set = [.service]
-  static let guest: Set = [.service, .vcpu]
-  static let disk: Set = [.service, .disk]
 }

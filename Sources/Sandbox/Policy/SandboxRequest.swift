@@ -4,12 +4,12 @@ internal import CKVM
 struct SandboxRequest: Sendable {
   let name: String
   let number: UInt32
-  let roles: Set<SandboxRole>
+  let roles: SandboxRoles
   var need: SandboxPermission.Need?
   let why: String
 
   init(
-    _ name: String, _ number: UInt, _ roles: Set<SandboxRole>,
+    _ name: String, _ number: UInt, _ roles: SandboxRoles,
     need: SandboxPermission.Need? = nil, why: String
   ) {
     self.name = name

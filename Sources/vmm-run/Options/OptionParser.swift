@@ -11,24 +11,24 @@ struct OptionParser {
   }
 
   func parse(_ arguments: [String]) throws(UsageError) -> ParsedOptions {
-    var values: [String: [String]] = [:]
+    var parsed = ParsedOptions()
     var rest = arguments[...]
     while let argument = rest.popFirst() {
       guard argument.hasPrefix("-"), argument != "-" else {
-        throw unexpected(argument, after: ParsedOptions(values: values))
+        throw unexpected(argument, after: parsed)
       }
       let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       let attached = parts.count == 2 ? String(parts[1]) : nil
       guard let option = command.option(named: String(parts[0])) else {
         throw unknown(String(parts[0]))
       }
-      guard values[option.name] == nil || option.isRepeatable else {
+      guard !parsed.contains(option) || option.isRepeatable else {
         throw .duplicateOption(option.name)
       }
 
       guard let placeholder = option.placeholder else {
         if let attached { throw .unexpectedValue(option: option.name, value: attached) }
-        values[option.name] = [""]
+        parsed.add("", to: option)
         continue
       }
       var value = attached
@@ -36,9 +36,8 @@ struct OptionParser {
       guard let value, !value.isEmpty else {
         throw .missingValue(option: option.name, placeholder: placeholder)
       }
-      values[option.name, default: []].append(value)
+      parsed.add(value, to: option)
     }
-    let parsed = ParsedOptions(values: values)
     try checkCombination(parsed)
     return parsed
   }

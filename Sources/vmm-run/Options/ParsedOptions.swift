@@ -1,23 +1,29 @@
 /// The options of one command line, looked up by definition and converted to what they mean.
 struct ParsedOptions: Equatable {
-  /// By option name, in the order given; an option without a value has one empty one.
-  private let values: [String: [String]]
+  private struct Given: Equatable {
+    let name: String
+    let value: String
+  }
 
-  init(values: [String: [String]]) {
-    self.values = values
+  /// In the order given; an option without a value has an empty one. No dictionary: the types of one are
+  /// made at run time, which takes longer than parsing.
+  private var given: [Given] = []
+
+  mutating func add(_ value: String, to option: OptionDefinition) {
+    given.append(Given(name: option.name, value: value))
   }
 
   func contains(_ option: OptionDefinition) -> Bool {
-    values[option.name] != nil
+    text(option) != nil
   }
 
   func text(_ option: OptionDefinition) -> String? {
-    values[option.name]?.first
+    given.first { $0.name == option.name }?.value
   }
 
   /// All values of a repeatable option, in the order given.
   func texts(_ option: OptionDefinition) -> [String] {
-    values[option.name] ?? []
+    given.filter { $0.name == option.name }.map(\.value)
   }
 
   func byteCount(_ option: OptionDefinition) throws(UsageError) -> ByteCount? {
