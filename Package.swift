@@ -35,12 +35,15 @@ let package = Package(
     .target(name: "CKVM"),
     .target(name: "KVM", dependencies: ["CKVM"], swiftSettings: strict),
 
-    // What a process may still ask of the kernel once its guest runs.
+    // What Swift cannot import from the kernel's headers, or say.
     .target(name: "CLinux"),
+
+    // What a process may still ask of the kernel once its guest runs.
     .target(name: "Sandbox", dependencies: ["CKVM", "CLinux"], swiftSettings: strict),
 
     .target(name: "HostPages", dependencies: ["CKVM"], swiftSettings: strict),
-    .target(name: "GuestMemory", dependencies: ["ZeroTracker"], swiftSettings: strict),
+    .target(
+      name: "GuestMemory", dependencies: ["CLinux", "ZeroTracker"], swiftSettings: strict),
     .target(name: "Devices", dependencies: ["GuestMemory", "ZeroTracker"], swiftSettings: strict),
     .target(
       name: "VMM",

@@ -1,11 +1,14 @@
-// What has to be C: a signal handler, and the names of system calls that it prints.
+// What has to be C: a signal handler, the names of system calls that it prints, and a variable for each thread.
 #define _GNU_SOURCE
 #include "clinux.h"
+#include "clinux_writers.h"
 
 #include <signal.h>
 #include <string.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+_Thread_local struct clinux_writer clinux_writer_of_thread;
 
 #define CALL(name) [__NR_##name] = #name,
 static const char *const names[] = {

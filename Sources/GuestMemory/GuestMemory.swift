@@ -11,8 +11,9 @@ public import ZeroTracker
 /// threads at the guest's request, change them at any moment, also under a span lent by a closure.
 /// Copy what must be consistent, check the copy, and expect two reads to differ. Transfers that race
 /// give bytes of both, in any mixture; nothing else can go wrong with them. Writes of one thread become
-/// visible in their order: each ends with a locked operation (`WriterGate`), so a device may write an
-/// entry of a ring and then what announces it.
+/// visible in their order: each ends with a release store (`WriterGate`), so a device may write an entry of a
+/// ring and then what announces it. A write is no full barrier: who then reads what the guest may have changed
+/// needs one of its own.
 ///
 /// Addresses come from guests: a range outside RAM is an error or a nil, never a trap.
 public final class GuestMemory: Sendable {
@@ -24,9 +25,10 @@ public final class GuestMemory: Sendable {
   public let tracker: ZeroTracker
   /// One for each region of the layout, in its order.
   let mappings: [HostMapping]
-  /// The same once more: an element of an array is retained for every access, a constant is not.
-  private let lowMapping: HostMapping
-  private let highMapping: HostMapping?
+  /// Where they are, once more: an element of an array is retained for every access, a constant is not. The
+  /// second is empty if there is one region only.
+  private let low: MappedRegion
+  private let high: MappedRegion
   let gate = WriterGate()
 
   /// Maps RAM that is all zero.
@@ -64,8 +66,20 @@ public final class GuestMemory: Sendable {
     self.layout = layout
     self.backing = backing
     self.mappings = mappings
-    lowMapping = mappings[0]
-    highMapping = mappings.count > 1 ? mappings[1] : nil
+    let mapped = zip(layout.regions, mappings).map(MappedRegion.init)
+    low = mapped[0]
+    high =
+      mapped.count > 1
+      ? mapped[1]
+      : MappedRegion(start: GuestMemoryLayout.highStart, byteCount: 0, hostAddress: 0)
+  }
+
+  /// Registers the process for membarrier(2), which the first `init` does otherwise.
+  ///
+  /// For programs that care for a quick start: call it before the process makes a thread. It then costs a
+  /// system call, later a grace period of the kernel, which is some milliseconds.
+  public static func prepareProcess() {
+    _ = Membarrier.isAvailable
   }
 
   /// Whether `byteCount` bytes from `address` on are RAM, all within one region.
@@ -77,17 +91,14 @@ public final class GuestMemory: Sendable {
 
   /// Where each region is mapped, for registering memory slots and nothing else.
   package var mappedRegions: [MappedRegion] {
-    zip(layout.regions, mappings).map { region, mapping in
-      MappedRegion(
-        start: region.start, byteCount: region.byteCount, hostAddress: mapping.hostAddress)
-    }
+    zip(layout.regions, mappings).map(MappedRegion.init)
   }
 
   /// The bytes for reading; nil if they are not all RAM of one region.
+  @inline(__always)
   func bytes(at address: GPA, _ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
-    guard let place = layout.locate(address, byteCount: byteCount) else { return nil }
-    if place.region == 0 { return unsafe lowMapping.bytes(place.offset, byteCount) }
-    return unsafe highMapping?.bytes(place.offset, byteCount)
+    // SAFETY: self keeps the mappings, and every caller has self until it is done with the bytes.
+    unsafe low.bytes(at: address, byteCount) ?? high.bytes(at: address, byteCount)
   }
 
   /// Marks the bytes, then lends them for writing; nil, and nothing marked, if they are not all RAM of
@@ -109,7 +120,7 @@ extension GPA {
   /// The pages that have a byte of `byteCount` bytes from here on, which must be RAM (so that nothing
   /// overflows) and at least one.
   func pages(byteCount: Int) -> PageRange {
-    let last = GPA(rawValue + UInt64(byteCount) - 1).page
-    return PageRange(start: page, pageCount: last.rawValue - page.rawValue + 1)
+    let last = GPA(rawValue &+ UInt64(truncatingIfNeeded: byteCount) &- 1).page
+    return PageRange(start: page, pageCount: last.rawValue &- page.rawValue &+ 1)
   }
 }

@@ -1,13 +1,14 @@
-import Synchronization
+public import Synchronization
 
 /// A fixed number of atomic 64-bit words: the storage of the touched map.
 ///
 /// Sendable: the pointer never changes after `init`, every access to what it points to is atomic, and
 /// the memory is freed by the last owner.
 @safe
+@usableFromInline
 final class AtomicWords: @unchecked Sendable {
   let count: Int
-  private let base: UnsafeMutablePointer<Atomic<UInt64>>
+  @usableFromInline let base: UnsafeMutablePointer<Atomic<UInt64>>
 
   /// `count` words, all 0.
   init(count: Int) {

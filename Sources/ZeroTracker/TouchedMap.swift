@@ -1,4 +1,4 @@
-import Synchronization
+public import Synchronization
 
 /// Which chunks of one RAM region the VMM wrote, or is about to write.
 ///
@@ -21,8 +21,8 @@ public final class TouchedMap: Sendable {
   public let region: PageRange
   /// Memory per bit.
   public let granularity: TrackingGranularity
-  private let words: AtomicWords
-  private let pageShift: Int
+  @usableFromInline let words: AtomicWords
+  @usableFromInline let pageShift: Int
 
   /// A map with nothing touched. The region must have a page and not more than
   /// `ZeroTracker.maximumPageCount`.
@@ -41,7 +41,7 @@ public final class TouchedMap: Sendable {
   ///
   /// Call it before the write (see Ordering). Costs one load when the chunk was touched before.
   public func mark(_ range: PageRange) {
-    if range.pageCount == 1 { return mark(range.start) }
+    if isMarkedPage(range) { return }
     let pages = range.bits(in: region)
     guard !pages.isEmpty else { return }
     let shift = granularity.pageShift
@@ -56,18 +56,18 @@ public final class TouchedMap: Sendable {
     }
   }
 
-  /// The same for one page, which is what most writes of devices are.
-  private func mark(_ page: GPN) {
+  /// Whether the range is one page of the region whose chunk is touched, as with most writes of devices:
+  /// `mark` then has nothing to do.
+  @inlinable
+  @inline(__always)
+  func isMarkedPage(_ range: PageRange) -> Bool {
     // Wraps below the region, to more than any region has.
-    let index = page.rawValue &- region.start.rawValue
-    guard index < region.pageCount else { return }
-    let chunk = Int(index) >> pageShift
-    let mask: UInt64 = 1 << UInt64(chunk & 63)
-    words.withWords { words in
-      if words[chunk / 64].load(ordering: .acquiring) & mask == 0 {
-        words[chunk / 64].bitwiseOr(mask, ordering: .sequentiallyConsistent)
-      }
-    }
+    let index = range.start.rawValue &- region.start.rawValue
+    guard range.pageCount == 1, index < region.pageCount else { return false }
+    let chunk = Int(truncatingIfNeeded: index) &>> pageShift
+    // SAFETY: the region's pages have a bit each `1 << pageShift`; `init` allocated words for all.
+    let word = unsafe words.base[chunk &>> 6].load(ordering: .acquiring)
+    return word &>> UInt64(truncatingIfNeeded: chunk) & 1 != 0
   }
 
   /// Whether the chunk of a page is touched; `true` for a page outside the region.

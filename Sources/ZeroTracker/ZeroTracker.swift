@@ -35,8 +35,8 @@ public final class ZeroTracker: Sendable {
   private let touchedMaps: [TouchedMap]
   /// The first two once more: an element of an array is retained for every mark, a constant is not. RAM of
   /// a PC has no more regions.
-  private let firstMap: TouchedMap
-  private let secondMap: TouchedMap?
+  @usableFromInline let firstMap: TouchedMap
+  @usableFromInline let secondMap: TouchedMap?
   let state: Guarded<TrackerState>
   /// Written under the lock; read without it, where being late does no harm.
   let tracking = Atomic<Bool>(false)
@@ -100,7 +100,18 @@ public final class ZeroTracker: Sendable {
   /// Withholds pages that the VMM is about to write; call it before the first byte changes.
   ///
   /// Any thread; takes no lock. Whole chunks are withheld. Parts outside RAM are ignored.
+  @inlinable
+  @inline(__always)
   public func markTouched(_ range: PageRange) {
+    if firstMap.isMarkedPage(range) { return }
+    if let secondMap, secondMap.isMarkedPage(range) { return }
+    markUntouched(range)
+  }
+
+  /// Inlined it would be too much for every write.
+  @usableFromInline
+  @inline(never)
+  func markUntouched(_ range: PageRange) {
     firstMap.mark(range)
     secondMap?.mark(range)
     guard touchedMaps.count > 2 else { return }

@@ -1,4 +1,5 @@
 import Glibc
+import GuestMemory
 
 /// Reads the command line, starts the command, and turns its outcome into an exit status.
 @main struct VMMRun {
@@ -10,6 +11,7 @@ import Glibc
     // A write past a limit of file sizes (ulimit -f) is an error for whoever asked for it, a guest
     // perhaps, and not the end of the process.
     _ = signal(SIGXFSZ, SIG_IGN)
+    GuestMemory.prepareProcess()
     let invocation: Invocation
     do throws(UsageError) {
       invocation = try Invocation(arguments)

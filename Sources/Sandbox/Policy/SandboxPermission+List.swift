@@ -1,3 +1,5 @@
+internal import CLinux
+
 extension SandboxPermission {
   /// What all threads may ask for, but for the requests of ioctl(2), which are in `SandboxRequest`.
   static let all: [SandboxPermission] = memory + threads + transfers + files
@@ -16,6 +18,12 @@ extension SandboxPermission {
     SandboxPermission(.getrandom, .all, why: "seeds of hash tables"),
     SandboxPermission(
       .memfdCreate, .service, why: "guest memory of the backings memfd and hugetlb"),
+    SandboxPermission(
+      .membarrier, .guest, only: "expedited, in this process",
+      [
+        [.argument(0, is: UInt32(CLINUX_MEMBARRIER))],
+        [.argument(0, is: UInt32(CLINUX_REGISTER_FOR_MEMBARRIER))],
+      ], why: "keeps writers of guest memory out while pages are looked at or given back"),
     SandboxPermission(.mincore, .guest, need: .writeProtection, why: "which pages are there"),
     SandboxPermission(.msync, .guest, need: .writeProtection, why: "whether memory is mapped"),
     SandboxPermission(.sysinfo, .guest, need: .writeProtection, why: "whether there is swap"),

@@ -5,7 +5,9 @@ struct SandboxRoles: OptionSet, Sendable {
   static let service = SandboxRoles(rawValue: 1 << SandboxRole.service.rawValue)
   static let vcpu = SandboxRoles(rawValue: 1 << SandboxRole.vcpu.rawValue)
   /// With service threads, as those below.
-  static let disk: SandboxRoles = [.service, SandboxRoles(rawValue: 1 << SandboxRole.disk.rawValue)]
+  static let disk: SandboxRoles = [
+    .service, SandboxRoles(rawValue: 1 << SandboxRole.disk.rawValue),
+  ]
   static let guest: SandboxRoles = [.service, .vcpu]
   static let all: SandboxRoles = [.guest, .disk]
 

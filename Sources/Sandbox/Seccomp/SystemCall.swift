@@ -43,6 +43,7 @@ extension SystemCall {
   static let ioctl = SystemCall(__NR_ioctl)
   static let lseek = SystemCall(__NR_lseek)
   static let madvise = SystemCall(__NR_madvise)
+  static let membarrier = SystemCall(__NR_membarrier)
   static let memfdCreate = SystemCall(__NR_memfd_create)
   static let mincore = SystemCall(__NR_mincore)
   static let mmap = SystemCall(__NR_mmap)

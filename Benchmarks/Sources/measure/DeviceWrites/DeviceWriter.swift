@@ -1,10 +1,11 @@
 import Floors
 import GuestMemory
 
-/// Writes one buffer to many places, one after the other, in an area of guest memory or of plain memory.
+/// Writes one buffer to many places of guest memory, one after the other, by the library or by plain C.
 struct DeviceWriter: Sendable {
   let guest: GuestMemory
-  let plain: HostPages
+  /// The same memory in this process: where bytes are written decides more about the time than who does.
+  let claimed: ClaimedMemory
   /// The area, in bytes.
   let start: Int
   let areaByteCount: Int
@@ -35,9 +36,10 @@ struct DeviceWriter: Sendable {
 
   func copy() {
     let source = [UInt8](repeating: 0x5A, count: byteCount)
-    // SAFETY: the area lies in the mapping, which `plain` keeps.
+    // SAFETY: the area lies in the mapping, which `claimed` keeps.
     unsafe copy_floor(
-      UnsafeMutablePointer<UInt8>(bitPattern: plain.address + UInt(start))!, areaByteCount, source,
+      UnsafeMutablePointer<UInt8>(bitPattern: claimed.hostAddress + UInt(start))!, areaByteCount,
+      source,
       byteCount, stride, count)
   }
 }

@@ -1,0 +1,29 @@
+import Glibc
+
+/// Threads for tests that need as many at once as they say: tasks share one for each processor.
+public enum TestThreads {
+  private final class Body: Sendable {
+    let run: @Sendable () -> Void
+    init(_ run: @escaping @Sendable () -> Void) {
+      self.run = run
+    }
+  }
+
+  /// Runs each body on a thread of its own; returns when all have ended.
+  public static func run(_ bodies: [@Sendable () -> Void]) {
+    var threads: [pthread_t] = []
+    for body in bodies {
+      var thread = pthread_t()
+      // SAFETY: the thread takes over the reference that is passed to it, and releases it at its end.
+      let result = unsafe pthread_create(
+        &thread, nil,
+        { argument in
+          unsafe Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().run()
+          return nil
+        }, Unmanaged.passRetained(Body(body)).toOpaque())
+      precondition(result == 0, "pthread_create: error \(result)")
+      threads.append(thread)
+    }
+    for thread in threads { pthread_join(thread, nil) }
+  }
+}
