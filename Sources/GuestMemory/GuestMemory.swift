@@ -84,6 +84,9 @@ public final class GuestMemory: Sendable {
   }
 
   /// The bytes for reading; nil if they are not all RAM of one region.
+  ///
+  /// Inlined always: most callers know the count, and are left with two comparisons.
+  @inline(__always)
   func bytes(at address: GPA, _ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
     guard let place = layout.locate(address, byteCount: byteCount) else { return nil }
     if place.region == 0 { return unsafe lowMapping.bytes(place.offset, byteCount) }

@@ -59,9 +59,12 @@ public struct GuestMemoryLayout: Hashable, Sendable {
   /// The region that has all `byteCount` bytes from `address` on, and their offset in it.
   ///
   /// No bytes are contained where their address is. Any values are accepted.
+  ///
+  /// Inlined always: asked for every access, mostly with a constant count.
+  @inline(__always)
   package func locate(_ address: GPA, byteCount: Int) -> (region: Int, offset: Int)? {
     guard byteCount >= 0 else { return nil }
-    // Not by the array of regions: this is asked for every access.
+    // Not by the array of regions, which would cost more than all else.
     let lowByteCount = min(ramByteCount, Self.lowEnd.rawValue)
     if address.rawValue < lowByteCount {
       let rest = lowByteCount - address.rawValue

@@ -58,7 +58,7 @@ enum WordStretch {
         index &+= blockCount
         continue
       }
-      // All but the first of the others matter not; the bit above the block is for none.
+      // The bit above the block stands for none: all may be of the stretch by now.
       var bits: UInt64 = 1 << UInt64(blockCount)
       for word in 0..<blockCount {
         let value = block[word] | otherBlock[word].load(ordering: .acquiring)
