@@ -95,6 +95,8 @@ public final class GuestMemory: Sendable {
   }
 
   /// The bytes for reading; nil if they are not all RAM of one region.
+  ///
+  /// Inlined always: most callers know the count, and are left with two comparisons.
   @inline(__always)
   func bytes(at address: GPA, _ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
     // SAFETY: self keeps the mappings, and every caller has self until it is done with the bytes.

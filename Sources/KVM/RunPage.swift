@@ -82,27 +82,25 @@ internal import Synchronization
   }
 
   /// The little-endian value of at most 4 bytes at `offset`.
+  ///
+  /// Four bytes are loaded whatever the width: copying as many as asked for costs several times more. They are there, as
+  /// items of ports begin a page of the mapping.
+  @inline(__always)
   func loadLE(offset: Int, byteCount: Int) -> UInt32 {
-    let byteCount = min(byteCount, 4)
-    var value: UInt32 = 0
-    guard let start = unsafe checked(offset: offset, byteCount: byteCount) else { return value }
-    // SAFETY: no more bytes than the value has, and than the page has from `start` on.
-    unsafe withUnsafeMutableBytes(of: &value) { bytes in
-      unsafe bytes.copyMemory(from: UnsafeRawBufferPointer(start: start, count: byteCount))
-    }
-    return UInt32(littleEndian: value)
+    guard let start = unsafe checked(offset: offset, byteCount: 4) else { return 0 }
+    let value = unsafe UInt32(littleEndian: start.loadUnaligned(as: UInt32.self))
+    guard byteCount < 4 else { return value }
+    return value & ((1 << UInt32(8 * byteCount)) - 1)
   }
 
-  /// Stores the low bytes of `value`, at most 4, little-endian at `offset`.
-  func storeLE(_ value: UInt32, offset: Int, byteCount: Int) {
-    let byteCount = min(byteCount, 4)
-    guard let start = unsafe checked(offset: offset, byteCount: byteCount) else { return }
-    // SAFETY: as above.
-    unsafe withUnsafeBytes(of: value.littleEndian) { bytes in
-      unsafe start.copyMemory(from: bytes.baseAddress!, byteCount: byteCount)
-    }
+  /// Stores a little-endian value at `offset`. All four bytes of it: KVM looks at those it asked for.
+  @inline(__always)
+  func storeLE(_ value: UInt32, offset: Int) {
+    guard let start = unsafe checked(offset: offset, byteCount: 4) else { return }
+    unsafe start.storeBytes(of: value.littleEndian, as: UInt32.self)
   }
 
+  @inline(__always)
   private func checked(offset: Int, byteCount count: Int) -> UnsafeMutableRawPointer? {
     precondition(
       offset >= 0 && count >= 0 && offset <= byteCount && count <= byteCount - offset,

@@ -1,9 +1,9 @@
 internal import CKVM
 
-extension VCPU {
-  /// Reads the exit out of the run page.
+extension RunPage {
+  /// The exit that the kernel left in the page.
+  @inline(__always)
   func decodedExit() -> VCPUExit {
-    let fields = page.fields
     switch Int32(bitPattern: fields.exit_reason) {
     case KVM_EXIT_IO:
       let access = PortAccess(
@@ -43,6 +43,9 @@ extension VCPU {
       return .unknown(reason: fields.exit_reason)
     }
   }
+}
+
+extension VCPU {
 
   /// What KVM tells of the `.internalError` just returned: up to 16 words.
   public func internalErrorData() -> [UInt64] {
@@ -60,15 +63,15 @@ extension VCPU {
 
   /// The one item of a plain `out`, zero-extended; the first item of a string write.
   public func portOutputValue() -> UInt32 {
-    let io = page.fields.io
-    return page.loadLE(offset: Int(io.data_offset), byteCount: Int(io.size))
+    page.loadLE(
+      offset: Int(page.fields.io.data_offset), byteCount: Int(page.fields.io.size))
   }
 
-  /// Answers a `.portIn` of one item, a plain `in`, with the low bytes of `value`; allocates nothing.
+  /// Answers a `.portIn` of one item, a plain `in`, with the low bytes of `value`, as many as the guest asked
+  /// for; allocates nothing.
   public func completePortInput(value: UInt32) {
-    let io = page.fields.io
-    precondition(io.count == 1, "one value for \(io.count) items")
-    page.storeLE(value, offset: Int(io.data_offset), byteCount: Int(io.size))
+    precondition(page.fields.io.count == 1, "one value for \(page.fields.io.count) items")
+    page.storeLE(value, offset: Int(page.fields.io.data_offset))
   }
 
   /// Answers `.portIn` with `width * count` bytes.

@@ -10,8 +10,8 @@ public struct VCPU: ~Copyable {
   public let id: UInt32
   let descriptor: OwnedDescriptor
   let page: RunPage
-  let synchronizesGeneral: Bool
-  let synchronizesSystem: Bool
+  /// The sets of registers that the kernel can copy into the page.
+  let synchronizableSets: UInt64
   /// Which of the page's registers are those of the guest; none but between an exit and the next run.
   var heldSets: UInt64 = 0
   // The VM outlives its vCPUs: memory slots go only with it.
@@ -31,8 +31,7 @@ public struct VCPU: ~Copyable {
     self.page = page
     self.descriptor = descriptor
     self.machine = machine
-    synchronizesGeneral = machine.synchronizedRegisterSets & CKVM_SYNC_X86_REGS != 0
-    synchronizesSystem = machine.synchronizedRegisterSets & CKVM_SYNC_X86_SREGS != 0
+    synchronizableSets = machine.synchronizedRegisterSets
   }
 
   /// Has the general registers (and, if asked, the system registers) copied into the run page at the next
@@ -40,10 +39,8 @@ public struct VCPU: ~Copyable {
   ///
   /// For that one exit: most exits need no registers, and copying takes the kernel time.
   public mutating func synchronizeRegisters(system: Bool) {
-    var sets: UInt64 = 0
-    if synchronizesGeneral { sets |= CKVM_SYNC_X86_REGS }
-    if system && synchronizesSystem { sets |= CKVM_SYNC_X86_SREGS }
-    page.fields.kvm_valid_regs = sets
+    let sets = system ? CKVM_SYNC_X86_REGS | CKVM_SYNC_X86_SREGS : CKVM_SYNC_X86_REGS
+    page.fields.kvm_valid_regs = sets & synchronizableSets
   }
 
   /// What ends this vCPU's KVM_RUN from another thread.
@@ -71,7 +68,7 @@ public struct VCPU: ~Copyable {
     }
     heldSets = page.fields.kvm_valid_regs
     page.fields.kvm_valid_regs = 0
-    return decodedExit()
+    return page.decodedExit()
   }
 
   /// Finishes the instruction that caused the last exit without entering the guest, so that

@@ -2,7 +2,7 @@ import Synchronization
 
 /// One pass over written NOR touched that keeps the largest runs of zeroed pages.
 ///
-/// Words that continue what the last word ended with are skipped in a loop of one compare. Every
+/// Words that continue what the last word ended with are skipped, several for one branch. Every
 /// other word costs a bounded number of instructions however many runs it has: inside a word only
 /// runs longer than the worst one kept can matter, and whether there is one is found in at most six
 /// shift-and-AND steps. So the result is always the exact one at 4 KiB, without a budget: a guest that
@@ -36,6 +36,36 @@ struct ZeroedRunScanner {
         && touched.count == ((written.count - 1) >> pageShift) + 1,
       "\(written.count) written and \(touched.count) touched words for \(region)")
     let base = region.start.rawValue
+    if pageShift == 0 {
+      scanPages(written, touched, base: base)
+    } else {
+      scanChunks(written, touched, base: base, pageShift: pageShift)
+    }
+    close(at: region.end.rawValue)
+  }
+
+  /// A bit per page in both maps: one pass over both.
+  private mutating func scanPages(
+    _ written: Span<UInt64>, _ touched: Span<Atomic<UInt64>>, base: UInt64
+  ) {
+    var index = 0
+    while true {
+      // Go on while nothing changes: all used outside a run, nothing inside one.
+      index = WordStretch.end(
+        of: openStart == Self.closed, in: written, or: touched, from: index)
+      guard index < written.count else { return }
+      // Cannot wrap: a region's last page number fits.
+      take(
+        ~(written[index] | touched[index].load(ordering: .acquiring)),
+        at: base &+ UInt64(index) &* 64)
+      index &+= 1
+    }
+  }
+
+  /// A touched word for `1 << pageShift` written words: most of them need no look at the touched map.
+  private mutating func scanChunks(
+    _ written: Span<UInt64>, _ touched: Span<Atomic<UInt64>>, base: UInt64, pageShift: Int
+  ) {
     var index = 0
     while index < touched.count {
       let word = touched[index].load(ordering: .acquiring)
@@ -43,7 +73,8 @@ struct ZeroedRunScanner {
       let first = index << pageShift
       if word == 0 {
         while next < touched.count, touched[next].load(ordering: .acquiring) == 0 { next += 1 }
-        scanUntouched(written, first..<min(next << pageShift, written.count), base: base)
+        let words = first..<min(next << pageShift, written.count)
+        scanUntouched(written.extracting(words), base: base &+ UInt64(first) &* 64)
       } else if word == .max {
         close(at: base &+ UInt64(first) &* 64)
       } else {
@@ -53,7 +84,6 @@ struct ZeroedRunScanner {
       }
       index = next
     }
-    close(at: region.end.rawValue)
   }
 
   /// Ends the open run, if any, at `page`.
@@ -63,16 +93,12 @@ struct ZeroedRunScanner {
     openStart = Self.closed
   }
 
-  /// The hot loop: words of which nothing is touched.
-  private mutating func scanUntouched(_ written: Span<UInt64>, _ words: Range<Int>, base: UInt64) {
-    var index = words.lowerBound
-    let end = words.upperBound
+  /// Words of which nothing is touched.
+  private mutating func scanUntouched(_ written: Span<UInt64>, base: UInt64) {
+    var index = 0
     while true {
-      // Go on while nothing changes: all written outside a run, nothing written inside one.
-      let boring = openStart == Self.closed ? UInt64.max : 0
-      while index < end, written[index] == boring { index &+= 1 }
-      guard index < end else { return }
-      // Cannot wrap: a region's last page number fits.
+      index = WordStretch.end(of: openStart == Self.closed, in: written, from: index)
+      guard index < written.count else { return }
       take(~written[index], at: base &+ UInt64(index) &* 64)
       index &+= 1
     }

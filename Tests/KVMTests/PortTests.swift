@@ -25,6 +25,17 @@ struct PortTests {
     #expect(try guest.vcpu.run() == .halt)
   }
 
+  @Test func aNarrowWriteHasNothingOfAWiderOneBefore() throws {
+    // OUT 0x42, EAX; OUT 0x42, AX; OUT 0x42, AL; HLT
+    var guest = try TinyGuest([0x66, 0xE7, 0x42, 0xE7, 0x42, 0xE6, 0x42, 0xF4])
+    try guest.restart { $0.rax = 0x1234_5678 }
+    for (width, value) in [(4, 0x1234_5678), (2, 0x5678), (1, 0x78)] as [(Int, UInt32)] {
+      #expect(
+        try guest.vcpu.run() == .portOut(PortAccess(port: 0x42, width: width, count: 1)))
+      #expect(guest.vcpu.portOutputValue() == value)
+    }
+  }
+
   @Test func aPortAbove255ComesFromDX() throws {
     // OUT DX, AL; HLT
     var guest = try TinyGuest([0xEE, 0xF4])

@@ -47,6 +47,28 @@ struct SyncRegisterTests {
     #expect(try guest.vcpu.generalRegisters().rax == 0x99)
   }
 
+  @Test(arguments: [true, false])
+  func whatACallReturnsTakesEffectAndChangesNoOther(isSynchronized: Bool) throws {
+    var guest = try stoppedGuest()
+    if !isSynchronized { guest.vcpu.heldSets = 0 }
+    let before = try guest.vcpu.generalRegisters()
+    let arguments = try guest.vcpu.argumentRegisters()
+    #expect(
+      arguments
+        == ArgumentRegisters(
+          rax: before.rax, rbx: before.rbx, rcx: before.rcx, rdx: before.rdx, rsi: before.rsi,
+          rdi: before.rdi, r8: before.r8, rip: before.rip))
+    try guest.vcpu.setResultRegisters(rax: 0x77, rdx: 0x88)
+    #expect(try guest.vcpu.run() == .portOut(PortAccess(port: 0x11, width: 1, count: 1)))
+    #expect(guest.vcpu.portOutputValue() == 0x77)
+    var after = try guest.vcpu.generalRegisters()
+    #expect(after.rax == 0x77 && after.rdx == 0x88)
+    after.rax = before.rax
+    after.rdx = before.rdx
+    after.rip = before.rip
+    #expect(after == before)
+  }
+
   @Test func onlyTheNextExitIsSynchronized() throws {
     var guest = try stoppedGuest()
     _ = try guest.vcpu.run()

@@ -27,7 +27,7 @@ struct Measure {
     case .call:
       try CallBenchmark(repetitions: options.repetitions ?? 9).run()
     case .answer:
-      try AnswerBenchmark(repetitions: options.repetitions ?? 31).run()
+      try AnswerBenchmark(repetitions: options.repetitions ?? 31, only: options.only).run()
     case .steps:
       try StepsBenchmark(
         repetitions: options.repetitions ?? 9, byteCounts: options.stepsGiB.map { $0 << 30 }

@@ -69,16 +69,21 @@ struct ClaimTable: Sendable {
     var low = 0
     var high = entries.count
     while low < high {
-      let middle = (low + high) / 2
+      // Unsigned and without overflow checks: twice a count fits.
+      let middle = Int(bitPattern: UInt(bitPattern: low &+ high) / 2)
       if entries[middle].start <= address {
-        low = middle + 1
+        low = middle &+ 1
       } else {
         high = middle
       }
     }
-    guard low > 0, address <= entries[low - 1].last else { return nil }
-    let offset = address - entries[low - 1].start
+    guard low > 0 else { return nil }
+    let entry = entries[low &- 1]
+    guard address <= entry.last else { return nil }
     // SAFETY: `places`, which never changes, holds the place as long as self.
-    return unsafe entries[low - 1].place._withUnsafeGuaranteedRef { access($0.device, offset) }
+    return unsafe entry.place._withUnsafeGuaranteedRef {
+      // Does not wrap: the search ended behind a start at or below the address.
+      access($0.device, address &- entry.start)
+    }
   }
 }

@@ -38,6 +38,13 @@ public final class MMIOBus: Sendable {
   ///   claims the address.
   public func read(address: UInt64, width: Int) -> UInt64 {
     Self.check(width)
+    if Self.isOnePiece(width) {
+      return readPiece(address: address, width: width) & Self.mask(width)
+    }
+    return readPieces(address: address, width: width)
+  }
+
+  private func readPieces(address: UInt64, width: Int) -> UInt64 {
     var value: UInt64 = 0
     var offset = 0
     while offset < width {
@@ -56,6 +63,13 @@ public final class MMIOBus: Sendable {
   /// counted.
   public func write(address: UInt64, width: Int, value: UInt64) {
     Self.check(width)
+    if Self.isOnePiece(width) {
+      return writePiece(address: address, width: width, value: value & Self.mask(width))
+    }
+    writePieces(address: address, width: width, value: value)
+  }
+
+  private func writePieces(address: UInt64, width: Int, value: UInt64) {
     var offset = 0
     while offset < width {
       let size = Self.pieceWidth(of: width - offset)
@@ -117,13 +131,19 @@ public final class MMIOBus: Sendable {
     precondition((1...8).contains(width), "memory access of \(width) bytes; 1 to 8 exist")
   }
 
+  /// Whether devices see a width as it is: nearly every access.
+  private static func isOnePiece(_ width: Int) -> Bool {
+    width & (width &- 1) == 0
+  }
+
   /// The widest access a device may see of `byteCount` bytes: the largest power of two in it.
   private static func pieceWidth(of byteCount: Int) -> Int {
     1 << (Int.bitWidth - 1 - byteCount.leadingZeroBitCount)
   }
 
   private static func mask(_ width: Int) -> UInt64 {
-    .max >> UInt64(64 - 8 * width)
+    // A width is 1 to 8.
+    .max &>> (64 &- 8 &* UInt64(truncatingIfNeeded: width))
   }
 }
 

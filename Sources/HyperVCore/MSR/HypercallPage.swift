@@ -62,8 +62,8 @@ extension SyntheticMSRs {
   public func admitsHypercall(
     isProtectedMode: Bool, privilegeLevel: Int, instructionAddress: GuestAddress?
   ) -> HypercallAdmission {
-    HypercallPage.admits(
-      isProtectedMode: isProtectedMode, privilegeLevel: privilegeLevel, guestOSID: guestOSID,
-      hypercallPage: hypercallPage, instructionAddress: instructionAddress)
+    admissionState.admits(
+      isProtectedMode: isProtectedMode, privilegeLevel: privilegeLevel,
+      instructionAddress: instructionAddress)
   }
 }

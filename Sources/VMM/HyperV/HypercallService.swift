@@ -10,22 +10,27 @@ public struct HypercallEvent: Sendable {
 }
 
 /// Answers hypercalls from the tracker; both transports end here. Safe from any vCPU's thread.
-struct HypercallService: Sendable {
+///
+/// A class, so that a call passes one reference and copies nothing.
+final class HypercallService: Sendable {
   private let dispatcher: HypercallDispatcher
   private let guest: GuestMemory
+  private let replyMemory: ReplyMemory
   private let refinement: GuestMemory.RefinementBudget
   private let verifier: ZeroVerifier?
   private let trackingEnd: TrackingEnd
   private let control: MachineControl
-  private let onHypercall: @Sendable (HypercallEvent) -> Void
+  /// Nil where nobody listens: no event is made then.
+  private let onHypercall: (@Sendable (HypercallEvent) -> Void)?
 
   init(
     _ configuration: MachineConfiguration, enlightenments: Enlightenments, memory: GuestMemory,
     trackingEnd: TrackingEnd, control: MachineControl,
-    onHypercall: @escaping @Sendable (HypercallEvent) -> Void
+    onHypercall: (@Sendable (HypercallEvent) -> Void)?
   ) {
     dispatcher = HypercallDispatcher(enlightenments: enlightenments)
     guest = memory
+    replyMemory = ReplyMemory(guest: memory)
     refinement = configuration.refinement
     verifier = configuration.verifiesZeroedMemory ? ZeroVerifier(guest: memory) : nil
     self.trackingEnd = trackingEnd
@@ -34,12 +39,12 @@ struct HypercallService: Sendable {
   }
 
   func answer(_ request: HypercallRequest, vcpuID: UInt32) -> HypercallResult {
-    let outcome = dispatcher.dispatch(request, memory: ReplyMemory(guest: guest)) { replyPage in
+    let outcome = dispatcher.dispatch(request, memory: replyMemory) { replyPage in
       zeroedRanges(replyPage: GPN(rawValue: replyPage)).map {
         BootZeroedRange(startPage: $0.start.rawValue, pageCount: $0.pageCount)
       }
     }
-    onHypercall(HypercallEvent(vcpuID: vcpuID, request: request, outcome: outcome))
+    onHypercall?(HypercallEvent(vcpuID: vcpuID, request: request, outcome: outcome))
     if outcome.reportedRanges != nil { trackingEnd.noteAnswer() }
     return outcome.result
   }

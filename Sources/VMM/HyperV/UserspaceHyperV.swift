@@ -10,7 +10,7 @@ internal import ZeroTracker
 ///
 /// MSR accesses exit by the MSR filter; hypercalls by an `out` to a private port, which is all the
 /// code in the hypercall page. Called on the vCPUs' threads; the partition's registers are one value
-/// under a lock.
+/// under a lock, and what decides on hypercalls one atomic word.
 final class UserspaceHyperV: Sendable {
   /// Not assigned to any device of a PC.
   static let hypercallPort: UInt8 = 0xEE
@@ -19,6 +19,8 @@ final class UserspaceHyperV: Sendable {
   private static let invalidOpcode: UInt8 = 6
 
   private let registers: Mutex<SyntheticMSRs>
+  /// The registers' `admissionState`: written under their lock, read without it by every hypercall.
+  private let admission: Atomic<UInt64>
   private let guest: GuestMemory
   private let service: HypercallService
 
@@ -26,7 +28,9 @@ final class UserspaceHyperV: Sendable {
     enlightenments: Enlightenments, clock: PartitionClock, memory: GuestMemory,
     service: HypercallService
   ) {
-    registers = Mutex(SyntheticMSRs(enlightenments: enlightenments, clock: clock))
+    let initial = SyntheticMSRs(enlightenments: enlightenments, clock: clock)
+    admission = Atomic(initial.admissionState.rawValue)
+    registers = Mutex(initial)
     guest = memory
     self.service = service
   }
@@ -69,6 +73,8 @@ final class UserspaceHyperV: Sendable {
       for effect in effects {
         place(effect, referenceTSCPage: registers.referenceTSCPage)
       }
+      // Whoever finds the page enabled finds its code there as well.
+      admission.store(registers.admissionState.rawValue, ordering: .releasing)
       return effects
     }
   }
@@ -104,38 +110,33 @@ final class UserspaceHyperV: Sendable {
   /// too, and admitted, it makes no system call.
   func answerHypercall(vcpu: inout VCPU) throws(KVMError) {
     let mode = try vcpu.processorMode()
-    var general = try vcpu.generalRegisters()
+    let general = try vcpu.argumentRegisters()
     let convention = HypercallConvention(
       isLongModeActive: mode.isLongModeActive, isCodeSegment64Bit: mode.isCodeSegment64Bit)
     let linear =
       convention == .bits64 ? general.rip : (general.rip &+ mode.codeSegmentBase) & 0xFFFF_FFFF
-    let walk = GuestPageWalk(guest: guest, mode: mode)
-    let admission = registers.withLock { registers in
-      registers.admitsHypercall(
-        isProtectedMode: mode.isProtected, privilegeLevel: Int(mode.privilegeLevel),
-        instructionAddress: Self.instructionAddress(linear: linear, walk: walk))
-    }
+    let state = HypercallAdmissionState(rawValue: admission.load(ordering: .acquiring))
+    let verdict = state.admits(
+      isProtectedMode: mode.isProtected, privilegeLevel: Int(mode.privilegeLevel),
+      instructionAddress: instructionAddress(linear: linear, mode: mode))
     vcpu.synchronizeRegisters(system: true)
-    guard case .accept = admission else {
-      return try refuse(vcpu: &vcpu)
-    }
+    guard case .accept = verdict else { return try refuse(vcpu: &vcpu) }
     var values = HypercallRegisters(
       rax: general.rax, rbx: general.rbx, rcx: general.rcx, rdx: general.rdx, rsi: general.rsi,
       rdi: general.rdi, r8: general.r8)
     let result = service.answer(convention.request(from: values), vcpuID: vcpu.id)
     convention.setResult(result, in: &values)
-    general.rax = values.rax
-    general.rdx = values.rdx
-    try vcpu.setGeneralRegisters(general)
+    try vcpu.setResultRegisters(rax: values.rax, rdx: values.rdx)
   }
 
   /// Where the `out` begins. KVM leaves RIP on it when the processor exits directly, and behind it
   /// when KVM emulated the instruction.
-  private static func instructionAddress(linear: UInt64, walk: GuestPageWalk) -> GuestAddress? {
+  private func instructionAddress(linear: UInt64, mode: ProcessorMode) -> GuestAddress? {
     let length = UInt64(HypercallPage.instructionByteCount)
     let offset = linear & 0xFFF
     let start = offset == length ? linear &- length : linear
-    return walk.physicalAddress(of: start).map { GuestAddress(rawValue: $0) }
+    return GuestPageWalk(mode: mode).physicalAddress(of: start, in: guest)
+      .map { GuestAddress(rawValue: $0) }
   }
 
   private func refuse(vcpu: inout VCPU) throws(KVMError) {

@@ -43,7 +43,7 @@ public final class Machine: Sendable {
   /// - Throws: `MachineError` with the cure, if the host cannot do what is asked.
   public init(
     _ configuration: MachineConfiguration, control: MachineControl,
-    onHypercall: @escaping @Sendable (HypercallEvent) -> Void = { _ in }
+    onHypercall: (@Sendable (HypercallEvent) -> Void)? = nil
   ) throws(MachineError) {
     let vcpuCount = configuration.vcpuCount
     guard (1...configuration.maximumVCPUCount).contains(vcpuCount) else {

@@ -58,7 +58,9 @@ final class VCPURunner: @unchecked Sendable {
   private func handle(_ exit: VCPUExit, of vcpu: inout VCPU) throws(KVMError) {
     switch exit {
     case .portOut(let access): try write(access, of: &vcpu)
-    case .portIn(let access): read(access, of: vcpu)
+    case .portIn(let access) where access.count == 1:
+      vcpu.completePortInput(value: ports.read(port: access.port, width: access.width))
+    case .portIn(let access): readString(access, of: vcpu)
     case .memoryRead(let address, let byteCount):
       vcpu.completeMemoryRead(registers.read(address: address, width: byteCount))
     case .memoryWrite(let address, let byteCount, let value):
@@ -81,14 +83,21 @@ final class VCPURunner: @unchecked Sendable {
   }
 
   private func write(_ access: PortAccess, of vcpu: inout VCPU) throws(KVMError) {
-    if let userspace, access.port == UInt16(UserspaceHyperV.hypercallPort) {
-      return try userspace.answerHypercall(vcpu: &vcpu)
+    // No `if let`, which would retain and release it for each hypercall.
+    if access.port == UInt16(UserspaceHyperV.hypercallPort),
+      try userspace?.answerHypercall(vcpu: &vcpu) != nil
+    {
+      return
     }
     // Each byte for a serial port comes this way: no allocation.
     if access.count == 1 {
       return ports.write(
         port: access.port, width: access.width, value: vcpu.portOutputValue())
     }
+    writeString(access, of: vcpu)
+  }
+
+  private func writeString(_ access: PortAccess, of vcpu: borrowing VCPU) {
     let bytes = vcpu.portOutput()
     for item in 0..<access.count {
       let value = bytes[(item * access.width)..<((item + 1) * access.width)]
@@ -97,10 +106,7 @@ final class VCPURunner: @unchecked Sendable {
     }
   }
 
-  private func read(_ access: PortAccess, of vcpu: borrowing VCPU) {
-    if access.count == 1 {
-      return vcpu.completePortInput(value: ports.read(port: access.port, width: access.width))
-    }
+  private func readString(_ access: PortAccess, of vcpu: borrowing VCPU) {
     var bytes: [UInt8] = []
     for _ in 0..<access.count {
       let value = ports.read(port: access.port, width: access.width)

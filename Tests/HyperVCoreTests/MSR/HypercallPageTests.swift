@@ -55,6 +55,23 @@ struct HypercallPageTests {
       guestOSID: vector.guestOSID, hypercallPage: vector.page,
       instructionAddress: vector.instruction.map { GuestAddress(rawValue: $0) })
     #expect(admission == vector.expected)
+    // The same in one word, whatever the lock and the reserved bits say.
+    for bits in [0, 2, 0xFFE] as [UInt64] {
+      let state = HypercallAdmissionState(
+        guestOSID: vector.guestOSID << 63,
+        hypercall: OverlayPageMSR(rawValue: vector.page.map { $0 << 12 | 1 | bits } ?? bits))
+      let admission = HypercallAdmissionState(rawValue: state.rawValue).admits(
+        isProtectedMode: vector.isProtectedMode, privilegeLevel: vector.privilegeLevel,
+        instructionAddress: vector.instruction.map { GuestAddress(rawValue: $0) })
+      #expect(admission == vector.expected)
+    }
+  }
+
+  @Test("no state, no hypercall")
+  func noState() {
+    let admission = HypercallAdmissionState(rawValue: 0).admits(
+      isProtectedMode: true, privilegeLevel: 0, instructionAddress: GuestAddress(rawValue: 0))
+    #expect(admission == .invalidOpcode(.noGuestOSID))
   }
 
   @Test("every reason has its own words")

@@ -82,9 +82,10 @@ import Testing
     #expect(plan.generalRegisters.rsi == 0x7000)
     #expect(plan.generalRegisters.rflags == 2)
     // The kernel, its parameters and the end of the first 4 GiB are mapped to themselves.
-    let walk = GuestPageWalk(guest: try loaded(plan), mode: system.mode)
+    let guest = try loaded(plan)
+    let walk = GuestPageWalk(mode: system.mode)
     for address in [0x7000, 0x2_0000, 0x100_0200, 0xFFFF_FFFF] as [UInt64] {
-      #expect(walk.physicalAddress(of: address) == address)
+      #expect(walk.physicalAddress(of: address, in: guest) == address)
     }
   }
 

@@ -7,6 +7,8 @@ import ZeroTracker
 /// the source over first. C and Swift take turns. A range that differs ends the benchmark.
 struct AnswerBenchmark {
   let repetitions: Int
+  /// What a section's title must contain; nil for all.
+  let only: String?
 
   /// A slow case is repeated less often, but at least three times.
   private static let secondsPerCase = 3.0
@@ -23,8 +25,9 @@ struct AnswerBenchmark {
   }
 
   private func compare(byteCount: Int, granularity: TrackingGranularity) throws {
-    var section = Section(
-      "NOR and top 255, \(binaryUnits(byteCount)), touched map of \(granularity) chunks")
+    let title = "NOR and top 255, \(binaryUnits(byteCount)), touched map of \(granularity) chunks"
+    guard only.map({ title.contains($0) }) ?? true else { return }
+    var section = Section(title)
     for pattern in WrittenPattern.allCases {
       let pageCount = byteCount / GPN.byteCount
       for figure in try figures(pattern, pageCount: pageCount, granularity: granularity) {
