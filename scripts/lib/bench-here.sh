@@ -32,7 +32,9 @@ bench_startup() {
   printf '== Start-up: exec to exit, the smallest guest\n'
   for floor in cpuid bare; do
     (cd "$work" && ./compare times start-up "$2" "plain C, $floor" ./floor "$floor" \
-      -- "vmm-run over $floor" ./vmm-run run --program smallest.bin "${qemu[@]}")
+      -- "vmm-run over $floor" ./vmm-run run --program smallest.bin \
+      -- "vmm-run over $floor, --sandbox off" ./vmm-run run --sandbox off --program smallest.bin \
+      "${qemu[@]}")
     qemu=()
   done
 }
