@@ -40,8 +40,6 @@ extension VCPU {
       all.rdx = rdx
       return try setGeneralRegisters(all)
     }
-    unsafe page.fields.s.regs.regs.rax = rax
-    unsafe page.fields.s.regs.regs.rdx = rdx
-    page.fields.kvm_dirty_regs |= CKVM_SYNC_X86_REGS
+    page.setResultRegisters(rax: rax, rdx: rdx)
   }
 }

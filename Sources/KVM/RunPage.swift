@@ -64,6 +64,11 @@ internal import Synchronization
     }
   }
 
+  /// Has the next KVM_RUN set RAX and RDX, and no other register that was not set before.
+  func setResultRegisters(rax: UInt64, rdx: UInt64) {
+    unsafe ckvm_set_result_registers(pointer, rax, rdx)
+  }
+
   /// Copies `byteCount` bytes at `offset` of the page out.
   func load(offset: Int, byteCount: Int) -> [UInt8] {
     guard let start = unsafe checked(offset: offset, byteCount: byteCount) else { return [] }

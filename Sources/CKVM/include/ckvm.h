@@ -116,6 +116,15 @@ static inline struct kvm_irq_routing_entry *_Nonnull ckvm_irq_routing_entries(
   return table->entries;
 }
 
+// Two of the registers that the next KVM_RUN takes along. In C, as Swift 6.3 with the thread sanitizer ends in a
+// compiler error for stores into the members of kvm_run's unions.
+static inline void ckvm_set_result_registers(
+    struct kvm_run *_Nonnull run, uint64_t rax, uint64_t rdx) {
+  run->s.regs.regs.rax = rax;
+  run->s.regs.regs.rdx = rdx;
+  run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+}
+
 // immediate_exit is written by another thread, or a signal handler, while KVM reads it.
 static inline void ckvm_set_immediate_exit(struct kvm_run *_Nonnull run, uint8_t value) {
   __atomic_store_n(&run->immediate_exit, value, __ATOMIC_SEQ_CST);
