@@ -3,8 +3,8 @@ internal import ZeroTracker
 
 /// The part of a controller that its I/O threads work on: registers, queues, commands.
 ///
-/// Lock order: `state`, then those of MSI-X, pin, configuration and work list; no command runs under
-/// `state`.
+/// Lock order: `state`, then those of MSI-X, pin and configuration; no command runs under `state`, and
+/// nobody is woken.
 final class NVMeEngine: Sendable {
   let memory: GuestMemory
   let configuration: PCIConfiguration
@@ -33,7 +33,19 @@ final class NVMeEngine: Sendable {
     state = Guarded(NVMeState(pairCount: pairCount))
   }
 
+  /// Wakes threads for queues. Not under `state`: a thread that wakes takes it at once, and on a busy host
+  /// it runs before this one goes on.
+  func addWork(_ queues: [Int]) {
+    for queue in queues { work.add(queue) }
+  }
+
   // MARK: I/O threads
+
+  private struct Fetched {
+    let command: NVMeCommand
+    let hasMore: Bool
+    let hasWriteCache: Bool
+  }
 
   /// Serves queues until the work list is closed.
   func serveQueues() {
@@ -48,7 +60,7 @@ final class NVMeEngine: Sendable {
 
   /// Takes one command of a queue, if there is one that can complete, and carries it out.
   private func serveOne(_ queue: Int) {
-    let fetched: (command: NVMeCommand, hasWriteCache: Bool)? = state.withLock { state in
+    let fetched: Fetched? = state.withLock { state in
       guard state.isRunning, configuration.command.contains(.busMaster) else { return nil }
       switch state.queues.fetch(queue, from: memory) {
       case .nothing:
@@ -58,12 +70,13 @@ final class NVMeEngine: Sendable {
         return nil
       case .command(let command, let hasMore):
         state.inFlightCount += 1
-        // The next free thread takes the next one: commands of a queue run side by side.
-        if hasMore { work.add(queue) }
-        return (command, state.features.hasWriteCache)
+        return Fetched(
+          command: command, hasMore: hasMore, hasWriteCache: state.features.hasWriteCache)
       }
     }
     guard let fetched else { return }
+    // The next free thread takes the next one: commands of a queue run side by side.
+    if fetched.hasMore { work.add(queue) }
     if queue > 0 {
       let answer = io.run(fetched.command, hasWriteCache: fetched.hasWriteCache)
       finish(fetched.command, of: queue, .answer(answer))
@@ -74,18 +87,21 @@ final class NVMeEngine: Sendable {
   }
 
   private func finish(_ command: NVMeCommand, of queue: Int, _ outcome: NVMeAdminOutcome) {
-    let vectors: [Int] = state.withLock { state in
+    let (vectors, waiting): ([Int], [Int]) = state.withLock { state in
       var vectors: [Int] = []
+      var waiting: [Int] = []
       switch outcome {
       case .afterDrain:
         // It stays in flight until the other queue's last command is here.
-        return []
+        return ([], [])
       case .answer(let answer):
         post(answer, command, queue, &state, &vectors)
       case .parked:
         retire(queue, &state)
-        // Its promised place is free again; others may have waited for it.
-        wakeFeeders(ofQueueBehind: queue, state)
+      }
+      // A promised place may be free again, or a shadow doorbell told that the guest has taken some.
+      if let ring = state.queues.submission[queue] {
+        waiting += state.queues.wakeable(ring.completionQueue)
       }
       if let ring = state.queues.submission[queue], ring.inFlightCount == 0,
         let deletion = ring.deletion
@@ -95,8 +111,9 @@ final class NVMeEngine: Sendable {
       }
       if state.isStopping, state.inFlightCount == 0 { finishStop(&state) }
       updatePin(state)
-      return vectors
+      return (vectors, waiting)
     }
+    addWork(waiting)
     for vector in vectors { interrupts.signal(vector) }
   }
 
@@ -119,11 +136,6 @@ final class NVMeEngine: Sendable {
   private func retire(_ queue: Int, _ state: inout NVMeState) {
     state.inFlightCount -= 1
     state.queues.release(queue)
-  }
-
-  private func wakeFeeders(ofQueueBehind queue: Int, _ state: borrowing NVMeState) {
-    guard let ring = state.queues.submission[queue] else { return }
-    for feeder in state.queues.feeders(of: ring.completionQueue) { work.add(feeder) }
   }
 
   // MARK: Enable and disable
@@ -160,8 +172,10 @@ final class NVMeEngine: Sendable {
     registers.isFailed = false
     registers.isShutDown = false
     registers.interruptMask = 0
+    let tellsEachHead = state.queues.tellsEachHead
     state = NVMeState(pairCount: pairCount)
     state.registers = registers
+    state.queues.tellsEachHead = tellsEachHead
     if registers.isEnabled { start(&state) }
   }
 

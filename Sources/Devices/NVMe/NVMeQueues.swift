@@ -9,8 +9,13 @@ struct NVMeSubmissionQueue: Sendable {
   var tail: UInt32 = 0
   /// Commands fetched and not completed. Parked ones are not counted.
   var inFlightCount = 0
+  /// The tail at which the guest rings the doorbell, if it has shadow doorbells and was told one.
+  var eventIndex: UInt32?
   /// The admin command that deletes the queue and waits for those.
   var deletion: NVMeCommand?
+
+  /// Whether all commands that the guest told were fetched.
+  var isEmpty: Bool { head == tail }
 
   init(start: GPA, count: UInt32, completionQueue: Int) {
     self.start = start
@@ -31,6 +36,10 @@ struct NVMeCompletionQueue: Sendable {
   var phase = true
   /// Entries promised to commands in flight.
   var promisedCount: UInt32 = 0
+  /// The head at which the guest rings the doorbell, if it has shadow doorbells and was told one.
+  var eventIndex: UInt32?
+  /// Commands wait for room.
+  var holdsBack = false
 
   init(start: GPA, count: UInt32, vector: Int?) {
     self.start = start
@@ -40,6 +49,11 @@ struct NVMeCompletionQueue: Sendable {
 
   /// Entries that the guest has not taken.
   var occupiedCount: UInt32 { (tail + count - head) % count }
+
+  /// Whether an entry is one of those.
+  func isUntaken(_ entry: UInt32) -> Bool {
+    (entry + count - head) % count < occupiedCount
+  }
 
   /// Whether one more command may be fetched. One entry stays empty: a full ring would look empty.
   var hasRoom: Bool { occupiedCount + promisedCount < count - 1 }
@@ -51,6 +65,10 @@ struct NVMeCompletionQueue: Sendable {
 struct NVMeQueueSet: Sendable {
   var submission: [NVMeSubmissionQueue?]
   var completion: [NVMeCompletionQueue?]
+  /// Where the guest writes doorbells if it does so in its memory.
+  var shadows: NVMeShadowDoorbells?
+  /// Whether every head is of interest: the pin follows what the guest has taken, messages do not.
+  var tellsEachHead = true
 
   /// What a look into a submission queue gives.
   enum Fetch {
@@ -72,34 +90,17 @@ struct NVMeQueueSet: Sendable {
     submission.dropFirst().contains { $0 != nil } || completion.dropFirst().contains { $0 != nil }
   }
 
-  /// Takes a submission queue's tail doorbell; false if there is no such queue or place in it.
-  mutating func ringTail(_ queue: Int, _ tail: UInt32) -> Bool {
-    guard submission.indices.contains(queue), let count = submission[queue]?.count, tail < count
-    else { return false }
-    submission[queue]?.tail = tail
-    return true
-  }
-
-  /// Takes a completion queue's head doorbell; false if there is no such queue, or the head passes its
-  /// tail.
-  mutating func ringHead(_ queue: Int, _ head: UInt32) -> Bool {
-    guard completion.indices.contains(queue), let ring = completion[queue], head < ring.count,
-      (head + ring.count - ring.head) % ring.count <= ring.occupiedCount
-    else { return false }
-    completion[queue]?.head = head
-    return true
-  }
-
   /// The submission queues that complete to a queue.
   func feeders(of queue: Int) -> [Int] {
     submission.indices.filter { submission[$0]?.completionQueue == queue }
   }
 
   /// Takes the next command, and promises it a completion entry.
+  ///
+  /// When there is none, or none is left after this one, the guest is asked to ring for the next.
   mutating func fetch(_ queue: Int, from memory: GuestMemory) -> Fetch {
-    guard submission.indices.contains(queue), var ring = submission[queue],
-      ring.head != ring.tail, ring.deletion == nil,
-      completion[ring.completionQueue]?.hasRoom == true
+    guard submission.indices.contains(queue), submission[queue]?.deletion == nil,
+      findCommands(queue, memory), findRoom(queue, memory), var ring = submission[queue]
     else { return .nothing }
     // Cannot overflow: the whole ring was RAM when it was made, or was looked at by the read below.
     let place = ring.start.advanced(by: UInt64(ring.head) * UInt64(NVMeCommand.byteCount))
@@ -109,7 +110,26 @@ struct NVMeQueueSet: Sendable {
     ring.inFlightCount += 1
     submission[queue] = ring
     completion[ring.completionQueue]?.promisedCount += 1
-    return .command(NVMeCommand(bytes), hasMore: ring.head != ring.tail)
+    return .command(NVMeCommand(bytes), hasMore: findCommands(queue, memory))
+  }
+
+  /// Whether a queue has commands that were not fetched; if not, the guest rings when it has.
+  private mutating func findCommands(_ queue: Int, _ memory: GuestMemory) -> Bool {
+    if submission[queue]?.isEmpty == true { takeTail(queue, memory) }
+    if submission[queue]?.isEmpty == true { armTail(queue, memory) }
+    return submission[queue]?.isEmpty == false
+  }
+
+  /// Whether a command of a queue could complete; if not, the guest rings when it can.
+  private mutating func findRoom(_ queue: Int, _ memory: GuestMemory) -> Bool {
+    guard let target = submission[queue]?.completionQueue, completion[target] != nil else {
+      return false
+    }
+    if completion[target]?.hasRoom == false { takeHead(target, memory) }
+    if completion[target]?.hasRoom == false { armHead(target, memory) }
+    let hasRoom = completion[target]?.hasRoom == true
+    if !hasRoom { completion[target]?.holdsBack = true }
+    return hasRoom
   }
 
   /// Gives back what was promised to a command that will not complete.
@@ -140,6 +160,7 @@ struct NVMeQueueSet: Sendable {
     target.tail = (target.tail + 1) % target.count
     if target.tail == 0 { target.phase.toggle() }
     completion[ring.completionQueue] = target
+    followHead(ring.completionQueue, memory)
     return true
   }
 }

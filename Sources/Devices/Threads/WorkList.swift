@@ -33,11 +33,14 @@ internal import Glibc
   /// Adds a number, unless it waits already or the list is closed.
   package func add(_ number: Int) {
     lock()
-    defer { unlock() }
-    guard !isClosed, !isWaiting[number] else { return }
-    isWaiting[number] = true
-    waiting.append(number)
-    unsafe pthread_cond_signal(condition)
+    let isNew = !isClosed && !isWaiting[number]
+    if isNew {
+      isWaiting[number] = true
+      waiting.append(number)
+    }
+    unlock()
+    // After the unlocking: the thread that wakes needs the lock, and may run before this one goes on.
+    if isNew { unsafe pthread_cond_signal(condition) }
   }
 
   /// Waits for a number and takes the oldest; nil when the list is closed.
