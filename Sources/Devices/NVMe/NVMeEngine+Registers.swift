@@ -50,7 +50,8 @@ extension NVMeEngine {
     let queue = number / 2
     guard state.isRunning, queue < state.queues.submission.count else { return }
     if number % 2 == 0 {
-      if state.queues.ringTail(queue, value, memory) { waiting.append(queue) }
+      let isAttended = state.queues.submission[queue]?.isAttended == true
+      if state.queues.ringTail(queue, value, memory), !isAttended { waiting.append(queue) }
     } else {
       waiting += state.queues.ringHead(queue, value, memory)
     }

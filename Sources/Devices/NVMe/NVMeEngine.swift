@@ -41,52 +41,88 @@ final class NVMeEngine: Sendable {
 
   // MARK: I/O threads
 
-  private struct Fetched {
-    let command: NVMeCommand
-    let hasMore: Bool
-    let hasWriteCache: Bool
-  }
-
   /// Serves queues until the work list is closed.
   func serveQueues() {
-    while let queue = work.next() { serveOne(queue) }
+    while let queue = work.next() { serve(queue) }
   }
 
   /// Serves on the calling thread what waits, and what that wakes: an engine without threads does the same
   /// at every run, which fuzzing needs.
   func serveWaitingQueues() {
-    while let queue = work.nextIfWaiting() { serveOne(queue) }
+    while let queue = work.nextIfWaiting() { serve(queue) }
   }
 
-  /// Takes one command of a queue, if there is one that can complete, and carries it out.
-  private func serveOne(_ queue: Int) {
+  /// Carries out commands of a queue, until there are none or other queues have waited long enough.
+  private func serve(_ queue: Int) {
+    var visit = NVMeVisit()
+    while visit.hasTime, !work.isOver {
+      guard let fetched = fetch(queue) else {
+        signal(&visit)
+        return
+      }
+      // What is done is not to wait for something that may take long.
+      if !fetched.isAttended { signal(&visit) }
+      let outcome: NVMeAdminOutcome =
+        if queue > 0 {
+          .answer(io.run(fetched.command, hasWriteCache: fetched.hasWriteCache))
+        } else {
+          admin.run(fetched.command, state, usesMSIX: interrupts.isEnabled)
+        }
+      visit.count(fetched.command, finish(fetched.command, of: queue, outcome))
+      if visit.mustSignal || !fetched.isAttended || !fetched.hasMore { signal(&visit) }
+      if fetched.isAttended, fetched.hasMore, visit.hasSlept() {
+        state.withLock { $0.queues.beCautious(queue) }
+      }
+    }
+    signal(&visit)
+    state.withLock { $0.queues.leave(queue) }
+    work.add(queue)
+  }
+
+  private func signal(_ visit: inout NVMeVisit) {
+    for vector in visit.takeVectors() { interrupts.signal(vector) }
+  }
+
+  private struct Fetched {
+    let command: NVMeCommand
+    let hasMore: Bool
+    let isAttended: Bool
+    let hasWriteCache: Bool
+  }
+
+  /// Takes one command of a queue, if there is one that can complete.
+  private func fetch(_ queue: Int) -> Fetched? {
     let fetched: Fetched? = state.withLock { state in
-      guard state.isRunning, configuration.command.contains(.busMaster) else { return nil }
-      switch state.queues.fetch(queue, from: memory) {
+      guard state.isRunning, configuration.command.contains(.busMaster) else {
+        state.queues.leave(queue)
+        return nil
+      }
+      let hasWriteCache = state.features.hasWriteCache
+      switch state.queues.fetch(queue, from: memory, hasWriteCache: hasWriteCache) {
       case .nothing:
+        state.queues.leave(queue)
         return nil
       case .failed:
         state.registers.isFailed = true
         return nil
-      case .command(let command, let hasMore):
+      case .command(let command, let hasMore, let isAttended):
         state.inFlightCount += 1
         return Fetched(
-          command: command, hasMore: hasMore, hasWriteCache: state.features.hasWriteCache)
+          command: command, hasMore: hasMore, isAttended: isAttended, hasWriteCache: hasWriteCache)
       }
     }
-    guard let fetched else { return }
-    // The next free thread takes the next one: commands of a queue run side by side.
-    if fetched.hasMore { work.add(queue) }
-    if queue > 0 {
-      let answer = io.run(fetched.command, hasWriteCache: fetched.hasWriteCache)
-      finish(fetched.command, of: queue, .answer(answer))
-    } else {
-      let outcome = admin.run(fetched.command, state, usesMSIX: interrupts.isEnabled)
-      finish(fetched.command, of: queue, outcome)
-    }
+    // The next free thread takes the next one: commands of a queue run side by side, unless one thread is
+    // quicker alone than another wakes up.
+    if let fetched, fetched.hasMore, !fetched.isAttended { work.add(queue) }
+    return fetched
   }
 
-  private func finish(_ command: NVMeCommand, of queue: Int, _ outcome: NVMeAdminOutcome) {
+  /// Completes a command.
+  ///
+  /// - Returns: the vectors to signal.
+  private func finish(
+    _ command: NVMeCommand, of queue: Int, _ outcome: NVMeAdminOutcome
+  ) -> [Int] {
     let (vectors, waiting): ([Int], [Int]) = state.withLock { state in
       var vectors: [Int] = []
       var waiting: [Int] = []
@@ -114,7 +150,7 @@ final class NVMeEngine: Sendable {
       return (vectors, waiting)
     }
     addWork(waiting)
-    for vector in vectors { interrupts.signal(vector) }
+    return vectors
   }
 
   /// Completes a command, unless a reset came in between.

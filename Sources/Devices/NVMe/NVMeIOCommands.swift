@@ -28,6 +28,20 @@ struct NVMeIOCommands: Sendable {
     }
   }
 
+  /// Whether a command may find all it needs in the host's memory, so that trying is worth it.
+  static func mayBeQuick(_ command: NVMeCommand, hasWriteCache: Bool) -> Bool {
+    switch NVMeIOOpcode(rawValue: command.opcode) {
+    case .read: true
+    case .write: hasWriteCache && command.dword(12) & forceUnitAccess == 0
+    default: false
+    }
+  }
+
+  /// Bytes that a read or write moves.
+  static func byteCount(_ command: NVMeCommand) -> UInt64 {
+    sectors(command).count * sectorByteCount
+  }
+
   private func execute(_ command: NVMeCommand, _ hasWriteCache: Bool) throws(NVMeFailure) {
     let opcode = NVMeIOOpcode(rawValue: command.opcode)
     guard NVMeIOOpcode.all.contains(opcode) else { throw NVMeFailure(.invalidOpcode) }

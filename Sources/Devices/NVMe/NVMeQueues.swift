@@ -9,6 +9,11 @@ struct NVMeSubmissionQueue: Sendable {
   var tail: UInt32 = 0
   /// Commands fetched and not completed. Parked ones are not counted.
   var inFlightCount = 0
+  /// Commands that still are handed to other threads as they come, before one thread tries to be quicker
+  /// alone. Every queue begins so, and does again when the back-end makes a thread wait.
+  var cautionCount: Int
+  /// A thread will look for commands again before it does anything that takes long: nobody need be woken.
+  var isAttended = false
   /// The tail at which the guest rings the doorbell, if it has shadow doorbells and was told one.
   var eventIndex: UInt32?
   /// The admin command that deletes the queue and waits for those.
@@ -17,7 +22,10 @@ struct NVMeSubmissionQueue: Sendable {
   /// Whether all commands that the guest told were fetched.
   var isEmpty: Bool { head == tail }
 
-  init(start: GPA, count: UInt32, completionQueue: Int) {
+  init(
+    start: GPA, count: UInt32, completionQueue: Int, cautionCount: Int = NVMeQueueSet.caution
+  ) {
+    self.cautionCount = cautionCount
     self.start = start
     self.count = count
     self.completionQueue = completionQueue
@@ -70,9 +78,14 @@ struct NVMeQueueSet: Sendable {
   /// Whether every head is of interest: the pin follows what the guest has taken, messages do not.
   var tellsEachHead = true
 
+  /// After how many commands a thread tries again whether the back-end answers at once: of those that come
+  /// in one go the second waits for the first then, so it is to be rare where the answer is no.
+  static let caution = 256
+
   /// What a look into a submission queue gives.
   enum Fetch {
-    case command(NVMeCommand, hasMore: Bool)
+    /// - Parameter isAttended: whether the caller comes back for the others at once.
+    case command(NVMeCommand, hasMore: Bool, isAttended: Bool)
     /// No command, or no room for its completion: a doorbell will tell when to look again.
     case nothing
     /// The queue is not in RAM.
@@ -97,8 +110,13 @@ struct NVMeQueueSet: Sendable {
 
   /// Takes the next command, and promises it a completion entry.
   ///
-  /// When there is none, or none is left after this one, the guest is asked to ring for the next.
-  mutating func fetch(_ queue: Int, from memory: GuestMemory) -> Fetch {
+  /// When there is none, or none is left after this one and it may take long, the guest is asked to ring
+  /// for the next.
+  ///
+  /// - Parameter hasWriteCache: whether writes are done without a flush.
+  mutating func fetch(
+    _ queue: Int, from memory: GuestMemory, hasWriteCache: Bool = true
+  ) -> Fetch {
     guard submission.indices.contains(queue), submission[queue]?.deletion == nil,
       findCommands(queue, memory), findRoom(queue, memory), var ring = submission[queue]
     else { return .nothing }
@@ -108,16 +126,40 @@ struct NVMeQueueSet: Sendable {
     else { return .failed }
     ring.head = (ring.head + 1) % ring.count
     ring.inFlightCount += 1
+    let command = NVMeCommand(bytes)
+    ring.isAttended =
+      queue > 0 && ring.cautionCount == 0
+      && NVMeIOCommands.mayBeQuick(command, hasWriteCache: hasWriteCache)
+    ring.cautionCount = max(ring.cautionCount - 1, 0)
     submission[queue] = ring
     completion[ring.completionQueue]?.promisedCount += 1
-    return .command(NVMeCommand(bytes), hasMore: findCommands(queue, memory))
+    if ring.isAttended {
+      takeTailIfEmpty(queue, memory)
+      return .command(command, hasMore: submission[queue]?.isEmpty == false, isAttended: true)
+    }
+    return .command(command, hasMore: findCommands(queue, memory), isAttended: false)
+  }
+
+  /// A thread that attended to a queue does no more.
+  mutating func leave(_ queue: Int) {
+    guard submission.indices.contains(queue) else { return }
+    submission[queue]?.isAttended = false
+  }
+
+  /// The back-end made a thread wait while others of the queue's commands waited for the thread.
+  mutating func beCautious(_ queue: Int) {
+    submission[queue]?.cautionCount = Self.caution
   }
 
   /// Whether a queue has commands that were not fetched; if not, the guest rings when it has.
   private mutating func findCommands(_ queue: Int, _ memory: GuestMemory) -> Bool {
-    if submission[queue]?.isEmpty == true { takeTail(queue, memory) }
+    takeTailIfEmpty(queue, memory)
     if submission[queue]?.isEmpty == true { armTail(queue, memory) }
     return submission[queue]?.isEmpty == false
+  }
+
+  private mutating func takeTailIfEmpty(_ queue: Int, _ memory: GuestMemory) {
+    if submission[queue]?.isEmpty == true { takeTail(queue, memory) }
   }
 
   /// Whether a command of a queue could complete; if not, the guest rings when it can.

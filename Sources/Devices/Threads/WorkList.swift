@@ -58,6 +58,13 @@ internal import Glibc
     return takeOldest()
   }
 
+  /// Whether the threads are to go.
+  var isOver: Bool {
+    lock()
+    defer { unlock() }
+    return isClosed
+  }
+
   /// How many numbers wait.
   var waitingCount: Int {
     lock()

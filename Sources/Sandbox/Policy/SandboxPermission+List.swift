@@ -66,6 +66,7 @@ extension SandboxPermission {
     SandboxPermission(.pwrite64, .disk, why: "disks"),
     SandboxPermission(.pwritev, .disk, why: "disks"),
     SandboxPermission(.fdatasync, .disk, why: "a guest's flush"),
+    SandboxPermission(.getrusage, .disk, why: "whether a disk made its thread wait"),
     SandboxPermission(.pwrite64, [.vcpu], need: .flash, why: "firmware's variables"),
     SandboxPermission(.fdatasync, [.vcpu], need: .flash, why: "firmware's variables"),
     SandboxPermission(

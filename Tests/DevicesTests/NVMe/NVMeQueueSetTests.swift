@@ -32,7 +32,7 @@ import Testing
 
     /// Takes a command; whether there are more, or nil if there is none.
     func fetch() -> Bool? {
-      guard case .command(_, let hasMore) = set.fetch(1, from: memory) else { return nil }
+      guard case .command(_, let hasMore, _) = set.fetch(1, from: memory) else { return nil }
       return hasMore
     }
 
@@ -151,5 +151,54 @@ import Testing
     queues.set.adoptHead(1, memory)
     #expect(queues.fetch() == nil)
     #expect(try shadow.value(2, memory) == 0 && shadow.value(3, memory) == 0)
+  }
+
+  private func put(_ opcode: NVMeIOOpcode, _ count: Int, flags: UInt32 = 0) throws {
+    for index in 0..<UInt64(count) {
+      let command = NVMeCommand.io(opcode, 0, 1, flags: flags)
+      try memory.write(command.bytes, at: GPA(0x2000 + 64 * index))
+    }
+  }
+
+  @Test("after some commands that were handed over a thread attends to the queue alone")
+  func caution() throws {
+    let queues = try Queues(memory, shadow)
+    try put(.read, 8)
+    queues.set.submission[1]?.cautionCount = 2
+    try shadow.setValue(4, 2, memory)
+    for isAttended in [false, false, true, true] {
+      _ = queues.run()
+      #expect(queues.set.submission[1]?.isAttended == isAttended)
+    }
+    #expect(try shadow.eventIndex(2, memory) == 0, "it looks again anyway")
+    #expect(queues.fetch() == nil)
+    #expect(try shadow.eventIndex(2, memory) == 4, "and then asks for a ring")
+    queues.set.leave(1)
+    #expect(queues.set.submission[1]?.isAttended == false)
+    queues.set.beCautious(1)
+    #expect(queues.set.submission[1]?.cautionCount == NVMeQueueSet.caution)
+    queues.set.leave(9)
+    queues.set.beCautious(0)
+  }
+
+  @Test(
+    "commands that wait for the host's disk are never attended to alone",
+    arguments: [
+      (.read, 0, true, true), (.read, 0, false, true), (.write, 0, true, true),
+      (.write, 0, false, false), (.write, 1 << 30, true, false), (.flush, 0, true, false),
+      (.writeZeroes, 0, true, false), (.datasetManagement, 0, true, false),
+    ] as [(NVMeIOOpcode, UInt32, Bool, Bool)])
+  func slowCommands(
+    opcode: NVMeIOOpcode, flags: UInt32, hasWriteCache: Bool, isQuick: Bool
+  ) throws {
+    let queues = try Queues(memory, shadow)
+    try put(opcode, 8, flags: flags)
+    queues.set.submission[1]?.cautionCount = 0
+    try shadow.setValue(2, 2, memory)
+    let fetch = queues.set.fetch(1, from: memory, hasWriteCache: hasWriteCache)
+    guard case .command(_, true, isQuick) = fetch else {
+      Issue.record("\(fetch)")
+      return
+    }
   }
 }

@@ -72,14 +72,20 @@ import ZeroTracker
     if count >= 64 { #expect(queue.registerWriteCounts[1] == before) }
   }
 
-  @Test("many commands at a time, some without any ringing")
-  func batches() throws {
+  @Test(
+    "many commands at a time, each found and completed once",
+    arguments: [false, true], [false, true])
+  func batches(usesShadows: Bool, isQuick: Bool) throws {
     let disk = try makeDisk()
-    #expect(try disk.admin.run(shadow.command).status == .success)
+    if usesShadows { #expect(try disk.admin.run(shadow.command).status == .success) }
     let queue = try disk.makePair(1)
-    queue.shadow = shadow
+    if usesShadows { queue.shadow = shadow }
     var generator = SeededGenerator(seed: 11)
     for round in 0..<300 {
+      // One thread alone, or all of them, whatever the back-end's pace.
+      disk.controller.engine.state.withLock {
+        $0.queues.submission[1]?.cautionCount = isQuick ? 0 : 256
+      }
       let count = Int.random(in: 1...40, using: &generator)
       var missing: Set<UInt16> = []
       for _ in 0..<count {
@@ -91,6 +97,38 @@ import ZeroTracker
         #expect(missing.remove(reply.identifier) != nil, "seed 11, round \(round)")
       }
     }
+    // All completions are told, though not each on its own.
+    let count = disk.sink.messages.count { $0.data == 1 }
+    #expect(count > 0)
+  }
+
+  @Test("a back-end that makes a thread wait gets the others' help again")
+  func slowBackEnd() throws {
+    let store = GatedStore()
+    let disk = try TestDisk(store)
+    let queue = try disk.makePair(1)
+    let engine = disk.controller.engine
+    engine.state.withLock { $0.queues.submission[1]?.cautionCount = 0 }
+    for _ in 0..<12 { try queue.enqueue(.io(.read, 0, 1)) }
+    queue.ring()
+    store.waitFor(1)
+    #expect(engine.state.withLock { $0.queues.submission[1]!.isAttended })
+    store.open()
+    for _ in 0..<12 { #expect(try queue.wait().status == .success) }
+    // Reads through an open gate do not sleep: it stays as it is. A closed one is found out.
+    store.close()
+    engine.state.withLock { $0.queues.submission[1]?.cautionCount = 0 }
+    for _ in 0..<12 { try queue.enqueue(.io(.read, 0, 1)) }
+    queue.ring()
+    while store.waitingCount < 4 {
+      // Lets the attending thread through, command by command, until it has noticed.
+      store.waitFor(1)
+      store.letOneThrough()
+      usleep(1000)
+    }
+    #expect(engine.state.withLock { $0.queues.submission[1]!.cautionCount } > 200)
+    store.open()
+    for _ in 0..<12 { #expect(try queue.wait().status == .success) }
   }
 
   @Test("values that are no place in the queue change nothing; nor do any of the admin queue's")
