@@ -50,8 +50,12 @@ extension NVMeEngine {
     let queue = number / 2
     guard state.isRunning, queue < state.queues.submission.count else { return }
     if number % 2 == 0 {
-      let isAttended = state.queues.submission[queue]?.isAttended == true
-      if state.queues.ringTail(queue, value, memory), !isAttended { waiting.append(queue) }
+      // Commands may be gone already, found in a shadow doorbell, or about to be.
+      if state.queues.ringTail(queue, value, memory), let ring = state.queues.submission[queue],
+        !ring.isEmpty, !ring.isAttended
+      {
+        waiting.append(queue)
+      }
     } else {
       waiting += state.queues.ringHead(queue, value, memory)
     }

@@ -104,6 +104,7 @@ final class NVMeEngine: Sendable {
         return nil
       case .failed:
         state.registers.isFailed = true
+        state.queues.leave(queue)
         return nil
       case .command(let command, let hasMore, let isAttended):
         state.inFlightCount += 1
@@ -222,6 +223,8 @@ final class NVMeEngine: Sendable {
       guard let ring, let vector = ring.vector, ring.occupiedCount > 0 else { return false }
       return vector >= 32 || mask >> UInt32(vector) & 1 == 0
     }
-    pin.set(wants && !interrupts.isEnabled)
+    // Not `interrupts.isEnabled`: its lock is held while a message is sent, which wakes a vCPU, which rings
+    // a doorbell and comes here.
+    pin.set(wants && state.queues.tellsEachHead)
   }
 }
