@@ -8,7 +8,10 @@ extension NVMeQueueSet {
   ///
   /// Where there is a shadow doorbell, that is what counts, as it may be ahead of the register.
   mutating func ringTail(_ queue: Int, _ tail: UInt32, _ memory: GuestMemory) -> Bool {
-    hasShadow(queue) ? takeTail(queue, memory) : setTail(queue, tail)
+    if hasShadow(queue) { return takeTail(queue, memory) }
+    guard setTail(queue, tail) else { return false }
+    if queue == 0 { tellAdmin(memory) }
+    return true
   }
 
   /// Follows a completion queue's head doorbell.
@@ -20,6 +23,7 @@ extension NVMeQueueSet {
       if tellsEachHead || completion[queue]?.holdsBack == true { armHead(queue, memory) }
     } else {
       setHead(queue, head)
+      if queue == 0 { tellAdmin(memory) }
     }
     guard completion.indices.contains(queue) else { return [] }
     return wakeable(queue)
@@ -43,6 +47,16 @@ extension NVMeQueueSet {
       if submission[queue] != nil { adoptTail(queue, memory) }
       if completion[queue] != nil { adoptHead(queue, memory) }
     }
+    tellAdmin(memory)
+  }
+
+  /// Has the guest ring for each step of the admin queues.
+  private func tellAdmin(_ memory: GuestMemory) {
+    guard let shadows, let tail = submission[0]?.tail, let head = completion[0]?.head else {
+      return
+    }
+    shadows.setEventIndex(tail, .tail, of: 0, in: memory)
+    shadows.setEventIndex(head, .head, of: 0, in: memory)
   }
 
   /// A queue's entries begin with what the controller knows, also if they are left of a queue that was

@@ -9,7 +9,8 @@ internal import Synchronization
 /// the registers do. All that is read is the guest's choice, and checked by `NVMeQueueSet` exactly as a
 /// register's value is.
 ///
-/// The admin queues' entries are left alone: a guest has to write the registers of those anyway.
+/// Of the admin queues the registers count, which a guest has to write in any case; some drivers do not know
+/// shadows there. The event indices are where each step passes them, for those that do.
 struct NVMeShadowDoorbells: Hashable, Sendable {
   /// Which of a queue pair's two doorbells.
   enum Kind: UInt64, Sendable {

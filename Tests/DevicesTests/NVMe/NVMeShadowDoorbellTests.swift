@@ -156,6 +156,18 @@ import ZeroTracker
     #expect(try queue.run(.io(.read, 0, 1)).status == .success)
   }
 
+  @Test("drivers that have shadows of the admin queues too are made to ring each time")
+  func adminShadows() throws {
+    let disk = try makeDisk()
+    for _ in 0..<3 { _ = try disk.admin.run(.admin(.getFeatures, 7)) }
+    #expect(try disk.admin.run(shadow.command).status == .success)
+    disk.admin.shadow = shadow
+    for round in 5...50 {
+      #expect(try disk.admin.run(.admin(.getFeatures, 7)).status == .success)
+      #expect(disk.admin.registerWriteCounts == [round, round])
+    }
+  }
+
   @Test("the event indices are marked as touched")
   func touches() throws {
     let disk = try makeDisk()
