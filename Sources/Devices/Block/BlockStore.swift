@@ -21,6 +21,20 @@ public protocol BlockStore: AnyObject, Sendable {
     at offset: UInt64, byteCount: Int, from memory: GuestMemory, at address: GPA
   ) throws(BlockStoreError)
 
+  /// Fills pieces of guest memory, in order, with the bytes from `offset` on.
+  ///
+  /// After an error some of them may be filled.
+  func read(
+    at offset: UInt64, into memory: GuestMemory, at pieces: [GuestMemoryPiece]
+  ) throws(BlockStoreError)
+
+  /// Stores pieces of guest memory, in order, from `offset` on.
+  ///
+  /// After an error some of them may be stored.
+  func write(
+    at offset: UInt64, from memory: GuestMemory, at pieces: [GuestMemoryPiece]
+  ) throws(BlockStoreError)
+
   /// Returns when all writes that returned before are safe from a loss of power.
   func flush() throws(BlockStoreError)
 
@@ -34,4 +48,27 @@ public protocol BlockStore: AnyObject, Sendable {
   func writeZeroes(
     at offset: UInt64, byteCount: UInt64, mayDiscard: Bool
   ) throws(BlockStoreError)
+}
+
+// One piece after the other, for a back-end that has nothing better.
+extension BlockStore {
+  public func read(
+    at offset: UInt64, into memory: GuestMemory, at pieces: [GuestMemoryPiece]
+  ) throws(BlockStoreError) {
+    var offset = offset
+    for piece in pieces {
+      try read(at: offset, byteCount: piece.byteCount, into: memory, at: piece.start)
+      offset += UInt64(piece.byteCount)
+    }
+  }
+
+  public func write(
+    at offset: UInt64, from memory: GuestMemory, at pieces: [GuestMemoryPiece]
+  ) throws(BlockStoreError) {
+    var offset = offset
+    for piece in pieces {
+      try write(at: offset, byteCount: piece.byteCount, from: memory, at: piece.start)
+      offset += UInt64(piece.byteCount)
+    }
+  }
 }

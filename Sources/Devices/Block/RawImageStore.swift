@@ -64,6 +64,29 @@ public final class RawImageStore: BlockStore {
     }
   }
 
+  public func read(
+    at offset: UInt64, into memory: GuestMemory, at pieces: [GuestMemoryPiece]
+  ) throws(BlockStoreError) {
+    do {
+      try memory.readFile(
+        descriptor: descriptor, fileOffset: off_t(clamping: offset), into: pieces)
+    } catch {
+      throw .transfer(offset: offset, error)
+    }
+  }
+
+  public func write(
+    at offset: UInt64, from memory: GuestMemory, at pieces: [GuestMemoryPiece]
+  ) throws(BlockStoreError) {
+    guard !isReadOnly else { throw .readOnly }
+    do {
+      try memory.writeFile(
+        descriptor: descriptor, fileOffset: off_t(clamping: offset), from: pieces)
+    } catch {
+      throw .transfer(offset: offset, error)
+    }
+  }
+
   public func flush() throws(BlockStoreError) {
     guard !isReadOnly else { return }
     try reporting(at: 0, byteCount) { () throws(LockedFile.Failure) in try file.flush() }

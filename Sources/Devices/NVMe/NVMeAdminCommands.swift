@@ -59,6 +59,9 @@ struct NVMeAdminCommands: Sendable {
       answer.result = 1
     case .asynchronousEventRequest:
       return try state.withLock { state throws(NVMeFailure) in try park(&state) }
+    case .doorbellBufferConfig:
+      let shadows = try NVMeShadowDoorbells(command, memory)
+      state.withLock { $0.queues.setShadows(shadows, memory) }
     case .deleteSubmissionQueue:
       return try state.withLock { state throws(NVMeFailure) in
         try state.queues.deleteSubmission(command)

@@ -2,18 +2,12 @@ internal import GuestMemory
 
 /// The guest memory of a command's data, from its PRP entries (NVMe 1.4 §4.3): all of it is RAM.
 struct NVMeDataBuffer: Sendable {
-  /// Neighbouring bytes.
-  struct Piece: Hashable, Sendable {
-    let start: GPA
-    var byteCount: Int
-  }
-
   /// Bytes of a memory page, *CC.MPS* 0.
   static let pageByteCount = 4096
   private static let entryByteCount = 8
 
   /// In the order of the data; no two that touch.
-  private(set) var pieces: [Piece] = []
+  private(set) var pieces: [GuestMemoryPiece] = []
 
   /// Follows the entries of a command for `byteCount` bytes, at least one.
   ///
@@ -77,7 +71,7 @@ struct NVMeDataBuffer: Sendable {
     if let last = pieces.last, last.start.advanced(by: UInt64(last.byteCount)) == GPA(address) {
       pieces[pieces.count - 1].byteCount += count
     } else {
-      pieces.append(Piece(start: GPA(address), byteCount: count))
+      pieces.append(GuestMemoryPiece(start: GPA(address), byteCount: count))
     }
   }
 

@@ -16,19 +16,24 @@ extension NVMeEngine {
   /// narrower ones.
   func write(offset: UInt64, width: Int, value: UInt64) {
     guard width >= 4, offset % 4 == 0 else { return }
-    state.withLock { state in
+    let waiting = state.withLock { state in
+      var waiting: [Int] = []
       for half in 0..<UInt64(width / 4) {
         let value = UInt32(truncatingIfNeeded: value >> (32 * half))
-        writeHalf(offset + 4 * half, value, &state)
+        writeHalf(offset + 4 * half, value, &state, &waiting)
       }
       updatePin(state)
+      return waiting
     }
+    addWork(waiting)
   }
 
-  private func writeHalf(_ offset: UInt64, _ value: UInt32, _ state: inout NVMeState) {
+  private func writeHalf(
+    _ offset: UInt64, _ value: UInt32, _ state: inout NVMeState, _ waiting: inout [Int]
+  ) {
     guard offset < NVMeRegisters.doorbells else {
       // The last 8-byte write reaches past the doorbells; there is no such queue.
-      ringDoorbell(Int(offset - NVMeRegisters.doorbells) / 4, value, &state)
+      ringDoorbell(Int(offset - NVMeRegisters.doorbells) / 4, value, &state, &waiting)
       return
     }
     switch state.registers.write(offset, value) {
@@ -39,26 +44,32 @@ extension NVMeEngine {
   }
 
   /// A doorbell of no queue, or with a place outside it, is dropped.
-  private func ringDoorbell(_ number: Int, _ value: UInt32, _ state: inout NVMeState) {
+  private func ringDoorbell(
+    _ number: Int, _ value: UInt32, _ state: inout NVMeState, _ waiting: inout [Int]
+  ) {
     let queue = number / 2
     guard state.isRunning, queue < state.queues.submission.count else { return }
     if number % 2 == 0 {
-      if state.queues.ringTail(queue, value) { work.add(queue) }
-    } else if state.queues.ringHead(queue, value) {
-      // Commands may have waited for room.
-      for feeder in state.queues.feeders(of: queue) { work.add(feeder) }
+      // Commands may be gone already, found in a shadow doorbell, or about to be.
+      if state.queues.ringTail(queue, value, memory), let ring = state.queues.submission[queue],
+        !ring.isEmpty, !ring.isAttended
+      {
+        waiting.append(queue)
+      }
+    } else {
+      waiting += state.queues.ringHead(queue, value, memory)
     }
   }
 
   /// Follows a write of the command register or of MSI-X's control.
   func configurationChanged() {
-    state.withLock { state in
+    let queues = state.withLock { state in
+      state.usesMSIX(interrupts.isEnabled, memory)
       updatePin(state)
       // Commands may have waited for *Bus Master*.
-      for queue in state.queues.submission.indices where state.queues.submission[queue] != nil {
-        work.add(queue)
-      }
+      return state.queues.submission.indices.filter { state.queues.submission[$0] != nil }
     }
+    addWork(queues)
   }
 
   /// Everything as after power-on. Waits for the commands in flight; no vCPU runs meanwhile.
@@ -70,6 +81,7 @@ extension NVMeEngine {
     while state.withLock({ $0.isStopping }) { _ = usleep(100) }
     state.withLock { state in
       state.registers = NVMeRegisters()
+      state.queues.tellsEachHead = true
       updatePin(state)
     }
   }

@@ -3,8 +3,8 @@ internal import ZeroTracker
 
 /// The part of a controller that its I/O threads work on: registers, queues, commands.
 ///
-/// Lock order: `state`, then those of MSI-X, pin, configuration and work list; no command runs under
-/// `state`.
+/// Lock order: `state`, then those of MSI-X, pin and configuration; no command runs under `state`, and
+/// nobody is woken.
 final class NVMeEngine: Sendable {
   let memory: GuestMemory
   let configuration: PCIConfiguration
@@ -33,59 +33,112 @@ final class NVMeEngine: Sendable {
     state = Guarded(NVMeState(pairCount: pairCount))
   }
 
+  /// Wakes threads for queues. Not under `state`: a thread that wakes takes it at once, and on a busy host
+  /// it runs before this one goes on.
+  func addWork(_ queues: [Int]) {
+    for queue in queues { work.add(queue) }
+  }
+
   // MARK: I/O threads
 
   /// Serves queues until the work list is closed.
   func serveQueues() {
-    while let queue = work.next() { serveOne(queue) }
+    while let queue = work.next() { serve(queue) }
   }
 
   /// Serves on the calling thread what waits, and what that wakes: an engine without threads does the same
   /// at every run, which fuzzing needs.
   func serveWaitingQueues() {
-    while let queue = work.nextIfWaiting() { serveOne(queue) }
+    while let queue = work.nextIfWaiting() { serve(queue) }
   }
 
-  /// Takes one command of a queue, if there is one that can complete, and carries it out.
-  private func serveOne(_ queue: Int) {
-    let fetched: (command: NVMeCommand, hasWriteCache: Bool)? = state.withLock { state in
-      guard state.isRunning, configuration.command.contains(.busMaster) else { return nil }
-      switch state.queues.fetch(queue, from: memory) {
+  /// Carries out commands of a queue, until there are none or other queues have waited long enough.
+  private func serve(_ queue: Int) {
+    var visit = NVMeVisit()
+    while visit.hasTime, !work.isOver {
+      guard let fetched = fetch(queue) else {
+        signal(&visit)
+        return
+      }
+      // What is done is not to wait for something that may take long.
+      if !fetched.isAttended { signal(&visit) }
+      let outcome: NVMeAdminOutcome =
+        if queue > 0 {
+          .answer(io.run(fetched.command, hasWriteCache: fetched.hasWriteCache))
+        } else {
+          admin.run(fetched.command, state, usesMSIX: interrupts.isEnabled)
+        }
+      visit.count(fetched.command, finish(fetched.command, of: queue, outcome))
+      if visit.mustSignal || !fetched.isAttended || !fetched.hasMore { signal(&visit) }
+      if fetched.isAttended, fetched.hasMore, visit.hasSlept() {
+        state.withLock { $0.queues.beCautious(queue) }
+      }
+    }
+    signal(&visit)
+    state.withLock { $0.queues.leave(queue) }
+    work.add(queue)
+  }
+
+  private func signal(_ visit: inout NVMeVisit) {
+    for vector in visit.takeVectors() { interrupts.signal(vector) }
+  }
+
+  private struct Fetched {
+    let command: NVMeCommand
+    let hasMore: Bool
+    let isAttended: Bool
+    let hasWriteCache: Bool
+  }
+
+  /// Takes one command of a queue, if there is one that can complete.
+  private func fetch(_ queue: Int) -> Fetched? {
+    let fetched: Fetched? = state.withLock { state in
+      guard state.isRunning, configuration.command.contains(.busMaster) else {
+        state.queues.leave(queue)
+        return nil
+      }
+      let hasWriteCache = state.features.hasWriteCache
+      switch state.queues.fetch(queue, from: memory, hasWriteCache: hasWriteCache) {
       case .nothing:
+        state.queues.leave(queue)
         return nil
       case .failed:
         state.registers.isFailed = true
+        state.queues.leave(queue)
         return nil
-      case .command(let command, let hasMore):
+      case .command(let command, let hasMore, let isAttended):
         state.inFlightCount += 1
-        // The next free thread takes the next one: commands of a queue run side by side.
-        if hasMore { work.add(queue) }
-        return (command, state.features.hasWriteCache)
+        return Fetched(
+          command: command, hasMore: hasMore, isAttended: isAttended, hasWriteCache: hasWriteCache)
       }
     }
-    guard let fetched else { return }
-    if queue > 0 {
-      let answer = io.run(fetched.command, hasWriteCache: fetched.hasWriteCache)
-      finish(fetched.command, of: queue, .answer(answer))
-    } else {
-      let outcome = admin.run(fetched.command, state, usesMSIX: interrupts.isEnabled)
-      finish(fetched.command, of: queue, outcome)
-    }
+    // The next free thread takes the next one: commands of a queue run side by side, unless one thread is
+    // quicker alone than another wakes up.
+    if let fetched, fetched.hasMore, !fetched.isAttended { work.add(queue) }
+    return fetched
   }
 
-  private func finish(_ command: NVMeCommand, of queue: Int, _ outcome: NVMeAdminOutcome) {
-    let vectors: [Int] = state.withLock { state in
+  /// Completes a command.
+  ///
+  /// - Returns: the vectors to signal.
+  private func finish(
+    _ command: NVMeCommand, of queue: Int, _ outcome: NVMeAdminOutcome
+  ) -> [Int] {
+    let (vectors, waiting): ([Int], [Int]) = state.withLock { state in
       var vectors: [Int] = []
+      var waiting: [Int] = []
       switch outcome {
       case .afterDrain:
         // It stays in flight until the other queue's last command is here.
-        return []
+        return ([], [])
       case .answer(let answer):
         post(answer, command, queue, &state, &vectors)
       case .parked:
         retire(queue, &state)
-        // Its promised place is free again; others may have waited for it.
-        wakeFeeders(ofQueueBehind: queue, state)
+      }
+      // A promised place may be free again, or a shadow doorbell told that the guest has taken some.
+      if let ring = state.queues.submission[queue] {
+        waiting += state.queues.wakeable(ring.completionQueue)
       }
       if let ring = state.queues.submission[queue], ring.inFlightCount == 0,
         let deletion = ring.deletion
@@ -95,9 +148,10 @@ final class NVMeEngine: Sendable {
       }
       if state.isStopping, state.inFlightCount == 0 { finishStop(&state) }
       updatePin(state)
-      return vectors
+      return (vectors, waiting)
     }
-    for vector in vectors { interrupts.signal(vector) }
+    addWork(waiting)
+    return vectors
   }
 
   /// Completes a command, unless a reset came in between.
@@ -119,11 +173,6 @@ final class NVMeEngine: Sendable {
   private func retire(_ queue: Int, _ state: inout NVMeState) {
     state.inFlightCount -= 1
     state.queues.release(queue)
-  }
-
-  private func wakeFeeders(ofQueueBehind queue: Int, _ state: borrowing NVMeState) {
-    guard let ring = state.queues.submission[queue] else { return }
-    for feeder in state.queues.feeders(of: ring.completionQueue) { work.add(feeder) }
   }
 
   // MARK: Enable and disable
@@ -160,8 +209,10 @@ final class NVMeEngine: Sendable {
     registers.isFailed = false
     registers.isShutDown = false
     registers.interruptMask = 0
+    let tellsEachHead = state.queues.tellsEachHead
     state = NVMeState(pairCount: pairCount)
     state.registers = registers
+    state.queues.tellsEachHead = tellsEachHead
     if registers.isEnabled { start(&state) }
   }
 
@@ -172,6 +223,8 @@ final class NVMeEngine: Sendable {
       guard let ring, let vector = ring.vector, ring.occupiedCount > 0 else { return false }
       return vector >= 32 || mask >> UInt32(vector) & 1 == 0
     }
-    pin.set(wants && !interrupts.isEnabled)
+    // Not `interrupts.isEnabled`: its lock is held while a message is sent, which wakes a vCPU, which rings
+    // a doorbell and comes here.
+    pin.set(wants && state.queues.tellsEachHead)
   }
 }

@@ -52,6 +52,7 @@ struct NVMeIdentify: Sendable {
     bytes.storeText(identity.firmware, at: 64, byteCount: 8)
     bytes[77] = Self.maximumTransferShift
     bytes.storeLE(NVMeRegisters.version, at: 80)
+    bytes.storeLE(UInt16(0x0100), at: 256)  // OACS: Doorbell Buffer Config
     bytes[258] = 3  // ACL: four aborts at a time
     bytes[259] = UInt8(Self.eventRequestLimit - 1)  // AERL
     bytes[260] = 0x03  // FRMW: one slot, read-only

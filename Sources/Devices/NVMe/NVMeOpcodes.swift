@@ -12,12 +12,13 @@ struct NVMeAdminOpcode: RawRepresentable, Hashable, Sendable {
   static let setFeatures = NVMeAdminOpcode(rawValue: 0x09)
   static let getFeatures = NVMeAdminOpcode(rawValue: 0x0A)
   static let asynchronousEventRequest = NVMeAdminOpcode(rawValue: 0x0C)
+  static let doorbellBufferConfig = NVMeAdminOpcode(rawValue: 0x7C)
 
   /// Those that are supported.
   static let all: [NVMeAdminOpcode] = [
     .deleteSubmissionQueue, .createSubmissionQueue, .getLogPage, .deleteCompletionQueue,
     .createCompletionQueue, .identify, .abort, .setFeatures, .getFeatures,
-    .asynchronousEventRequest,
+    .asynchronousEventRequest, .doorbellBufferConfig,
   ]
 }
 

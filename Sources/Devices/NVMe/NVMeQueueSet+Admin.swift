@@ -15,6 +15,7 @@ extension NVMeQueueSet {
     guard !interrupts || vector < vectors else { throw NVMeFailure(.invalidInterruptVector) }
     completion[queue] = NVMeCompletionQueue(
       start: start, count: count, vector: interrupts ? vector : nil)
+    adoptHead(queue, memory)
   }
 
   /// *Create I/O Submission Queue*.
@@ -30,6 +31,7 @@ extension NVMeQueueSet {
     let (start, count) = try Self.ring(
       command, registers, memory, entryByteCount: NVMeCommand.byteCount)
     submission[queue] = NVMeSubmissionQueue(start: start, count: count, completionQueue: target)
+    adoptTail(queue, memory)
   }
 
   /// *Delete I/O Completion Queue*: no submission queue may use it any more.

@@ -9,10 +9,23 @@ struct NVMeSubmissionQueue: Sendable {
   var tail: UInt32 = 0
   /// Commands fetched and not completed. Parked ones are not counted.
   var inFlightCount = 0
+  /// Commands that still are handed to other threads as they come, before one thread tries to be quicker
+  /// alone. Every queue begins so, and does again when the back-end makes a thread wait.
+  var cautionCount: Int
+  /// A thread will look for commands again before it does anything that takes long: nobody need be woken.
+  var isAttended = false
+  /// The tail at which the guest rings the doorbell, if it has shadow doorbells and was told one.
+  var eventIndex: UInt32?
   /// The admin command that deletes the queue and waits for those.
   var deletion: NVMeCommand?
 
-  init(start: GPA, count: UInt32, completionQueue: Int) {
+  /// Whether all commands that the guest told were fetched.
+  var isEmpty: Bool { head == tail }
+
+  init(
+    start: GPA, count: UInt32, completionQueue: Int, cautionCount: Int = NVMeQueueSet.caution
+  ) {
+    self.cautionCount = cautionCount
     self.start = start
     self.count = count
     self.completionQueue = completionQueue
@@ -31,6 +44,10 @@ struct NVMeCompletionQueue: Sendable {
   var phase = true
   /// Entries promised to commands in flight.
   var promisedCount: UInt32 = 0
+  /// The head at which the guest rings the doorbell, if it has shadow doorbells and was told one.
+  var eventIndex: UInt32?
+  /// Commands wait for room.
+  var holdsBack = false
 
   init(start: GPA, count: UInt32, vector: Int?) {
     self.start = start
@@ -40,6 +57,11 @@ struct NVMeCompletionQueue: Sendable {
 
   /// Entries that the guest has not taken.
   var occupiedCount: UInt32 { (tail + count - head) % count }
+
+  /// Whether an entry is one of those.
+  func isUntaken(_ entry: UInt32) -> Bool {
+    (entry + count - head) % count < occupiedCount
+  }
 
   /// Whether one more command may be fetched. One entry stays empty: a full ring would look empty.
   var hasRoom: Bool { occupiedCount + promisedCount < count - 1 }
@@ -51,10 +73,19 @@ struct NVMeCompletionQueue: Sendable {
 struct NVMeQueueSet: Sendable {
   var submission: [NVMeSubmissionQueue?]
   var completion: [NVMeCompletionQueue?]
+  /// Where the guest writes doorbells if it does so in its memory.
+  var shadows: NVMeShadowDoorbells?
+  /// Whether every head is of interest: the pin follows what the guest has taken, messages do not.
+  var tellsEachHead = true
+
+  /// After how many commands a thread tries again whether the back-end answers at once: of those that come
+  /// in one go the second waits for the first then, so it is to be rare where the answer is no.
+  static let caution = 256
 
   /// What a look into a submission queue gives.
   enum Fetch {
-    case command(NVMeCommand, hasMore: Bool)
+    /// - Parameter isAttended: whether the caller comes back for the others at once.
+    case command(NVMeCommand, hasMore: Bool, isAttended: Bool)
     /// No command, or no room for its completion: a doorbell will tell when to look again.
     case nothing
     /// The queue is not in RAM.
@@ -72,34 +103,22 @@ struct NVMeQueueSet: Sendable {
     submission.dropFirst().contains { $0 != nil } || completion.dropFirst().contains { $0 != nil }
   }
 
-  /// Takes a submission queue's tail doorbell; false if there is no such queue or place in it.
-  mutating func ringTail(_ queue: Int, _ tail: UInt32) -> Bool {
-    guard submission.indices.contains(queue), let count = submission[queue]?.count, tail < count
-    else { return false }
-    submission[queue]?.tail = tail
-    return true
-  }
-
-  /// Takes a completion queue's head doorbell; false if there is no such queue, or the head passes its
-  /// tail.
-  mutating func ringHead(_ queue: Int, _ head: UInt32) -> Bool {
-    guard completion.indices.contains(queue), let ring = completion[queue], head < ring.count,
-      (head + ring.count - ring.head) % ring.count <= ring.occupiedCount
-    else { return false }
-    completion[queue]?.head = head
-    return true
-  }
-
   /// The submission queues that complete to a queue.
   func feeders(of queue: Int) -> [Int] {
     submission.indices.filter { submission[$0]?.completionQueue == queue }
   }
 
   /// Takes the next command, and promises it a completion entry.
-  mutating func fetch(_ queue: Int, from memory: GuestMemory) -> Fetch {
-    guard submission.indices.contains(queue), var ring = submission[queue],
-      ring.head != ring.tail, ring.deletion == nil,
-      completion[ring.completionQueue]?.hasRoom == true
+  ///
+  /// When there is none, or none is left after this one and it may take long, the guest is asked to ring
+  /// for the next.
+  ///
+  /// - Parameter hasWriteCache: whether writes are done without a flush.
+  mutating func fetch(
+    _ queue: Int, from memory: GuestMemory, hasWriteCache: Bool = true
+  ) -> Fetch {
+    guard submission.indices.contains(queue), submission[queue]?.deletion == nil,
+      findCommands(queue, memory), findRoom(queue, memory), var ring = submission[queue]
     else { return .nothing }
     // Cannot overflow: the whole ring was RAM when it was made, or was looked at by the read below.
     let place = ring.start.advanced(by: UInt64(ring.head) * UInt64(NVMeCommand.byteCount))
@@ -107,9 +126,52 @@ struct NVMeQueueSet: Sendable {
     else { return .failed }
     ring.head = (ring.head + 1) % ring.count
     ring.inFlightCount += 1
+    let command = NVMeCommand(bytes)
+    ring.isAttended =
+      queue > 0 && ring.cautionCount == 0
+      && NVMeIOCommands.mayBeQuick(command, hasWriteCache: hasWriteCache)
+    ring.cautionCount = max(ring.cautionCount - 1, 0)
     submission[queue] = ring
     completion[ring.completionQueue]?.promisedCount += 1
-    return .command(NVMeCommand(bytes), hasMore: ring.head != ring.tail)
+    if ring.isAttended {
+      takeTailIfEmpty(queue, memory)
+      return .command(command, hasMore: submission[queue]?.isEmpty == false, isAttended: true)
+    }
+    return .command(command, hasMore: findCommands(queue, memory), isAttended: false)
+  }
+
+  /// A thread that attended to a queue does no more.
+  mutating func leave(_ queue: Int) {
+    guard submission.indices.contains(queue) else { return }
+    submission[queue]?.isAttended = false
+  }
+
+  /// The back-end made a thread wait while others of the queue's commands waited for the thread.
+  mutating func beCautious(_ queue: Int) {
+    submission[queue]?.cautionCount = Self.caution
+  }
+
+  /// Whether a queue has commands that were not fetched; if not, the guest rings when it has.
+  private mutating func findCommands(_ queue: Int, _ memory: GuestMemory) -> Bool {
+    takeTailIfEmpty(queue, memory)
+    if submission[queue]?.isEmpty == true { armTail(queue, memory) }
+    return submission[queue]?.isEmpty == false
+  }
+
+  private mutating func takeTailIfEmpty(_ queue: Int, _ memory: GuestMemory) {
+    if submission[queue]?.isEmpty == true { takeTail(queue, memory) }
+  }
+
+  /// Whether a command of a queue could complete; if not, the guest rings when it can.
+  private mutating func findRoom(_ queue: Int, _ memory: GuestMemory) -> Bool {
+    guard let target = submission[queue]?.completionQueue, completion[target] != nil else {
+      return false
+    }
+    if completion[target]?.hasRoom == false { takeHead(target, memory) }
+    if completion[target]?.hasRoom == false { armHead(target, memory) }
+    let hasRoom = completion[target]?.hasRoom == true
+    if !hasRoom { completion[target]?.holdsBack = true }
+    return hasRoom
   }
 
   /// Gives back what was promised to a command that will not complete.
@@ -140,6 +202,7 @@ struct NVMeQueueSet: Sendable {
     target.tail = (target.tail + 1) % target.count
     if target.tail == 0 { target.phase.toggle() }
     completion[ring.completionQueue] = target
+    followHead(ring.completionQueue, memory)
     return true
   }
 }

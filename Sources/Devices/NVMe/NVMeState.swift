@@ -1,3 +1,5 @@
+internal import GuestMemory
+
 /// What all threads of a controller share, under one lock.
 struct NVMeState: Sendable {
   var registers = NVMeRegisters()
@@ -18,5 +20,15 @@ struct NVMeState: Sendable {
   /// Whether queues are served.
   var isRunning: Bool {
     registers.isReady && !isStopping && !registers.isFailed
+  }
+
+  /// MSI-X was turned on or off.
+  mutating func usesMSIX(_ isEnabled: Bool, _ memory: GuestMemory) {
+    guard queues.tellsEachHead == isEnabled else { return }
+    queues.tellsEachHead = !isEnabled
+    for queue in queues.completion.indices where queues.completion[queue] != nil {
+      queues.completion[queue]?.eventIndex = nil
+      queues.followHead(queue, memory)
+    }
   }
 }

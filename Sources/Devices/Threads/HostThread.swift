@@ -44,6 +44,17 @@ internal import Glibc
     pthread_equal(pthread_self(), handle) != 0
   }
 
+  /// How often the calling thread has slept: on a lock, for a device, for a peer. Being driven off the
+  /// processor is no sleep (*ru_nvcsw*, getrusage(2)).
+  static var sleepCount: Int {
+    var usage = rusage()
+    // RUSAGE_THREAD, which glibc's headers keep to GNU C.
+    let thread: Int32 = 1
+    // SAFETY: the call fills the struct; with these arguments it cannot fail.
+    _ = unsafe getrusage(thread, &usage)
+    return usage.ru_nvcsw
+  }
+
   /// Waits for its end.
   package func join() {
     pthread_join(handle, nil)

@@ -4,10 +4,12 @@ internal import Glibc
 /// guest asks.
 ///
 /// Sendable because every access to `waiting`, `isWaiting` and `isClosed` is between `pthread_mutex_lock`
-/// and `pthread_mutex_unlock` of its own mutex. (`Mutex` has no condition to wait for.)
+/// and `pthread_mutex_unlock` of its own mutex. Threads wait at a semaphore, which counts what is waiting: a
+/// condition variable needs three system calls for each wake-up instead of two, as a thread that it woke
+/// cannot know that nobody else wants the mutex.
 @safe package final class WorkList: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private let condition: UnsafeMutablePointer<pthread_cond_t>
+  private let semaphore: UnsafeMutablePointer<sem_t>
   private var waiting: [Int] = []
   private var isWaiting: [Bool]
   private var isClosed = false
@@ -16,36 +18,48 @@ internal import Glibc
   package init(count: Int) {
     isWaiting = Array(repeating: false, count: count)
     unsafe mutex = .allocate(capacity: 1)
-    unsafe condition = .allocate(capacity: 1)
+    unsafe semaphore = .allocate(capacity: 1)
     // SAFETY: both are allocated above, never move, and are freed in deinit.
     unsafe pthread_mutex_init(mutex, nil)
-    unsafe pthread_cond_init(condition, nil)
+    unsafe sem_init(semaphore, 0, 0)
   }
 
   deinit {
     // SAFETY: nobody waits, as a waiting thread holds a reference.
-    unsafe pthread_cond_destroy(condition)
+    unsafe sem_destroy(semaphore)
     unsafe pthread_mutex_destroy(mutex)
-    unsafe condition.deallocate()
+    unsafe semaphore.deallocate()
     unsafe mutex.deallocate()
   }
 
   /// Adds a number, unless it waits already or the list is closed.
   package func add(_ number: Int) {
     lock()
-    defer { unlock() }
-    guard !isClosed, !isWaiting[number] else { return }
-    isWaiting[number] = true
-    waiting.append(number)
-    unsafe pthread_cond_signal(condition)
+    let isNew = !isClosed && !isWaiting[number]
+    if isNew {
+      isWaiting[number] = true
+      waiting.append(number)
+    }
+    unlock()
+    // After the unlocking: the thread that wakes needs the lock, and may run before this one goes on.
+    if isNew { unsafe sem_post(semaphore) }
   }
 
   /// Waits for a number and takes the oldest; nil when the list is closed.
   package func next() -> Int? {
-    lock()
-    defer { unlock() }
-    while waiting.isEmpty && !isClosed { unsafe pthread_cond_wait(condition, mutex) }
-    return takeOldest()
+    while true {
+      // An interrupted wait is no wake-up, but looking costs nothing.
+      unsafe sem_wait(semaphore)
+      lock()
+      let (number, isOver) = (takeOldest(), isClosed)
+      unlock()
+      if isOver {
+        // The next thread is to see it too.
+        unsafe sem_post(semaphore)
+        return nil
+      }
+      if let number { return number }
+    }
   }
 
   /// The same without waiting: nil if there is no number, too.
@@ -53,6 +67,13 @@ internal import Glibc
     lock()
     defer { unlock() }
     return takeOldest()
+  }
+
+  /// Whether the threads are to go.
+  var isOver: Bool {
+    lock()
+    defer { unlock() }
+    return isClosed
   }
 
   /// How many numbers wait.
@@ -72,9 +93,9 @@ internal import Glibc
   /// Sends all threads away; what still waits is dropped.
   package func close() {
     lock()
-    defer { unlock() }
     isClosed = true
-    unsafe pthread_cond_broadcast(condition)
+    unlock()
+    unsafe sem_post(semaphore)
   }
 
   private func lock() {

@@ -70,8 +70,11 @@ extension SandboxPermission {
     SandboxPermission(.writev, .all, why: "last words of the C library"),
     SandboxPermission(.read, .service, why: "console, /proc"),
     SandboxPermission(.pread64, .all, why: "disks; /proc/self/pagemap; kernel and initrd"),
+    SandboxPermission(.preadv, .disk, why: "disks"),
     SandboxPermission(.pwrite64, .disk, why: "disks"),
+    SandboxPermission(.pwritev, .disk, why: "disks"),
     SandboxPermission(.fdatasync, .disk, why: "a guest's flush"),
+    SandboxPermission(.getrusage, .disk, why: "whether a disk made its thread wait"),
     SandboxPermission(.pwrite64, .vcpu, need: .flash, why: "firmware's variables"),
     SandboxPermission(.fdatasync, .vcpu, need: .flash, why: "firmware's variables"),
     SandboxPermission(

@@ -74,7 +74,7 @@ import ZeroTracker
   @Test(
     "commands that are refused",
     arguments: [
-      Row("opcode", .invalidOpcode, .admin(NVMeAdminOpcode(rawValue: 0x7C))),
+      Row("opcode", .invalidOpcode, .admin(NVMeAdminOpcode(rawValue: 0x7D))),
       Row("namespace 0", .invalidNamespace, .admin(.identify, prp1: data, 0)),
       Row("namespace 2", .invalidNamespace, .admin(.identify, namespace: 2, prp1: data, 3)),
       Row("list of the last", .invalidNamespace, .admin(.identify, namespace: .max, prp1: data, 2)),

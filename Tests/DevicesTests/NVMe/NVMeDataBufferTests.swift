@@ -12,13 +12,13 @@ import Testing
   }
 
   private func buffer(_ prp1: UInt64, _ prp2: UInt64, _ byteCount: Int) throws(NVMeFailure)
-    -> [NVMeDataBuffer.Piece]
+    -> [GuestMemoryPiece]
   {
     try NVMeDataBuffer(prp1: prp1, prp2: prp2, byteCount: byteCount, memory: memory).pieces
   }
 
-  private func piece(_ start: UInt64, _ byteCount: Int) -> NVMeDataBuffer.Piece {
-    NVMeDataBuffer.Piece(start: GPA(start), byteCount: byteCount)
+  private func piece(_ start: UInt64, _ byteCount: Int) -> GuestMemoryPiece {
+    GuestMemoryPiece(start: GPA(start), byteCount: byteCount)
   }
 
   @Test("one page, two pages, and neighbours that become one piece")

@@ -204,18 +204,21 @@ import ZeroTracker
     #expect(try disk.admin.poll() == nil)
   }
 
-  @Test("two queue pairs, two threads: each finds what it wrote")
-  func twoPairs() throws {
+  @Test("two queue pairs, two threads: each finds what it wrote", arguments: [false, true])
+  func twoPairs(usesShadows: Bool) throws {
     let image = try ImageFile(pattern(1 << 20, seed: 1))
     let disk = try TestDisk(RawImageStore(path: image.path))
     _ = try disk.makePair(1)
     _ = try disk.makePair(2)
+    let shadow = ShadowPages()
+    if usesShadows { #expect(try disk.admin.run(shadow.command).status == .success) }
     let failures = Recorder<String>()
     let (controller, memory) = (disk.controller, disk.memory)
     let threads = try (1...2).map { number in
       try HostThread {
         do {
           let queue = try DriverQueue(number, controller, memory, count: 64)
+          if usesShadows { queue.shadow = shadow }
           var generator = SeededGenerator(seed: UInt64(number))
           for round in 0..<300 {
             let sector = UInt64(number - 1) * 1024 + generator.next() % 1000

@@ -93,6 +93,8 @@ final class NVMeBench {
     let start = queue == 0 ? Self.adminSubmission : UInt64(1 + queue) << 13
     write(command.bytes, at: start + UInt64(tails[queue] * NVMeCommand.byteCount))
     tails[queue] = (tails[queue] + 1) % Self.entryCount
+    // With shadow doorbells a driver writes there, whether it rings or not.
+    setShadow(.tail, queue, UInt32(tails[queue]))
     if rings { ring(2 * queue, UInt32(tails[queue])) }
   }
 
@@ -104,7 +106,24 @@ final class NVMeBench {
   /// Takes all completions of a queue.
   func acknowledge(_ queue: Int) {
     let tail = engine.state.withLock { $0.queues.completion[queue]?.tail }
-    if let tail { ring(2 * queue + 1, tail) }
+    guard let tail else { return }
+    setShadow(.head, queue, tail)
+    ring(2 * queue + 1, tail)
+  }
+
+  /// Writes a shadow doorbell, if the guest has them: the register then tells nothing.
+  func setShadow(_ kind: NVMeShadowDoorbells.Kind, _ queue: Int, _ value: UInt32) {
+    let shadows = engine.state.withLock { $0.queues.shadows }
+    if queue > 0 { shadows?.setValue(value, kind, of: queue, in: memory) }
+  }
+
+  /// How long a queue's commands are handed over before one thread serves it alone.
+  func setCaution(_ count: Int) {
+    engine.state.withLock { state in
+      for queue in state.queues.submission.indices {
+        state.queues.submission[queue]?.cautionCount = count
+      }
+    }
   }
 
   /// Changes guest memory as the guest does; what is not RAM takes nothing.
@@ -130,6 +149,7 @@ final class NVMeBench {
       require(!state.isStopping, "stopping at rest")
       for ring in state.queues.submission {
         require(ring.map { $0.inFlightCount == 0 && $0.deletion == nil } ?? true, "\(ring!)")
+        require(ring?.isAttended != true, "\(ring!) at rest")
       }
       for ring in state.queues.completion {
         require(ring?.promisedCount ?? 0 == 0, "\(String(describing: ring))")
@@ -146,6 +166,7 @@ final class NVMeBench {
       }
       for case let ring? in state.queues.completion {
         require(ring.head < ring.count && ring.tail < ring.count, "\(ring)")
+        require(ring.eventIndex.map { $0 < ring.count } ?? true, "\(ring)")
         require(ring.occupiedCount + ring.promisedCount < ring.count, "\(ring)")
       }
     }

@@ -57,7 +57,7 @@ final class NVMeTarget: FuzzTarget {
     let action = input.byte
     switch action & 15 {
     case 0...5: submit(input, toAdmin: action & 15 < 2, rings: action & 0x30 != 0)
-    case 6: bench.ring(Int(input.byte & 15), input.bool ? UInt32(input.byte & 31) : input.uint32)
+    case 6: ring(input)
     case 7: writeRegister(input)
     case 8, 9: writeList(input)
     case 10, 11: for queue in 0...Self.pairCount { bench.acknowledge(queue) }
@@ -151,6 +151,16 @@ final class NVMeTarget: FuzzTarget {
   }
 
   // MARK: Registers
+
+  /// A doorbell of any value, in its register, its shadow, or both.
+  private func ring(_ input: FuzzInput) {
+    let number = Int(input.byte & 15)
+    let value = input.bool ? UInt32(input.byte & 31) : input.uint32
+    let choice = input.byte
+    if choice & 1 == 0 { bench.setShadow(number % 2 == 0 ? .tail : .head, number / 2, value) }
+    if choice & 2 == 0 { bench.ring(number, value) }
+    if choice & 0x30 == 0x30 { bench.setCaution(Int(choice & 1)) }
+  }
 
   private func writeRegister(_ input: FuzzInput) {
     let choice = input.byte

@@ -27,6 +27,12 @@ final class DriverQueue {
   private var head = 0
   private var phase: UInt32 = 1
   private var nextIdentifier: UInt16 = 0
+  /// The pages of shadow doorbells; nil for registers only.
+  var shadow: ShadowPages?
+  /// Values as they were written last, tail and head.
+  private var written = [0, 0]
+  /// Writes of the tail's and of the head's register.
+  private(set) var registerWriteCounts = [0, 0]
 
   init(_ number: Int, _ controller: NVMeController, _ memory: GuestMemory, count: Int) throws {
     self.number = number
@@ -50,7 +56,16 @@ final class DriverQueue {
   }
 
   func ring() {
-    doorbell(2 * number, UInt64(tail))
+    update(0, tail)
+  }
+
+  /// Writes a doorbell as a driver does: with shadow doorbells the register only if it is asked to.
+  private func update(_ kind: Int, _ value: Int) {
+    let old = written[kind]
+    written[kind] = value
+    if let shadow, !shadow.update(2 * number + kind, from: old, to: value, memory) { return }
+    registerWriteCounts[kind] += 1
+    doorbell(2 * number + kind, UInt64(value))
   }
 
   func doorbell(_ index: Int, _ value: UInt64) {
@@ -71,7 +86,7 @@ final class DriverQueue {
   }
 
   func acknowledge() {
-    doorbell(2 * number + 1, UInt64(head))
+    update(1, head)
   }
 
   /// Waits for the next completion and takes it.

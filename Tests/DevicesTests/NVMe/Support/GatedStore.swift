@@ -10,12 +10,31 @@ final class GatedStore: BlockStore {
   let byteCount: UInt64 = 1 << 20
   let isReadOnly = false
   private let isOpen = Guarded(false)
+  private let passes = Guarded(0)
   private let waiting = Atomic<Int>(0)
 
   var waitingCount: Int { waiting.load(ordering: .relaxed) }
 
   func open() {
     isOpen.withLock { $0 = true }
+  }
+
+  func close() {
+    isOpen.withLock { $0 = false }
+  }
+
+  /// One read that waits, or the next to come.
+  func letOneThrough() {
+    passes.withLock { $0 += 1 }
+  }
+
+  private func mayPass() -> Bool {
+    isOpen.withLock { $0 }
+      || passes.withLock { passes in
+        guard passes > 0 else { return false }
+        passes -= 1
+        return true
+      }
   }
 
   /// Waits until so many reads wait.
@@ -27,7 +46,7 @@ final class GatedStore: BlockStore {
     at offset: UInt64, byteCount: Int, into memory: GuestMemory, at address: GPA
   ) throws(BlockStoreError) {
     waiting.add(1, ordering: .relaxed)
-    while !isOpen.withLock({ $0 }) { usleep(100) }
+    while !mayPass() { usleep(100) }
     waiting.subtract(1, ordering: .relaxed)
   }
 

@@ -54,13 +54,15 @@ final class TestDisk {
     write(0x14, 0x46_0001)
   }
 
-  /// Makes an I/O pair, its completions on the vector of its number.
-  func makePair(_ number: Int, count: Int = 64) throws -> DriverQueue {
+  /// Makes an I/O pair, its completions on the vector of its number or another.
+  func makePair(_ number: Int, count: Int = 64, vector: Int? = nil) throws -> DriverQueue {
     let queue = try DriverQueue(number, controller, memory, count: count)
     let size = UInt32(count - 1) << 16 | UInt32(number)
     #expect(
       try admin.run(
-        .admin(.createCompletionQueue, prp1: queue.completionStart, size, UInt32(number) << 16 | 3)
+        .admin(
+          .createCompletionQueue, prp1: queue.completionStart, size,
+          UInt32(vector ?? number) << 16 | 3)
       ).status == .success)
     #expect(
       try admin.run(
