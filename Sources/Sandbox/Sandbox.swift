@@ -6,13 +6,12 @@
 /// Threads share their memory, so what keeps a guest that broke in is the list of the service threads,
 /// Landlock and the lack of privileges; the shorter lists of the others are what it meets first.
 public struct Sandbox: Sendable {
-  /// By the role's number.
-  private let filters: [SeccompFilter]
+  private let policy: SandboxPolicy
   private let rules: [LandlockRule]
 
   /// - Parameter rules: the files that may be opened from then on.
   public init(_ policy: SandboxPolicy, files rules: [LandlockRule]) {
-    filters = SandboxRole.allCases.map(policy.filter(for:))
+    self.policy = policy
     self.rules = rules
   }
 
@@ -29,7 +28,7 @@ public struct Sandbox: Sendable {
     }
     try NoNewPrivileges.set()
     let abi = try Landlock.restrict(to: rules)
-    try filter(for: .service).install()
+    try policy.filter(for: .service).install()
     return abi
   }
 
@@ -39,13 +38,10 @@ public struct Sandbox: Sendable {
   public func enter(_ role: SandboxRole) {
     guard role != .service else { return }
     do throws(SandboxError) {
-      try filter(for: role).install()
+      // Made here, as most runs have no thread of some role.
+      try policy.filter(for: role).install()
     } catch {
       fatalError("\(role.article) thread: \(error)")
     }
-  }
-
-  private func filter(for role: SandboxRole) -> SeccompFilter {
-    filters[Int(role.rawValue)]
   }
 }

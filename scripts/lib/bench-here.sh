@@ -3,10 +3,13 @@
 
 # build_benchmarks WORK-DIRECTORY: vmm-run and measure, static, in the work directory.
 build_benchmarks() {
-  swift build -c release -Xswiftc -static-executable --product vmm-run \
-    --scratch-path .build-static >/dev/null
-  swift build -c release -Xswiftc -static-executable --package-path Benchmarks \
-    --scratch-path .build-bench >/dev/null
+  # It does not look for new files in the package that it depends on unless something here is new.
+  touch Benchmarks/Package.swift
+  {
+    swift build -c release -Xswiftc -static-executable --product vmm-run --scratch-path .build-static &&
+      swift build -c release -Xswiftc -static-executable --package-path Benchmarks \
+        --scratch-path .build-bench
+  } >"$1/build.log" 2>&1 || { cat "$1/build.log" >&2 && return 1; }
   cp .build-static/release/vmm-run .build-bench/release/measure "$1"
 }
 

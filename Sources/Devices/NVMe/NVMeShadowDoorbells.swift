@@ -62,8 +62,8 @@ struct NVMeShadowDoorbells: Hashable, Sendable {
   func setEventIndex(_ index: UInt32, _ kind: Kind, of queue: Int, in memory: GuestMemory) {
     guard let place = Self.place(kind, queue, eventIndices) else { return }
     try? memory.store(index, at: place)
-    // A store and a later load are the one pair that x86-64 turns round. `GuestMemory` ends its writes
-    // with a locked operation today; nothing here depends on that.
+    // A store and a later load are the one pair that x86-64 turns round, and a write of `GuestMemory` is
+    // no full barrier.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
   }
 

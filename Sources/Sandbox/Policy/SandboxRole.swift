@@ -1,4 +1,4 @@
-/// What a thread is there for, and so what it may ask of the kernel. Numbered from 0 in the order of the cases.
+/// What a thread is there for, and so what it may ask of the kernel.
 public enum SandboxRole: UInt16, CaseIterable, Hashable, Sendable {
   /// Everything else: the main thread, which makes the machine, again after a reset; console, signals,
   /// the end of tracking. What it may not no thread may.
