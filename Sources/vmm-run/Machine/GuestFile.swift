@@ -43,7 +43,8 @@ struct GuestFile {
       throw failure("read", code: EFBIG)
     }
     var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    // Room for the end of a small file, too: what is never used need not be made.
+    var buffer = [UInt8](repeating: 0, count: min(Int(status.st_size) + 4096, 1 << 16))
     // To the end and not to st_size: pipes have none.
     while bytes.count <= maximumByteCount {
       // SAFETY: the kernel writes at most the buffer's length.
