@@ -54,6 +54,6 @@ extension [UInt64] {
   var littleEndianBytes: [UInt8] {
     // One copy, not byte by byte: page tables come this way, thousands of words before each start.
     // SAFETY: an integer has no padding, so every byte is initialised.
-    unsafe map(\.littleEndian).withUnsafeBytes { unsafe [UInt8]($0) }
+    unsafe map { $0.littleEndian }.withUnsafeBytes { unsafe [UInt8]($0) }
   }
 }
