@@ -33,7 +33,7 @@ build_release() {
 # What must not compile: see the file. `-verify` compares the compiler's errors with those expected.
 refuse_forbidden_paths() {
   logged forbidden-paths swiftc -frontend -typecheck -verify -verify-ignore-unrelated \
-    -swift-version 6 -I "$(swift build --show-bin-path)/Modules" \
+    -swift-version 6 -I "$(swift build --show-bin-path)/Modules" -I Sources/CLinux/include \
     Tests/ForbiddenPaths/GuestMemoryWriters.swift
 }
 
