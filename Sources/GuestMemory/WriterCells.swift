@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Synchronization
+internal import ZeroTracker
 
 /// How many writers are inside a gate: a cell for each thread that writes, which it alone changes, and a
 /// few that all other threads share.
@@ -21,7 +22,7 @@ final class WriterCells: @unchecked Sendable {
   /// Own cells that have a thread, never fewer than before.
   private let usedCount = Atomic<Int>(0)
   /// Their threads, in the cells' order.
-  private let owners = Mutex<[pthread_t]>([])
+  private let owners = Guarded<[pthread_t]>([])
 
   /// - Parameter ownCount: how many threads may have a cell of their own.
   init(ownCount: Int) {

@@ -20,7 +20,7 @@ run_suites_in_rig() {
   local status=0
   local -a bundles=("$(swift build --show-bin-path)"/*PackageTests.xctest)
   rm -rf "$logs/rig"
-  logged suites-in-rig "$here/rig" --timeout 600 --hugepages 64 --out "$logs/rig" \
+  logged suites-in-rig "$here/rig" --timeout 720 --hugepages 64 --out "$logs/rig" \
     --env "STORM_CALLS=$rig_storm_calls" -- \
     "${bundles[0]}" --testing-library swift-testing --filter "$rig_filter" \
     --skip '^VMMTests\.TrackingMatrixTests' \
