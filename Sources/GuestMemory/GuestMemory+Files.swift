@@ -2,9 +2,6 @@ public import Glibc
 
 // Files read into and written from guest memory by the kernel, without a copy on the way.
 extension GuestMemory {
-  /// The most bytes in one system call: a discard must not wait longer than for this many.
-  private static let pieceByteCount = 4 << 20
-
   /// Reads from a file straight into guest memory, marked as touched before.
   ///
   /// Short reads are continued and interrupted ones repeated, until all bytes are there. Any thread.
@@ -19,12 +16,16 @@ extension GuestMemory {
   public func readFile(
     descriptor: Int32, fileOffset: off_t, byteCount: Int, at address: GPA
   ) throws(GuestMemoryError) {
-    try transfer("pread", fileOffset, byteCount, address) { place, offset, count in
-      unsafe writing(at: place, count) { bytes in
+    let piece = GuestMemoryPiece(start: address, byteCount: byteCount)
+    try transfer("pread", fileOffset, [piece]) { part, offset in
+      // Part of one piece is one piece.
+      let result = unsafe writing(at: part[0].start, part[0].byteCount) { bytes in
         // SAFETY: the kernel writes at most bytes.count bytes.
         let result = unsafe pread(descriptor, bytes.baseAddress, bytes.count, offset)
         return result < 0 ? -Int(errno) : result
       }
+      guard let result else { preconditionFailure("\(part) is no RAM any more") }
+      return result
     }
   }
 
@@ -43,42 +44,14 @@ extension GuestMemory {
   public func writeFile(
     descriptor: Int32, fileOffset: off_t, byteCount: Int, at address: GPA
   ) throws(GuestMemoryError) {
-    try transfer("pwrite", fileOffset, byteCount, address) { place, offset, count in
-      guard let bytes = unsafe bytes(at: place, count) else { return nil }
+    let piece = GuestMemoryPiece(start: address, byteCount: byteCount)
+    try transfer("pwrite", fileOffset, [piece]) { part, offset in
+      guard let bytes = unsafe bytes(at: part[0].start, part[0].byteCount) else {
+        preconditionFailure("\(part) is no RAM any more")
+      }
       // SAFETY: the kernel reads at most bytes.count bytes.
       let result = unsafe pwrite(descriptor, bytes.baseAddress, bytes.count, offset)
       return result < 0 ? -Int(errno) : result
-    }
-  }
-
-  /// Calls `piece` until all bytes are through. It returns the bytes it did, or the negative errno.
-  private func transfer(
-    _ operation: String, _ fileOffset: off_t, _ byteCount: Int, _ address: GPA,
-    piece: (GPA, off_t, Int) -> Int?
-  ) throws(GuestMemoryError) {
-    guard isRAM(address, byteCount: byteCount) else {
-      throw .notRAM(address, byteCount: byteCount)
-    }
-    var done = 0
-    while done < byteCount {
-      let count = min(byteCount - done, Self.pieceByteCount)
-      let (offset, overflow) = fileOffset.addingReportingOverflow(off_t(done))
-      guard let place = address.advanced(by: UInt64(done)), !overflow else {
-        throw .system(operation: operation, address, byteCount: byteCount, errno: EOVERFLOW)
-      }
-      switch piece(place, offset, count) {
-      case nil:
-        throw .notRAM(address, byteCount: byteCount)
-      case 0:
-        throw .fileEnded(address, byteCount: byteCount, transferredByteCount: done)
-      case .some(let result) where result > 0:
-        done += result
-      case .some(let result) where result == -Int(EINTR):
-        continue
-      case .some(let result):
-        throw .system(
-          operation: operation, address, byteCount: byteCount, errno: Int32(-result))
-      }
     }
   }
 }

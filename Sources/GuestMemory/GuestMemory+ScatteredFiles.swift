@@ -58,8 +58,9 @@ extension GuestMemory {
     }
   }
 
-  /// Calls `call` until all bytes are through. It returns the bytes it did, or the negative errno.
-  private func transfer(
+  /// Calls `call` with parts of the pieces, which are RAM, until all bytes are through. It returns the bytes it
+  /// did, or the negative errno.
+  func transfer(
     _ operation: String, _ fileOffset: off_t, _ pieces: [GuestMemoryPiece],
     call: ([GuestMemoryPiece], off_t) -> Int
   ) throws(GuestMemoryError) {

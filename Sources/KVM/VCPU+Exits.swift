@@ -46,7 +46,6 @@ extension RunPage {
 }
 
 extension VCPU {
-
   /// What KVM tells of the `.internalError` just returned: up to 16 words.
   public func internalErrorData() -> [UInt64] {
     let count = min(Int(page.fields.internal.ndata), 16)

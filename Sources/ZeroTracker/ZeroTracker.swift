@@ -105,13 +105,13 @@ public final class ZeroTracker: Sendable {
   public func markTouched(_ range: PageRange) {
     if firstMap.isMarkedPage(range) { return }
     if let secondMap, secondMap.isMarkedPage(range) { return }
-    markUntouched(range)
+    markInEachMap(range)
   }
 
   /// Inlined it would be too much for every write.
   @usableFromInline
   @inline(never)
-  func markUntouched(_ range: PageRange) {
+  func markInEachMap(_ range: PageRange) {
     firstMap.mark(range)
     secondMap?.mark(range)
     guard touchedMaps.count > 2 else { return }

@@ -10,7 +10,7 @@ document_figures() {
     is_old=0
     printf '%s\n' "$line"
     [[ $line =~ $marker ]] || continue
-    table=$(jq --raw-output --arg where "${BASH_REMATCH[1]}" --arg section "${BASH_REMATCH[2]}" \
+    table=$(jq -L scripts/lib --raw-output --arg where "${BASH_REMATCH[1]}" --arg section "${BASH_REMATCH[2]}" \
       --from-file scripts/lib/bench-section.jq "$json")
     [[ -n $table ]] || continue
     printf '\n%s\n\n' "$table"

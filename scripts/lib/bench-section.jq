@@ -1,12 +1,6 @@
 # The figures of one section of bench.json ($where, $section) as a Markdown table; nothing if it has none. The
 # section "run" is what was run.
-def digits:
-  if . == null then ""
-  elif . >= 100 then (round | tostring)
-  elif . >= 10 then (. * 10 | round / 10 | tostring)
-  elif . >= 1 then (. * 100 | round / 100 | tostring)
-  else (. * 1000 | round / 1000 | tostring)
-  end;
+include "bench-digits";
 def pair(median; best): "\(median | digits) (\(best | digits))";
 def row: "| " + join(" | ") + " |";
 if $section == "run" then

@@ -1,10 +1,5 @@
 # bench.json as one Markdown table.
-def digits:
-  if . == null then ""
-  elif . >= 100 then (round | tostring)
-  elif . >= 1 then (. * 100 | round / 100 | tostring)
-  else (. * 100000 | round / 100000 | tostring)
-  end;
+include "bench-digits";
 "| where | what | unit | median | best | spread | against | median | best | ratio (of bests) | goal |",
 "| --- | --- | --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |",
 (.figures[]

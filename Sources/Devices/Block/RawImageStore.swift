@@ -42,26 +42,15 @@ public final class RawImageStore: BlockStore {
   public func read(
     at offset: UInt64, byteCount: Int, into memory: GuestMemory, at address: GPA
   ) throws(BlockStoreError) {
-    do {
-      try memory.readFile(
-        descriptor: descriptor, fileOffset: off_t(clamping: offset), byteCount: byteCount,
-        at: address)
-    } catch {
-      throw .transfer(offset: offset, error)
-    }
+    let piece = GuestMemoryPiece(start: address, byteCount: byteCount)
+    try read(at: offset, into: memory, at: [piece])
   }
 
   public func write(
     at offset: UInt64, byteCount: Int, from memory: GuestMemory, at address: GPA
   ) throws(BlockStoreError) {
-    guard !isReadOnly else { throw .readOnly }
-    do {
-      try memory.writeFile(
-        descriptor: descriptor, fileOffset: off_t(clamping: offset), byteCount: byteCount,
-        at: address)
-    } catch {
-      throw .transfer(offset: offset, error)
-    }
+    let piece = GuestMemoryPiece(start: address, byteCount: byteCount)
+    try write(at: offset, from: memory, at: [piece])
   }
 
   public func read(

@@ -39,7 +39,6 @@ struct DeviceWriter: Sendable {
     // SAFETY: the area lies in the mapping, which `claimed` keeps.
     unsafe copy_floor(
       UnsafeMutablePointer<UInt8>(bitPattern: claimed.hostAddress + UInt(start))!, areaByteCount,
-      source,
-      byteCount, stride, count)
+      source, byteCount, stride, count)
   }
 }
