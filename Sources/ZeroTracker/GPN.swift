@@ -14,6 +14,9 @@ public struct GPN: RawRepresentable, Hashable, Comparable, Sendable {
     self.rawValue = rawValue
   }
 
+  /// The lowest page.
+  public static let zero = GPN(rawValue: 0)
+
   /// The page that contains the byte at a guest physical address (in bytes).
   public init(containing byteAddress: UInt64) {
     rawValue = byteAddress / UInt64(GPN.byteCount)

@@ -25,6 +25,11 @@ public struct PageRange: Hashable, Sendable {
     start.advanced(by: pageCount)
   }
 
+  /// The page numbers, `start` up to but not including `end`.
+  public var pageNumbers: Range<UInt64> {
+    start.rawValue..<end.rawValue
+  }
+
   /// Whether the range has no page.
   public var isEmpty: Bool {
     end == start

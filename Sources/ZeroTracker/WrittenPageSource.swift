@@ -22,7 +22,7 @@ public protocol WrittenPageSource: AnyObject, Sendable {
   /// - Throws: anything; the tracker then reports nothing in this answer.
   func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws
 
-  /// Ends tracking; called once, after which nothing else is.
+  /// Ends tracking; called once, after which nothing else is. Without an implementation nothing ends.
   ///
   /// - Throws: anything; the tracker is stopped all the same, and its next `stop` tries again.
   func stop() throws
@@ -31,6 +31,11 @@ public protocol WrittenPageSource: AnyObject, Sendable {
   ///
   /// After `true` a write that begins later must be noticed again as if it were the first. With
   /// `false` the pages stay written, which is safe; the range may then be forgotten in part, because
-  /// the tracker goes on to discard it.
+  /// the tracker goes on to discard it. Without an implementation `false`.
   func forget(_ range: PageRange) -> Bool
+}
+
+extension WrittenPageSource {
+  public func stop() throws {}
+  public func forget(_ range: PageRange) -> Bool { false }
 }

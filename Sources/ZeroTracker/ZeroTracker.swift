@@ -133,6 +133,12 @@ public final class ZeroTracker: Sendable {
     state.withLock { $0.zeroedRanges(replyPage: replyPage, limit: limit) }
   }
 
+  /// As `zeroedRanges(replyPage:limit:)`, in plain page numbers (GPNs), for users who have a type of their
+  /// own for ranges.
+  public func zeroedPages(replyPage: UInt64) -> [Range<UInt64>] {
+    zeroedRanges(replyPage: GPN(rawValue: replyPage)).map { $0.pageNumbers }
+  }
+
   /// Makes memory reportable again that the host discarded already and that reads as zero.
   ///
   /// Only for a machine at rest: from before the discard until this returns, the caller keeps vCPUs,

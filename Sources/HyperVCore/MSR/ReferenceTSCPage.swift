@@ -44,11 +44,11 @@ public struct ReferenceTSCPage: Hashable, Sendable {
   ///
   /// For a page that no vCPU reads yet. One in use is brought up to date by ``updateSteps``.
   public func encode() -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: Self.byteCount)
-    bytes.storeLE(sequence, at: 0)
-    bytes.storeLE(scale, at: 8)
-    bytes.storeLE(UInt64(bitPattern: offset), at: 16)
-    return bytes
+    [UInt8](zeroCount: Self.byteCount) { bytes in
+      bytes.storeLE(sequence, at: 0)
+      bytes.storeLE(scale, at: 8)
+      bytes.storeLE(offset, at: 16)
+    }
   }
 
   /// A write to the page.

@@ -14,12 +14,8 @@ public struct HypercallEvent: Sendable {
 /// A class, so that a call passes one reference and copies nothing.
 final class HypercallService: Sendable {
   private let dispatcher: HypercallDispatcher
-  private let guest: GuestMemory
-  private let replyMemory: ReplyMemory
-  private let refinement: GuestMemory.RefinementBudget
-  private let verifier: ZeroVerifier?
+  private let memory: HypercallRAM
   private let trackingEnd: TrackingEnd
-  private let control: MachineControl
   /// Nil where nobody listens: no event is made then.
   private let onHypercall: (@Sendable (HypercallEvent) -> Void)?
 
@@ -28,39 +24,49 @@ final class HypercallService: Sendable {
     trackingEnd: TrackingEnd, control: MachineControl,
     onHypercall: (@Sendable (HypercallEvent) -> Void)?
   ) {
-    dispatcher = HypercallDispatcher(enlightenments: enlightenments)
-    guest = memory
-    replyMemory = ReplyMemory(guest: memory)
-    refinement = configuration.refinement
-    verifier = configuration.verifiesZeroedMemory ? ZeroVerifier(guest: memory) : nil
+    self.memory = HypercallRAM(guest: memory)
     self.trackingEnd = trackingEnd
-    self.control = control
     self.onHypercall = onHypercall
+    let zeroed = ZeroedPages(
+      guest: memory, refinement: configuration.refinement,
+      verifier: configuration.verifiesZeroedMemory ? ZeroVerifier(guest: memory) : nil,
+      control: control)
+    dispatcher = HypercallDispatcher(
+      enlightenments: enlightenments,
+      calls: [GetBootZeroedMemory { zeroed.ranges(replyPage: GPN(rawValue: $0)) }])
   }
 
   func answer(_ request: HypercallRequest, vcpuID: UInt32) -> HypercallResult {
-    let outcome = dispatcher.dispatch(request, memory: replyMemory) { replyPage in
-      zeroedRanges(replyPage: GPN(rawValue: replyPage)).map {
-        BootZeroedRange(startPage: $0.start.rawValue, pageCount: $0.pageCount)
-      }
-    }
+    let outcome = dispatcher.dispatch(request, memory: memory)
     onHypercall?(HypercallEvent(vcpuID: vcpuID, request: request, outcome: outcome))
-    if outcome.reportedRanges != nil { trackingEnd.noteAnswer() }
+    if request.input.callCode == .extendedGetBootZeroedMemory, outcome.result.status == .success {
+      trackingEnd.noteAnswer()
+    }
     return outcome.result
-  }
-
-  private func zeroedRanges(replyPage: GPN) -> [PageRange] {
-    guest.refine(refinement)
-    let ranges = guest.tracker.zeroedRanges(replyPage: replyPage)
-    guard let error = verifier?.violation(in: ranges) else { return ranges }
-    // The run ends; the guest must not use what was wrong even until then.
-    control.end(with: .failed(error))
-    return []
   }
 }
 
-/// Guest RAM as the hypercall handlers see it.
-private struct ReplyMemory: HypercallMemory {
+/// Which pages 0x8002 reports.
+private struct ZeroedPages: Sendable {
+  let guest: GuestMemory
+  let refinement: GuestMemory.RefinementBudget
+  let verifier: ZeroVerifier?
+  let control: MachineControl
+
+  func ranges(replyPage: GPN) -> [Range<UInt64>] {
+    guest.refine(refinement)
+    let ranges = guest.tracker.zeroedRanges(replyPage: replyPage)
+    if let error = verifier?.violation(in: ranges) {
+      // The run ends; the guest must not use what was wrong even until then.
+      control.end(with: .failed(error))
+      return []
+    }
+    return ranges.map { $0.pageNumbers }
+  }
+}
+
+/// Guest RAM as the dispatcher sees it.
+private struct HypercallRAM: HypercallMemory {
   let guest: GuestMemory
 
   func isWritable(_ address: GuestAddress, byteCount: Int) -> Bool {
@@ -70,6 +76,15 @@ private struct ReplyMemory: HypercallMemory {
   func write(_ bytes: RawSpan, at address: GuestAddress) -> Bool {
     do throws(GuestMemoryError) {
       try guest.write(bytes, at: GPA(address.rawValue))
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  func read(into bytes: inout MutableRawSpan, at address: GuestAddress) -> Bool {
+    do throws(GuestMemoryError) {
+      try guest.read(at: GPA(address.rawValue), into: &bytes)
       return true
     } catch {
       return false

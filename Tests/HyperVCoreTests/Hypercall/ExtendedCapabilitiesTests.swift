@@ -21,10 +21,4 @@ struct ExtendedCapabilitiesTests {
     let mask = ExtendedCapabilities(rawValue: 0x0123_4567_89AB_CDEF)
     #expect(mask.encode() == [0xEF, 0xCD, 0xAB, 0x89, 0x67, 0x45, 0x23, 0x01])
   }
-
-  @Test("only boot-zeroed memory is ever offered")
-  func offered() {
-    #expect(ExtendedCapabilities(.all) == .bootZeroedMemory)
-    #expect(ExtendedCapabilities(.extendedHypercalls) == [])
-  }
 }

@@ -1,10 +1,11 @@
 import HyperVCore
+import Synchronization
 import Testing
 
 /// Dispatches one call to pages 1 to 3 of a fake memory, and counts the provider's calls.
 struct Call {
   static let boot: Enlightenments = [.extendedHypercalls, .bootZeroedMemory]
-  static let zeroed = [BootZeroedRange(startPage: 0x100, pageCount: 7)]
+  static let zeroed: [Range<UInt64>] = [0x100..<0x107]
 
   let memory: FakeMemory
   let outcome: HypercallOutcome
@@ -13,29 +14,28 @@ struct Call {
   init(
     _ input: UInt64, output: UInt64 = 0x2000, inputAddress: UInt64 = 0,
     enlightenments: Enlightenments = boot, memory: FakeMemory = FakeMemory(),
-    zeroed: [BootZeroedRange] = zeroed
+    zeroed: [Range<UInt64>] = zeroed
   ) {
     let request = HypercallRequest(
       input: HypercallInput(rawValue: input),
       inputAddress: GuestAddress(rawValue: inputAddress),
       outputAddress: GuestAddress(rawValue: output))
-    var asked: [UInt64] = []
-    outcome = HypercallDispatcher(enlightenments: enlightenments).dispatch(
-      request, memory: memory
-    ) { page in
-      asked.append(page)
+    let asked = Mutex<[UInt64]>([])
+    let call = GetBootZeroedMemory { page in
+      asked.withLock { $0.append(page) }
       return zeroed
     }
+    outcome = HypercallDispatcher(enlightenments: enlightenments, calls: [call])
+      .dispatch(request, memory: memory)
     self.memory = memory
-    askedPages = asked
+    askedPages = asked.withLock { $0 }
   }
 
   var status: UInt16 { outcome.result.status.rawValue }
 
   /// Whether a call left nothing behind but its status.
   func failed(with status: UInt16) -> Bool {
-    outcome == HypercallOutcome(status: HypercallStatus(rawValue: status))
-      && outcome.result.rawValue == UInt64(status) && memory.isUntouched
+    outcome.output == nil && outcome.result.rawValue == UInt64(status) && memory.isUntouched
   }
 }
 
@@ -68,7 +68,7 @@ struct HypercallDispatcherSuccessTests {
   func getBootZeroedMemory(offset: Int) {
     let call = Call(0x8002, output: 0x2000 + UInt64(offset))
     #expect(call.outcome.result.rawValue == 0)
-    #expect(call.outcome.reportedRanges == Call.zeroed)
+    #expect(call.outcome.reportedRanges == Call.zeroed.map { BootZeroedRange($0) })
     #expect(call.outcome.capabilities == nil)
     #expect(call.askedPages == [2])
     let page = call.memory.bytes(page: 2, 0..<4096)
@@ -95,7 +95,7 @@ struct HypercallDispatcherSuccessTests {
   @Test("the reply page is cut out of what is reported")
   func replyPage() {
     let call = Call(
-      0x8002, zeroed: [BootZeroedRange(startPage: 1, pageCount: 3)])
+      0x8002, zeroed: [1..<4])
     #expect(
       call.outcome.reportedRanges == [
         BootZeroedRange(startPage: 1, pageCount: 1), BootZeroedRange(startPage: 3, pageCount: 1),
@@ -108,7 +108,7 @@ struct HypercallDispatcherSuccessTests {
     let none = Call(0x8002, zeroed: [])
     #expect(none.status == 0 && none.outcome.reportedRanges == [])
     let many = Call(
-      0x8002, zeroed: (0..<400).map { BootZeroedRange(startPage: 0x1000 + 2 * $0, pageCount: 1) })
+      0x8002, zeroed: (0..<400).map { (0x1000 + 2 * $0)..<(0x1001 + 2 * $0) })
     #expect(many.outcome.reportedRanges?.count == 255)
     #expect(many.memory.bytes(page: 2, 0..<8).number(at: 0) == 255)
   }
@@ -146,10 +146,10 @@ struct HypercallDispatcherSuccessTests {
     for (convention, before) in registers {
       var registers = before
       let memory = FakeMemory()
-      let outcome = HypercallDispatcher(enlightenments: Call.boot).dispatch(
-        convention.request(from: registers), memory: memory, zeroedRanges: { _ in Call.zeroed })
+      let outcome = HypercallDispatcher(calls: [GetBootZeroedMemory { _ in Call.zeroed }])
+        .dispatch(convention.request(from: registers), memory: memory)
       convention.setResult(outcome.result, in: &registers)
-      #expect(outcome.reportedRanges == Call.zeroed)
+      #expect(outcome.reportedRanges == Call.zeroed.map { BootZeroedRange($0) })
       #expect(registers.rax == 0)
       #expect(registers.rdx == (convention == .bits64 ? .max : 0))
       #expect(memory.bytes(page: 2, 8..<16).number(at: 0) == 1)

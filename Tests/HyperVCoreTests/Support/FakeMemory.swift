@@ -9,6 +9,7 @@ final class FakeMemory: HypercallMemory {
   private let readOnlyPages: Set<UInt64>
   private(set) var questions: [GuestAddress] = []
   private(set) var writeCount = 0
+  private(set) var readCount = 0
   var failsWrites = false
 
   init(pages: [UInt64] = [1, 2, 3], readOnlyPages: Set<UInt64> = []) {
@@ -36,6 +37,25 @@ final class FakeMemory: HypercallMemory {
       pages[target.pageNumber]?[target.pageOffset] = byte
     }
     return true
+  }
+
+  func read(into bytes: inout MutableRawSpan, at address: GuestAddress) -> Bool {
+    readCount += 1
+    guard let page = pages[address.pageNumber],
+      address.pageOffset + bytes.byteCount <= page.count
+    else { return false }
+    for index in 0..<bytes.byteCount {
+      bytes.storeBytes(
+        of: page[address.pageOffset + index], toByteOffset: index, as: UInt8.self)
+    }
+    return true
+  }
+
+  /// Puts bytes into a page, as a guest would.
+  func store(_ bytes: [UInt8], at address: UInt64) {
+    let place = GuestAddress(rawValue: address)
+    pages[place.pageNumber]?.replaceSubrange(
+      place.pageOffset..<(place.pageOffset + bytes.count), with: bytes)
   }
 
   /// Whether no byte of any page differs from the pattern.

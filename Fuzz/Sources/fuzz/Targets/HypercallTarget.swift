@@ -1,4 +1,5 @@
 internal import HyperVCore
+internal import Synchronization
 
 /// Hypercalls from any registers, under any enlightenments, with any answer of the tracker, against the
 /// rules of `HypercallDispatcher` written down once more in raw bits.
@@ -15,19 +16,23 @@ final class HypercallTarget: FuzzTarget {
     var registers = Self.registers(input)
     let convention = HypercallConvention(
       isLongModeActive: input.bool, isCodeSegment64Bit: input.bool)
-    let dispatcher = HypercallDispatcher(
-      enlightenments: Enlightenments(rawValue: UInt64(input.uint16)))
+    let enlightenments = Enlightenments(rawValue: UInt64(input.uint16))
     let memory = ReplyMemory(failsWriting: input.byte == 0xFF)
     let ranges = Self.ranges(input)
     let request = convention.request(from: registers)
     Self.checkInputValue(request.input)
 
-    var askedFor: UInt64?
-    let outcome = dispatcher.dispatch(request, memory: memory) { page in
-      require(askedFor == nil, "the ranges were asked for twice")
-      askedFor = page
+    let asked = Mutex<UInt64?>(nil)
+    let call = GetBootZeroedMemory { page in
+      asked.withLock { asked in
+        require(asked == nil, "the ranges were asked for twice")
+        asked = page
+      }
       return ranges
     }
+    let dispatcher = HypercallDispatcher(enlightenments: enlightenments, calls: [call])
+    let outcome = dispatcher.dispatch(request, memory: memory)
+    let askedFor = asked.withLock { $0 }
 
     let (status, byteCount) = Self.expectation(request, dispatcher.enlightenments, memory)
     require(outcome.result.status == status, "\(outcome.result) for \(request), not \(status)")
@@ -64,15 +69,16 @@ final class HypercallTarget: FuzzTarget {
       rdi: address >> 32)
   }
 
-  private static func ranges(_ input: FuzzInput) -> [BootZeroedRange] {
+  private static func ranges(_ input: FuzzInput) -> [Range<UInt64>] {
     // Sometimes more than a reply takes, from few bytes.
     let copies = input.byte % 16 == 15 ? 100 : 1
-    var ranges: [BootZeroedRange] = []
+    var ranges: [Range<UInt64>] = []
     while !input.isEmpty, ranges.count < 300 {
-      let range = BootZeroedRange(startPage: input.anyMagnitude, pageCount: input.anyMagnitude)
+      let (start, count) = (input.anyMagnitude, input.anyMagnitude)
       for copy in 0..<UInt64(copies) {
-        ranges.append(
-          BootZeroedRange(startPage: range.startPage &+ copy, pageCount: range.pageCount))
+        let start = start &+ copy
+        let (end, overflows) = start.addingReportingOverflow(count)
+        ranges.append(start..<(overflows ? .max : end))
       }
     }
     return ranges

@@ -21,6 +21,12 @@ public struct BootZeroedRange: Hashable, Sendable {
     self.pageCount = pageCount
   }
 
+  /// The pages with the numbers (GPNs) of a range.
+  public init(_ pages: Range<UInt64>) {
+    // The difference of two ordered numbers fits.
+    self.init(startPage: pages.lowerBound, pageCount: pages.upperBound - pages.lowerBound)
+  }
+
   /// The GPN after the last page; nil if the range is empty or leaves the 64-bit GPA space.
   public var endPage: UInt64? {
     let (end, overflows) = startPage.addingReportingOverflow(pageCount)

@@ -3,7 +3,7 @@
 /// Unknown bits are kept. A thread-safe value.
 ///
 /// Source: TLFS 6.0b §3.14 for bits 0 to 4; Linux, include/hyperv/hvgdk_ext.h for bit 8.
-public struct ExtendedCapabilities: OptionSet, Hashable, Sendable {
+public struct ExtendedCapabilities: OptionSet, Hashable, HypercallOutput {
   /// The 64-bit capability mask as the guest gets it.
   public let rawValue: UInt64
 
@@ -30,27 +30,8 @@ public struct ExtendedCapabilities: OptionSet, Hashable, Sendable {
   /// Not in the TLFS, where bits 63:5 are reserved; Linux guests test it.
   public static let memoryColdDiscardHint = ExtendedCapabilities(rawValue: 1 << 8)
 
-  /// What a partition with these enlightenments can be told to use.
-  ///
-  /// Only bit 0: the TLFS names the other calls without their layout, so none is implemented.
-  public init(_ enlightenments: Enlightenments) {
-    self = enlightenments.contains(.bootZeroedMemory) ? .bootZeroedMemory : []
-  }
-
-  /// The mask as 8 little-endian bytes.
-  public func encode() -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: Self.byteCount)
+  /// Stores the mask as 8 little-endian bytes.
+  public func encode(into bytes: inout MutableRawSpan) {
     bytes.storeLE(rawValue, at: 0)
-    return bytes
-  }
-
-  /// Lends the same bytes, without an allocation.
-  func withBytes<Value, Failure: Error>(
-    _ body: (RawSpan) throws(Failure) -> Value
-  ) throws(Failure) -> Value {
-    let words: [1 of UInt64] = [rawValue.littleEndian]
-    let span = words.span
-    // SAFETY: a view of elements as bytes may show padding; UInt64 has none.
-    return try body(unsafe span.bytes)
   }
 }

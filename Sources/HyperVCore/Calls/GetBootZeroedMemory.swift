@@ -1,0 +1,28 @@
+/// *HvExtCallGetBootZeroedMemory* (0x8002): which memory still reads as zero.
+///
+/// Source: TLFS, *HvExtCallGetBootZeroedMemory* (web edition).
+public struct GetBootZeroedMemory: Hypercall {
+  public static let code = HypercallCode.extendedGetBootZeroedMemory
+  public static let frame = HypercallFrame(outputByteCount: BootZeroedMemoryReply.byteCount)
+  public static let requirement: Enlightenments = [.extendedHypercalls, .bootZeroedMemory]
+  public static let capability = ExtendedCapabilities.bootZeroedMemory
+
+  private let zeroedPages: @Sendable (UInt64) -> [Range<UInt64>]
+
+  /// The call, answered from the ranges that a closure gives.
+  ///
+  /// - Parameter zeroedPages: the pages (GPNs) that read as zero now. It is called at most once a call,
+  ///   after all validation has passed, with the GPN of the page that receives the reply, which must not
+  ///   be reported: from now on it is not zero. Any order will do: the largest go first. The reply page,
+  ///   empty ranges and ranges past the GPA space are taken out.
+  public init(_ zeroedPages: @escaping @Sendable (UInt64) -> [Range<UInt64>]) {
+    self.zeroedPages = zeroedPages
+  }
+
+  public func answer(_ arguments: HypercallArguments, input: RawSpan) -> HypercallAnswer {
+    let page = arguments.outputPage
+    return HypercallAnswer(
+      BootZeroedMemoryReply(
+        zeroedRanges: zeroedPages(page).map { BootZeroedRange($0) }, excludingPage: page))
+  }
+}
