@@ -14,7 +14,7 @@ struct EmbeddingTests {
   }
 
   private func answer(_ request: HypercallRequest, by guest: Guest) -> HypercallStatus {
-    guest.hypercalls.dispatch(request, memory: guest).result.status
+    guest.hypercalls.answer(request, memory: guest).status
   }
 
   private func reply(in guest: Guest) throws -> BootZeroedMemoryReply {

@@ -10,7 +10,7 @@
 ///
 /// Source: TLFS, *HvExtCallGetBootZeroedMemory* (web edition), not the PDF 6.0b §9.4.7, whose output
 /// is a single range in 16 bytes.
-public struct BootZeroedMemoryReply: Hashable, HypercallOutput {
+public struct BootZeroedMemoryReply: Hashable, Sendable {
   /// Bytes of the encoded reply: the count and all 255 ranges, used or not.
   public static let byteCount = 0xFF8
 
@@ -49,7 +49,7 @@ public struct BootZeroedMemoryReply: Hashable, HypercallOutput {
     self.ranges = ranges
   }
 
-  /// Stores the reply; unused ranges stay zero.
+  /// Stores the reply into ``byteCount`` bytes that are zero; unused ranges stay so.
   public func encode(into bytes: inout MutableRawSpan) {
     bytes.storeLE(UInt64(ranges.count), at: 0)
     for index in ranges.indices {
@@ -57,6 +57,11 @@ public struct BootZeroedMemoryReply: Hashable, HypercallOutput {
       bytes.storeLE(ranges[index].startPage, at: offset)
       bytes.storeLE(ranges[index].pageCount, at: offset + 8)
     }
+  }
+
+  /// The reply as ``byteCount`` little-endian bytes.
+  public func encode() -> [UInt8] {
+    [UInt8](zeroCount: Self.byteCount) { encode(into: &$0) }
   }
 
   private static func byteOffset(ofRange index: Int) -> Int { 8 + 16 * index }

@@ -3,7 +3,7 @@
 /// Unknown bits are kept. A thread-safe value.
 ///
 /// Source: TLFS 6.0b §3.14 for bits 0 to 4; Linux, include/hyperv/hvgdk_ext.h for bit 8.
-public struct ExtendedCapabilities: OptionSet, Hashable, HypercallOutput {
+public struct ExtendedCapabilities: OptionSet, Hashable, Sendable {
   /// The 64-bit capability mask as the guest gets it.
   public let rawValue: UInt64
 
@@ -29,6 +29,11 @@ public struct ExtendedCapabilities: OptionSet, Hashable, HypercallOutput {
   ///
   /// Not in the TLFS, where bits 63:5 are reserved; Linux guests test it.
   public static let memoryColdDiscardHint = ExtendedCapabilities(rawValue: 1 << 8)
+
+  /// The mask as 8 little-endian bytes.
+  public func encode() -> [UInt8] {
+    [UInt8](zeroCount: Self.byteCount) { encode(into: &$0) }
+  }
 
   /// Stores the mask as 8 little-endian bytes.
   public func encode(into bytes: inout MutableRawSpan) {

@@ -1,7 +1,7 @@
 /// *HvExtCallGetBootZeroedMemory* (0x8002): which memory still reads as zero.
 ///
 /// Source: TLFS, *HvExtCallGetBootZeroedMemory* (web edition).
-public struct GetBootZeroedMemory: Hypercall {
+public final class GetBootZeroedMemory: Hypercall {
   public static let code = HypercallCode.extendedGetBootZeroedMemory
   public static let frame = HypercallFrame(outputByteCount: BootZeroedMemoryReply.byteCount)
   public static let requirement: Enlightenments = [.extendedHypercalls, .bootZeroedMemory]
@@ -19,10 +19,12 @@ public struct GetBootZeroedMemory: Hypercall {
     self.zeroedPages = zeroedPages
   }
 
-  public func answer(_ arguments: HypercallArguments, input: RawSpan) -> HypercallAnswer {
+  public func answer(
+    _ arguments: HypercallArguments, input: RawSpan, output: inout MutableRawSpan
+  ) -> HypercallResult {
     let page = arguments.outputPage
-    return HypercallAnswer(
-      BootZeroedMemoryReply(
-        zeroedRanges: zeroedPages(page).map { BootZeroedRange($0) }, excludingPage: page))
+    let ranges = zeroedPages(page).map { BootZeroedRange($0) }
+    BootZeroedMemoryReply(zeroedRanges: ranges, excludingPage: page).encode(into: &output)
+    return HypercallResult(status: .success)
   }
 }

@@ -3,7 +3,7 @@
 /// A hint without reply: the guest does not wait for an answer, so there is nothing to refuse.
 ///
 /// Source: TLFS, *HvCallNotifyLongSpinWait*.
-public struct NotifyLongSpinWait: Hypercall {
+public final class NotifyLongSpinWait: Hypercall {
   public static let code = HypercallCode.notifyLongSpinWait
   public static let frame = HypercallFrame(headerByteCount: 8, isHint: true)
   public static let requirement: Enlightenments = []
@@ -11,7 +11,9 @@ public struct NotifyLongSpinWait: Hypercall {
   /// The call.
   public init() {}
 
-  public func answer(_ arguments: HypercallArguments, input: RawSpan) -> HypercallAnswer {
-    HypercallAnswer(.success)
+  public func answer(
+    _ arguments: HypercallArguments, input: RawSpan, output: inout MutableRawSpan
+  ) -> HypercallResult {
+    HypercallResult(status: .success)
   }
 }

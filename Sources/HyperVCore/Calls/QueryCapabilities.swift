@@ -3,7 +3,7 @@
 /// ``HypercallDispatcher`` adds it to every table, with the bits of the calls that are offered.
 ///
 /// Source: TLFS 6.0b §3.14; TLFS, *HvExtCallQueryCapabilities*.
-public struct QueryCapabilities: Hypercall {
+public final class QueryCapabilities: Hypercall {
   public static let code = HypercallCode.extendedQueryCapabilities
   public static let frame = HypercallFrame(outputByteCount: ExtendedCapabilities.byteCount)
   public static let requirement = Enlightenments.extendedHypercalls
@@ -15,7 +15,10 @@ public struct QueryCapabilities: Hypercall {
     self.capabilities = capabilities
   }
 
-  public func answer(_ arguments: HypercallArguments, input: RawSpan) -> HypercallAnswer {
-    HypercallAnswer(capabilities)
+  public func answer(
+    _ arguments: HypercallArguments, input: RawSpan, output: inout MutableRawSpan
+  ) -> HypercallResult {
+    capabilities.encode(into: &output)
+    return HypercallResult(status: .success)
   }
 }

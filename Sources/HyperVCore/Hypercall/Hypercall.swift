@@ -1,11 +1,12 @@
 /// One hypercall: its number, its frame, what offers it, and how it is answered.
 ///
 /// ``HypercallDispatcher`` holds a table of these. It checks the frame against ``frame`` and reads
-/// the input before it calls ``answer(_:input:)``, so a handler sees only calls that are well formed. A
+/// the input before it calls ``answer(_:input:output:)``, so a handler sees only calls that are well formed. A
 /// new call is a type in a file of its own.
 ///
-/// Several vCPUs may make the same call at once, so a handler must be safe from any thread.
-public protocol Hypercall: Sendable {
+/// Several vCPUs may make the same call at once, so a handler must be safe from any thread. A class, since
+/// calling one behind a protocol takes the fewest instructions.
+public protocol Hypercall: AnyObject, Sendable {
   /// The call code, bits 15:0 of the hypercall input value.
   static var code: HypercallCode { get }
 
@@ -25,7 +26,12 @@ public protocol Hypercall: Sendable {
   ///   - arguments: the fields of the input value that matter to a handler.
   ///   - input: the header, then the whole rep list, as bytes of ``HypercallFrame``; empty for a call
   ///     without input. The guest cannot change it any more: it is a copy.
-  func answer(_ arguments: HypercallArguments, input: RawSpan) -> HypercallAnswer
+  ///   - output: as many bytes as the frame says, zero; written to the guest if the status is success.
+  /// - Returns: the status, and for a rep call how many elements of the list are done, counted from its
+  ///   beginning. With success and some left the guest calls again, from there on.
+  func answer(
+    _ arguments: HypercallArguments, input: RawSpan, output: inout MutableRawSpan
+  ) -> HypercallResult
 }
 
 extension Hypercall {
@@ -60,17 +66,6 @@ public struct HypercallFrame: Hashable, Sendable {
     self.outputByteCount = outputByteCount
     self.isHint = isHint
   }
-
-  /// Bytes of input in a call with this many reps; fits, as a rep count has 12 bits.
-  func inputByteCount(repCount: Int) -> Int {
-    headerByteCount + (elementByteCount ?? 0) * repCount
-  }
-
-  /// Whether the two parameter registers can hold the input, and there is no output. Output in registers
-  /// is not defined for any call here.
-  var allowsFast: Bool {
-    outputByteCount == 0 && headerByteCount <= 16 && elementByteCount == nil
-  }
 }
 
 /// What a handler learns of the hypercall input value and the registers.
@@ -81,46 +76,4 @@ public struct HypercallArguments: Hashable, Sendable {
   public let repStartIndex: Int
   /// The GPN of the page that receives the output: it holds more than zeroes afterwards.
   public let outputPage: UInt64
-}
-
-/// How a handler answers.
-public struct HypercallAnswer: Sendable {
-  /// The status for the guest.
-  public let status: HypercallStatus
-  /// Elements of the list that are done, counted from its beginning; 0 for a simple call. A guest calls
-  /// again, from there on, if the status is success and some are left.
-  public let repsCompleted: Int
-  /// What is written to the guest's output; needed exactly if the frame has output and the status is
-  /// success.
-  public let output: (any HypercallOutput)?
-
-  /// An answer without output.
-  public init(_ status: HypercallStatus, repsCompleted: Int = 0) {
-    self.status = status
-    self.repsCompleted = repsCompleted
-    output = nil
-  }
-
-  /// Success with output.
-  public init(_ output: any HypercallOutput) {
-    status = .success
-    repsCompleted = 0
-    self.output = output
-  }
-}
-
-/// The output of a hypercall, as a value that can be read and as bytes.
-public protocol HypercallOutput: Sendable {
-  /// Bytes of the encoded output, a multiple of 8.
-  static var byteCount: Int { get }
-
-  /// Stores the output little-endian into `bytes`, which has ``byteCount`` of them and is zero.
-  func encode(into bytes: inout MutableRawSpan)
-}
-
-extension HypercallOutput {
-  /// The output as ``byteCount`` little-endian bytes.
-  public func encode() -> [UInt8] {
-    [UInt8](zeroCount: Self.byteCount) { encode(into: &$0) }
-  }
 }

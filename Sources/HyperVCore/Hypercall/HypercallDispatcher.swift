@@ -19,16 +19,46 @@
 /// no memory changes.
 ///
 /// Source: TLFS 6.0b §3; TLFS, Hypercall Interface.
-public struct HypercallDispatcher: Sendable {
-  /// A call of the table, its static properties read once.
-  private struct Entry: Sendable {
-    let code: UInt16
-    let frame: HypercallFrame
+@safe public struct HypercallDispatcher: Sendable {
+  /// A call of the table, and what its frame means for the checks, worked out once.
+  private final class Entry: Sendable {
     let call: any Hypercall
+    let code: UInt16
+    /// Bits of the input value that the call must not have.
+    let forbiddenBits: UInt64
+    let isList: Bool
+    let allowsFast: Bool
+    let headerByteCount: Int
+    /// 0 without a list.
+    let elementByteCount: Int
+    let outputByteCount: Int
+
+    init(_ call: any Hypercall) {
+      let frame = type(of: call).frame
+      self.call = call
+      code = type(of: call).code.rawValue
+      isList = frame.elementByteCount != nil && !frame.isHint
+      // A hint has no input that anybody looks at, no output, and no bit that matters.
+      headerByteCount = frame.isHint ? 0 : frame.headerByteCount
+      elementByteCount = frame.isHint ? 0 : frame.elementByteCount ?? 0
+      outputByteCount = frame.isHint ? 0 : frame.outputByteCount
+      allowsFast = outputByteCount == 0 && headerByteCount <= 16 && !isList
+      // Is Nested asks for the hypervisor one level further out. None is advertised (leaf 0x40000004,
+      // EAX bit 12 is clear), and an answer about this level's memory would be wrong for that one.
+      forbiddenBits =
+        frame.isHint
+        ? 0
+        : HypercallInput.reservedMask | HypercallInput.nestedBit
+          | HypercallInput.variableHeaderMask | (isList ? 0 : HypercallInput.repMask)
+    }
   }
 
   /// What the partition was told it may use.
   public let enlightenments: Enlightenments
+  /// The references are not counted: else every hypercall would retain and release one, by locked
+  /// operations.
+  private let table: [Unmanaged<Entry>]
+  /// Keep alive what `table` refers to.
   private let entries: [Entry]
 
   /// Makes a dispatcher for a partition with these enlightenments.
@@ -47,8 +77,13 @@ public struct HypercallDispatcher: Sendable {
     let basic: [any Hypercall] = [QueryCapabilities(capabilities), NotifyLongSpinWait()]
     entries = (basic + offered)
       .filter { enlightenments.contains(type(of: $0).requirement) }
-      .map { Entry(code: type(of: $0).code.rawValue, frame: type(of: $0).frame, call: $0) }
-    precondition(Set(entries.map(\.code)).count == entries.count, "two calls with one code")
+      .map { Entry($0) }
+    unsafe table = entries.map { unsafe Unmanaged.passUnretained($0) }
+    for (index, entry) in entries.enumerated() {
+      precondition(
+        !entries[..<index].contains { $0.code == entry.code },
+        "two calls with code \(entry.code.hexadecimal)")
+    }
   }
 
   /// Makes a dispatcher for a partition that is offered exactly what these calls need.
@@ -57,123 +92,152 @@ public struct HypercallDispatcher: Sendable {
     self.init(enlightenments: needed, calls: calls)
   }
 
-  /// Answers one hypercall completely.
+  /// Answers one hypercall completely: what it asks for is done, and its output is in guest memory.
   ///
   /// - Parameters:
   ///   - request: the call, as the guest made it.
   ///   - memory: where input comes from, and where the reply goes.
-  /// - Returns: the result, and the reply that is now in guest memory.
+  /// - Returns: what the guest gets in its result register.
+  public func answer(
+    _ request: HypercallRequest, memory: borrowing some HypercallMemory & ~Copyable
+  ) -> HypercallResult {
+    answer(request, memory: memory) { _ in }
+  }
+
+  /// Answers one hypercall completely, and keeps a copy of its reply, for a log.
   public func dispatch(
     _ request: HypercallRequest, memory: borrowing some HypercallMemory & ~Copyable
   ) -> HypercallOutcome {
-    let code = request.input.callCode.rawValue
-    for index in entries.indices where entries[index].code == code {
-      return answer(request, by: entries[index], memory: memory)
-    }
-    return HypercallOutcome(status: .invalidHypercallCode)
+    var reply: [UInt8] = []
+    let result = answer(request, memory: memory) { reply = [UInt8]($0) }
+    return HypercallOutcome(code: request.input.callCode, result: result, reply: reply)
   }
 
+  /// - Parameter onReply: gets the bytes that were written to the guest.
+  @inline(__always)
   private func answer(
+    _ request: HypercallRequest, memory: borrowing some HypercallMemory & ~Copyable,
+    onReply: (RawSpan) -> Void
+  ) -> HypercallResult {
+    let code = request.input.callCode.rawValue
+    for index in unsafe table.indices {
+      // SAFETY: `entries`, which never changes, holds the entry as long as self.
+      let result: HypercallResult? = unsafe table[index]._withUnsafeGuaranteedRef { entry in
+        guard entry.code == code else { return nil }
+        return Self.answer(request, by: entry, memory: memory, onReply: onReply)
+      }
+      if let result { return result }
+    }
+    return HypercallResult(status: .invalidHypercallCode)
+  }
+
+  @inline(__always)
+  private static func answer(
     _ request: HypercallRequest, by entry: Entry,
-    memory: borrowing some HypercallMemory & ~Copyable
-  ) -> HypercallOutcome {
-    let frame = entry.frame
-    if let failure = Self.fault(of: request, frame, memory: memory) {
-      return HypercallOutcome(status: failure)
+    memory: borrowing some HypercallMemory & ~Copyable, onReply: (RawSpan) -> Void
+  ) -> HypercallResult {
+    let input = request.input
+    guard input.rawValue & entry.forbiddenBits == 0,
+      !entry.isList || input.repStartIndex < input.repCount
+    else { return HypercallResult(status: .invalidHypercallInput) }
+    if input.isFast {
+      guard entry.allowsFast else { return HypercallResult(status: .invalidParameter) }
+    } else if entry.outputByteCount > 0 {
+      guard liesInPage(request.outputAddress, entry.outputByteCount),
+        memory.isWritable(request.outputAddress, byteCount: entry.outputByteCount)
+      else { return HypercallResult(status: .invalidAlignment) }
+    }
+    guard entry.outputByteCount == 8 else {
+      return answerAtLength(request, by: entry, memory: memory, onReply: onReply)
+    }
+    // What 0x8001 needs, without an allocation.
+    var word: [1 of UInt64] = [0]
+    var elements = word.mutableSpan
+    // SAFETY: every bit pattern is a UInt64.
+    var output = unsafe elements.mutableBytes
+    let result = run(request, by: entry, memory: memory, output: &output)
+    guard result.status == .success else { return result }
+    return finish(result, request, output.bytes, memory: memory, onReply: onReply)
+  }
+
+  /// The same with output of any length.
+  @inline(never)
+  private static func answerAtLength(
+    _ request: HypercallRequest, by entry: Entry,
+    memory: borrowing some HypercallMemory & ~Copyable, onReply: (RawSpan) -> Void
+  ) -> HypercallResult {
+    var bytes = [UInt8](repeating: 0, count: entry.outputByteCount)
+    var elements = bytes.mutableSpan
+    // SAFETY: every bit pattern is a UInt8.
+    var output = unsafe elements.mutableBytes
+    let result = run(request, by: entry, memory: memory, output: &output)
+    guard result.status == .success, entry.outputByteCount > 0 else { return result }
+    return finish(result, request, output.bytes, memory: memory, onReply: onReply)
+  }
+
+  @inline(__always)
+  private static func finish(
+    _ result: HypercallResult, _ request: HypercallRequest, _ output: RawSpan,
+    memory: borrowing some HypercallMemory & ~Copyable, onReply: (RawSpan) -> Void
+  ) -> HypercallResult {
+    guard memory.write(output, at: request.outputAddress) else {
+      return HypercallResult(status: .invalidAlignment)
+    }
+    onReply(output)
+    return result
+  }
+
+  /// Lets the handler answer.
+  @inline(__always)
+  private static func run(
+    _ request: HypercallRequest, by entry: Entry,
+    memory: borrowing some HypercallMemory & ~Copyable, output: inout MutableRawSpan
+  ) -> HypercallResult {
+    guard entry.headerByteCount == 0, !entry.isList else {
+      return runWithInput(request, by: entry, memory: memory, output: &output)
     }
     let arguments = HypercallArguments(
-      repCount: frame.elementByteCount == nil ? 0 : request.input.repCount,
-      repStartIndex: frame.elementByteCount == nil ? 0 : request.input.repStartIndex,
+      repCount: 0, repStartIndex: 0, outputPage: request.outputAddress.pageNumber)
+    return entry.call.answer(arguments, input: RawSpan(), output: &output)
+  }
+
+  /// Reads the input and lets the handler answer.
+  @inline(never)
+  private static func runWithInput(
+    _ request: HypercallRequest, by entry: Entry,
+    memory: borrowing some HypercallMemory & ~Copyable, output: inout MutableRawSpan
+  ) -> HypercallResult {
+    let repCount = entry.isList ? request.input.repCount : 0
+    let arguments = HypercallArguments(
+      repCount: repCount, repStartIndex: entry.isList ? request.input.repStartIndex : 0,
       outputPage: request.outputAddress.pageNumber)
-    let inputByteCount = frame.inputByteCount(repCount: arguments.repCount)
-    var answer: HypercallAnswer?
-    if frame.isHint || inputByteCount == 0 {
-      answer = entry.call.answer(arguments, input: RawSpan())
-    } else if request.input.isFast {
+    // Fits: a rep count has 12 bits, an element at most a page.
+    let inputByteCount = entry.headerByteCount + entry.elementByteCount * repCount
+    if request.input.isFast {
       let words: [2 of UInt64] = [
         request.inputAddress.rawValue.littleEndian, request.outputAddress.rawValue.littleEndian,
       ]
-      let span = words.span
+      let elements = words.span
       // SAFETY: a view of elements as bytes may show padding; UInt64 has none.
-      let bytes = unsafe span.bytes
-      answer = entry.call.answer(arguments, input: bytes.extracting(first: inputByteCount))
-    } else {
-      Self.withZeroedBytes(inputByteCount) { bytes in
-        guard memory.read(into: &bytes, at: request.inputAddress) else { return }
-        answer = entry.call.answer(arguments, input: bytes.bytes)
-      }
+      let input = unsafe elements.bytes.extracting(first: inputByteCount)
+      return entry.call.answer(arguments, input: input, output: &output)
     }
-    guard let answer else { return HypercallOutcome(status: .invalidAlignment) }
-    return Self.finish(answer, request, frame, memory: memory)
+    guard liesInPage(request.inputAddress, inputByteCount) else {
+      return HypercallResult(status: .invalidAlignment)
+    }
+    var bytes = [UInt8](repeating: 0, count: inputByteCount)
+    var elements = bytes.mutableSpan
+    // SAFETY: every bit pattern is a UInt8.
+    var input = unsafe elements.mutableBytes
+    guard memory.read(into: &input, at: request.inputAddress) else {
+      return HypercallResult(status: .invalidAlignment)
+    }
+    return entry.call.answer(arguments, input: input.bytes, output: &output)
   }
 
-  /// Writes the output of an answer.
-  private static func finish(
-    _ answer: HypercallAnswer, _ request: HypercallRequest, _ frame: HypercallFrame,
-    memory: borrowing some HypercallMemory & ~Copyable
-  ) -> HypercallOutcome {
-    let result = HypercallResult(status: answer.status, repsCompleted: answer.repsCompleted)
-    guard answer.status == .success, frame.outputByteCount > 0 else {
-      return HypercallOutcome(result: result)
-    }
-    guard let output = answer.output else {
-      preconditionFailure("\(request.input.callCode) succeeded without its output")
-    }
-    var isWritten = false
-    withZeroedBytes(frame.outputByteCount) { bytes in
-      output.encode(into: &bytes)
-      isWritten = memory.write(bytes.bytes, at: request.outputAddress)
-    }
-    guard isWritten else { return HypercallOutcome(status: .invalidAlignment) }
-    return HypercallOutcome(result: result, output: output)
-  }
-
-  /// Lends zeroed bytes: eight, which 0x8001 needs, without an allocation.
-  private static func withZeroedBytes(_ byteCount: Int, _ body: (inout MutableRawSpan) -> Void) {
-    if byteCount == 8 {
-      var word: [1 of UInt64] = [0]
-      var elements = word.mutableSpan
-      // SAFETY: every bit pattern is a UInt64.
-      var bytes = unsafe elements.mutableBytes
-      body(&bytes)
-    } else {
-      _ = [UInt8](zeroCount: byteCount, storing: body)
-    }
-  }
-
-  /// What is wrong with a call's frame; nil means that it may go ahead.
-  private static func fault(
-    of request: HypercallRequest, _ frame: HypercallFrame,
-    memory: borrowing some HypercallMemory & ~Copyable
-  ) -> HypercallStatus? {
-    if frame.isHint { return nil }
-    let input = request.input
-    // Is Nested asks for the hypervisor one level further out. None is advertised (leaf 0x40000004,
-    // EAX bit 12 is clear), and an answer about this level's memory would be wrong for that one.
-    guard input.reservedBits == 0, !input.isNested, input.variableHeaderQuadwordCount == 0,
-      hasFittingReps(input, frame)
-    else { return .invalidHypercallInput }
-    if input.isFast { return frame.allowsFast ? nil : .invalidParameter }
-    let output = request.outputAddress
-    guard
-      liesInPage(request.inputAddress, frame.inputByteCount(repCount: input.repCount)),
-      liesInPage(output, frame.outputByteCount),
-      frame.outputByteCount == 0
-        || memory.isWritable(output, byteCount: frame.outputByteCount)
-    else { return .invalidAlignment }
-    return nil
-  }
-
-  /// A simple call has no rep fields; a rep call has at least one element left to do.
-  private static func hasFittingReps(_ input: HypercallInput, _ frame: HypercallFrame) -> Bool {
-    if frame.elementByteCount == nil { return input.repCount == 0 && input.repStartIndex == 0 }
-    return input.repStartIndex < input.repCount
-  }
-
-  /// Whether a parameter is 8-byte aligned and within one page, if there is one.
+  /// Whether a parameter is 8-byte aligned and within one page.
   private static func liesInPage(_ address: GuestAddress, _ byteCount: Int) -> Bool {
-    byteCount == 0
-      || address.rawValue.isMultiple(of: 8)
-        && address.pageOffset + byteCount <= GuestAddress.pageByteCount
+    address.rawValue.isMultiple(of: 8)
+      && address.pageOffset + byteCount <= GuestAddress.pageByteCount
   }
 }

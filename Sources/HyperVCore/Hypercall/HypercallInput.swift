@@ -72,7 +72,10 @@ public struct HypercallInput: RawRepresentable, Hashable, Sendable {
   public var reservedBits: UInt64 { rawValue & Self.reservedMask }
 
   private static let fastBit: UInt64 = 1 << 16
-  private static let nestedBit: UInt64 = 1 << 31
+  static let variableHeaderMask: UInt64 = 0x3FF << 17
+  static let nestedBit: UInt64 = 1 << 31
+  /// Both rep fields.
+  static let repMask: UInt64 = 0x0FFF_0FFF_0000_0000
 
   private func field(shift: UInt64, mask: UInt64) -> Int {
     Int(truncatingIfNeeded: (rawValue >> shift) & mask)

@@ -21,6 +21,12 @@ extension MutableRawSpan {
 }
 
 extension [UInt8] {
+  /// A copy of bytes.
+  init(_ bytes: RawSpan) {
+    // SAFETY: every byte of a raw span is initialised.
+    self = unsafe bytes.withUnsafeBytes { unsafe Array($0) }
+  }
+
   /// Zeroes, then changed by a closure.
   init(zeroCount: Int, storing: (inout MutableRawSpan) -> Void) {
     self.init(repeating: 0, count: zeroCount)

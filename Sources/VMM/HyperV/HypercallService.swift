@@ -13,6 +13,8 @@ public struct HypercallEvent: Sendable {
 ///
 /// A class, so that a call passes one reference and copies nothing.
 final class HypercallService: Sendable {
+  private static let zeroedMemoryCall: UInt64 = 0x8002
+
   private let dispatcher: HypercallDispatcher
   private let memory: HypercallRAM
   private let trackingEnd: TrackingEnd
@@ -37,11 +39,17 @@ final class HypercallService: Sendable {
   }
 
   func answer(_ request: HypercallRequest, vcpuID: UInt32) -> HypercallResult {
-    let outcome = dispatcher.dispatch(request, memory: memory)
-    onHypercall?(HypercallEvent(vcpuID: vcpuID, request: request, outcome: outcome))
-    if request.input.callCode == .extendedGetBootZeroedMemory, outcome.result.status == .success {
-      trackingEnd.noteAnswer()
+    guard let onHypercall else {
+      let result = dispatcher.answer(request, memory: memory)
+      // The input value of a call that succeeds is the code alone.
+      if request.input.rawValue == Self.zeroedMemoryCall, result.rawValue == 0 {
+        trackingEnd.noteAnswer()
+      }
+      return result
     }
+    let outcome = dispatcher.dispatch(request, memory: memory)
+    onHypercall(HypercallEvent(vcpuID: vcpuID, request: request, outcome: outcome))
+    if outcome.reportedRanges != nil { trackingEnd.noteAnswer() }
     return outcome.result
   }
 }

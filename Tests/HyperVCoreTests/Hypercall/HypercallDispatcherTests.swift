@@ -35,7 +35,7 @@ struct Call {
 
   /// Whether a call left nothing behind but its status.
   func failed(with status: UInt16) -> Bool {
-    outcome.output == nil && outcome.result.rawValue == UInt64(status) && memory.isUntouched
+    outcome.reply.isEmpty && outcome.result.rawValue == UInt64(status) && memory.isUntouched
   }
 }
 

@@ -3,7 +3,7 @@ import Synchronization
 import Testing
 
 /// A rep call as an embedder would add one: a header of 8 bytes, elements of 8 bytes.
-private struct Collect: Hypercall {
+private final class Collect: Hypercall {
   static let code = HypercallCode(rawValue: 0x8003)
   static let frame = HypercallFrame(headerByteCount: 8, elementByteCount: 8)
   static let requirement = Enlightenments.extendedHypercalls
@@ -22,26 +22,39 @@ private struct Collect: Hypercall {
   /// How many elements it does in one call.
   let limit: Int
 
-  func answer(_ arguments: HypercallArguments, input: RawSpan) -> HypercallAnswer {
+  init(log: Log, limit: Int) {
+    self.log = log
+    self.limit = limit
+  }
+
+  func answer(
+    _ arguments: HypercallArguments, input: RawSpan, output: inout MutableRawSpan
+  ) -> HypercallResult {
     let seen = Seen(arguments: arguments, input: input.byteArray)
     log.calls.withLock { $0.append(seen) }
-    return HypercallAnswer(
-      .success, repsCompleted: min(arguments.repCount, arguments.repStartIndex + limit))
+    return HypercallResult(
+      status: .success, repsCompleted: min(arguments.repCount, arguments.repStartIndex + limit))
   }
 }
 
 /// A simple call with 16 bytes of input and none of output: it may be fast.
-private struct Signal: Hypercall {
+private final class Signal: Hypercall {
   static let code = HypercallCode.signalEvent
   static let frame = HypercallFrame(headerByteCount: 16)
   static let requirement = Enlightenments.syntheticInterrupts
 
   let log: Collect.Log
 
-  func answer(_ arguments: HypercallArguments, input: RawSpan) -> HypercallAnswer {
+  init(log: Collect.Log) {
+    self.log = log
+  }
+
+  func answer(
+    _ arguments: HypercallArguments, input: RawSpan, output: inout MutableRawSpan
+  ) -> HypercallResult {
     let seen = Collect.Seen(arguments: arguments, input: input.byteArray)
     log.calls.withLock { $0.append(seen) }
-    return HypercallAnswer(.success)
+    return HypercallResult(status: .success)
   }
 }
 
