@@ -9,22 +9,18 @@ guest_series=(6.1 6.12)
 # make_guests DIRECTORY: what is taken along into the rig, in DIRECTORY/guest; the disk's files stay in
 # DIRECTORY/files. Kernels stay in the rig's cache.
 make_guests() {
-  local directory=$1 cache series tree
-  cache=$(realpath -m -- "${RIG_CACHE:-$PWD/.build-rig}")
+  local directory=$1 kernel series tree
   rm -rf "$directory"
-  mkdir -p "$cache" "$directory/files" "$directory/guest"
+  mkdir -p "$directory/files" "$directory/guest"
   for series in "${guest_series[@]}"; do
-    (
-      flock 9
-      fetch_kernel "$series" "$cache/guest-$series" button evdev
-    ) 9>"$cache/lock" || return 1
+    get_kernel "$series" button evdev || return 1
     tree=$directory/tree-$series
     mkdir -p "$tree"/{bin,dev,mnt,modules,proc,sys} "$directory/guest/$series"
     cp /bin/busybox "$tree/bin/"
-    cp "$cache/guest-$series"/*.ko "$tree/modules/"
+    cp "$kernel"/{button,evdev}.ko "$tree/modules/"
     install -m 755 "$here/tests/linux-init.sh" "$tree/init"
     pack_initramfs "$tree" | gzip -1 >"$directory/guest/$series/initrd" || return 1
-    cp "$cache/guest-$series/vmlinuz" "$directory/guest/$series/"
+    cp "$kernel/vmlinuz" "$directory/guest/$series/"
     rm -r "$tree"
   done
   # `ballast` is what the guest removes and trims.

@@ -51,12 +51,13 @@ finish_matrix() {
 
 # A stock Linux in a boot of its own: nothing else of the suites runs beside it.
 run_linux_suites() {
-  local status=0 kernel=${RIG_CACHE:-.build-rig}/kernel/vmlinuz
+  local status=0 kernel
   local -a bundles=("$(swift build --show-bin-path)"/*PackageTests.xctest)
+  get_kernel 6.12 || return 1
   make_tiny_initramfs "$logs/tiny-initramfs.gz" || return 1
   rm -rf "$logs/linux-suites"
   logged suites-linux-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$logs/linux-suites" \
-    --file "$kernel:/linux/vmlinuz" --file "$logs/tiny-initramfs.gz:/linux/initramfs.gz" \
+    --file "$kernel/vmlinuz:/linux/vmlinuz" --file "$logs/tiny-initramfs.gz:/linux/initramfs.gz" \
     --env LINUX_KERNEL=/linux/vmlinuz --env LINUX_INITRD=/linux/initramfs.gz -- \
     "${bundles[0]}" --testing-library swift-testing \
     --filter '^VMMTests\.(LinuxTruthTests|RealKernelTests)/' \
