@@ -24,8 +24,11 @@ import Testing
     #expect(options == RunOptions(guest: .system(system)))
     #expect(options.machine.memory == .gibi(1))
     #expect(linux.initrdPath == nil && linux.commandLine == nil && system.disks.isEmpty)
-    #expect(system.serial == .stdio && system.clock == .utc && system.hyperVFeatures == .default)
+    #expect(
+      system.serial == .stdio && system.clock == .utc
+        && system.hyperVFeatures == HyperVFeatureChoice())
     #expect(system.onCrash == .report && system.onReset == .reset && !system.tracesIO)
+    #expect(!options.machine.offersNesting)
   }
 
   @Test func everyOption() throws {
@@ -36,16 +39,18 @@ import Testing
     system.disks = [DiskOption(path: "a.img"), DiskOption(path: "b.img", isReadOnly: true)]
     system.serial = .file("serial.log")
     system.clock = .local
-    system.hyperVFeatures = .chosen([.vpIndex, .time, .crash])
+    system.hyperVFeatures = HyperVFeatureChoice(
+      selection: .exactly([.vpIndex, .time, .crash]))
     system.onCrash = .ignore
     system.onReset = .exit
     system.tracesIO = true
     var machine = MachineOptions(memory: .mebi(512))
     machine.cpuCount = 2
+    machine.offersNesting = true
     let expected = RunOptions(guest: .system(system), machine: machine)
     let line = """
       --disk a.img --kernel vmlinuz --append console=ttyS0 --initrd=initrd --cpus 2 \
-      --serial file:serial.log --disk=b.img,readonly --rtc local --memory 512M --trace-io \
+      --serial file:serial.log --disk=b.img,readonly --rtc local --memory 512M --trace-io --nested \
       --hyperv-features time,vpindex,crash --on-crash ignore --on-reset exit
       """
     #expect(try parse(line) == expected)
@@ -84,25 +89,6 @@ import Testing
   func serials(text: String, choice: SerialChoice) throws {
     #expect(try SerialChoice(parsing: text) == choice)
   }
-
-  @Test(arguments: Enlightenments.names)
-  func everyFeatureByName(name: String) throws {
-    let feature = try #require(Enlightenments.named(name))
-    let needed = Enlightenments.requirements(of: feature).members.map(\.description)
-    #expect(
-      try HyperVFeatureChoice(parsing: ([name] + needed).joined(separator: ","))
-        == .chosen(feature.union(Enlightenments.requirements(of: feature))))
-  }
-
-  @Test func sets() throws {
-    #expect(try HyperVFeatureChoice(parsing: "none") == .chosen([]))
-    #expect(try HyperVFeatureChoice(parsing: "default") == .default)
-    #expect(
-      try HyperVFeatureChoice(parsing: Enlightenments.names.joined(separator: ","))
-        == .chosen(.all))
-  }
-
-  private static let names = Enlightenments.names.joined(separator: ", ")
 
   @Test(arguments: [
     (
@@ -154,28 +140,6 @@ import Testing
       "option '--on-reset': 'exti' is not one of reset, exit; did you mean 'exit'?"
     ),
     ("--kernel k --trace-io=x", "option '--trace-io' takes no value, but was given 'x'"),
-    (
-      "--kernel k --hyperv-features vpidnex,time",
-      "option '--hyperv-features': 'vpidnex' is not one of \(names); did you mean 'vpindex'?"
-    ),
-    (
-      "--kernel k --hyperv-features nnoe",
-      "option '--hyperv-features': 'nnoe' is not one of \(names), none, default; "
-        + "did you mean 'none'?"
-    ),
-    (
-      "--kernel k --hyperv-features relaxed,none",
-      "option '--hyperv-features': 'none' is not one of \(names)"
-    ),
-    (
-      "--kernel k --hyperv-features relaxed,,time",
-      "option '--hyperv-features': '' is not one of \(names)"
-    ),
-    (
-      "--kernel k --hyperv-features synic",
-      "option '--hyperv-features': cannot enable Hyper-V enlightenment synic without vpindex; "
-        + "add vpindex or remove synic"
-    ),
   ])
   func message(line: String, message: String) {
     let error = #expect(throws: UsageError.self) { try parse(line) }

@@ -22,8 +22,12 @@ public struct MachineConfiguration: Sendable {
   /// Checks before each answer that every page in it is zero; a page that is not ends the run.
   public var verifiesZeroedMemory = false
   public var hyperV = HyperVSelection.automatic
-  /// What the guest is offered; nil for the default of the transport that is used.
-  public var enlightenments: Enlightenments?
+  /// What the guest is offered of the interface.
+  public var enlightenments = EnlightenmentSelection.recommended
+  /// What of the interface is a value.
+  public var hyperVParameters = HyperVParameters()
+  /// Whether the guest finds VMX or SVM. Windows that does starts its own hypervisor, on top of this one.
+  public var offersNesting = false
   /// Whether 0x8002 is offered; applies to default and explicit sets alike.
   public var offersZeroedMemory = true
   public var image: GuestImage

@@ -15,8 +15,9 @@ public final class Machine: Sendable {
 
   public let memory: GuestMemory
   public let transport: HyperVTransport
+  /// What the guest finds.
   public let enlightenments: Enlightenments
-  /// Those of them that this host's KVM does not implement, so that the guest does not find them.
+  /// What was asked for and this host's KVM does not implement, with what needs it.
   public let missingEnlightenments: Enlightenments
   /// What tells which pages the guest wrote; nil if nothing is tracked.
   public let writtenPageSource: WrittenPageSourceKind?
@@ -52,10 +53,16 @@ public final class Machine: Sendable {
     }
     let system = try kvm { () throws(KVMError) in try KVMSystem() }
     let transport = try HyperVTransport.choose(configuration.hyperV, on: system)
-    var enlightenments = configuration.enlightenments ?? transport.defaultEnlightenments
-    if !configuration.reportsZeroedMemory { enlightenments.remove(.bootZeroedMemory) }
+    let offersNesting = configuration.offersNesting
+    let choice = try OfferedEnlightenments(
+      configuration.enlightenments, reportsZeroedMemory: configuration.reportsZeroedMemory,
+      offersNesting: offersNesting,
+      on: try HyperVHost(transport, on: system, offersNesting: offersNesting))
+    let enlightenments = choice.offered
     let cpuid = try GuestCPUID(
-      system: system, transport: transport, enlightenments: enlightenments, vcpuCount: vcpuCount)
+      system: system, transport: transport, enlightenments: enlightenments,
+      parameters: configuration.hyperVParameters, vcpuCount: vcpuCount,
+      offersNesting: offersNesting)
 
     let guest = try VMM.memory { () throws(GuestMemoryError) in
       try GuestMemory(
@@ -109,6 +116,7 @@ public final class Machine: Sendable {
         if transport == .kernel {
           try vcpu.enable(.hyperVEnforceCPUID, argument: 1)
           if enlightenments.contains(.syntheticInterrupts) { try vcpu.enable(.hyperVSynIC2) }
+          if enlightenments.contains(.enlightenedVMCS) { try vcpu.enableEnlightenedVMCS() }
         } else {
           vcpu.synchronizeRegisters(system: true)
         }
@@ -128,7 +136,7 @@ public final class Machine: Sendable {
     registers = platform.registers
     self.transport = transport
     self.enlightenments = enlightenments
-    missingEnlightenments = cpuid.missing
+    missingEnlightenments = choice.missing
     self.machine = machine
     self.control = control
     self.runners = runners

@@ -79,10 +79,8 @@ final class SystemRun: Sendable {
     configuration.computer.version = Version.number
     try options.tellFirmware(&configuration.computer)
     configuration.endsOnCrash = options.onCrash == .report
-    if case .chosen(let features) = options.hyperVFeatures {
-      configuration.enlightenments = features
-      configuration.offersZeroedMemory = features.contains(.bootZeroedMemory)
-    }
+    configuration.enlightenments = options.hyperVFeatures.selection
+    configuration.hyperVParameters = options.hyperVFeatures.parameters
     return configuration
   }
 

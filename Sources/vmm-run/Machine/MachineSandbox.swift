@@ -33,6 +33,8 @@ struct MachineSandbox: Sendable {
     }
     // Read once and kept by the C library, wherever TZ says it is.
     if readsTimeZone { tzset() }
+    // Read once, too, from /sys.
+    _ = HyperVHost.virtualizesAPIC
     if let mapPath {
       policy.replacesFiles = true
       rules.append(LandlockRule(mapPath, [.writeFile, .truncate]))

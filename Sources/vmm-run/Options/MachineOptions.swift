@@ -30,6 +30,8 @@ struct MachineOptions: Equatable, Sendable {
   /// Nil leaves the choice to the tracker, which knows its sources.
   var granularity: ByteCount?
   var hyperV = HyperVChoice.auto
+  /// Whether the guest may run virtual machines of its own.
+  var offersNesting = false
   var traceHypercallsPath: String?
   var sandbox = SandboxChoice.on
 
@@ -60,6 +62,7 @@ struct MachineOptions: Equatable, Sendable {
       }
     }
     hyperV = try parsed.choice(.hyperV) ?? hyperV
+    offersNesting = parsed.contains(.nested)
     traceHypercallsPath = parsed.text(.traceHypercalls)
     sandbox = try parsed.choice(.sandbox) ?? sandbox
   }

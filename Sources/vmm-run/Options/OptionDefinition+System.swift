@@ -28,8 +28,8 @@ extension OptionDefinition {
   static let hyperVFeatures = OptionDefinition(
     name: "--hyperv-features", placeholder: "LIST",
     summary: """
-      Hyper-V enlightenments by name, separated by commas; or none, or default (default default). \
-      A wrong name lists all.
+      Hyper-V enlightenments by name, separated by commas; or none, default or all, then names to add \
+      (+NAME) and remove (-NAME), spinlocks=N, version=V, vendor-id=TEXT. A wrong name lists all.
       """)
 
   static let onCrash = OptionDefinition(

@@ -73,6 +73,10 @@ extension OptionDefinition {
     name: "--hyperv", placeholder: "KIND",
     summary: "Who implements the Hyper-V interface: auto, kernel or userspace (default auto).")
 
+  static let nested = OptionDefinition(
+    name: "--nested", placeholder: nil,
+    summary: "Let the guest run virtual machines of its own: show it VMX or SVM.")
+
   static let noZeroedMemory = OptionDefinition(
     name: "--no-zeroed-memory", placeholder: nil,
     summary: "Do not tell the guest which memory is zero, so that it zeroes all of it.")

@@ -35,7 +35,7 @@ struct SystemOptions: Equatable, Sendable {
   var disks: [DiskOption] = []
   var serial = SerialChoice.stdio
   var clock = ClockChoice.utc
-  var hyperVFeatures = HyperVFeatureChoice.default
+  var hyperVFeatures = HyperVFeatureChoice()
   var onCrash = CrashAction.report
   var onReset = ResetAction.reset
   /// Whether accesses that no device claimed are printed, once each, at the end.
