@@ -88,6 +88,8 @@ final class UserspaceHyperV: Sendable {
       for step in referenceTSCPage.updateSteps {
         try? guest.write(step.bytes, at: GPA(page << 12 + UInt64(step.byteOffset)))
       }
+    case .vpAssistPageEnabled(let page):
+      try? guest.store(0 as UInt32, at: GPA(page << 12))
     case .hypercallPageDisabled, .reset, .guestCrashed:
       break
     }

@@ -128,7 +128,7 @@ public final class Machine: Sendable {
       runners.append(
         VCPURunner(
           vcpu: vcpu, platform: platform, endsOnCrash: configuration.endsOnCrash,
-          control: control, userspace: userspace, service: service))
+          control: control, userspace: userspace, service: service, memory: guest))
     }
     memory = guest
     computer = platform.computer

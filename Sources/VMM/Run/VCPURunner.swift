@@ -1,4 +1,5 @@
 internal import Devices
+internal import GuestMemory
 internal import HyperVCore
 internal import KVM
 
@@ -18,10 +19,12 @@ final class VCPURunner: @unchecked Sendable {
   private let control: MachineControl
   private let userspace: UserspaceHyperV?
   private let service: HypercallService
+  /// Used by the runner's thread alone, as `vcpu` is.
+  private let synICPages: SynICPages
 
   init(
     vcpu: consuming VCPU, platform: Platform, endsOnCrash: Bool, control: MachineControl,
-    userspace: UserspaceHyperV?, service: HypercallService
+    userspace: UserspaceHyperV?, service: HypercallService, memory: GuestMemory
   ) {
     kicker = vcpu.kicker
     self.vcpu = consume vcpu
@@ -31,6 +34,7 @@ final class VCPURunner: @unchecked Sendable {
     self.control = control
     self.userspace = userspace
     self.service = service
+    synICPages = SynICPages(memory: memory)
   }
 
   /// The thread's body: until the run ends.
@@ -74,7 +78,9 @@ final class VCPURunner: @unchecked Sendable {
         inputAddress: GuestAddress(rawValue: inputAddress),
         outputAddress: GuestAddress(rawValue: outputAddress))
       vcpu.completeHypercall(service.answer(request, vcpuID: vcpu.id).rawValue)
-    case .hyperVSynIC, .interrupted: break
+    case .hyperVSynIC(let msr, let eventPage, let messagePage):
+      synICPages.change(msr: msr, eventPage: eventPage, messagePage: messagePage)
+    case .interrupted: break
     // KVM_SYSTEM_EVENT_CRASH: the guest says so, and runs on.
     case .systemEvent(type: Self.crashEvent) where !endsOnCrash: break
     case .halt, .shutdown, .systemEvent, .internalError, .failedEntry, .unknown:
@@ -125,7 +131,9 @@ final class VCPURunner: @unchecked Sendable {
       case .reset: control.end(with: .reset)
       case .guestCrashed(let report) where endsOnCrash: control.end(with: .crashed(report))
       case .guestCrashed: break
-      case .hypercallPageEnabled, .hypercallPageDisabled, .referenceTSCPageEnabled: break
+      case .hypercallPageEnabled, .hypercallPageDisabled, .referenceTSCPageEnabled,
+        .vpAssistPageEnabled:
+        break
       }
     }
   }
