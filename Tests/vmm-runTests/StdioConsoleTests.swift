@@ -139,6 +139,8 @@ import Testing
   }
 
   @Test func aReaderThatIsGoneDoesNotEndTheGuest() throws {
+    // As VMMRun does.
+    _ = signal(SIGPIPE, SIG_IGN)
     let input = try TestPipe()
     let output = try TestPipe()
     let reports = FakeGuest()

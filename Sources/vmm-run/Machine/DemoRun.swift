@@ -28,6 +28,8 @@ final class DemoRun: Sendable {
     var nonZeroPages: UInt64?
     var failure: UInt64?
     var residentBytes: UInt64 = 0
+    /// Why it could not be measured.
+    var obstacle: GuestMemoryError?
     var ticks = DemoReport.VCPUTicks(user: 0, system: 0)
     var elapsed = Duration.zero
     var donePages: UInt64 = 0
@@ -141,11 +143,18 @@ final class DemoRun: Sendable {
     let elapsed = start.withLock { $0.duration(to: .now) }
     guard let machine = machine.withLock({ $0 }) else { return }
     let ticks = ThreadTicks.sum(of: machine.vcpuThreadIDs)
-    let resident = (try? machine.memory.residentByteCount()) ?? 0
+    var resident: UInt64 = 0
+    var obstacle: GuestMemoryError?
+    do throws(GuestMemoryError) {
+      resident = try machine.memory.residentByteCount()
+    } catch {
+      obstacle = error
+    }
     findings.withLock { findings in
       findings.elapsed = elapsed
       findings.ticks = ticks
       findings.residentBytes = resident
+      findings.obstacle = obstacle
       findings.donePages = 0
     }
     // A guest that never asked; after the measurements, which it must not lengthen.
@@ -167,6 +176,8 @@ final class DemoRun: Sendable {
     guard let nonZeroPages = findings.nonZeroPages else {
       throw DemoFailure(outcome: .exited(status: 0), guestFailure: nil)
     }
+    // Figures that nobody measured are not shown: without /proc there are no times either.
+    if let obstacle = findings.obstacle { throw MachineError.memory(obstacle) }
     let elapsed = findings.elapsed.components
     let explanation =
       options.printsJSON
