@@ -5,7 +5,8 @@ internal import Synchronization
 internal import VMM
 internal import ZeroTracker
 
-/// One run of the demo guest: the machine, what the guest reports by its ports, and what it measured.
+/// One run of the demo guest: the machine, what the guest reports by its ports, and what it
+/// measured.
 final class DemoRun: Sendable {
   /// What the guest writes to the report port's key register.
   private enum Key {
@@ -77,6 +78,7 @@ final class DemoRun: Sendable {
       record(event)
     }
     self.machine.withLock { $0 = machine }
+    try trace?.begin()
     start.withLock { $0 = .now }
     let outcome = machine.run()
     self.machine.withLock { $0 = nil }
@@ -137,8 +139,8 @@ final class DemoRun: Sendable {
     }
   }
 
-  /// Taken when the guest has the memory it wants, and before it reads everything that was reported:
-  /// a real guest does not do that, and it costs time and, with memfd, memory.
+  /// Taken when the guest has the memory it wants, and before it reads everything that was
+  /// reported: a real guest does not do that, and it costs time and, with memfd, memory.
   private func measure() {
     let elapsed = start.withLock { $0.duration(to: .now) }
     guard let machine = machine.withLock({ $0 }) else { return }

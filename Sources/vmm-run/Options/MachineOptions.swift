@@ -30,7 +30,7 @@ struct MachineOptions: Equatable, Sendable {
   /// Nil leaves the choice to the tracker, which knows its sources.
   var granularity: ByteCount?
   var hyperV = HyperVChoice.auto
-  var traceHypercallsPath: String?
+  var traceHypercalls: LogFileOption?
   var sandbox = SandboxChoice.on
 
   init(memory: ByteCount) {
@@ -60,7 +60,9 @@ struct MachineOptions: Equatable, Sendable {
       }
     }
     hyperV = try parsed.choice(.hyperV) ?? hyperV
-    traceHypercallsPath = parsed.text(.traceHypercalls)
+    if let text = parsed.text(.traceHypercalls) {
+      traceHypercalls = try LogFileOption(parsing: text, option: .traceHypercalls)
+    }
     sandbox = try parsed.choice(.sandbox) ?? sandbox
   }
 }
