@@ -38,6 +38,9 @@ let package = Package(
     // What Swift cannot import from the kernel's headers, or say.
     .target(name: "CLinux"),
 
+    // The command line, for the command alone: it runs code before main().
+    .target(name: "CStart"),
+
     // What a process may still ask of the kernel once its guest runs.
     .target(name: "Sandbox", dependencies: ["CKVM", "CLinux"], swiftSettings: strict),
 
@@ -57,8 +60,9 @@ let package = Package(
     .executableTarget(
       name: "vmm-run",
       dependencies: [
-        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "SMBIOS", "Sandbox", "VMM",
-        "ZeroTracker",
+        "CStart", "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "SMBIOS",
+        "Sandbox",
+        "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
 

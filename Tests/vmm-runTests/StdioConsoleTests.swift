@@ -139,6 +139,8 @@ import Testing
   }
 
   @Test func aReaderThatIsGoneDoesNotEndTheGuest() throws {
+    // As VMMRun does.
+    _ = signal(SIGPIPE, SIG_IGN)
     let input = try TestPipe()
     let output = try TestPipe()
     let reports = FakeGuest()
@@ -165,7 +167,7 @@ import Testing
         try other.start { $0.count }
         other.write([1])
         other.stop()
-        try FileConsole(path: "/dev/null").stop()
+        try SerialChoice.file(LogFileOption(path: "/dev/null")).makeConsole(onQuit: {}).stop()
       }
       // The runtime may open a few of its own meanwhile; a leak would be 20 at least.
       exit(openCount() < before + 10 ? 0 : 1)

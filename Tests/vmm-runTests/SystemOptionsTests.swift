@@ -4,7 +4,8 @@ import Testing
 
 @testable import vmm_run
 
-/// The command line of `run --kernel` and `run --firmware`: what it means, and every message it can lead to.
+/// The command line of `run --kernel` and `run --firmware`: what it means, and every message it can
+/// lead to.
 @Suite struct SystemOptionsTests {
   private func parse(_ line: String) throws(UsageError) -> RunOptions? {
     let words = ["run"] + line.split(separator: " ").map(String.init)
@@ -37,7 +38,7 @@ import Testing
     linux.commandLine = "console=ttyS0"
     var system = SystemOptions(.linux(linux))
     system.disks = [DiskOption(path: "a.img"), DiskOption(path: "b.img", isReadOnly: true)]
-    system.serial = .file("serial.log")
+    system.serial = .file(LogFileOption(path: "serial.log"))
     system.clock = .local
     system.hyperVFeatures = HyperVFeatureChoice(
       selection: .exactly([.vpIndex, .time, .crash]))
@@ -84,7 +85,15 @@ import Testing
 
   @Test(arguments: [
     ("stdio", SerialChoice.stdio), ("pty", .pty), ("none", SerialChoice.none),
-    ("file:x", .file("x")), ("file:file:", .file("file:")), ("file:/a b", .file("/a b")),
+    ("file:x", .file(LogFileOption(path: "x"))),
+    ("file:file:", .file(LogFileOption(path: "file:"))),
+    ("file:/a b", .file(LogFileOption(path: "/a b"))),
+    ("file:x,append", .file(LogFileOption(path: "x", appends: true))),
+    ("file:a,,b,append", .file(LogFileOption(path: "a,b", appends: true))),
+    ("file:append", .file(LogFileOption(path: "append"))),
+    // A mark that is no letter of its own does not hide the colon or the comma before it.
+    ("file:\u{301}x,append", .file(LogFileOption(path: "\u{301}x", appends: true))),
+    ("file:x,,\u{301}", .file(LogFileOption(path: "x,\u{301}"))),
   ])
   func serials(text: String, choice: SerialChoice) throws {
     #expect(try SerialChoice(parsing: text) == choice)
@@ -118,19 +127,31 @@ import Testing
     ),
     (
       "--kernel k --serial stido",
-      "option '--serial': 'stido' is not one of stdio, pty, file:PATH, none; did you mean 'stdio'?"
+      "option '--serial': 'stido' is not one of stdio, pty, file:FILE, none; did you mean 'stdio'?"
     ),
     (
       "--kernel k --serial flie:log",
-      "option '--serial': 'flie:log' is not one of stdio, pty, file:PATH, none; "
-        + "did you mean 'file:PATH'?"
+      "option '--serial': 'flie:log' is not one of stdio, pty, file:FILE, none; "
+        + "did you mean 'file:FILE'?"
     ),
     (
       "--kernel k --serial /dev/ttyS0",
-      "option '--serial': '/dev/ttyS0' is not one of stdio, pty, file:PATH, none"
+      "option '--serial': '/dev/ttyS0' is not one of stdio, pty, file:FILE, none"
     ),
-    ("--kernel k --serial file:", "option '--serial' needs a value: '--serial file:PATH'"),
-    ("--kernel k --serial file", "option '--serial' needs a value: '--serial file:PATH'"),
+    (
+      "--kernel k --serial file:x,apend",
+      "option '--serial file:FILE,': 'apend' is not one of append; did you mean 'append'?"
+    ),
+    (
+      "--kernel k --trace-hypercalls t,readonly",
+      "option '--trace-hypercalls FILE,': 'readonly' is not one of append"
+    ),
+    (
+      "--kernel k --trace-hypercalls ,append",
+      "option '--trace-hypercalls' needs a value: '--trace-hypercalls FILE'"
+    ),
+    ("--kernel k --serial file:", "option '--serial' needs a value: '--serial file:FILE'"),
+    ("--kernel k --serial file", "option '--serial' needs a value: '--serial file:FILE'"),
     ("--kernel k --rtc utv", "option '--rtc': 'utv' is not one of utc, local; did you mean 'utc'?"),
     (
       "--kernel k --on-crash die", "option '--on-crash': 'die' is not one of report, ignore"

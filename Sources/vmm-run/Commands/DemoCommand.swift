@@ -7,7 +7,8 @@ enum DemoCommand {
     let current = Mutex<DemoRun?>(nil)
     let isStopping = Atomic(false)
     do {
-      let trace = try options.machine.traceHypercallsPath.map { try HypercallTrace(path: $0) }
+      try options.files.check()
+      let trace = try options.machine.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
       let sandbox = MachineSandbox(options.machine, mapPath: options.mapPath)
       try sandbox.enter()
       let signals = try SignalWatcher { _ in

@@ -5,6 +5,7 @@ internal import VMM
 enum RunCommand {
   static func run(_ options: RunOptions) -> ExitStatus {
     do {
+      try options.files.check()
       switch options.guest {
       case .program(let path): return try runProgram(path, options.machine)
       case .system(let system): return try SystemRun.run(system, machine: options.machine)
@@ -16,7 +17,7 @@ enum RunCommand {
 
   private static func runProgram(_ path: String, _ options: MachineOptions) throws -> ExitStatus {
     let program = try GuestFile.program(path).read()
-    let trace = try options.traceHypercallsPath.map { try HypercallTrace(path: $0) }
+    let trace = try options.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
     let sandbox = MachineSandbox(options)
     try sandbox.enter()
     let control = MachineControl()
@@ -38,6 +39,7 @@ enum RunCommand {
     let machine = try Machine(configuration, control: control) { event in
       trace?.record(HypercallRecord(event))
     }
+    try trace?.begin()
     let outcome = machine.run()
     try trace?.finish()
     switch outcome {

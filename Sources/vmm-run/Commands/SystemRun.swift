@@ -24,7 +24,7 @@ final class SystemRun: Sendable {
   private init(_ options: SystemOptions, machine: MachineOptions) throws {
     self.options = options
     self.machine = machine
-    trace = try machine.traceHypercallsPath.map { try HypercallTrace(path: $0) }
+    trace = try machine.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
   }
 
   static func run(_ options: SystemOptions, machine: MachineOptions) throws -> ExitStatus {
@@ -43,9 +43,11 @@ final class SystemRun: Sendable {
       onFirst: { [self] _ in askToPowerOff() },
       beforeImmediateExit: { console.restoreTerminal() })
     defer { signals.stop() }
-    try console.start { [self] bytes in receive(bytes) }
     defer { console.stop() }
-    let outcome = try runToTheEnd(configuration)
+    let outcome = try runToTheEnd(configuration) { [self] () throws(SystemError) in
+      try trace?.begin()
+      try console.start { [self] bytes in receive(bytes) }
+    }
     console.stop()
     guestMessages.finish()
     Diagnostics.report(summary.text)
@@ -61,9 +63,17 @@ final class SystemRun: Sendable {
   }
 
   /// Machine after machine, until one ends by more than a reset that is to be followed.
-  private func runToTheEnd(_ configuration: MachineConfiguration) throws -> MachineOutcome {
+  ///
+  /// - Parameter begin: called once, when the first machine is made and before it runs.
+  private func runToTheEnd(
+    _ configuration: MachineConfiguration, begin: () throws(SystemError) -> Void
+  ) throws -> MachineOutcome {
+    var isFirst = true
     while true {
-      let outcome = try runOnce(configuration)
+      let outcome = try runOnce(configuration) { () throws(SystemError) in
+        if isFirst { try begin() }
+        isFirst = false
+      }
       if case .reset = outcome, options.onReset == .reset { continue }
       return outcome
     }
@@ -85,7 +95,11 @@ final class SystemRun: Sendable {
   }
 
   /// One life of the machine: from its making, or a reset, to its end.
-  private func runOnce(_ configuration: MachineConfiguration) throws -> MachineOutcome {
+  ///
+  /// - Parameter begin: called when the machine is made.
+  private func runOnce(
+    _ configuration: MachineConfiguration, begin: () throws(SystemError) -> Void
+  ) throws -> MachineOutcome {
     let control = MachineControl()
     let machine = try Machine(configuration, control: control) { [trace, summary] event in
       let record = HypercallRecord(event)
@@ -98,6 +112,7 @@ final class SystemRun: Sendable {
         "this KVM does not implement \(machine.missingEnlightenments), so the guest is not"
           + " offered it")
     }
+    try begin()
     summary.begin(memory: ByteCount(machine.memory.layout.ramByteCount))
     let hasQuit = current.withLock { current in
       current.control = control

@@ -8,9 +8,11 @@ protocol ConsoleBackend: Sendable {
   /// cannot be written at once is lost.
   func write(_ bytes: [UInt8])
 
-  /// Begins to read input. Call it once at most.
+  /// Begins: the machine is made, and nothing else can be refused. Input is read from now on, and a
+  /// file is emptied. Call it once at most.
   ///
-  /// - Parameter input: Receives bytes on a thread of the console's own, and returns how many of them
+  /// - Parameter input: Receives bytes on a thread of the console's own, and returns how many of
+  ///   them
   ///   the guest took. The rest is offered again, together with what came after it, but not more
   ///   than 100 times a second.
   func start(input: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError)
@@ -36,11 +38,11 @@ extension SerialChoice {
   ///   console's own, and may call `stop`.
   func makeConsole(
     onQuit: @escaping @Sendable () -> Void
-  ) throws(SystemError) -> any ConsoleBackend {
+  ) throws -> any ConsoleBackend {
     switch self {
     case .stdio: try StdioConsole(onQuit: onQuit)
     case .pty: try PtyConsole()
-    case .file(let path): try FileConsole(path: path)
+    case .file(let option): FileConsole(try LogFile(option), stopSignal: try StopSignal())
     case .none: NoConsole()
     }
   }

@@ -40,8 +40,6 @@ final class StdioConsole: ConsoleBackend {
       descriptor: ownOutput >= 0 ? ownOutput : streams.output, name: "standard output",
       neverBlocks: ownOutput >= 0 || Self.isRegularFile(streams.output), stopSignal: stopSignal,
       report: streams.report)
-    // A reader that goes away must not end the guest: writing then fails instead.
-    _ = signal(SIGPIPE, SIG_IGN)
   }
 
   deinit {

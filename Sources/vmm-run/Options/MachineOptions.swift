@@ -32,7 +32,7 @@ struct MachineOptions: Equatable, Sendable {
   var hyperV = HyperVChoice.auto
   /// Whether the guest may run virtual machines of its own.
   var offersNesting = false
-  var traceHypercallsPath: String?
+  var traceHypercalls: LogFileOption?
   var sandbox = SandboxChoice.on
 
   init(memory: ByteCount) {
@@ -63,7 +63,9 @@ struct MachineOptions: Equatable, Sendable {
     }
     hyperV = try parsed.choice(.hyperV) ?? hyperV
     offersNesting = parsed.contains(.nested)
-    traceHypercallsPath = parsed.text(.traceHypercalls)
+    if let text = parsed.text(.traceHypercalls) {
+      traceHypercalls = try LogFileOption(parsing: text, option: .traceHypercalls)
+    }
     sandbox = try parsed.choice(.sandbox) ?? sandbox
   }
 }

@@ -19,7 +19,10 @@ extension OptionDefinition {
 
   static let serial = OptionDefinition(
     name: "--serial", placeholder: "WHERE",
-    summary: "The first serial port: stdio, pty, file:PATH or none (default stdio).")
+    summary: """
+      The first serial port: stdio, pty, file:FILE or none (default stdio). file:FILE,append keeps what \
+      the file has; a comma in its name is doubled.
+      """)
 
   static let rtc = OptionDefinition(
     name: "--rtc", placeholder: "CLOCK",

@@ -15,7 +15,8 @@ struct OptionDefinition: Equatable, Sendable {
 }
 
 extension OptionDefinition {
-  /// - Parameter systemDefault: The default with `--kernel` or `--firmware`, where it is another one.
+  /// - Parameter systemDefault: The default with `--kernel` or `--firmware`, where it is another
+  ///   one.
   static func memory(
     default byteCount: ByteCount, ofSystem systemDefault: ByteCount? = nil
   ) -> OptionDefinition {
@@ -95,7 +96,10 @@ extension OptionDefinition {
 
   static let traceHypercalls = OptionDefinition(
     name: "--trace-hypercalls", placeholder: "FILE",
-    summary: "Write one line of JSON per hypercall.")
+    summary: """
+      Write one line of JSON per hypercall. FILE,append keeps what the file has; a comma in its name is \
+      doubled.
+      """)
 
   static let sandbox = OptionDefinition(
     name: "--sandbox", placeholder: "MODE",

@@ -11,8 +11,15 @@ enum OutputFile {
 
   /// Writes all of `text`: a single write(2) unless the system takes only a part of it.
   static func write(_ text: String, to descriptor: Int32, named name: String) throws(SystemError) {
-    let bytes = Array(text.utf8)
     var written = 0
+    try write(text, to: descriptor, named: name, count: &written)
+  }
+
+  /// The same, and counts the bytes, also of what failed later.
+  static func write(
+    _ text: String, to descriptor: Int32, named name: String, count written: inout Int
+  ) throws(SystemError) {
+    let bytes = Array(text.utf8)
     while written < bytes.count {
       // SAFETY: the slice lies inside the buffer and the buffer lives for the call.
       let result = unsafe bytes.withUnsafeBytes { buffer in

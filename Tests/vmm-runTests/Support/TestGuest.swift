@@ -1,0 +1,68 @@
+/// Guests of a few instructions, as files.
+enum TestGuest {
+  /// 32-bit code as an ELF file with a PVH entry, for `--kernel`: it reaches every device of a PC,
+  /// on every KVM. Loaded and entered at 1 MiB, with EBX pointing to what the loader hands over.
+  static func kernel(_ code: [UInt8]) -> [UInt8] {
+    let address: UInt32 = 0x10_0000
+    let codeOffset = 0x1000
+    let noteOffset = 0x100
+    // Type XEN_ELFNOTE_PHYS32_ENTRY of "Xen": the entry's address.
+    let note: [UInt8] = words(4, 4, 18) + Array("Xen\0".utf8) + words(address)
+    // e_ident: 64 bits, little-endian; ET_EXEC, EM_X86_64; two program headers of 56 bytes.
+    var file: [UInt8] = [0x7F, 0x45, 0x4C, 0x46, 2, 1, 1] + Array(repeating: 0, count: 9)
+    file += [2, 0, 62, 0] + words(1) + longs(UInt64(address), 64, 0) + words(0)
+    file += [64, 0, 56, 0, 2, 0, 64, 0, 0, 0, 0, 0]
+    // PT_LOAD, readable, writable and executable; PT_NOTE.
+    file += header(1, flags: 7, offset: codeOffset, address: address, byteCount: code.count)
+    file += header(4, flags: 4, offset: noteOffset, address: 0, byteCount: note.count)
+    file += Array(repeating: 0, count: noteOffset - file.count) + note
+    file += Array(repeating: 0, count: codeOffset - file.count) + code
+    return file
+  }
+
+  private static func header(
+    _ type: UInt32, flags: UInt32, offset: Int, address: UInt32, byteCount: Int
+  ) -> [UInt8] {
+    let count = UInt64(byteCount)
+    return words(type, flags)
+      + longs(UInt64(offset), UInt64(address), UInt64(address), count, count, 1)
+  }
+
+  private static func words(_ values: UInt32...) -> [UInt8] {
+    values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+  }
+
+  private static func longs(_ values: UInt64...) -> [UInt8] {
+    values.flatMap { value in (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+  }
+
+  // MARK: Instructions that mean the same in 32 and 64 bits
+
+  /// mov dx, port; mov al, value; out dx, al
+  static func out(_ port: UInt16, _ value: UInt8) -> [UInt8] {
+    [0x66, 0xBA, UInt8(port & 0xFF), UInt8(port >> 8), 0xB0, value, 0xEE]
+  }
+
+  /// mov dx, 0x604; mov ax, 0x2000; out dx, ax: S5.
+  static let powerOff: [UInt8] =
+    [0x66, 0xBA, 0x04, 0x06, 0x66, 0xB8, 0x00, 0x20, 0x66, 0xEF] + wait
+  /// A full reset by 0xCF9.
+  static let reset = out(0xCF9, 0x06) + wait
+  /// A jump to itself.
+  static let wait: [UInt8] = [0xEB, 0xFE]
+  static let serialPort: UInt16 = 0x3F8
+  /// The debug console, which a flat program has.
+  static let debugPort: UInt16 = 0xE9
+  static let exitPort: UInt16 = 0xF4
+
+  /// Writes a text once.
+  static func print(_ text: String, to port: UInt16 = serialPort) -> [UInt8] {
+    text.utf8.flatMap { out(port, $0) }
+  }
+
+  /// Writes a text for ever: the code, and a jump back to its beginning.
+  static func repeating(_ code: [UInt8]) -> [UInt8] {
+    // jmp rel32, counted from the instruction's end.
+    code + [0xE9] + words(UInt32(bitPattern: Int32(-(code.count + 5))))
+  }
+}
