@@ -70,6 +70,10 @@ import Testing
     ("a,,,readonly", DiskOption(path: "a,", isReadOnly: true)),
     ("a,readonly,readonly", DiskOption(path: "a", isReadOnly: true)),
     ("/dev/x:y=z", DiskOption(path: "/dev/x:y=z")), (",,", DiskOption(path: ",")),
+    ("format=raw", DiskOption(path: "format=raw")),
+    ("a,format=raw", DiskOption(path: "a", isKnownRaw: true)),
+    ("a,format=raw,readonly", DiskOption(path: "a", isReadOnly: true, isKnownRaw: true)),
+    ("a,readonly,format=raw", DiskOption(path: "a", isReadOnly: true, isKnownRaw: true)),
   ])
   func disks(text: String, disk: DiskOption) throws {
     #expect(try DiskOption(parsing: text) == disk)
@@ -120,15 +124,31 @@ import Testing
     ("--kernel k --append a b", "unexpected argument 'b'; see 'vmm-run run --help'"),
     ("--kernle k", "unknown option '--kernle'; did you mean '--kernel'?"),
     ("--kernel k --disks d", "unknown option '--disks'; did you mean '--disk'?"),
-    ("--kernel k --disk", "option '--disk' needs a value: '--disk FILE[,readonly]'"),
-    ("--kernel k --disk ,readonly", "option '--disk' needs a value: '--disk FILE[,readonly]'"),
+    ("--kernel k --disk", "option '--disk' needs a value: '--disk FILE[,OPTIONS]'"),
+    ("--kernel k --disk ,readonly", "option '--disk' needs a value: '--disk FILE[,OPTIONS]'"),
     (
       "--kernel k --disk d,readonyl",
-      "option '--disk FILE,': 'readonyl' is not one of readonly; did you mean 'readonly'?"
+      "option '--disk FILE,': 'readonyl' is not one of readonly, format=raw; "
+        + "did you mean 'readonly'?"
     ),
-    ("--kernel k --disk d,", "option '--disk FILE,': '' is not one of readonly"),
+    ("--kernel k --disk d,", "option '--disk FILE,': '' is not one of readonly, format=raw"),
     (
-      "--kernel k --disk d,readonly,x", "option '--disk FILE,': 'x' is not one of readonly"
+      "--kernel k --disk d,readonly,x",
+      "option '--disk FILE,': 'x' is not one of readonly, format=raw"
+    ),
+    (
+      "--kernel k --disk d,format",
+      "option '--disk FILE,': 'format' is not one of readonly, format=raw; "
+        + "did you mean 'format=raw'?"
+    ),
+    (
+      "--kernel k --disk d,format=qcow2",
+      "option '--disk': 'qcow2' is no format of disk images here; there is only raw: convert the "
+        + "image (qemu-img convert -O raw OLD NEW)"
+    ),
+    (
+      "--kernel k --disk d,format=raw,format=raw",
+      "option '--disk FILE,': 'format=' is there twice"
     ),
     (
       "--kernel k --serial stido",
@@ -239,7 +259,7 @@ import Testing
     ),
     (
       "--firmware f --boot-order disk0",
-      "option '--boot-order' works only together with '--disk FILE[,readonly]...'"
+      "option '--boot-order' works only together with '--disk FILE[,OPTIONS]...'"
     ),
     (
       "--firmware f --disk a --disk b --boot-order disk2",

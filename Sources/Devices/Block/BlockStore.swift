@@ -2,9 +2,9 @@ public import GuestMemory
 
 /// What is behind a virtual disk: bytes at offsets, moved straight from and to guest memory.
 ///
-/// Any thread, several at once; calls may block. Callers keep offsets within `byteCount`, but what is
-/// behind may have shrunk: that is an error, never a trap. Of overlapping calls that run at the same
-/// time each byte gets either.
+/// Any thread, several at once; calls may block. Callers keep offsets within `byteCount`, but what
+/// is behind may have shrunk: that is an error, never a trap. Of overlapping calls that run at the
+/// same time each byte gets either.
 public protocol BlockStore: AnyObject, Sendable {
   /// Its size in bytes, a multiple of 512. It does not change.
   var byteCount: UInt64 { get }
@@ -38,13 +38,14 @@ public protocol BlockStore: AnyObject, Sendable {
   /// Returns when all writes that returned before are safe from a loss of power.
   func flush() throws(BlockStoreError)
 
-  /// Gives the bytes back to the host, and they read zero; where the host takes none back, they stay.
+  /// Gives the bytes back to the host, and they read zero; where the host takes none back, they
+  /// stay.
   func discard(at offset: UInt64, byteCount: UInt64) throws(BlockStoreError)
 
   /// Makes the bytes zero.
   ///
-  /// - Parameter mayDiscard: whether the host may take them back; if not, a later write to them cannot
-  ///   fail for want of space.
+  /// - Parameter mayDiscard: whether the host may take them back; if not, a later write to them
+  ///   cannot fail for want of space.
   func writeZeroes(
     at offset: UInt64, byteCount: UInt64, mayDiscard: Bool
   ) throws(BlockStoreError)

@@ -5,10 +5,12 @@ public import GuestMemory
 public enum BlockStoreError: Error, Equatable, Sendable {
   /// The file cannot be opened or looked at. `operation` is the call's name.
   case open(path: String, operation: String, errno: Int32)
-  /// Somebody else has the file open as a disk.
+  /// Another program has the file open.
   case locked(path: String, isReadOnly: Bool)
   /// It is neither a file nor a block device.
   case kind(path: String)
+  /// It holds a disk, or something else, in another format.
+  case foreign(path: String, ForeignImage)
   /// The size is 0 or not a multiple of 512.
   case size(path: String, byteCount: UInt64)
   /// A change of a read-only disk.
@@ -36,13 +38,15 @@ extension BlockStoreError: CustomStringConvertible {
     case .open(let path, let operation, let errno):
       "\(operation) of disk image \(path): \(SystemErrorText(errno))"
     case .locked(let path, let isReadOnly):
-      "disk image \(path) is in use by another machine; stop it, or give each a copy"
-        + (isReadOnly ? "" : ", or open it read-only in both")
+      "disk image \(path) is in use by another program (a virtual machine, qemu-img, ...); stop "
+        + "it, or give each a copy" + (isReadOnly ? "" : ", or open it read-only in both")
     case .kind(let path):
       "disk image \(path) is neither a file nor a block device"
+    case .foreign(let path, let image):
+      "disk image \(path) \(image.complaint(path: path))"
     case .size(let path, let byteCount):
-      "disk image \(path) of \(byteCount) bytes: give a multiple of 512, at least 512 "
-        + "(truncate -s %512 \(path))"
+      "disk image \(path) has \(byteCount) bytes, and a raw image has whole sectors of 512; it is "
+        + "cut off, or in another format (qemu-img info \(ShellWord(path)))"
     case .readOnly:
       "change of a read-only disk"
     case .transfer(let offset, let error):

@@ -3,12 +3,12 @@ public import GuestMemory
 
 /// A raw disk image, file or block device: its bytes are the disk's bytes.
 ///
-/// The host's page cache is the disk's volatile write cache; `flush` writes it out. The image is locked
-/// (*flock*) while it is open: one machine that writes, or several that only read. The lock is advisory,
-/// as all are, and ends with the process.
+/// The host's page cache is the disk's volatile write cache; `flush` writes it out. The image is
+/// locked while it is open, as QEMU and others lock theirs (`FileLocks`): one machine that writes,
+/// or several that only read. Locks are advisory, as all are, and end with the process.
 ///
-/// Under a limit of file sizes (*ulimit -f*) the process must ignore SIGXFSZ, or a guest's write past it
-/// ends the process.
+/// Under a limit of file sizes (*ulimit -f*) the process must ignore SIGXFSZ, or a guest's write
+/// past it ends the process.
 public final class RawImageStore: BlockStore {
   /// Bytes of a sector.
   public static let sectorByteCount: UInt64 = 512
@@ -19,12 +19,29 @@ public final class RawImageStore: BlockStore {
   public var byteCount: UInt64 { file.byteCount }
   private var descriptor: Int32 { file.descriptor }
 
+  /// The locks that the image's file system does not have; nil if it has all.
+  public var lockGap: FileLockGap? { file.lockGap }
+
   /// Opens and locks an image.
   ///
-  /// - Throws: `BlockStoreError.open`, `.locked`, `.kind`, `.size`.
-  public init(path: String, isReadOnly: Bool = false) throws(BlockStoreError) {
+  /// - Parameter isKnownRaw: takes the file for raw, whatever it begins with. Its guest can write
+  ///   there what another format begins with.
+  /// - Throws: `BlockStoreError.open`, `.locked`, `.kind`, `.foreign`, `.size`.
+  public convenience init(
+    path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false
+  ) throws(BlockStoreError) {
+    try self.init(
+      path: path, isReadOnly: isReadOnly, isKnownRaw: isKnownRaw, lockCalls: .system)
+  }
+
+  /// The same with other system calls for the locks.
+  init(
+    path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false, lockCalls: FileLockCalls
+  ) throws(BlockStoreError) {
+    let foreign: ForeignImage?
     do {
-      file = try LockedFile(path: path, isReadOnly: isReadOnly)
+      file = try LockedFile(path: path, isReadOnly: isReadOnly, lockCalls: lockCalls)
+      foreign = isKnownRaw ? nil : try ForeignImage.find(in: file)
     } catch {
       switch error {
       case .locked: throw .locked(path: path, isReadOnly: isReadOnly)
@@ -33,6 +50,7 @@ public final class RawImageStore: BlockStore {
         throw .open(path: path, operation: operation, errno: errno)
       }
     }
+    if let foreign { throw .foreign(path: path, foreign) }
     guard file.byteCount > 0, file.byteCount % Self.sectorByteCount == 0 else {
       throw .size(path: path, byteCount: file.byteCount)
     }

@@ -57,7 +57,11 @@ extension FirmwareOptions {
   private func variableStore() throws -> (any FlashStore)? {
     let template = try template()
     guard let variablesPath else { return template.map { VolatileFlashStore($0) } }
-    if keepsVariables { return try VariableFile(path: variablesPath, template: template) }
+    if keepsVariables {
+      let file = try VariableFile(path: variablesPath, template: template)
+      Diagnostics.warnOfMissingLocks(file.lockGap, of: "the variables file \(variablesPath)")
+      return file
+    }
     guard Self.exists(variablesPath) else {
       guard let template else { throw FlashStoreError.noTemplate(path: variablesPath) }
       return VolatileFlashStore(template)

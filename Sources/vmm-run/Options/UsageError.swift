@@ -25,6 +25,8 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
   case invalidUUID(option: String, String)
   /// A word that may be in a list once only.
   case repeatedWord(option: String, String)
+  /// A disk image that is not raw.
+  case unknownImageFormat(option: String, String)
 
   var description: String {
     switch self {
@@ -64,7 +66,7 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
     case .missingCompanion(let option, let needed):
       "option '\(option)' works only together with '\(needed)'"
     case .invalidSize, .notWholePages, .invalidGranularity, .invalidNumber, .unknownChoice,
-      .invalidFeatures, .invalidUUID, .repeatedWord:
+      .invalidFeatures, .invalidUUID, .repeatedWord, .unknownImageFormat:
       valueDescription
     }
   }
@@ -93,6 +95,9 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
         + "12345678-9abc-def0-1234-56789abcdef0"
     case .repeatedWord(let option, let word):
       "option '\(option)': \(QuotedText(word)) is there twice"
+    case .unknownImageFormat(let option, let format):
+      "option '\(option)': \(QuotedText(format)) is no format of disk images here; there is only "
+        + "raw: convert the image (qemu-img convert -O raw OLD NEW)"
     default:
       ""
     }

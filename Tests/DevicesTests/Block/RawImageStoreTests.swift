@@ -12,7 +12,7 @@ import Testing
     for isReadOnly in [false, true] {
       let error = BlockStoreError.locked(path: image.path, isReadOnly: isReadOnly)
       #expect(throws: error) { try RawImageStore(path: image.path, isReadOnly: isReadOnly) }
-      #expect(error.description.contains("in use by another machine"))
+      #expect(error.description.contains("in use by another program"))
     }
     withExtendedLifetime(first) {}
   }
@@ -34,7 +34,8 @@ import Testing
     let image = try ImageFile(pattern(byteCount, seed: 1))
     let error = BlockStoreError.size(path: image.path, byteCount: UInt64(byteCount))
     #expect(throws: error) { try RawImageStore(path: image.path) }
-    #expect(error.description.contains("\(byteCount) bytes"))
+    #expect(error.description.contains("has \(byteCount) bytes"))
+    #expect(!error.description.contains("truncate"))
   }
 
   @Test("what is no disk")
