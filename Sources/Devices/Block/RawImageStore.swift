@@ -12,9 +12,12 @@ public import GuestMemory
 public final class RawImageStore: BlockStore {
   /// Bytes of a sector.
   public static let sectorByteCount: UInt64 = 512
+  /// The largest logical blocks that disks have, less one.
+  private static let hostBlockMask: UInt64 = 4095
 
   public let isReadOnly: Bool
   private let file: LockedFile
+  private let allocate: FileAllocation.Call
 
   public var byteCount: UInt64 { file.byteCount }
   private var descriptor: Int32 { file.descriptor }
@@ -31,12 +34,15 @@ public final class RawImageStore: BlockStore {
     path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false
   ) throws(BlockStoreError) {
     try self.init(
-      path: path, isReadOnly: isReadOnly, isKnownRaw: isKnownRaw, lockCalls: .system)
+      path: path, isReadOnly: isReadOnly, isKnownRaw: isKnownRaw,
+      allocate: FileAllocation.systemCall)
   }
 
-  /// The same with other system calls for the locks.
+  /// The same with other system calls.
   init(
-    path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false, lockCalls: FileLockCalls
+    path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false,
+    lockCalls: FileLockCalls = .system,
+    allocate: @escaping FileAllocation.Call = FileAllocation.systemCall
   ) throws(BlockStoreError) {
     let foreign: ForeignImage?
     do {
@@ -55,6 +61,7 @@ public final class RawImageStore: BlockStore {
       throw .size(path: path, byteCount: file.byteCount)
     }
     self.isReadOnly = isReadOnly
+    self.allocate = allocate
   }
 
   public func read(
@@ -100,33 +107,45 @@ public final class RawImageStore: BlockStore {
   }
 
   public func discard(at offset: UInt64, byteCount: UInt64) throws(BlockStoreError) {
-    // Where there are no holes nothing happens: zeroes by hand would fill the disk instead.
-    _ = try zero(at: offset, byteCount, [.punchHole])
+    guard !isReadOnly else { throw .readOnly }
+    // A hint. Zeroes by hand would fill the host's disk instead, and a call that fails, for
+    // whatever reason, has changed nothing that the guest may count on.
+    _ = zero(offset..<(offset + byteCount), [.punchHole])
   }
 
   public func writeZeroes(
     at offset: UInt64, byteCount: UInt64, mayDiscard: Bool
   ) throws(BlockStoreError) {
+    guard !isReadOnly else { throw .readOnly }
     let modes: [FileAllocation] = mayDiscard ? [.punchHole, .zeroRange] : [.zeroRange]
-    if try !zero(at: offset, byteCount, modes) { try writeZeroBytes(at: offset, byteCount) }
+    // Whether the host can do it at all, writes of zeroes find out: they fail as a guest's writes
+    // do.
+    for rest in zero(offset..<(offset + byteCount), modes) {
+      try writeZeroBytes(at: rest.lowerBound, rest.upperBound - rest.lowerBound)
+    }
   }
 
-  /// Applies the first of `modes` that the file system knows; false if it knows none.
-  private func zero(
-    at offset: UInt64, _ byteCount: UInt64, _ modes: [FileAllocation]
-  ) throws(BlockStoreError) -> Bool {
-    guard !isReadOnly else { throw .readOnly }
-    guard byteCount > 0 else { return true }
+  /// Zeroes without writing, in the first of `modes` that works.
+  ///
+  /// It may fail for reasons that do not concern writes: no such operation (*EOPNOTSUPP*), not on
+  /// such a file (*EPERM*, *ETXTBSY*), not at these offsets (*EINVAL*: a disk whose blocks are
+  /// larger than the guest's takes whole ones only).
+  ///
+  /// - Returns: what is not zero yet.
+  private func zero(_ range: Range<UInt64>, _ modes: [FileAllocation]) -> [Range<UInt64>] {
+    guard !range.isEmpty else { return [] }
     for mode in modes {
-      switch mode.apply(descriptor, offset: offset, byteCount: byteCount) {
-      case 0: return true
-      case EOPNOTSUPP, ENOSYS: continue
-      case let error:
-        throw .system(
-          operation: mode.name, offset: offset, byteCount: byteCount, errno: error)
+      let error = allocate(mode, descriptor, range)
+      if error == 0 { return [] }
+      let start = (range.lowerBound + Self.hostBlockMask) & ~Self.hostBlockMask
+      let end = range.upperBound & ~Self.hostBlockMask
+      if error == EINVAL, start < end, start..<end != range,
+        allocate(mode, descriptor, start..<end) == 0
+      {
+        return [range.lowerBound..<start, end..<range.upperBound].filter { !$0.isEmpty }
       }
     }
-    return false
+    return [range]
   }
 
   private func writeZeroBytes(at offset: UInt64, _ byteCount: UInt64) throws(BlockStoreError) {
