@@ -4,7 +4,8 @@ import Testing
 
 @testable import vmm_run
 
-/// The command line of `run --kernel` and `run --firmware`: what it means, and every message it can lead to.
+/// The command line of `run --kernel` and `run --firmware`: what it means, and every message it can
+/// lead to.
 @Suite struct SystemOptionsTests {
   private func parse(_ line: String) throws(UsageError) -> RunOptions? {
     let words = ["run"] + line.split(separator: " ").map(String.init)
@@ -74,6 +75,17 @@ import Testing
     ("a,format=raw", DiskOption(path: "a", isKnownRaw: true)),
     ("a,format=raw,readonly", DiskOption(path: "a", isReadOnly: true, isKnownRaw: true)),
     ("a,readonly,format=raw", DiskOption(path: "a", isReadOnly: true, isKnownRaw: true)),
+    ("a,serial=x", DiskOption(path: "a", serial: "x")),
+    ("a,serial=x=y", DiskOption(path: "a", serial: "x=y")),
+    ("a,serial=x,,y", DiskOption(path: "a", serial: "x,y")),
+    ("a,block-size=4096", DiskOption(path: "a", sectorByteCount: 4096)),
+    ("a,block-size=512,readonly", DiskOption(path: "a", isReadOnly: true)),
+    (
+      "a,block-size=4096,serial=12345678901234567890,format=raw,readonly",
+      DiskOption(
+        path: "a", isReadOnly: true, isKnownRaw: true, serial: "12345678901234567890",
+        sectorByteCount: 4096)
+    ),
   ])
   func disks(text: String, disk: DiskOption) throws {
     #expect(try DiskOption(parsing: text) == disk)
@@ -106,6 +118,8 @@ import Testing
         == .chosen(.all))
   }
 
+  /// What may follow a disk's file.
+  private static let words = "readonly, serial=TEXT, block-size=512|4096, format=raw"
   private static let names = Enlightenments.names.joined(separator: ", ")
 
   @Test(arguments: [
@@ -128,23 +142,49 @@ import Testing
     ("--kernel k --disk ,readonly", "option '--disk' needs a value: '--disk FILE[,OPTIONS]'"),
     (
       "--kernel k --disk d,readonyl",
-      "option '--disk FILE,': 'readonyl' is not one of readonly, format=raw; "
+      "option '--disk FILE,': 'readonyl' is not one of \(words); "
         + "did you mean 'readonly'?"
     ),
-    ("--kernel k --disk d,", "option '--disk FILE,': '' is not one of readonly, format=raw"),
+    ("--kernel k --disk d,", "option '--disk FILE,': '' is not one of \(words)"),
     (
       "--kernel k --disk d,readonly,x",
-      "option '--disk FILE,': 'x' is not one of readonly, format=raw"
+      "option '--disk FILE,': 'x' is not one of \(words)"
     ),
     (
       "--kernel k --disk d,format",
-      "option '--disk FILE,': 'format' is not one of readonly, format=raw; "
+      "option '--disk FILE,': 'format' is not one of \(words); "
         + "did you mean 'format=raw'?"
     ),
     (
       "--kernel k --disk d,format=qcow2",
       "option '--disk': 'qcow2' is no format of disk images here; there is only raw: convert the "
         + "image (qemu-img convert -O raw OLD NEW)"
+    ),
+    (
+      "--kernel k --disk d,serial=",
+      "option '--disk FILE,serial=': '' is no serial number, which has 1 to 20 characters of "
+        + "ASCII, none a control character, the first and last no space"
+    ),
+    (
+      "--kernel k --disk d,serial=123456789012345678901",
+      "option '--disk FILE,serial=': '123456789012345678901' is no serial number, which has 1 to "
+        + "20 characters of ASCII, none a control character, the first and last no space"
+    ),
+    (
+      "--kernel k --disk d,serial=a --disk e,serial=a",
+      "option '--disk': two disks have the serial number 'a', by which guests tell them apart"
+    ),
+    (
+      "--kernel k --disk d,serial=a,serial=b", "option '--disk FILE,': 'serial=' is there twice"
+    ),
+    (
+      "--kernel k --disk d,block-size=1024",
+      "option '--disk FILE,block-size=': '1024' is not one of 512, 4096"
+    ),
+    (
+      "--kernel k --disk d,blocksize=512",
+      "option '--disk FILE,': 'blocksize=512' is not one of \(words); did you mean "
+        + "'block-size=512|4096'?"
     ),
     (
       "--kernel k --disk d,format=raw,format=raw",

@@ -6,8 +6,10 @@ public import GuestMemory
 /// is behind may have shrunk: that is an error, never a trap. Of overlapping calls that run at the
 /// same time each byte gets either.
 public protocol BlockStore: AnyObject, Sendable {
-  /// Its size in bytes, a multiple of 512. It does not change.
+  /// Its size in bytes, whole sectors. It does not change.
   var byteCount: UInt64 { get }
+  /// Bytes of a sector as the guest sees it: 512, as by default, or 4096. It does not change.
+  var sectorByteCount: UInt64 { get }
   /// Whether writes, discards and zeroing are refused.
   var isReadOnly: Bool { get }
 
@@ -51,8 +53,11 @@ public protocol BlockStore: AnyObject, Sendable {
   ) throws(BlockStoreError)
 }
 
-// One piece after the other, for a back-end that has nothing better.
+// What nearly all disks have; and one piece after the other, for a back-end that has nothing
+// better.
 extension BlockStore {
+  public var sectorByteCount: UInt64 { 512 }
+
   public func read(
     at offset: UInt64, into memory: GuestMemory, at pieces: [GuestMemoryPiece]
   ) throws(BlockStoreError) {

@@ -11,8 +11,8 @@ public enum BlockStoreError: Error, Equatable, Sendable {
   case kind(path: String)
   /// It holds a disk, or something else, in another format.
   case foreign(path: String, ForeignImage)
-  /// The size is 0 or not a multiple of 512.
-  case size(path: String, byteCount: UInt64)
+  /// The size is 0 or no multiple of a sector's.
+  case size(path: String, byteCount: UInt64, sectorByteCount: UInt64)
   /// A change of a read-only disk.
   case readOnly
   /// A transfer from or to guest memory failed.
@@ -44,9 +44,12 @@ extension BlockStoreError: CustomStringConvertible {
       "disk image \(path) is neither a file nor a block device"
     case .foreign(let path, let image):
       "disk image \(path) \(image.complaint(path: path))"
-    case .size(let path, let byteCount):
+    case .size(let path, let byteCount, 512):
       "disk image \(path) has \(byteCount) bytes, and a raw image has whole sectors of 512; it is "
         + "cut off, or in another format (qemu-img info \(ShellWord(path)))"
+    case .size(let path, let byteCount, let sectorByteCount):
+      "disk image \(path) has \(byteCount) bytes, which is no multiple of its block size, "
+        + "\(sectorByteCount)"
     case .readOnly:
       "change of a read-only disk"
     case .transfer(let offset, let error):

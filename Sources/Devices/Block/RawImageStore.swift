@@ -10,12 +10,11 @@ public import GuestMemory
 /// Under a limit of file sizes (*ulimit -f*) the process must ignore SIGXFSZ, or a guest's write
 /// past it ends the process.
 public final class RawImageStore: BlockStore {
-  /// Bytes of a sector.
-  public static let sectorByteCount: UInt64 = 512
   /// The largest logical blocks that disks have, less one.
   private static let hostBlockMask: UInt64 = 4095
 
   public let isReadOnly: Bool
+  public let sectorByteCount: UInt64
   private let file: LockedFile
   private let allocate: FileAllocation.Call
 
@@ -27,21 +26,24 @@ public final class RawImageStore: BlockStore {
 
   /// Opens and locks an image.
   ///
-  /// - Parameter isKnownRaw: takes the file for raw, whatever it begins with. Its guest can write
-  ///   there what another format begins with.
+  /// - Parameters:
+  ///   - isKnownRaw: takes the file for raw, whatever it begins with. Its guest can write
+  ///     there what another format begins with.
+  ///   - sectorByteCount: 512 or 4096.
   /// - Throws: `BlockStoreError.open`, `.locked`, `.kind`, `.foreign`, `.size`.
   public convenience init(
-    path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false
+    path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false,
+    sectorByteCount: UInt64 = 512
   ) throws(BlockStoreError) {
     try self.init(
       path: path, isReadOnly: isReadOnly, isKnownRaw: isKnownRaw,
-      allocate: FileAllocation.systemCall)
+      sectorByteCount: sectorByteCount, allocate: FileAllocation.systemCall)
   }
 
   /// The same with other system calls.
   init(
     path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false,
-    lockCalls: FileLockCalls = .system,
+    sectorByteCount: UInt64 = 512, lockCalls: FileLockCalls = .system,
     allocate: @escaping FileAllocation.Call = FileAllocation.systemCall
   ) throws(BlockStoreError) {
     let foreign: ForeignImage?
@@ -57,9 +59,11 @@ public final class RawImageStore: BlockStore {
       }
     }
     if let foreign { throw .foreign(path: path, foreign) }
-    guard file.byteCount > 0, file.byteCount % Self.sectorByteCount == 0 else {
-      throw .size(path: path, byteCount: file.byteCount)
+    guard file.byteCount > 0, file.byteCount % sectorByteCount == 0 else {
+      throw .size(
+        path: path, byteCount: file.byteCount, sectorByteCount: sectorByteCount)
     }
+    self.sectorByteCount = sectorByteCount
     self.isReadOnly = isReadOnly
     self.allocate = allocate
   }

@@ -73,12 +73,7 @@ final class SystemRun: Sendable {
     var configuration = try machine.configuration(try options.image(guestMessages))
     configuration.computer.serialOutput = { console.write([$0]) }
     configuration.computer.clockIsLocal = options.clock == .local
-    configuration.computer.disks = try options.disks.map { disk in
-      let store = try RawImageStore(
-        path: disk.path, isReadOnly: disk.isReadOnly, isKnownRaw: disk.isKnownRaw)
-      Diagnostics.warnOfMissingLocks(store.lockGap, of: "disk image \(disk.path)")
-      return store
-    }
+    configuration.computer.disks = try options.openDisks()
     configuration.computer.version = Version.number
     try options.tellFirmware(&configuration.computer)
     configuration.endsOnCrash = options.onCrash == .report

@@ -107,7 +107,8 @@ import Testing
         let store = try RawImageStore(path: image.path, isKnownRaw: true)
         #expect(store.byteCount == UInt64(sample.bytes.count))
       } else {
-        let error = BlockStoreError.size(path: image.path, byteCount: UInt64(sample.bytes.count))
+        let error = BlockStoreError.size(
+          path: image.path, byteCount: UInt64(sample.bytes.count), sectorByteCount: 512)
         #expect(throws: error) { try RawImageStore(path: image.path, isKnownRaw: true) }
       }
     }
