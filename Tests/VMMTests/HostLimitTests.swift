@@ -53,6 +53,6 @@ private func computer(
   var configuration = MachineConfiguration(
     .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: memoryByteCount,
     vcpuCount: 2)
-  configuration.computer.disks = [disk]
+  configuration.computer.disks = [DiskConfiguration(disk, serial: "0")]
   return configuration
 }

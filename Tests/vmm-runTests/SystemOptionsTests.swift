@@ -76,6 +76,21 @@ import Testing
     ("a,,,readonly", DiskOption(path: "a,", isReadOnly: true)),
     ("a,readonly,readonly", DiskOption(path: "a", isReadOnly: true)),
     ("/dev/x:y=z", DiskOption(path: "/dev/x:y=z")), (",,", DiskOption(path: ",")),
+    ("format=raw", DiskOption(path: "format=raw")),
+    ("a,format=raw", DiskOption(path: "a", isKnownRaw: true)),
+    ("a,format=raw,readonly", DiskOption(path: "a", isReadOnly: true, isKnownRaw: true)),
+    ("a,readonly,format=raw", DiskOption(path: "a", isReadOnly: true, isKnownRaw: true)),
+    ("a,serial=x", DiskOption(path: "a", serial: "x")),
+    ("a,serial=x=y", DiskOption(path: "a", serial: "x=y")),
+    ("a,serial=x,,y", DiskOption(path: "a", serial: "x,y")),
+    ("a,block-size=4096", DiskOption(path: "a", sectorByteCount: 4096)),
+    ("a,block-size=512,readonly", DiskOption(path: "a", isReadOnly: true)),
+    (
+      "a,block-size=4096,serial=12345678901234567890,format=raw,readonly",
+      DiskOption(
+        path: "a", isReadOnly: true, isKnownRaw: true, serial: "12345678901234567890",
+        sectorByteCount: 4096)
+    ),
   ])
   func disks(text: String, disk: DiskOption) throws {
     #expect(try DiskOption(parsing: text) == disk)
@@ -99,6 +114,9 @@ import Testing
     #expect(try SerialChoice(parsing: text) == choice)
   }
 
+  /// What may follow a disk's file.
+  private static let words = "readonly, serial=TEXT, block-size=512|4096, format=raw"
+
   @Test(arguments: [
     (
       "--program p --kernel k",
@@ -115,15 +133,57 @@ import Testing
     ("--kernel k --append a b", "unexpected argument 'b'; see 'vmm-run run --help'"),
     ("--kernle k", "unknown option '--kernle'; did you mean '--kernel'?"),
     ("--kernel k --disks d", "unknown option '--disks'; did you mean '--disk'?"),
-    ("--kernel k --disk", "option '--disk' needs a value: '--disk FILE[,readonly]'"),
-    ("--kernel k --disk ,readonly", "option '--disk' needs a value: '--disk FILE[,readonly]'"),
+    ("--kernel k --disk", "option '--disk' needs a value: '--disk FILE[,OPTIONS]'"),
+    ("--kernel k --disk ,readonly", "option '--disk' needs a value: '--disk FILE[,OPTIONS]'"),
     (
       "--kernel k --disk d,readonyl",
-      "option '--disk FILE,': 'readonyl' is not one of readonly; did you mean 'readonly'?"
+      "option '--disk FILE,': 'readonyl' is not one of \(words); "
+        + "did you mean 'readonly'?"
     ),
-    ("--kernel k --disk d,", "option '--disk FILE,': '' is not one of readonly"),
+    ("--kernel k --disk d,", "option '--disk FILE,': '' is not one of \(words)"),
     (
-      "--kernel k --disk d,readonly,x", "option '--disk FILE,': 'x' is not one of readonly"
+      "--kernel k --disk d,readonly,x",
+      "option '--disk FILE,': 'x' is not one of \(words)"
+    ),
+    (
+      "--kernel k --disk d,format",
+      "option '--disk FILE,': 'format' is not one of \(words); "
+        + "did you mean 'format=raw'?"
+    ),
+    (
+      "--kernel k --disk d,format=qcow2",
+      "option '--disk': 'qcow2' is no format of disk images here; there is only raw: convert the "
+        + "image (qemu-img convert -O raw OLD NEW)"
+    ),
+    (
+      "--kernel k --disk d,serial=",
+      "option '--disk FILE,serial=': '' is no serial number, which has 1 to 20 characters of "
+        + "ASCII, none a control character, the first and last no space"
+    ),
+    (
+      "--kernel k --disk d,serial=123456789012345678901",
+      "option '--disk FILE,serial=': '123456789012345678901' is no serial number, which has 1 to "
+        + "20 characters of ASCII, none a control character, the first and last no space"
+    ),
+    (
+      "--kernel k --disk d,serial=a --disk e,serial=a",
+      "option '--disk': two disks have the serial number 'a', by which guests tell them apart"
+    ),
+    (
+      "--kernel k --disk d,serial=a,serial=b", "option '--disk FILE,': 'serial=' is there twice"
+    ),
+    (
+      "--kernel k --disk d,block-size=1024",
+      "option '--disk FILE,block-size=': '1024' is not one of 512, 4096"
+    ),
+    (
+      "--kernel k --disk d,blocksize=512",
+      "option '--disk FILE,': 'blocksize=512' is not one of \(words); did you mean "
+        + "'block-size=512|4096'?"
+    ),
+    (
+      "--kernel k --disk d,format=raw,format=raw",
+      "option '--disk FILE,': 'format=' is there twice"
     ),
     (
       "--kernel k --serial stido",
@@ -224,7 +284,7 @@ import Testing
     ),
     (
       "--firmware f --boot-order disk0",
-      "option '--boot-order' works only together with '--disk FILE[,readonly]...'"
+      "option '--boot-order' works only together with '--disk FILE[,OPTIONS]...'"
     ),
     (
       "--firmware f --disk a --disk b --boot-order disk2",

@@ -4,7 +4,7 @@
 
 # What a Swift toolchain needs to link, and what the checks need; scripts/rig looks after its own.
 packages=(acpica-tools binutils busybox-static cpio dmidecode e2fsprogs gcc git jq libc6-dev libstdc++-12-dev
-  linux-libc-dev xz-utils)
+  linux-libc-dev qemu-utils xz-utils)
 
 install_packages() {
   if ! command -v swift >/dev/null; then

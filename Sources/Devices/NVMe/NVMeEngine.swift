@@ -3,8 +3,8 @@ internal import ZeroTracker
 
 /// The part of a controller that its I/O threads work on: registers, queues, commands.
 ///
-/// Lock order: `state`, then those of MSI-X, pin and configuration; no command runs under `state`, and
-/// nobody is woken.
+/// Lock order: `state`, then those of MSI-X, pin and configuration; no command runs under `state`,
+/// and nobody is woken.
 final class NVMeEngine: Sendable {
   let memory: GuestMemory
   let configuration: PCIConfiguration
@@ -33,8 +33,8 @@ final class NVMeEngine: Sendable {
     state = Guarded(NVMeState(pairCount: pairCount))
   }
 
-  /// Wakes threads for queues. Not under `state`: a thread that wakes takes it at once, and on a busy host
-  /// it runs before this one goes on.
+  /// Wakes threads for queues. Not under `state`: a thread that wakes takes it at once, and on a
+  /// busy host it runs before this one goes on.
   func addWork(_ queues: [Int]) {
     for queue in queues { work.add(queue) }
   }
@@ -46,8 +46,8 @@ final class NVMeEngine: Sendable {
     while let queue = work.next() { serve(queue) }
   }
 
-  /// Serves on the calling thread what waits, and what that wakes: an engine without threads does the same
-  /// at every run, which fuzzing needs.
+  /// Serves on the calling thread what waits, and what that wakes: an engine without threads does
+  /// the same at every run, which fuzzing needs.
   func serveWaitingQueues() {
     while let queue = work.nextIfWaiting() { serve(queue) }
   }
@@ -68,7 +68,8 @@ final class NVMeEngine: Sendable {
         } else {
           admin.run(fetched.command, state, usesMSIX: interrupts.isEnabled)
         }
-      visit.count(fetched.command, finish(fetched.command, of: queue, outcome))
+      visit.count(
+        byteCount: io.byteCount(fetched.command), finish(fetched.command, of: queue, outcome))
       if visit.mustSignal || !fetched.isAttended || !fetched.hasMore { signal(&visit) }
       if fetched.isAttended, fetched.hasMore, visit.hasSlept() {
         state.withLock { $0.queues.beCautious(queue) }
@@ -112,8 +113,8 @@ final class NVMeEngine: Sendable {
           command: command, hasMore: hasMore, isAttended: isAttended, hasWriteCache: hasWriteCache)
       }
     }
-    // The next free thread takes the next one: commands of a queue run side by side, unless one thread is
-    // quicker alone than another wakes up.
+    // The next free thread takes the next one: commands of a queue run side by side, unless one
+    // thread is quicker alone than another wakes up.
     if let fetched, fetched.hasMore, !fetched.isAttended { work.add(queue) }
     return fetched
   }
@@ -136,7 +137,8 @@ final class NVMeEngine: Sendable {
       case .parked:
         retire(queue, &state)
       }
-      // A promised place may be free again, or a shadow doorbell told that the guest has taken some.
+      // A promised place may be free again, or a shadow doorbell told that the guest has taken
+      // some.
       if let ring = state.queues.submission[queue] {
         waiting += state.queues.wakeable(ring.completionQueue)
       }
@@ -195,8 +197,8 @@ final class NVMeEngine: Sendable {
     state.registers.isReady = true
   }
 
-  /// *CC.EN* became 0: nothing is fetched or completed any more, and when the last command in flight has
-  /// left guest memory alone, *CSTS.RDY* becomes 0.
+  /// *CC.EN* became 0: nothing is fetched or completed any more, and when the last command in
+  /// flight has left guest memory alone, *CSTS.RDY* becomes 0.
   func stop(_ state: inout NVMeState) {
     state.isStopping = true
     if state.inFlightCount == 0 { finishStop(&state) }
@@ -223,8 +225,8 @@ final class NVMeEngine: Sendable {
       guard let ring, let vector = ring.vector, ring.occupiedCount > 0 else { return false }
       return vector >= 32 || mask >> UInt32(vector) & 1 == 0
     }
-    // Not `interrupts.isEnabled`: its lock is held while a message is sent, which wakes a vCPU, which rings
-    // a doorbell and comes here.
+    // Not `interrupts.isEnabled`: its lock is held while a message is sent, which wakes a vCPU,
+    // which rings a doorbell and comes here.
     pin.set(wants && state.queues.tellsEachHead)
   }
 }

@@ -3,18 +3,18 @@ internal import Synchronization
 /// What the controller did since it was made; it survives resets.
 final class NVMeStatistics: Sendable {
   private let readCommands = Atomic<UInt64>(0)
-  private let readSectors = Atomic<UInt64>(0)
+  private let readBytes = Atomic<UInt64>(0)
   private let writeCommands = Atomic<UInt64>(0)
-  private let writtenSectors = Atomic<UInt64>(0)
+  private let writtenBytes = Atomic<UInt64>(0)
 
-  func countRead(sectors: UInt64) {
+  func countRead(byteCount: Int) {
     readCommands.add(1, ordering: .relaxed)
-    readSectors.add(sectors, ordering: .relaxed)
+    readBytes.add(UInt64(byteCount), ordering: .relaxed)
   }
 
-  func countWrite(sectors: UInt64) {
+  func countWrite(byteCount: Int) {
     writeCommands.add(1, ordering: .relaxed)
-    writtenSectors.add(sectors, ordering: .relaxed)
+    writtenBytes.add(UInt64(byteCount), ordering: .relaxed)
   }
 
   /// *SMART / Health Information* (NVMe 1.4 §5.14.1.2): nothing is worn, and it is 27 °C.
@@ -23,16 +23,16 @@ final class NVMeStatistics: Sendable {
     bytes.storeLE(UInt16(300), at: 1)  // composite temperature, K
     bytes[3] = 100  // available spare, %
     bytes[4] = 10  // its threshold
-    bytes.storeLE(Self.units(readSectors.load(ordering: .relaxed)), at: 32)
-    bytes.storeLE(Self.units(writtenSectors.load(ordering: .relaxed)), at: 48)
+    bytes.storeLE(Self.units(readBytes.load(ordering: .relaxed)), at: 32)
+    bytes.storeLE(Self.units(writtenBytes.load(ordering: .relaxed)), at: 48)
     bytes.storeLE(readCommands.load(ordering: .relaxed), at: 64)
     bytes.storeLE(writeCommands.load(ordering: .relaxed), at: 80)
     return bytes
   }
 
-  /// Thousands of sectors, rounded up.
-  private static func units(_ sectors: UInt64) -> UInt64 {
-    sectors / 1000 + (sectors % 1000 == 0 ? 0 : 1)
+  /// Thousands of 512 bytes, whatever the sectors have, rounded up.
+  private static func units(_ byteCount: UInt64) -> UInt64 {
+    byteCount / 512_000 + (byteCount % 512_000 == 0 ? 0 : 1)
   }
 }
 
@@ -70,8 +70,8 @@ struct NVMeLogPages {
     }
   }
 
-  /// *Commands Supported and Effects*: 4 bytes for each opcode, admin, then I/O. Bit 0: supported; bit 1:
-  /// may change what is on the disk.
+  /// *Commands Supported and Effects*: 4 bytes for each opcode, admin, then I/O. Bit 0: supported;
+  /// bit 1: may change what is on the disk.
   private static var effects: [UInt8] {
     var bytes = [UInt8](repeating: 0, count: 4096)
     for opcode in NVMeAdminOpcode.all { bytes[4 * Int(opcode.rawValue)] = 1 }

@@ -108,20 +108,29 @@ public final class PersonalComputer: Sendable {
   private static func disks(
     _ configuration: MachineConfiguration, memory: GuestMemory, machine: VirtualMachine
   ) throws(MachineError) -> [NVMeController] {
-    let stores = configuration.computer.disks
-    guard stores.count <= maximumDiskCount else {
-      throw .configuration("\(stores.count) disks: at most \(maximumDiskCount) fit")
+    let parts = configuration.computer.disks
+    guard parts.count <= maximumDiskCount else {
+      throw .configuration("\(parts.count) disks: at most \(maximumDiskCount) fit")
+    }
+    for (index, part) in parts.enumerated() {
+      guard NVMeIdentity.isSerial(part.serial) else {
+        throw .configuration("disk \(index): its serial number is not 1 to 20 characters of ASCII")
+      }
+      // Linux drops a disk whose identifiers another one has already.
+      guard !parts[..<index].contains(where: { $0.serial == part.serial }) else {
+        throw .configuration("two disks have the serial number \(part.serial)")
+      }
     }
     let messages = KVMMessageSink(machine)
     let onThreadStart = configuration.onThreadStart
     var disks: [NVMeController] = []
-    for (index, store) in stores.enumerated() {
+    for (index, part) in parts.enumerated() {
       let interrupt = ACPIFixedHardware.pciInterrupt(
         device: UInt32(address(ofDisk: index).device), pin: 0)
       do {
         disks.append(
           try NVMeController(
-            store: store, memory: memory, identity: NVMeIdentity(serial: "vmm-run-\(index)"),
+            store: part.store, memory: memory, identity: NVMeIdentity(serial: part.serial),
             queuePairCount: max(configuration.vcpuCount, minimumQueuePairCount),
             messages: messages, interruptLine: KVMInterruptLine(interrupt, of: machine),
             onThreadStart: { onThreadStart(.disk) }))

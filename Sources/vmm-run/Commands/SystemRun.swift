@@ -83,9 +83,7 @@ final class SystemRun: Sendable {
     var configuration = try machine.configuration(try options.image(guestMessages))
     configuration.computer.serialOutput = { console.write([$0]) }
     configuration.computer.clockIsLocal = options.clock == .local
-    configuration.computer.disks = try options.disks.map {
-      try RawImageStore(path: $0.path, isReadOnly: $0.isReadOnly)
-    }
+    configuration.computer.disks = try options.openDisks()
     configuration.computer.version = Version.number
     try options.tellFirmware(&configuration.computer)
     configuration.endsOnCrash = options.onCrash == .report

@@ -13,8 +13,12 @@ extension OptionDefinition {
     summary: "The kernel's command line, as one argument: quote it if it has spaces.")
 
   static let disk = OptionDefinition(
-    name: "--disk", placeholder: "FILE[,readonly]",
-    summary: "An NVMe disk: a raw image or a block device. A comma in the name is doubled.",
+    name: "--disk", placeholder: "FILE[,OPTIONS]",
+    summary: """
+      An NVMe disk: a raw image or a block device. Options: readonly; serial=TEXT, for the guest's \
+      /dev/disk/by-id; block-size=512 or 4096; format=raw, for an image that begins as one of \
+      another format does. A comma in a name or value is doubled.
+      """,
     isRepeatable: true)
 
   static let serial = OptionDefinition(

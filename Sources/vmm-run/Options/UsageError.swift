@@ -34,6 +34,12 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
   case invalidUUID(option: String, String)
   /// A word that may be in a list once only.
   case repeatedWord(option: String, String)
+  /// A serial number that a disk cannot have.
+  case invalidSerial(option: String, String)
+  /// Two disks of one serial number.
+  case repeatedSerial(option: String, String)
+  /// A disk image that is not raw.
+  case unknownImageFormat(option: String, String)
 
   var description: String {
     switch self {
@@ -74,7 +80,8 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
       "option '\(option)' works only together with '\(needed)'"
     case .invalidSize, .notWholePages, .invalidGranularity, .invalidNumber, .unknownChoice,
       .invalidFeatures, .baseNotFirst, .signWithoutBase, .valuesForNothing, .missingFeatureValue,
-      .invalidFeatureValue, .invalidUUID, .repeatedWord:
+      .invalidFeatureValue, .invalidUUID, .repeatedWord, .unknownImageFormat, .invalidSerial,
+      .repeatedSerial:
       valueDescription
     }
   }
@@ -114,6 +121,15 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
         + "12345678-9abc-def0-1234-56789abcdef0"
     case .repeatedWord(let option, let word):
       "option '\(option)': \(QuotedText(word)) is there twice"
+    case .invalidSerial(let option, let text):
+      "option '\(option)': \(QuotedText(text)) is no serial number, which has 1 to 20 characters "
+        + "of ASCII, none a control character, the first and last no space"
+    case .repeatedSerial(let option, let text):
+      "option '\(option)': two disks have the serial number \(QuotedText(text)), by which guests "
+        + "tell them apart"
+    case .unknownImageFormat(let option, let format):
+      "option '\(option)': \(QuotedText(format)) is no format of disk images here; there is only "
+        + "raw: convert the image (qemu-img convert -O raw OLD NEW)"
     default:
       ""
     }

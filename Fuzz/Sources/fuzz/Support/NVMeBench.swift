@@ -3,8 +3,8 @@ internal import GuestMemory
 @testable internal import Devices
 @testable internal import ZeroTracker
 
-/// An NVMe engine as a controller has it, without threads, with a disk, guest memory, and a driver's
-/// tails.
+/// An NVMe engine as a controller has it, without threads, with a disk, guest memory, and a
+/// driver's tails.
 final class NVMeBench {
   static let ramByteCount: UInt64 = 1 << 20
   /// Sixteen pages for PRP lists, and sixteen for data, at the least.
@@ -30,7 +30,8 @@ final class NVMeBench {
     memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount))
     let bar = PCIBAR(index: 0, byteCount: 0x4000, is64Bit: true)
     var space = PCIConfigurationSpace(
-      identity: PCIIdentity(vendor: 0x1B36, device: 0x0010, classCode: 0x01_0802),
+      identity: PCIIdentity(
+        vendor: NVMeIdentity.vendor, device: NVMeIdentity.device, classCode: 0x01_0802),
       interruptPin: 1)
     space.addBAR(bar)
     interrupts = MSIXTable(count: pairCount + 1, sink: NullMessageSink())
@@ -41,9 +42,7 @@ final class NVMeBench {
     engine = NVMeEngine(
       memory: memory, configuration: configuration, interrupts: interrupts, pin: pin,
       store: store,
-      identify: NVMeIdentify(
-        identity: NVMeIdentity(serial: "fuzz"), vendor: 0x1B36,
-        sectorCount: store.byteCount / NVMeIOCommands.sectorByteCount, isReadOnly: false),
+      identify: NVMeIdentify(identity: NVMeIdentity(serial: "fuzz"), store: store),
       pairCount: pairCount)
   }
 

@@ -10,6 +10,8 @@ public final class VariableFile: FlashStore {
   private static let maximumDraftCount = 1000
 
   public let initialBytes: [UInt8]
+  /// The locks that its file system does not have; nil if it has all.
+  public var lockGap: FileLockGap? { file.lockGap }
   private let path: String
   private let file: LockedFile
 
