@@ -94,11 +94,11 @@ struct UserspaceInterfaceTests {
   @Test func crashAndResetEndTheRun() throws {
     let crash = try Probe(
       [.writeMSR(0x4000_0100, 0xDEAD), .writeMSR(0x4000_0105, 1 << 63)], transport: .userspace)
-    guard case .crashed(let report?) = crash.outcome else {
+    guard case .crashed(let guestCrash) = crash.outcome else {
       Issue.record("unexpected end: \(crash.outcome)")
       return
     }
-    #expect(report.parameters[0] == 0xDEAD)
+    #expect(guestCrash.report.parameters[0] == 0xDEAD)
     let reset = try Probe([.writeMSR(0x4000_0003, 1)], transport: .userspace)
     guard case .reset = reset.outcome else {
       Issue.record("unexpected end: \(reset.outcome)")

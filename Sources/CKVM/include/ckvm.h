@@ -125,6 +125,18 @@ static inline void ckvm_set_result_registers(
   run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
 }
 
+// The last exit, for a thread that is not the vCPU's: the kernel writes the page meanwhile, so the parts may not
+// belong together.
+static inline uint32_t ckvm_observed_exit_reason(const struct kvm_run *_Nonnull run) {
+  return __atomic_load_n(&run->exit_reason, __ATOMIC_RELAXED);
+}
+static inline uint16_t ckvm_observed_port(const struct kvm_run *_Nonnull run) {
+  return __atomic_load_n(&run->io.port, __ATOMIC_RELAXED);
+}
+static inline uint64_t ckvm_observed_address(const struct kvm_run *_Nonnull run) {
+  return __atomic_load_n(&run->mmio.phys_addr, __ATOMIC_RELAXED);
+}
+
 // immediate_exit is written by another thread, or a signal handler, while KVM reads it.
 static inline void ckvm_set_immediate_exit(struct kvm_run *_Nonnull run, uint8_t value) {
   __atomic_store_n(&run->immediate_exit, value, __ATOMIC_SEQ_CST);

@@ -85,6 +85,9 @@ public final class NVMeController: PCIFunction {
     for thread in threads { thread.join() }
   }
 
+  /// What its queues hold; nil if its lock is not free within a moment. Any thread.
+  public var activity: NVMeActivity? { engine.activity }
+
   /// Reads registers, vectors or pending bits.
   public func readBAR(_ index: Int, offset: UInt64, width: Int) -> UInt64 {
     switch offset {

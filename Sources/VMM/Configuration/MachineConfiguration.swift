@@ -35,6 +35,9 @@ public struct MachineConfiguration: Sendable {
   public var computer = PersonalComputerConfiguration()
   /// Whether a crash that the guest reports ends the run; if not, it goes on, and may reset itself.
   public var endsOnCrash = true
+  /// How long a guest that has reported a crash may go on, for its last words, unless it resets or halts
+  /// before: at least 1.
+  public var secondsAfterCrash = 5
   /// What each thread that the machine makes does before anything else, such as to enter a sandbox.
   public var onThreadStart: @Sendable (MachineThreadRole) -> Void = { _ in }
   /// Port devices besides.

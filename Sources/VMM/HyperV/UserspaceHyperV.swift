@@ -79,6 +79,11 @@ final class UserspaceHyperV: Sendable {
     }
   }
 
+  /// What the guest said it is.
+  var guestIdentity: GuestIdentity {
+    GuestIdentity(rawValue: registers.withLock { $0.guestOSID })
+  }
+
   private func place(_ effect: MSREffect, referenceTSCPage: ReferenceTSCPage) {
     // The register write was refused unless the page is RAM, so these writes cannot fail.
     switch effect {

@@ -165,6 +165,9 @@ public final class PersonalComputer: Sendable {
     power.pressPowerButton()
   }
 
+  /// What the disks do; nil for one whose lock was taken.
+  var diskActivities: [NVMeActivity?] { disks.map(\.activity) }
+
   /// Ends the disks' work: what was accepted is done when it returns.
   func stop() {
     for disk in disks { disk.stop() }

@@ -29,10 +29,12 @@ public final class Machine: Sendable {
   public let registers: MMIOBus
 
   private let machine: VirtualMachine
-  private let control: MachineControl
-  private let runners: [VCPURunner]
+  let control: MachineControl
+  let runners: [VCPURunner]
   private let trackingEnd: TrackingEnd
   private let onThreadStart: @Sendable (MachineThreadRole) -> Void
+  /// Nil if a crash does not end the run.
+  private let secondsAfterCrash: Int?
   private let threads = Mutex<[HostThread]>([])
 
   /// Builds the machine and loads its program.
@@ -81,7 +83,11 @@ public final class Machine: Sendable {
         try machine.makeIntervalTimer()
         try machine.setInterruptRoutes(InterruptRoute.personalComputer)
       }
-      if transport == .userspace { try UserspaceHyperV.prepare(machine) }
+      if transport == .userspace {
+        try UserspaceHyperV.prepare(machine)
+      } else if enlightenments.contains(.crash) {
+        try CrashRegister.prepare(machine)
+      }
     }
     let platform = try Platform(
       configuration, memory: guest, machine: machine, control: control)
@@ -142,6 +148,8 @@ public final class Machine: Sendable {
     self.runners = runners
     self.trackingEnd = trackingEnd
     onThreadStart = configuration.onThreadStart
+    let endsOnCrash = configuration.endsOnCrash && enlightenments.contains(.crash)
+    secondsAfterCrash = endsOnCrash ? configuration.secondsAfterCrash : nil
     writtenPageSource = source
   }
 
@@ -177,10 +185,15 @@ public final class Machine: Sendable {
       })
     // It may have ended before there was anybody to interrupt.
     if let outcome = control.outcome { control.end(with: outcome) }
+    let startService: @Sendable () -> Void = { [onThreadStart] in onThreadStart(.service) }
     if enlightenments.contains(.bootZeroedMemory) {
       memory.prepareInspection()
-      trackingEnd.prepare(onThreadStart: { [onThreadStart] in onThreadStart(.service) })
+      trackingEnd.prepare(onThreadStart: startService)
     }
+    let crashWatch =
+      secondsAfterCrash.flatMap { seconds in
+        CrashWatch(control: control, seconds: seconds, onThreadStart: startService)
+      }
     start(runners[0], when: nil)
     // In a PC the others wait for start-up interrupts inside KVM_RUN.
     for runner in runners.dropFirst() {
@@ -190,10 +203,8 @@ public final class Machine: Sendable {
     computer?.stop()
     control.detach()
     trackingEnd.cancel()
-    let outcome = control.outcome ?? .stopped
-    // On a PC a triple fault is one of the ways to reset it.
-    if computer != nil, case .tripleFault = outcome { return .reset }
-    return outcome
+    crashWatch?.cancel()
+    return control.outcome ?? .stopped
   }
 
   private func start(_ runner: VCPURunner, when alarm: Alarm?) {

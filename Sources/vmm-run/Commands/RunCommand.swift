@@ -48,7 +48,7 @@ enum RunCommand {
     case .stopped:
       return signals.receivedSignal.map { .signalled($0) } ?? .failure
     default:
-      Diagnostics.report(outcome.failureText)
+      for line in outcome.failureLines { Diagnostics.report(line) }
       return .failure
     }
   }

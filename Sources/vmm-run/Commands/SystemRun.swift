@@ -57,7 +57,7 @@ final class SystemRun: Sendable {
     case .exited(let status): return .guest(UInt8(truncatingIfNeeded: status))
     case .stopped: return signals.receivedSignal.map { .signalled($0) } ?? .success
     default:
-      Diagnostics.report(outcome.failureText)
+      for line in outcome.failureLines { Diagnostics.report(line) }
       return .failure
     }
   }
@@ -69,14 +69,29 @@ final class SystemRun: Sendable {
     _ configuration: MachineConfiguration, begin: () throws(SystemError) -> Void
   ) throws -> MachineOutcome {
     var isFirst = true
+    var tripleFaults = TripleFaultLimit()
     while true {
-      let outcome = try runOnce(configuration) { () throws(SystemError) in
+      var outcome = try runOnce(configuration) { () throws(SystemError) in
         if isFirst { try begin() }
         isFirst = false
       }
+      if case .tripleFault = outcome { outcome = afterTripleFault(outcome, &tripleFaults) }
       if case .reset = outcome, options.onReset == .reset { continue }
       return outcome
     }
+  }
+
+  /// A triple fault resets a PC, though it is rarely meant so; too many of them end the run.
+  private func afterTripleFault(
+    _ outcome: MachineOutcome, _ tripleFaults: inout TripleFaultLimit
+  ) -> MachineOutcome {
+    if options.onReset == .reset, tripleFaults.note(at: MonotonicClock.nanoseconds()) {
+      Diagnostics.report(
+        "\(TripleFaultLimit.count) triple faults in ten seconds: the guest gets no further")
+      return outcome
+    }
+    guestMessages.report(outcome.failureText)
+    return .reset
   }
 
   private func configuration(_ console: any ConsoleBackend) throws -> MachineConfiguration {
