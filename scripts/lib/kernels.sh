@@ -32,17 +32,28 @@ fetch_kernel() {
   if [[ ! -e $directory/vmlinuz ]]; then
     download_kernel "$cache" "$series" || return 1
   fi
+  fetch_modules_if_any "$directory" "$@"
   for module in "$@"; do
-    if [[ ! -s $directory/$module.ko ]]; then
-      # Compressed since 6.12, plain in 6.1.
-      find "$directory/tree" \( -name "$module.ko.xz" -exec xz -dc {} + \) -o \
-        \( -name "$module.ko" -exec cat {} + \) >"$directory/$module.ko"
-    fi
-    if [[ ! -s $directory/$module.ko ]]; then
-      rm -f "$directory/$module.ko"
+    if [[ ! -e $directory/$module.ko ]]; then
       printf 'Linux %s has no module %s\n' "$(cat "$directory/version")" "$module" >&2
       return 1
     fi
+  done
+}
+
+# fetch_modules_if_any DIRECTORY MODULE...: those that the kernel in this directory has as modules.
+fetch_modules_if_any() {
+  local directory=$1 module file
+  shift
+  for module in "$@"; do
+    if [[ -e $directory/$module.ko ]]; then
+      continue
+    fi
+    file=$(find "$directory/tree" -name "$module.ko" -o -name "$module.ko.xz")
+    case $file in
+      *.xz) xz -dc "$file" >"$directory/$module.ko" ;; # since 6.12
+      *.ko) cp "$file" "$directory/$module.ko" ;;
+    esac
   done
 }
 

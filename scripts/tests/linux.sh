@@ -4,7 +4,7 @@
 #
 # What runs is in linux-in-rig.sh, what the guests do in linux-init.sh, what must come of it here.
 
-guest_series=(6.1 6.12)
+guest_series=(6.1 6.12 7.3)
 
 # make_guests DIRECTORY: what is taken along into the rig, in DIRECTORY/guest; the disk's files stay in
 # DIRECTORY/files. Kernels stay in the rig's cache.
@@ -114,7 +114,7 @@ run_linux_in_rig() {
   known=$(sha256sum <"$logs/linux/files/known" | cut -d ' ' -f 1)
   # One CPU: with two, QEMU's emulation of nested SVM hangs or corrupts guests of two vCPUs now and
   # then, those of QEMU as the monitor in the rig as well (docs/testing.md).
-  logged linux-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$out" \
+  logged linux-in-rig "$here/rig" --timeout 1500 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$logs/linux/guest:/guest" \
     --file /bin/cp:/usr/bin/sparse-cp --file "$logs/linux/guest/disk.img:/guest/same.img" \
     --script "$here/tests/linux-in-rig.sh" || rig_status=$?
@@ -129,9 +129,12 @@ run_linux_in_rig() {
   check_facts 6.12-2 6.12 2
   check_facts 6.1-1 6.1 1
   check_facts 6.1-2 6.1 2
+  check_facts 7.3-1 7.3 1
+  check_facts 7.3-2 7.3 2
 
   check_disk 6.12-2 disk-6.12.img
   check_disk 6.1-1 disk-6.1.img
+  check_disk 7.3-2 disk-7.3.img
   local freed=$((($(cat "$out/blocks-before") - $(cat "$out/blocks-after")) / 2048))
   if [[ $freed -ge 16 ]]; then
     pass_check "Linux, 6.12-2: trimming freed $freed MiB of the image"
@@ -173,4 +176,12 @@ run_linux_in_rig() {
   else
     cat "$logs/linux-in-rig.log"
   fi
+}
+
+# With a newer kernel as the host; the guest too.
+run_linux_in_new_rig() {
+  local boots=$logs/linux-new-rig.log
+  logged linux-new-rig "$here/boot-many" --kernel 7.3 --series 7.3 --boots 2 --cpus 1,2 \
+    --limit 400 --out "$logs/linux-new-rig" || return 1
+  pass_check "Linux, host 7.3: $(tail -n 1 "$boots")"
 }
