@@ -67,7 +67,9 @@ let package = Package(
       swiftSettings: strict),
 
     // What several test targets use.
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["Sandbox"], path: "Tests/TestSupport",
+      swiftSettings: strict),
 
     .testTarget(name: "ACPITests", dependencies: ["ACPI"], swiftSettings: strict),
     .testTarget(
@@ -77,10 +79,12 @@ let package = Package(
       name: "ZeroTrackerTests", dependencies: ["TestSupport", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(
-      name: "GuestMemoryTests", dependencies: ["GuestMemory", "TestSupport", "ZeroTracker"],
+      name: "GuestMemoryTests",
+      dependencies: ["GuestMemory", "Sandbox", "TestSupport", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(
-      name: "DevicesTests", dependencies: ["Devices", "GuestMemory", "TestSupport", "ZeroTracker"],
+      name: "DevicesTests",
+      dependencies: ["Devices", "GuestMemory", "Sandbox", "TestSupport", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(
       name: "VMMTests",

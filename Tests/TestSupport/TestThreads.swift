@@ -1,4 +1,5 @@
 import Glibc
+public import Sandbox
 
 /// Threads for tests that need as many at once as they say: tasks share one for each processor.
 public enum TestThreads {
@@ -25,5 +26,16 @@ public enum TestThreads {
       threads.append(thread)
     }
     for thread in threads { pthread_join(thread, nil) }
+  }
+
+  /// The same under the filter of a role.
+  public static func run(as role: SandboxRole, _ bodies: [@Sendable () -> Void]) {
+    run(
+      bodies.map { body in
+        {
+          ThreadFilter.enter(role)
+          body()
+        }
+      })
   }
 }

@@ -7,16 +7,8 @@ internal import ZeroTracker
 /// ascending order. The claims never change: a device whose registers move, such as a PCI base address
 /// register, claims the whole window and looks for itself.
 public final class MMIOBus: Sendable {
-  /// How many pages without a device are counted apart; the guest may touch far more.
-  static let maximumUnclaimedPageCount = 4096
-
-  private struct Unclaimed {
-    var pages: [UInt64: UnclaimedPage] = [:]
-    var otherCount: UInt64 = 0
-  }
-
   private let claims: ClaimTable
-  private let unclaimed = Guarded(Unclaimed())
+  private let unclaimed = Guarded(UnclaimedPages())
 
   /// A bus with these devices; one device may have several ranges.
   ///
@@ -81,12 +73,12 @@ public final class MMIOBus: Sendable {
 
   /// What no device claimed, ascending by page: at most 4096 pages, the first ones touched.
   public var unclaimedPages: [UnclaimedPage] {
-    unclaimed.withLock { $0.pages.values.sorted { $0.address < $1.address } }
+    unclaimed.withLock { $0.list }
   }
 
   /// Accesses without a device to pages beyond those listed.
   public var unlistedAccessCount: UInt64 {
-    unclaimed.withLock { $0.otherCount }
+    unclaimed.withLock { $0.unlistedCount }
   }
 
   private func readPiece(address: UInt64, width: Int) -> UInt64 {
@@ -108,22 +100,7 @@ public final class MMIOBus: Sendable {
   }
 
   private func count(_ address: UInt64, isWrite: Bool) {
-    let page = address & ~0xFFF
-    unclaimed.withLock { unclaimed in
-      // Counts cannot wrap: at a billion exits a second it would take 584 years.
-      if unclaimed.pages[page] == nil {
-        guard unclaimed.pages.count < Self.maximumUnclaimedPageCount else {
-          unclaimed.otherCount &+= 1
-          return
-        }
-      }
-      let none = UnclaimedPage(address: page, readCount: 0, writeCount: 0)
-      if isWrite {
-        unclaimed.pages[page, default: none].writeCount &+= 1
-      } else {
-        unclaimed.pages[page, default: none].readCount &+= 1
-      }
-    }
+    unclaimed.withLock { $0.count(page: address & ~0xFFF, isWrite: isWrite) }
   }
 
   /// KVM, not the guest, limits the width to 8.

@@ -1,12 +1,10 @@
-internal import ZeroTracker
-
 /// Hands port accesses to the device that claims the port.
 ///
 /// An access belongs to the device that claims its first port, however wide it is: hardware would split
 /// a wide one at the border, but devices with 4-byte registers at a single claimed port rely on this.
 public final class PortBus: Sendable {
   private let claims: ClaimTable
-  private let unclaimed = Guarded(UnclaimedPorts())
+  private let unclaimed = UnclaimedPorts()
 
   /// A bus with these devices; one device may have several ranges.
   ///
@@ -32,7 +30,7 @@ public final class PortBus: Sendable {
       device.read(offset: offset, width: width)
     }
     guard let value else {
-      unclaimed.withLock { $0.count(port: port, isWrite: false) }
+      unclaimed.count(port: port, isWrite: false)
       return mask
     }
     return UInt32(truncatingIfNeeded: value) & mask
@@ -46,12 +44,12 @@ public final class PortBus: Sendable {
     let done: Void? = claims.withDevice(at: UInt64(port)) { device, offset in
       device.write(offset: offset, width: width, value: UInt64(value & mask))
     }
-    if done == nil { unclaimed.withLock { $0.count(port: port, isWrite: true) } }
+    if done == nil { unclaimed.count(port: port, isWrite: true) }
   }
 
   /// What no device claimed: each port and direction once, ascending by port, reads before writes.
   public var unclaimedAccesses: [UnclaimedAccess] {
-    unclaimed.withLock { $0 }.accesses
+    unclaimed.accesses
   }
 
   /// The bits of an access. The processor, not the guest, limits the widths to these three.

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import GuestMemory
 internal import ZeroTracker
 
 // What vCPU threads do: registers and doorbells. Nothing here waits for the back-end but `reset`.
@@ -78,7 +78,12 @@ extension NVMeEngine {
       state.registers.configuration = 0
       stop(&state)
     }
-    while state.withLock({ $0.isStopping }) { _ = usleep(100) }
+    while true {
+      // Before the look: a stop that ends after it changes the count.
+      let seen = stopCount.load()
+      guard state.withLock({ $0.isStopping }) else { break }
+      stopCount.wait(while: seen)
+    }
     state.withLock { state in
       state.registers = NVMeRegisters()
       state.queues.tellsEachHead = true

@@ -14,6 +14,8 @@ final class NVMeEngine: Sendable {
   let io: NVMeIOCommands
   let work: WorkList
   let state: Guarded<NVMeState>
+  /// How often the controller has stopped: `reset` sleeps on it.
+  let stopCount = FutexWord()
   private let pairCount: Int
 
   init(
@@ -216,6 +218,8 @@ final class NVMeEngine: Sendable {
     state.registers = registers
     state.queues.tellsEachHead = tellsEachHead
     if registers.isEnabled { start(&state) }
+    stopCount.add(1)
+    stopCount.wakeAll()
   }
 
   /// The pin asks for attention while a queue that interrupts has completions, and MSI-X is off.

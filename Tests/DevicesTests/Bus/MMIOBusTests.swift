@@ -1,3 +1,5 @@
+import Sandbox
+import TestSupport
 import Testing
 
 @testable import Devices
@@ -62,11 +64,19 @@ import Testing
 
   @Test func theListOfPagesIsBounded() throws {
     let bus = try MMIOBus([])
-    let bound = UInt64(MMIOBus.maximumUnclaimedPageCount)
-    for page in 0..<(bound + 10) { bus.write(address: page << 12, width: 4, value: 0) }
+    let bound = UInt64(UnclaimedPages.maximumCount)
+    // From the last page to the first, which is the most work, on a vCPU's thread.
+    TestThreads.run(
+      as: .vcpu,
+      [
+        {
+          for page in (0..<bound).reversed() { bus.write(address: page << 12, width: 4, value: 0) }
+          for page in bound..<(bound + 10) { bus.write(address: page << 12, width: 4, value: 0) }
+        }
+      ])
     // A page already listed is still counted.
     _ = bus.read(address: 0, width: 1)
-    #expect(bus.unclaimedPages.count == 4096)
+    #expect(bus.unclaimedPages.map(\.address) == (0..<4096).map { $0 << 12 })
     #expect(bus.unclaimedPages.first == UnclaimedPage(address: 0, readCount: 1, writeCount: 1))
     #expect(bus.unclaimedPages.last?.address == 4095 << 12)
     #expect(bus.unlistedAccessCount == 10)

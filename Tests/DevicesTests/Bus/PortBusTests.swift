@@ -1,4 +1,6 @@
 import Devices
+import Sandbox
+import TestSupport
 import Testing
 
 @Suite struct PortBusTests {
@@ -31,6 +33,28 @@ import Testing
         UnclaimedAccess(port: 0x11, isWrite: false, count: 1),
         UnclaimedAccess(port: 0x11, isWrite: true, count: 1),
       ])
+  }
+
+  /// All ports in both directions, as probing guests do, on a vCPU's thread.
+  @Test func aStormOfPortsIsCounted() throws {
+    let bus = try PortBus([(PortRange(start: 0x10, count: 1), RecordingDevice())])
+    TestThreads.run(
+      as: .vcpu,
+      [
+        {
+          for _ in 0..<3 {
+            for port in UInt16.min...UInt16.max {
+              _ = bus.read(port: port, width: 1)
+              bus.write(port: port, width: 1, value: 0)
+            }
+          }
+        }
+      ])
+    let accesses = bus.unclaimedAccesses
+    #expect(accesses.count == 2 * 65535)
+    #expect(accesses.allSatisfy { $0.count == 3 })
+    #expect(accesses.first == UnclaimedAccess(port: 0, isWrite: false, count: 3))
+    #expect(accesses.last == UnclaimedAccess(port: 0xFFFF, isWrite: true, count: 3))
   }
 
   @Test(arguments: [1, 2, 4])
