@@ -1,3 +1,4 @@
+internal import GuestMemory
 internal import HyperVCore
 internal import KVM
 
@@ -72,6 +73,13 @@ struct GuestCPUID {
     limited.ebx &= mask.ebx
     limited.edx &= mask.edx
     return limited
+  }
+
+  /// - Throws: `.unavailable` if the processor cannot address all of the memory: KVM takes such a
+  ///   slot,
+  ///   or says no more than EINVAL, and the guest faults where it touches it.
+  func checkAddresses(of layout: GuestMemoryLayout) throws(MachineError) {
+    try AddressWidth(processor).check(layout)
   }
 
   func table(forVCPU id: UInt32) -> [CPUIDEntry] {
