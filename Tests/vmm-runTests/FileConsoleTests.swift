@@ -26,7 +26,7 @@ import Testing
   @Test func failures() throws {
     let reports = Mutex<[String]>([])
     let file = try LogFile(LogFileOption(path: "/dev/full"))
-    let console = FileConsole(file, stopSignal: try StopSignal()) { error in
+    let console = FileConsole(file) { error in
       reports.withLock { $0.append(error.description) }
     }
     for _ in 0..<3 { console.write([1]) }

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import vmm_run
@@ -47,6 +48,49 @@ import Testing
       while !isHandled.load(ordering: .acquiring) { usleep(1000) }
       watcher.send(SIGTERM)
       sleep(30)
+    }
+  }
+
+  /// Terminals and shells send it more than once.
+  @Test func hangUpsAreOneOrderlyEnd() async {
+    await #expect(processExitsWith: .exitCode(42)) {
+      try ProcessSignals.unblock(SIGHUP)
+      _ = signal(SIGHUP, SIG_DFL)
+      let count = Atomic(0)
+      let watcher = try SignalWatcher(
+        onFirst: { _ in _exit(1) }, onHangUp: { count.add(1, ordering: .sequentiallyConsistent) })
+      for _ in 0..<3 {
+        watcher.send(SIGHUP)
+        usleep(20_000)
+      }
+      while count.load(ordering: .sequentiallyConsistent) == 0 { usleep(1000) }
+      guard watcher.receivedSignal == SIGHUP else { exit(2) }
+      watcher.stop()
+      exit(count.load(ordering: .sequentiallyConsistent) == 1 ? 42 : 3)
+    }
+  }
+
+  /// As after nohup.
+  @Test func anIgnoredHangUpStaysIgnored() async {
+    await #expect(processExitsWith: .exitCode(42)) {
+      _ = signal(SIGHUP, SIG_IGN)
+      let watcher = try SignalWatcher(onFirst: { _ in _exit(1) }, onHangUp: { _exit(2) })
+      watcher.send(SIGHUP)
+      usleep(100_000)
+      exit(watcher.receivedSignal == nil ? 42 : 3)
+    }
+  }
+
+  @Test func aSignalShortensThePatience() async {
+    await #expect(processExitsWith: .exitCode(42)) {
+      let patience = OutputPatience()
+      let isHandled = Atomic(false)
+      let watcher = try SignalWatcher(
+        patience: patience, onFirst: { _ in isHandled.store(true, ordering: .releasing) })
+      guard !patience.isShortened else { exit(1) }
+      watcher.send(SIGTERM)
+      while !isHandled.load(ordering: .acquiring) { usleep(1000) }
+      exit(patience.isShortened ? 42 : 2)
     }
   }
 

@@ -72,8 +72,9 @@ import Testing
   @Test func quittingEndsAWaitForAReader() throws {
     let pty = try PseudoTerminal()
     let pipe = try TestPipe()
-    let console = try StdioConsole(
-      streams: streams(input: pty.descriptor, output: pipe.writer), onQuit: {})
+    var streams = streams(input: pty.descriptor, output: pipe.writer)
+    streams.patience = OutputPatience()
+    let console = try StdioConsole(streams: streams, onQuit: {})
     try console.start(input: guest.take)
     let vcpu = try ConsoleThread { console.write(pattern(200_000)) }
     usleep(20_000)

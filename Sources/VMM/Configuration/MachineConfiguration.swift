@@ -11,6 +11,9 @@ public struct MachineConfiguration: Sendable {
   public var backing: MemoryBacking
   /// Gives all RAM host memory before the guest starts; it is zero and still reportable.
   public var isPreallocated = false
+  /// Told again and again how much of that has been done, on the thread that makes the machine.
+  public var onPreallocation:
+    @Sendable (_ doneByteCount: UInt64, _ totalByteCount: UInt64) -> Void = { _, _ in }
   /// Asks for 2 MiB pages where the host gives them on request only; no effect on `hugetlb`.
   public var usesTransparentHugePages = false
   public var granularity = TrackingGranularity.default
@@ -69,8 +72,8 @@ public struct MachineConfiguration: Sendable {
     isPersonalComputer ? PersonalComputer.maximumVCPUCount : BootPlan.maximumVCPUCount
   }
 
-  /// Whether the machine has interrupt controllers in the kernel: a PC has, and a flat program if the
-  /// kernel's SynIC is to deliver through its local APIC.
+  /// Whether the machine has interrupt controllers in the kernel: a PC has, and a flat program if
+  /// the kernel's SynIC is to deliver through its local APIC.
   func needsInterruptControllers(for enlightenments: Enlightenments) -> Bool {
     isPersonalComputer || enlightenments.contains(.syntheticInterrupts)
   }

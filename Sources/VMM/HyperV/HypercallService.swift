@@ -32,7 +32,9 @@ final class HypercallService: Sendable {
     guest = memory
     replyMemory = ReplyMemory(guest: memory)
     refinement = configuration.refinement
-    verifier = configuration.verifiesZeroedMemory ? ZeroVerifier(guest: memory) : nil
+    verifier =
+      configuration.verifiesZeroedMemory
+      ? ZeroVerifier(guest: memory, isOver: { control.isEnding }) : nil
     self.trackingEnd = trackingEnd
     self.control = control
     self.onHypercall = onHypercall
@@ -52,10 +54,14 @@ final class HypercallService: Sendable {
   private func zeroedRanges(replyPage: GPN) -> [PageRange] {
     guest.refine(refinement)
     let ranges = guest.tracker.zeroedRanges(replyPage: replyPage)
-    guard let error = verifier?.violation(in: ranges) else { return ranges }
-    // The run ends; the guest must not use what was wrong even until then.
-    control.end(with: .failed(error))
-    return []
+    guard let verifier else { return ranges }
+    do throws(MachineError) {
+      return try verifier.verified(ranges)
+    } catch {
+      // The run ends; the guest must not use what was wrong even until then.
+      control.end(with: .failed(error))
+      return []
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+internal import GuestMemory
 internal import HyperVCore
 internal import KVM
 
@@ -50,6 +51,13 @@ struct GuestCPUID {
       }
       return entry
     }
+  }
+
+  /// - Throws: `.unavailable` if the processor cannot address all of the memory: KVM takes such a
+  ///   slot,
+  ///   or says no more than EINVAL, and the guest faults where it touches it.
+  func checkAddresses(of layout: GuestMemoryLayout) throws(MachineError) {
+    try AddressWidth(processor).check(layout)
   }
 
   func table(forVCPU id: UInt32) -> [CPUIDEntry] {

@@ -7,9 +7,11 @@ internal import ZeroTracker
 
 /// A virtual machine: built from a configuration, run once.
 ///
-/// Tracking is on before the guest's first instruction, so that whatever the guest writes is known. Safe from any thread; `run()` blocks its caller.
+/// Tracking is on before the guest's first instruction, so that whatever the guest writes is known.
+/// Safe from any thread; `run()` blocks its caller.
 public final class Machine: Sendable {
-  /// The identity map and task state pages of Intel's KVM: just below the flash of the firmware map.
+  /// The identity map and task state pages of Intel's KVM: just below the flash of the firmware
+  /// map.
   private static let identityMapAddress: UInt64 = 0xFEFF_C000
   private static let taskStateAddress: UInt64 = 0xFEFF_D000
 
@@ -40,10 +42,10 @@ public final class Machine: Sendable {
   /// Builds the machine and loads its program.
   ///
   /// - Parameters:
-  ///   - control: what ends the run; one machine each.
+  ///   - control: what ends the run; one machine each. It may do so while the machine is being made.
   ///   - onHypercall: called on the vCPU's thread for every hypercall that reaches this process,
   ///     after the answer and before tracking may stop.
-  /// - Throws: `MachineError` with the cure, if the host cannot do what is asked.
+  /// - Throws: `MachineError` with the cure, if the host cannot do what is asked; `.stopped`.
   public init(
     _ configuration: MachineConfiguration, control: MachineControl,
     onHypercall: (@Sendable (HypercallEvent) -> Void)? = nil
@@ -66,13 +68,11 @@ public final class Machine: Sendable {
       parameters: configuration.hyperVParameters, vcpuCount: vcpuCount,
       offersNesting: offersNesting)
 
-    let guest = try VMM.memory { () throws(GuestMemoryError) in
-      try GuestMemory(
-        layout: try GuestMemoryLayout(ramByteCount: configuration.memoryByteCount),
-        backing: configuration.backing, preallocated: configuration.isPreallocated,
-        transparentHugePages: configuration.usesTransparentHugePages,
-        granularity: configuration.granularity)
+    let layout = try VMM.memory { () throws(GuestMemoryError) in
+      try GuestMemoryLayout(ramByteCount: configuration.memoryByteCount)
     }
+    try cpuid.checkAddresses(of: layout)
+    let guest = try Self.memory(configuration, layout, control)
     let hasInterruptControllers = configuration.needsInterruptControllers(for: enlightenments)
     let machine = try kvm { () throws(KVMError) in try system.makeVirtualMachine() }
     try kvm { () throws(KVMError) in
@@ -126,8 +126,8 @@ public final class Machine: Sendable {
         } else {
           vcpu.synchronizeRegisters(system: true)
         }
-        // With local APICs in the kernel all but the first would wait for a start-up interrupt, which no
-        // flat program sends: `startSecondaryVCPUs` stands for it.
+        // With local APICs in the kernel all but the first would wait for a start-up interrupt,
+        // which no flat program sends: `startSecondaryVCPUs` stands for it.
         if platform.computer == nil, hasInterruptControllers { try vcpu.setActivity(.runnable) }
       }
       try platform.boot.enter(vcpu: vcpu)
@@ -151,6 +151,24 @@ public final class Machine: Sendable {
     let endsOnCrash = configuration.endsOnCrash && enlightenments.contains(.crash)
     secondsAfterCrash = endsOnCrash ? configuration.secondsAfterCrash : nil
     writtenPageSource = source
+  }
+
+  private static func memory(
+    _ configuration: MachineConfiguration, _ layout: GuestMemoryLayout, _ control: MachineControl
+  ) throws(MachineError) -> GuestMemory {
+    do throws(GuestMemoryError) {
+      return try GuestMemory(
+        layout: layout, backing: configuration.backing,
+        preallocated: configuration.isPreallocated,
+        transparentHugePages: configuration.usesTransparentHugePages,
+        granularity: configuration.granularity
+      ) { doneByteCount in
+        configuration.onPreallocation(doneByteCount, layout.ramByteCount)
+        return !control.isEnding
+      }
+    } catch {
+      throw error == .interrupted ? .stopped : .memory(error)
+    }
   }
 
   private static func clock(of vcpu: borrowing VCPU) throws(MachineError) -> PartitionClock {
@@ -224,8 +242,8 @@ public final class Machine: Sendable {
     }
   }
 
-  /// KVM's counters of the machine, by the kernel's names; `pages_2m` is how many 2 MiB mappings the guest
-  /// has now. Any thread, also after the run. Source: KVM API, KVM_GET_STATS_FD.
+  /// KVM's counters of the machine, by the kernel's names; `pages_2m` is how many 2 MiB mappings
+  /// the guest has now. Any thread, also after the run. Source: KVM API, KVM_GET_STATS_FD.
   public func kvmStatistics() throws(MachineError) -> [String: UInt64] {
     try kvm { () throws(KVMError) in try machine.statistics() }
   }

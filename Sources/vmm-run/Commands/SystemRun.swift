@@ -10,7 +10,8 @@ final class SystemRun: Sendable {
   private struct Current: Sendable {
     var control: MachineControl?
     var computer: PersonalComputer?
-    var hasQuit = false
+    /// Whether the run was asked to end: no machine is made any more.
+    var isEnding = false
   }
 
   private let options: SystemOptions
@@ -38,24 +39,35 @@ final class SystemRun: Sendable {
       machine, readsTimeZone: options.clock == .local, keepsFlash: options.keepsFlash)
     try sandbox.enter()
     sandbox.protect(&configuration)
-    // After a stop no write waits, so that a reader who is gone keeps nobody.
     let signals = try SignalWatcher(
-      onFirst: { [self] _ in askToPowerOff() },
+      onFirst: { [self] _ in askToPowerOff() }, onHangUp: { [self] in quit() },
       beforeImmediateExit: { console.restoreTerminal() })
     defer { signals.stop() }
-    defer { console.stop() }
-    let outcome = try runToTheEnd(configuration) { [self] () throws(SystemError) in
-      try trace?.begin()
-      try console.start { [self] bytes in receive(bytes) }
+    let status: ExitStatus
+    do {
+      defer { console.stop() }
+      let outcome = try runToTheEnd(configuration) { [self] () throws(SystemError) in
+        try trace?.begin()
+        try console.start { [self] bytes in receive(bytes) }
+      }
+      // Messages are whole lines on a terminal that is as it was.
+      console.stop()
+      guestMessages.finish()
+      if let summary = summary.text { Diagnostics.report(summary) }
+      status = Self.status(of: outcome, signals.receivedSignal)
+    } catch {
+      console.stop()
+      guestMessages.finish()
+      status = Diagnostics.end(with: error)
     }
-    console.stop()
-    guestMessages.finish()
-    Diagnostics.report(summary.text)
-    try trace?.finish()
+    return trace?.end(status) ?? status
+  }
+
+  private static func status(of outcome: MachineOutcome, _ signal: Int32?) -> ExitStatus {
     switch outcome {
     case .reset, .poweredOff: return .success
     case .exited(let status): return .guest(UInt8(truncatingIfNeeded: status))
-    case .stopped: return signals.receivedSignal.map { .signalled($0) } ?? .success
+    case .stopped: return signal.map { .signalled($0) } ?? .success
     default:
       for line in outcome.failureLines { Diagnostics.report(line) }
       return .failure
@@ -114,10 +126,27 @@ final class SystemRun: Sendable {
     _ configuration: MachineConfiguration, begin: () throws(SystemError) -> Void
   ) throws -> MachineOutcome {
     let control = MachineControl()
-    let machine = try Machine(configuration, control: control) { [trace, summary] event in
-      let record = HypercallRecord(event)
-      trace?.record(record)
-      summary.note(record)
+    let isEnding = current.withLock { current in
+      current.control = control
+      return current.isEnding
+    }
+    defer {
+      current.withLock { current in
+        current.control = nil
+        current.computer = nil
+      }
+    }
+    if isEnding { return .stopped }
+    let machine: Machine
+    do throws(MachineError) {
+      machine = try Machine(showing: configuration, control: control) { [trace, summary] event in
+        let record = HypercallRecord(event)
+        trace?.record(record)
+        summary.note(record)
+      }
+    } catch {
+      guard error == .stopped else { throw error }
+      return .stopped
     }
     if !machine.missingEnlightenments.isEmpty {
       // Once for each life, and a guest may reset as often as it likes.
@@ -127,31 +156,26 @@ final class SystemRun: Sendable {
     }
     try begin()
     summary.begin(memory: ByteCount(machine.memory.layout.ramByteCount))
-    let hasQuit = current.withLock { current in
-      current.control = control
-      current.computer = machine.computer
-      return current.hasQuit
-    }
-    if hasQuit { control.end(with: .stopped) }
+    current.withLock { $0.computer = machine.computer }
     let outcome = machine.run()
-    current.withLock { current in
-      current.control = nil
-      current.computer = nil
-    }
     summary.end(residentByteCount: try? machine.memory.residentByteCount())
     if options.tracesIO { reportUnclaimed(machine) }
     return outcome
   }
 
-  /// The first signal is the power button; a guest that does not listen to it is stopped.
+  /// The first signal is the power button; a guest that does not listen to it is stopped, and so is
+  /// a machine that is still being made.
   private func askToPowerOff() {
-    let (control, computer) = current.withLock { ($0.control, $0.computer) }
+    let (control, computer) = current.withLock { current in
+      current.isEnding = true
+      return (current.control, current.computer)
+    }
     if computer?.pressPowerButton() != true { control?.end(with: .stopped) }
   }
 
   private func quit() {
     let control = current.withLock { current in
-      current.hasQuit = true
+      current.isEnding = true
       return current.control
     }
     control?.end(with: .stopped)

@@ -4,8 +4,8 @@
 protocol ConsoleBackend: Sendable {
   /// Takes what the guest wrote, in the order of the calls. Also before `start` and after `stop`.
   ///
-  /// May wait for a reader, so it holds up a vCPU that calls it, but never after `stop`: what then
-  /// cannot be written at once is lost.
+  /// May wait for a reader, so it holds up a vCPU that calls it, as long as the `OutputPatience`
+  /// lasts.
   func write(_ bytes: [UInt8])
 
   /// Begins: the machine is made, and nothing else can be refused. Input is read from now on, and a
@@ -17,7 +17,7 @@ protocol ConsoleBackend: Sendable {
   ///   than 100 times a second.
   func start(input: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError)
 
-  /// Ends input and every wait in `write`, and gives the terminal back.
+  /// Ends input, and gives the terminal back.
   ///
   /// Returns after the last call of `input`, unless called from it. Repeated calls do nothing.
   func stop()
@@ -42,7 +42,7 @@ extension SerialChoice {
     switch self {
     case .stdio: try StdioConsole(onQuit: onQuit)
     case .pty: try PtyConsole()
-    case .file(let option): FileConsole(try LogFile(option), stopSignal: try StopSignal())
+    case .file(let option): FileConsole(try LogFile(option))
     case .none: NoConsole()
     }
   }

@@ -4,19 +4,15 @@
 /// reported once, and the file ends there.
 final class FileConsole: ConsoleBackend {
   private let file: LogFile
-  private let stopSignal: StopSignal
   private let writer: ConsoleWriter
 
   /// - Parameter report: Receives the first failure to write.
   init(
-    _ file: LogFile, stopSignal: StopSignal,
+    _ file: LogFile, patience: OutputPatience = .ofProcess,
     report: @escaping @Sendable (SystemError) -> Void = { Diagnostics.report($0) }
   ) {
     self.file = file
-    self.stopSignal = stopSignal
-    writer = ConsoleWriter(
-      descriptor: file.descriptor, name: file.path, neverBlocks: true, stopSignal: stopSignal,
-      report: report)
+    writer = ConsoleWriter(file.writer(patience), report: report)
   }
 
   func write(_ bytes: [UInt8]) {
@@ -27,7 +23,5 @@ final class FileConsole: ConsoleBackend {
     try file.begin()
   }
 
-  func stop() {
-    stopSignal.raise()
-  }
+  func stop() {}
 }

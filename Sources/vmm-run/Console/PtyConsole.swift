@@ -4,8 +4,8 @@ import Synchronization
 /// The console on a new pseudo-terminal, for a terminal program to be attached to: its name is
 /// printed once.
 ///
-/// Programs come and go. What the guest writes while nobody is attached is lost, as on a serial port
-/// without a cable; it never holds up the guest. Bytes pass unchanged in both directions.
+/// Programs come and go. What the guest writes while nobody is attached is lost, as on a serial
+/// port without a cable; it never holds up the guest. Bytes pass unchanged in both directions.
 final class PtyConsole: ConsoleBackend {
   /// How long a program that is attached may leave output unread before output is lost.
   private static let patienceMilliseconds: Int32 = 1000
@@ -32,8 +32,9 @@ final class PtyConsole: ConsoleBackend {
       throw error
     }
     writer = ConsoleWriter(
-      descriptor: controller, name: path,
-      policy: .loses(patienceMilliseconds: Self.patienceMilliseconds), stopSignal: stopSignal,
+      PatientWriter(
+        descriptor: controller, name: path,
+        policy: .loses(patienceMilliseconds: Self.patienceMilliseconds)),
       report: { _ in })
     print("the serial port is \(path)")
   }

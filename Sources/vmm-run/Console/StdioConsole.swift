@@ -4,8 +4,9 @@ import Synchronization
 /// The console on standard input and output.
 ///
 /// Input from a terminal is read in raw mode, where Ctrl-C goes to the guest and Ctrl-A is for this
-/// program (`EscapeFilter`). Input from anything else reaches the guest unchanged; its end just ends
-/// the input. The terminal gets its settings back in `stop`, and however else the process ends.
+/// program (`EscapeFilter`). Input from anything else reaches the guest unchanged; its end just
+/// ends the input. The terminal gets its settings back in `stop`, and however else the process
+/// ends.
 final class StdioConsole: ConsoleBackend {
   /// Descriptors and what to do with messages, replaceable in tests.
   struct Streams: Sendable {
@@ -13,9 +14,14 @@ final class StdioConsole: ConsoleBackend {
     var output: Int32 = STDOUT_FILENO
     /// Whether the terminal is also restored by a crash. One console of a process at a time.
     var survivesCrash = true
+    /// With those who read the output.
+    var patience = OutputPatience.ofProcess
     /// Text for the user.
     var print: @Sendable (String) -> Void = {
-      try? OutputFile.write($0, to: STDERR_FILENO, named: "standard error")
+      // The thread that reads keys must not wait for long.
+      try? OutputFile.write(
+        $0, to: STDERR_FILENO, named: "standard error",
+        policy: .loses(patienceMilliseconds: OutputPatience.lastMilliseconds))
     }
     var report: @Sendable (SystemError) -> Void = { Diagnostics.report($0) }
   }
@@ -24,8 +30,7 @@ final class StdioConsole: ConsoleBackend {
   private let onQuit: @Sendable () -> Void
   private let terminal: Terminal?
   private let stopSignal: StopSignal
-  /// A second opening of the output, or -1: see `openAgain`.
-  private let ownOutput: Int32
+  private let output: StandardOutput
   private let writer: ConsoleWriter
   private let thread = Mutex<ConsoleThread?>(nil)
 
@@ -35,16 +40,12 @@ final class StdioConsole: ConsoleBackend {
     self.onQuit = onQuit
     terminal = Terminal(descriptor: streams.input)
     stopSignal = try StopSignal()
-    ownOutput = Self.openAgain(streams.output)
-    writer = ConsoleWriter(
-      descriptor: ownOutput >= 0 ? ownOutput : streams.output, name: "standard output",
-      neverBlocks: ownOutput >= 0 || Self.isRegularFile(streams.output), stopSignal: stopSignal,
-      report: streams.report)
+    output = StandardOutput(streams.output)
+    writer = ConsoleWriter(output.writer(streams.patience), report: streams.report)
   }
 
   deinit {
     stop()
-    if ownOutput >= 0 { close(ownOutput) }
   }
 
   func write(_ bytes: [UInt8]) {
@@ -72,26 +73,6 @@ final class StdioConsole: ConsoleBackend {
 
   func restoreTerminal() {
     terminal?.restore()
-  }
-
-  private static func isRegularFile(_ descriptor: Int32) -> Bool {
-    var status = stat()
-    // SAFETY: the structure lives for the call.
-    return unsafe fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
-  }
-
-  /// A non-blocking opening of a terminal or pipe of our own, so that no write ever waits in the
-  /// kernel, where `stop` cannot end it. To set the flag on the inherited one would set it for other
-  /// programs, too. -1 for what never waits, and what cannot be opened again, such as a socket.
-  private static func openAgain(_ descriptor: Int32) -> Int32 {
-    var status = stat()
-    // SAFETY: the structure lives for the call.
-    guard unsafe fstat(descriptor, &status) == 0 else { return -1 }
-    let kind = status.st_mode & S_IFMT
-    guard kind == S_IFCHR || kind == S_IFIFO else { return -1 }
-    // SAFETY: the path is lent, terminated, for the call.
-    return unsafe open(
-      "/proc/self/fd/\(descriptor)", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
   }
 }
 
@@ -136,7 +117,7 @@ private struct InputLoop: Sendable {
       streams.print(EscapeFilter.helpText)
     case .quit:
       // A vCPU that waits for a reader must not hold up the end.
-      stopSignal.raise()
+      streams.patience.shorten()
       onQuit()
       return false
     }

@@ -74,8 +74,11 @@ final class DemoRun: Sendable {
     let errands = try ErrandThread()
     configuration.portDevices = ports(errands)
     sandbox?.protect(&configuration)
-    let machine = try Machine(configuration, control: control) { [self] event in
-      record(event)
+    let machine: Machine
+    do throws(MachineError) {
+      machine = try Machine(showing: configuration, control: control) { [self] in record($0) }
+    } catch {
+      throw error == .stopped ? DemoFailure(outcome: .stopped, guestFailure: nil) : error
     }
     self.machine.withLock { $0 = machine }
     try trace?.begin()

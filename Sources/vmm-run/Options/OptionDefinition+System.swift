@@ -24,8 +24,8 @@ extension OptionDefinition {
   static let serial = OptionDefinition(
     name: "--serial", placeholder: "WHERE",
     summary: """
-      The first serial port: stdio, pty, file:FILE or none (default stdio). file:FILE,append keeps what \
-      the file has; a comma in its name is doubled.
+      The first serial port: stdio, pty, file:FILE or none (default stdio). file:FILE,append \
+      keeps what the file has; a comma in its name is doubled.
       """)
 
   static let rtc = OptionDefinition(

@@ -97,8 +97,8 @@ extension OptionDefinition {
   static let traceHypercalls = OptionDefinition(
     name: "--trace-hypercalls", placeholder: "FILE",
     summary: """
-      Write one line of JSON per hypercall. FILE,append keeps what the file has; a comma in its name is \
-      doubled.
+      Write one line of JSON per hypercall. FILE,append keeps what the file has; a comma in its \
+      name is doubled.
       """)
 
   static let sandbox = OptionDefinition(

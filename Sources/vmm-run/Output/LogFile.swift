@@ -73,6 +73,11 @@ final class LogFile: Sendable {
     }
   }
 
+  /// Writes to the file for as long as this lives.
+  func writer(_ patience: OutputPatience) -> PatientWriter {
+    PatientWriter(descriptor: descriptor, name: path, policy: .waits(patience), neverBlocks: true)
+  }
+
   /// Cuts off the last bytes, the part of a line that a full disk left.
   func removeLast(_ byteCount: Int) {
     guard isRegular, byteCount > 0 else { return }

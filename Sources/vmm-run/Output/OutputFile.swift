@@ -9,31 +9,16 @@ enum OutputFile {
     try write(text, to: STDOUT_FILENO, named: "standard output")
   }
 
-  /// Writes all of `text`: a single write(2) unless the system takes only a part of it.
-  static func write(_ text: String, to descriptor: Int32, named name: String) throws(SystemError) {
-    var written = 0
-    try write(text, to: descriptor, named: name, count: &written)
-  }
-
-  /// The same, and counts the bytes, also of what failed later.
+  /// Writes all of `text`, in one write(2) if it is short and the system takes all of it.
   static func write(
-    _ text: String, to descriptor: Int32, named name: String, count written: inout Int
+    _ text: String, to descriptor: Int32, named name: String,
+    policy: PatientWriter.Policy = .waits(.ofProcess)
   ) throws(SystemError) {
-    let bytes = Array(text.utf8)
-    while written < bytes.count {
-      // SAFETY: the slice lies inside the buffer and the buffer lives for the call.
-      let result = unsafe bytes.withUnsafeBytes { buffer in
-        unsafe Glibc.write(
-          descriptor, buffer.baseAddress! + written, buffer.count - written)
-      }
-      let code = errno
-      if result > 0 {
-        written += result
-      } else if result == 0 {
-        throw SystemError("write \(name)", code: EIO)
-      } else if code != EINTR {
-        throw SystemError("write \(name)", code: code)
-      }
+    var writer = PatientWriter(descriptor: descriptor, name: name, policy: policy)
+    switch writer.write(Array(text.utf8)) {
+    case .written: return
+    case .lost: throw SystemError("write \(name)", code: EAGAIN, cure: "its reader has stopped")
+    case .failed(let error): throw error
     }
   }
 

@@ -1,29 +1,39 @@
 import Glibc
 import Synchronization
 
-/// Turns SIGINT and SIGTERM into an orderly stop.
+/// Turns SIGINT, SIGTERM and SIGHUP into an orderly end.
 ///
 /// The signals are blocked, and a thread of their own waits for them: no handler runs in the middle
-/// of something, and code reacting to a signal may do what any code may. The first signal calls
-/// `onFirst`, once. A second one means that stopping takes too long: the process ends at once, after
-/// `beforeImmediateExit`.
+/// of something, and code reacting to a signal may do what any code may. The first SIGINT or
+/// SIGTERM calls `onFirst`, once. A second one means that stopping takes too long: the process ends
+/// at once, after `beforeImmediateExit`. SIGHUP, of a terminal that is gone, calls `onHangUp`,
+/// once, also after another signal; terminals and shells send more than one of them. Where whoever
+/// started this process has it ignored (nohup), it stays ignored.
 ///
-/// Create it before any other thread, on the thread that later calls `stop`: threads inherit which
-/// signals are blocked, and a signal goes to any thread that does not block it.
+/// Create it before any other thread and before anything that may take long, on the thread that
+/// later calls `stop`: threads inherit which signals are blocked, and a signal goes to any thread
+/// that does not block it. Before that, signals end the process as they end any.
 final class SignalWatcher: Sendable {
   /// What the thread needs. It holds this and not the watcher, which can so end before the thread.
   private final class Context: Sendable {
+    let signals: [Int32]
+    let patience: OutputPatience
     let onFirst: @Sendable (Int32) -> Void
+    let onHangUp: @Sendable () -> Void
     let beforeImmediateExit: @Sendable () -> Void
     /// The first signal; 0 before there was one.
     let received = Atomic<Int32>(0)
     let isStopping = Atomic(false)
 
     init(
-      onFirst: @escaping @Sendable (Int32) -> Void,
+      signals: [Int32], patience: OutputPatience, onFirst: @escaping @Sendable (Int32) -> Void,
+      onHangUp: @escaping @Sendable () -> Void,
       beforeImmediateExit: @escaping @Sendable () -> Void
     ) {
+      self.signals = signals
+      self.patience = patience
       self.onFirst = onFirst
+      self.onHangUp = onHangUp
       self.beforeImmediateExit = beforeImmediateExit
     }
   }
@@ -34,14 +44,20 @@ final class SignalWatcher: Sendable {
   private let isStopped = Atomic(false)
 
   /// - Parameters:
+  ///   - patience: what any of the signals shortens, before all else.
   ///   - onFirst: Receives the signal's number, on the watcher's thread. Must not call `stop`.
+  ///   - onHangUp: The same for SIGHUP; nil to do what `onFirst` does, if nothing has yet.
   ///   - beforeImmediateExit: Restores the terminal. Must not wait for anything.
   init(
-    onFirst: @escaping @Sendable (Int32) -> Void,
+    patience: OutputPatience = .ofProcess, onFirst: @escaping @Sendable (Int32) -> Void,
+    onHangUp: (@Sendable () -> Void)? = nil,
     beforeImmediateExit: @escaping @Sendable () -> Void = {}
   ) throws(SystemError) {
-    context = Context(onFirst: onFirst, beforeImmediateExit: beforeImmediateExit)
-    var mask = Self.watchedSignals
+    let signals = [SIGINT, SIGTERM] + (Self.isIgnored(SIGHUP) ? [] : [SIGHUP])
+    context = Context(
+      signals: signals, patience: patience, onFirst: onFirst,
+      onHangUp: onHangUp ?? { onFirst(SIGHUP) }, beforeImmediateExit: beforeImmediateExit)
+    var mask = Self.set(of: signals)
     var previous = sigset_t()
     // SAFETY: both sets live for the call.
     unsafe pthread_sigmask(SIG_BLOCK, &mask, &previous)
@@ -93,29 +109,41 @@ final class SignalWatcher: Sendable {
     pthread_kill(thread, signal)
   }
 
-  private static var watchedSignals: sigset_t {
-    var signals = sigset_t()
+  private static func set(of signals: [Int32]) -> sigset_t {
+    var set = sigset_t()
     // SAFETY: the set lives for the calls.
-    unsafe sigemptyset(&signals)
-    unsafe sigaddset(&signals, SIGINT)
-    unsafe sigaddset(&signals, SIGTERM)
-    return signals
+    unsafe sigemptyset(&set)
+    for signal in signals { unsafe sigaddset(&set, signal) }
+    return set
+  }
+
+  private static func isIgnored(_ signal: Int32) -> Bool {
+    var action = sigaction()
+    // SAFETY: the structure lives for the call; SIG_IGN, which is not imported, is 1.
+    guard unsafe sigaction(signal, nil, &action) == 0 else { return false }
+    return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
   }
 
   private static func watch(_ context: Context) {
-    var signals = watchedSignals
+    var signals = set(of: context.signals)
+    var hasHungUp = false
     while true {
       var signal: Int32 = 0
       // SAFETY: both live for the call.
       guard unsafe sigwait(&signals, &signal) == 0 else { continue }
       if context.isStopping.load(ordering: .acquiring) { return }
+      context.patience.shorten()
       let (isFirst, _) = context.received.compareExchange(
         expected: 0, desired: signal, ordering: .acquiringAndReleasing)
-      guard isFirst else {
+      if signal == SIGHUP {
+        if !hasHungUp { context.onHangUp() }
+        hasHungUp = true
+      } else if isFirst {
+        context.onFirst(signal)
+      } else {
         context.beforeImmediateExit()
         _exit(ExitStatus.signalled(signal).code)
       }
-      context.onFirst(signal)
     }
   }
 }

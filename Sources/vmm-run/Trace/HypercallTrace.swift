@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 /// Writes a line of JSON per hypercall to a file, from any thread.
@@ -9,6 +10,7 @@ final class HypercallTrace: Sendable {
   private struct State {
     /// Nil once finished.
     var file: LogFile?
+    var writer: PatientWriter
     var hasBegun = false
     var failure: SystemError?
   }
@@ -19,11 +21,12 @@ final class HypercallTrace: Sendable {
 
   /// Takes the file's place as its only writer. Time counts from here.
   init(
-    _ file: LogFile, now: @escaping @Sendable () -> UInt64 = MonotonicClock.nanoseconds
+    _ file: LogFile, patience: OutputPatience = .ofProcess,
+    now: @escaping @Sendable () -> UInt64 = MonotonicClock.nanoseconds
   ) {
     self.now = now
     start = now()
-    state = Mutex(State(file: file))
+    state = Mutex(State(file: file, writer: file.writer(patience)))
   }
 
   /// Empties the file, unless lines are to be added to it. A machine is made: what is called again,
@@ -42,12 +45,26 @@ final class HypercallTrace: Sendable {
       guard let file = state.file, state.failure == nil else { return }
       let line = record.line(nanosecondsSinceStart: now() &- start)
       var writtenCount = 0
-      do throws(SystemError) {
-        try OutputFile.write(line, to: file.descriptor, named: file.path, count: &writtenCount)
-      } catch {
+      switch state.writer.write(Array(line.utf8), count: &writtenCount) {
+      case .written: break
+      case .lost:
+        state.failure = SystemError(
+          "write \(file.path)", code: EAGAIN, cure: "the trace ends where its reader stopped")
+      case .failed(let error):
         state.failure = error
         file.removeLast(writtenCount)
       }
+    }
+  }
+
+  /// Finishes a run's trace: a trace that is not complete turns its success into a failure.
+  func end(_ status: ExitStatus) -> ExitStatus {
+    do throws(SystemError) {
+      try finish()
+      return status
+    } catch {
+      Diagnostics.report(error)
+      return status.code == 0 ? .failure : status
     }
   }
 

@@ -36,6 +36,31 @@ enum TestGuest {
     values.flatMap { value in (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
   }
 
+  /// 64-bit code that asks 0x8001 (*HvExtCallQueryCapabilities*) again and again, for a flat
+  /// program.
+  ///
+  /// mov ecx, 0x40000000; mov eax, 1; xor edx, edx; wrmsr: *GUEST_OS_ID*
+  /// mov ecx, 0x40000001; mov eax, 0x300001; xor edx, edx; wrmsr: the hypercall page at 3 MiB
+  /// mov ecx, 0x8001; xor edx, edx; mov r8d, 0x310000; mov eax, 0x300000; call rax; and again
+  static let hypercalls: [UInt8] =
+    [
+      0xB9, 0x00, 0x00, 0x00, 0x40, 0xB8, 0x01, 0x00, 0x00, 0x00, 0x31, 0xD2, 0x0F, 0x30,
+      0xB9, 0x01, 0x00, 0x00, 0x40, 0xB8, 0x01, 0x00, 0x30, 0x00, 0x31, 0xD2, 0x0F, 0x30,
+    ]
+    + repeating([
+      0xB9, 0x01, 0x80, 0x00, 0x00, 0x31, 0xD2, 0x41, 0xB8, 0x00, 0x00, 0x31, 0x00,
+      0xB8, 0x00, 0x00, 0x30, 0x00, 0xFF, 0xD0,
+    ])
+
+  /// The first of them, and then `code`.
+  static func hypercall(then code: [UInt8]) -> [UInt8] {
+    // Without the jump back.
+    hypercalls.dropLast(5) + code
+  }
+
+  /// mov dx, 0x602; mov ax, 0x100; out dx, ax: *PM1_EN.PWRBTN_EN*, listens to the power button.
+  static let listen: [UInt8] = [0x66, 0xBA, 0x02, 0x06, 0x66, 0xB8, 0x00, 0x01, 0x66, 0xEF]
+
   // MARK: Instructions that mean the same in 32 and 64 bits
 
   /// mov dx, port; mov al, value; out dx, al
