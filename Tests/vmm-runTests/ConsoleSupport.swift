@@ -76,10 +76,13 @@ func eventually(seconds: Int = 10, _ condition: () -> Bool) -> Bool {
 }
 
 func write(_ bytes: [UInt8], to descriptor: Int32) {
-  try? OutputFile.write(String(decoding: bytes, as: UTF8.self), to: descriptor, named: "test")
+  try? OutputFile.write(
+    String(decoding: bytes, as: UTF8.self), to: descriptor, named: "test",
+    policy: .waits(OutputPatience()))
 }
 
-/// Reads until there are `count` bytes; fewer after `patienceMilliseconds` without any, or at the end.
+/// Reads until there are `count` bytes; fewer after `patienceMilliseconds` without any, or at the
+/// end.
 func read(
   _ count: Int, from descriptor: Int32, patienceMilliseconds: Int32 = 5000
 ) -> [UInt8] {

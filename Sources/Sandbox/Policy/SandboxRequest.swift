@@ -43,6 +43,8 @@ struct SandboxRequest: Sendable {
     SandboxRequest(
       "KVM_GET_MP_STATE", CKVM_GET_MP_STATE, .guest, why: "what a vCPU does, for a report"),
     SandboxRequest("TIOCGWINSZ", 0x5413, .guest, why: "width of the progress line"),
+    SandboxRequest(
+      "TIOCGPGRP", 0x540F, .service, why: "whether a shell has the terminal"),
     SandboxRequest("TCGETS", 0x5401, .all, why: "the terminal, also restored by a crash"),
     SandboxRequest("TCSETS", 0x5402, .all, why: "the terminal, also restored by a crash"),
     SandboxRequest("TCSETSW", 0x5403, .service, why: "the terminal in raw mode"),

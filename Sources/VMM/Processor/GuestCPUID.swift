@@ -54,8 +54,7 @@ struct GuestCPUID {
   }
 
   /// - Throws: `.unavailable` if the processor cannot address all of the memory: KVM takes such a
-  ///   slot,
-  ///   or says no more than EINVAL, and the guest faults where it touches it.
+  ///   slot, or says no more than EINVAL, and the guest faults where it touches it.
   func checkAddresses(of layout: GuestMemoryLayout) throws(MachineError) {
     try AddressWidth(processor).check(layout)
   }

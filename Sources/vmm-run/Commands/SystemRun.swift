@@ -41,7 +41,7 @@ final class SystemRun: Sendable {
     sandbox.protect(&configuration)
     let signals = try SignalWatcher(
       onFirst: { [self] _ in askToPowerOff() }, onHangUp: { [self] in quit() },
-      beforeImmediateExit: { console.restoreTerminal() })
+      beforeImmediateExit: { console.restoreTerminal() }, suspension: console.suspension)
     defer { signals.stop() }
     let status: ExitStatus
     do {
@@ -109,6 +109,7 @@ final class SystemRun: Sendable {
   private func configuration(_ console: any ConsoleBackend) throws -> MachineConfiguration {
     var configuration = try machine.configuration(try options.image(guestMessages))
     configuration.computer.serialOutput = { console.write([$0]) }
+    configuration.computer.onSerialRoom = { console.guestHasRoom() }
     configuration.computer.clockIsLocal = options.clock == .local
     configuration.computer.disks = try options.openDisks()
     configuration.computer.version = Version.number
@@ -157,6 +158,8 @@ final class SystemRun: Sendable {
     try begin()
     summary.begin(memory: ByteCount(machine.memory.layout.ramByteCount))
     current.withLock { $0.computer = machine.computer }
+    // What was typed before, and while there was no machine.
+    configuration.computer.onSerialRoom()
     let outcome = machine.run()
     summary.end(residentByteCount: try? machine.memory.residentByteCount())
     if options.tracesIO { reportUnclaimed(machine) }
@@ -181,10 +184,10 @@ final class SystemRun: Sendable {
     control?.end(with: .stopped)
   }
 
-  /// What of the bytes the guest's serial port takes; all of them while there is no guest.
+  /// How many of the bytes the guest's serial port takes; none while there is no guest.
   private func receive(_ bytes: [UInt8]) -> Int {
     let computer = current.withLock { $0.computer }
-    return computer?.serialPort.receive(bytes) ?? bytes.count
+    return computer?.serialPort.receive(bytes) ?? 0
   }
 
   private func reportUnclaimed(_ machine: Machine) {

@@ -11,11 +11,14 @@ protocol ConsoleBackend: Sendable {
   /// Begins: the machine is made, and nothing else can be refused. Input is read from now on, and a
   /// file is emptied. Call it once at most.
   ///
-  /// - Parameter input: Receives bytes on a thread of the console's own, and returns how many of
-  ///   them
-  ///   the guest took. The rest is offered again, together with what came after it, but not more
-  ///   than 100 times a second.
+  /// - Parameter input: Receives bytes, and returns how many of them the guest took. The rest is
+  ///   offered again when `guestHasRoom` is called.
   func start(input: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError)
+
+  /// The guest has room for input again, after it took less than it was offered, or there is
+  /// another guest. What is typed faster than the guest takes it waits here, then where it comes
+  /// from.
+  func guestHasRoom()
 
   /// Ends input, and gives the terminal back.
   ///
@@ -25,10 +28,16 @@ protocol ConsoleBackend: Sendable {
   /// Gives the terminal its settings back without waiting for anything: for
   /// `SignalWatcher.beforeImmediateExit`.
   func restoreTerminal()
+
+  /// What is to be done when the process is stopped from a shell, and when it goes on; nil for
+  /// nothing.
+  var suspension: SignalWatcher.Suspension? { get }
 }
 
 extension ConsoleBackend {
+  func guestHasRoom() {}
   func restoreTerminal() {}
+  var suspension: SignalWatcher.Suspension? { nil }
 }
 
 extension SerialChoice {

@@ -26,6 +26,12 @@ final class StdioConsole: ConsoleBackend {
     var report: @Sendable (SystemError) -> Void = { Diagnostics.report($0) }
   }
 
+  /// Bytes of a pipe that wait for the guest here: more wait in the pipe.
+  private static let pipeByteLimit = 4096
+  /// The same of a terminal. It is read far ahead of the guest, so that Ctrl-A x is heard just when
+  /// the guest takes nothing, whatever was pasted before.
+  private static let terminalByteLimit = 1 << 20
+
   private let streams: Streams
   private let onQuit: @Sendable () -> Void
   private let terminal: Terminal?
@@ -33,6 +39,7 @@ final class StdioConsole: ConsoleBackend {
   private let output: StandardOutput
   private let writer: ConsoleWriter
   private let thread = Mutex<ConsoleThread?>(nil)
+  private let queue = Mutex<InputQueue?>(nil)
 
   /// - Parameter onQuit: The user has pressed Ctrl-A x.
   init(streams: Streams = Streams(), onQuit: @escaping @Sendable () -> Void) throws(SystemError) {
@@ -54,15 +61,22 @@ final class StdioConsole: ConsoleBackend {
 
   func start(input: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError) {
     try terminal?.enterRawMode(keepsSignals: false, survivesCrash: streams.survivesCrash)
-    let loop = InputLoop(
-      streams: streams, isTerminal: terminal != nil, stopSignal: stopSignal, onQuit: onQuit)
     do throws(SystemError) {
-      let thread = try ConsoleThread { loop.run(input) }
+      let queue = try InputQueue(
+        byteLimit: terminal == nil ? Self.pipeByteLimit : Self.terminalByteLimit, offer: input)
+      self.queue.withLock { $0 = queue }
+      let loop = InputLoop(
+        streams: streams, terminal: terminal, queue: queue, stopSignal: stopSignal, onQuit: onQuit)
+      let thread = try ConsoleThread { loop.run() }
       self.thread.withLock { $0 = thread }
     } catch {
       terminal?.restore()
       throw error
     }
+  }
+
+  func guestHasRoom() {
+    queue.withLock { $0 }?.guestHasRoom()
   }
 
   func stop() {
@@ -74,42 +88,55 @@ final class StdioConsole: ConsoleBackend {
   func restoreTerminal() {
     terminal?.restore()
   }
+
+  var suspension: SignalWatcher.Suspension? {
+    terminal.map { terminal in
+      SignalWatcher.Suspension(
+        before: { terminal.suspend() }, after: { terminal.resume() })
+    }
+  }
 }
 
 /// What the console's thread does. It holds this and not the console, which so can end before it.
 private struct InputLoop: Sendable {
+  /// How soon a terminal is noticed that is ours again: `fg` sends no signal to what runs already.
+  private static let foregroundPollMilliseconds: Int32 = 200
+
   let streams: StdioConsole.Streams
-  let isTerminal: Bool
+  let terminal: Terminal?
+  let queue: InputQueue
   let stopSignal: StopSignal
   let onQuit: @Sendable () -> Void
 
-  func run(_ input: @escaping @Sendable ([UInt8]) -> Int) {
-    var queue = InputQueue(input)
+  func run() {
     var filter = EscapeFilter()
-    var isOpen = true
-    while isOpen || !queue.isEmpty {
-      queue.offer(at: MonotonicClock.nanoseconds())
-      // A terminal is read even when the guest takes nothing: Ctrl-A x must work just then. What
-      // comes from a pipe waits there.
-      let reads = isOpen && (isTerminal || queue.isEmpty)
-      if !isOpen, queue.isEmpty { return }
+    while true {
+      if let terminal, !terminal.isOurs {
+        // What is typed now is for others, and to read it would stop this process (SIGTTIN).
+        let pause = stopSignal.wait(
+          for: 0, on: -1, timeoutMilliseconds: Self.foregroundPollMilliseconds)
+        if pause.isStopped { return }
+        terminal.takeBack()
+        continue
+      }
+      let limit = queue.availableByteCount()
       let ready = stopSignal.wait(
-        for: POLLIN, on: reads ? streams.input : -1,
-        timeoutMilliseconds: queue.timeoutMilliseconds(at: MonotonicClock.nanoseconds()))
+        for: POLLIN, on: limit > 0 ? streams.input : queue.roomDescriptor)
       if ready.isStopped { return }
-      guard ready.events != 0 else { continue }
-      switch ConsoleReader.read(streams.input) {
+      guard limit > 0, ready.events != 0, terminal?.isOurs != false else { continue }
+      switch ConsoleReader.read(streams.input, limit: limit) {
       case .nothing: break
-      case .end: isOpen = false
-      case .bytes(let bytes) where isTerminal:
-        for event in filter.process(bytes) where !handle(event, &queue) { return }
+      // What is left in the queue the guest fetches by itself.
+      case .end: return
+      case .bytes(let bytes) where terminal != nil:
+        for event in filter.process(bytes) where !handle(event) { return }
       case .bytes(let bytes): queue.add(bytes)
       }
     }
   }
 
   /// False when it was the end.
-  private func handle(_ event: EscapeFilter.Event, _ queue: inout InputQueue) -> Bool {
+  private func handle(_ event: EscapeFilter.Event) -> Bool {
     switch event {
     case .input(let bytes):
       queue.add(bytes)

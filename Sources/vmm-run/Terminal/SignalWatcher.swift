@@ -14,6 +14,14 @@ import Synchronization
 /// later calls `stop`: threads inherit which signals are blocked, and a signal goes to any thread
 /// that does not block it. Before that, signals end the process as they end any.
 final class SignalWatcher: Sendable {
+  /// What is to be done around a stop of the process (SIGTSTP), on the watcher's thread.
+  struct Suspension: Sendable {
+    var before: @Sendable () -> Void
+    /// Also when it goes on after a stop that nothing told of (SIGSTOP), and perhaps more than
+    /// once.
+    var after: @Sendable () -> Void
+  }
+
   /// What the thread needs. It holds this and not the watcher, which can so end before the thread.
   private final class Context: Sendable {
     let signals: [Int32]
@@ -21,6 +29,7 @@ final class SignalWatcher: Sendable {
     let onFirst: @Sendable (Int32) -> Void
     let onHangUp: @Sendable () -> Void
     let beforeImmediateExit: @Sendable () -> Void
+    let suspension: Suspension?
     /// The first signal; 0 before there was one.
     let received = Atomic<Int32>(0)
     let isStopping = Atomic(false)
@@ -28,13 +37,14 @@ final class SignalWatcher: Sendable {
     init(
       signals: [Int32], patience: OutputPatience, onFirst: @escaping @Sendable (Int32) -> Void,
       onHangUp: @escaping @Sendable () -> Void,
-      beforeImmediateExit: @escaping @Sendable () -> Void
+      beforeImmediateExit: @escaping @Sendable () -> Void, suspension: Suspension?
     ) {
       self.signals = signals
       self.patience = patience
       self.onFirst = onFirst
       self.onHangUp = onHangUp
       self.beforeImmediateExit = beforeImmediateExit
+      self.suspension = suspension
     }
   }
 
@@ -48,15 +58,20 @@ final class SignalWatcher: Sendable {
   ///   - onFirst: Receives the signal's number, on the watcher's thread. Must not call `stop`.
   ///   - onHangUp: The same for SIGHUP; nil to do what `onFirst` does, if nothing has yet.
   ///   - beforeImmediateExit: Restores the terminal. Must not wait for anything.
+  ///   - suspension: nil to let SIGTSTP do what it does to any program.
   init(
     patience: OutputPatience = .ofProcess, onFirst: @escaping @Sendable (Int32) -> Void,
     onHangUp: (@Sendable () -> Void)? = nil,
-    beforeImmediateExit: @escaping @Sendable () -> Void = {}
+    beforeImmediateExit: @escaping @Sendable () -> Void = {}, suspension: Suspension? = nil
   ) throws(SystemError) {
-    let signals = [SIGINT, SIGTERM] + (Self.isIgnored(SIGHUP) ? [] : [SIGHUP])
+    let optional = [SIGHUP] + (suspension == nil ? [] : [SIGTSTP])
+    let signals =
+      [SIGINT, SIGTERM] + optional.filter { !Self.isIgnored($0) }
+      + (suspension == nil ? [] : [SIGCONT])
     context = Context(
       signals: signals, patience: patience, onFirst: onFirst,
-      onHangUp: onHangUp ?? { onFirst(SIGHUP) }, beforeImmediateExit: beforeImmediateExit)
+      onHangUp: onHangUp ?? { onFirst(SIGHUP) }, beforeImmediateExit: beforeImmediateExit,
+      suspension: suspension)
     var mask = Self.set(of: signals)
     var previous = sigset_t()
     // SAFETY: both sets live for the call.
@@ -124,6 +139,17 @@ final class SignalWatcher: Sendable {
     return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
   }
 
+  /// Stops the process as SIGTSTP does by default; returns when it goes on, or at once where the
+  /// kernel stops nothing because no shell could continue it.
+  private static func suspend(_ context: Context) {
+    context.suspension?.before()
+    var signals = set(of: [SIGTSTP])
+    // SAFETY: the set lives for the calls.
+    unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    pthread_kill(pthread_self(), SIGTSTP)
+    unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+  }
+
   private static func watch(_ context: Context) {
     var signals = set(of: context.signals)
     var hasHungUp = false
@@ -132,6 +158,11 @@ final class SignalWatcher: Sendable {
       // SAFETY: both live for the call.
       guard unsafe sigwait(&signals, &signal) == 0 else { continue }
       if context.isStopping.load(ordering: .acquiring) { return }
+      if signal == SIGTSTP || signal == SIGCONT {
+        if signal == SIGTSTP { suspend(context) }
+        context.suspension?.after()
+        continue
+      }
       context.patience.shorten()
       let (isFirst, _) = context.received.compareExchange(
         expected: 0, desired: signal, ordering: .acquiringAndReleasing)

@@ -58,6 +58,20 @@ enum TestGuest {
     hypercalls.dropLast(5) + code
   }
 
+  /// 32-bit code that gives back what it gets on the serial port, until it gets `end`, and goes on
+  /// with `code`. As a driver does: the FIFO is switched on, and the line status says what there
+  /// is.
+  ///
+  /// out 0x3FA, 0x07; out 0x3F8, '!'
+  /// next: mov edx, 0x3FD; in al, dx; test al, 1; jz next
+  /// mov edx, 0x3F8; in al, dx; cmp al, end; je done; out dx, al; jmp next
+  static func echo(until end: UInt8, then code: [UInt8]) -> [UInt8] {
+    out(0x3FA, 0x07) + print("!") + [
+      0xBA, 0xFD, 0x03, 0x00, 0x00, 0xEC, 0xA8, 0x01, 0x74, 0xF6,
+      0xBA, 0xF8, 0x03, 0x00, 0x00, 0xEC, 0x3C, end, 0x74, 0x03, 0xEE, 0xEB, 0xE9,
+    ] + code
+  }
+
   /// mov dx, 0x602; mov ax, 0x100; out dx, ax: *PM1_EN.PWRBTN_EN*, listens to the power button.
   static let listen: [UInt8] = [0x66, 0xBA, 0x02, 0x06, 0x66, 0xB8, 0x00, 0x01, 0x66, 0xEF]
 
