@@ -28,6 +28,7 @@ public final class NVMeController: PCIFunction {
   /// A disk that is ready for a driver, its threads started.
   ///
   /// - Parameters:
+  ///   - history: what its log pages tell, which goes on from there.
   ///   - queuePairCount: I/O queue pairs a guest gets, usually one for each vCPU; 1 to 255, cut to
   ///     that.
   ///   - threadCount: commands that run at a time, at least 1.
@@ -35,8 +36,9 @@ public final class NVMeController: PCIFunction {
   ///   - onThreadStart: what each of the threads does before anything else.
   /// - Throws: `NVMeError.threads` when the host gives no more threads.
   public init(
-    store: any BlockStore, memory: GuestMemory, identity: NVMeIdentity, queuePairCount: Int,
-    threadCount: Int = 4, messages: any MSISink, interruptLine: (any InterruptLine)? = nil,
+    store: any BlockStore, memory: GuestMemory, identity: NVMeIdentity, history: NVMeHistory,
+    queuePairCount: Int, threadCount: Int = 4, messages: any MSISink,
+    interruptLine: (any InterruptLine)? = nil,
     onThreadStart: @escaping @Sendable () -> Void = {}
   ) throws(NVMeError) {
     let pairCount = min(max(queuePairCount, 1), Self.maximumPairCount)
@@ -50,11 +52,14 @@ public final class NVMeController: PCIFunction {
     capability = interrupts.addCapability(
       to: &space, bar: Self.bar, tableOffset: UInt32(Self.vectorTable),
       pendingOffset: UInt32(Self.pendingBits))
+    space.addPowerManagement()
+    space.addExpressEndpoint()
     configuration = PCIConfiguration(space)
     pin = INTxPin(configuration: configuration, line: interruptLine)
     let engine = NVMeEngine(
       memory: memory, configuration: configuration, interrupts: interrupts, pin: pin, store: store,
-      identify: NVMeIdentify(identity: identity, store: store), pairCount: pairCount)
+      identify: NVMeIdentify(identity: identity, store: store), history: history,
+      pairCount: pairCount)
     self.engine = engine
     var threads: [HostThread] = []
     let wanted = max(threadCount, 1)
@@ -113,6 +118,16 @@ public final class NVMeController: PCIFunction {
     interrupts.configurationChanged(configuration, capability: capability)
     pin.configurationChanged()
     engine.configurationChanged()
+  }
+
+  public var hasTransactionsPending: Bool { engine.hasCommandsInFlight }
+
+  /// Everything as after power-on; what commands in flight write stays written.
+  public func functionLevelReset() {
+    // No message leaves from here on, and the pin falls with the engine.
+    interrupts.reset()
+    engine.functionLevelReset()
+    pin.configurationChanged()
   }
 
   /// Everything as after power-on; waits for commands in flight. What they wrote stays written.

@@ -16,21 +16,22 @@ final class NVMeEngine: Sendable {
   let state: Guarded<NVMeState>
   /// How often the controller has stopped: `reset` sleeps on it.
   let stopCount = FutexWord()
+  private let history: NVMeHistory
   private let pairCount: Int
 
   init(
     memory: GuestMemory, configuration: PCIConfiguration, interrupts: MSIXTable, pin: INTxPin,
-    store: any BlockStore, identify: NVMeIdentify, pairCount: Int
+    store: any BlockStore, identify: NVMeIdentify, history: NVMeHistory, pairCount: Int
   ) {
     self.memory = memory
     self.configuration = configuration
     self.interrupts = interrupts
     self.pin = pin
     self.pairCount = pairCount
-    let statistics = NVMeStatistics()
+    self.history = history
     admin = NVMeAdminCommands(
-      memory: memory, identify: identify, statistics: statistics, vectorCount: interrupts.count)
-    io = NVMeIOCommands(memory: memory, store: store, statistics: statistics)
+      memory: memory, identify: identify, history: history, vectorCount: interrupts.count)
+    io = NVMeIOCommands(memory: memory, store: store, history: history)
     work = WorkList(count: pairCount + 1)
     state = Guarded(NVMeState(pairCount: pairCount))
   }
@@ -64,12 +65,11 @@ final class NVMeEngine: Sendable {
       }
       // What is done is not to wait for something that may take long.
       if !fetched.isAttended { signal(&visit) }
-      let outcome: NVMeAdminOutcome =
-        if queue > 0 {
-          .answer(io.run(fetched.command, hasWriteCache: fetched.hasWriteCache))
-        } else {
-          admin.run(fetched.command, state, usesMSIX: interrupts.isEnabled)
-        }
+      let outcome = noting(
+        fetched.command, of: queue,
+        queue > 0
+          ? .answer(io.run(fetched.command, hasWriteCache: fetched.hasWriteCache))
+          : admin.run(fetched.command, state, usesMSIX: interrupts.isEnabled))
       visit.count(
         byteCount: io.byteCount(fetched.command), finish(fetched.command, of: queue, outcome))
       if visit.mustSignal || !fetched.isAttended || !fetched.hasMore { signal(&visit) }
@@ -80,6 +80,16 @@ final class NVMeEngine: Sendable {
     signal(&visit)
     state.withLock { $0.queues.leave(queue) }
     work.add(queue)
+  }
+
+  /// Puts a failure into the error log, and tells in its status that it is there.
+  private func noting(
+    _ command: NVMeCommand, of queue: Int, _ outcome: NVMeAdminOutcome
+  ) -> NVMeAdminOutcome {
+    guard case .answer(var answer) = outcome, answer.status != .success else { return outcome }
+    answer.status = answer.status.withMore
+    history.note(answer.status, of: command, queue: queue)
+    return .answer(answer)
   }
 
   private func signal(_ visit: inout NVMeVisit) {
@@ -96,7 +106,7 @@ final class NVMeEngine: Sendable {
   /// Takes one command of a queue, if there is one that can complete.
   private func fetch(_ queue: Int) -> Fetched? {
     let fetched: Fetched? = state.withLock { state in
-      guard state.isRunning, configuration.command.contains(.busMaster) else {
+      guard state.isRunning, configuration.isBusMaster else {
         state.queues.leave(queue)
         return nil
       }
@@ -206,8 +216,18 @@ final class NVMeEngine: Sendable {
     if state.inFlightCount == 0 { finishStop(&state) }
   }
 
-  /// *CC* and the admin queues' registers stay, all else is as new.
+  /// *CC* and the admin queues' registers stay, all else is as new; after a reset of the function
+  /// everything is.
   private func finishStop(_ state: inout NVMeState) {
+    defer {
+      stopCount.add(1)
+      stopCount.wakeAll()
+    }
+    if state.isFunctionReset {
+      state = NVMeState(pairCount: pairCount)
+      configuration.endFunctionReset()
+      return
+    }
     var registers = state.registers
     registers.isReady = false
     registers.isFailed = false
@@ -218,8 +238,6 @@ final class NVMeEngine: Sendable {
     state.registers = registers
     state.queues.tellsEachHead = tellsEachHead
     if registers.isEnabled { start(&state) }
-    stopCount.add(1)
-    stopCount.wakeAll()
   }
 
   /// The pin asks for attention while a queue that interrupts has completions, and MSI-X is off.

@@ -11,7 +11,7 @@ struct NVMeIOCommands: Sendable {
 
   let memory: GuestMemory
   let store: any BlockStore
-  let statistics: NVMeStatistics
+  let history: NVMeHistory
 
   private var sectorByteCount: UInt64 { store.sectorByteCount }
   private var sectorCount: UInt64 { store.byteCount / sectorByteCount }
@@ -87,9 +87,9 @@ struct NVMeIOCommands: Sendable {
       }
     }
     if isRead {
-      statistics.countRead(byteCount: byteCount)
+      history.countRead(byteCount: byteCount)
     } else {
-      statistics.countWrite(byteCount: byteCount)
+      history.countWrite(byteCount: byteCount)
     }
   }
 

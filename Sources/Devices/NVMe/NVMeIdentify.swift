@@ -64,6 +64,9 @@ struct NVMeIdentify: Sendable {
     bytes[258] = 3  // ACL: four aborts at a time
     bytes[259] = UInt8(Self.eventRequestLimit - 1)  // AERL
     bytes[260] = 0x03  // FRMW: one slot, read-only
+    // LPA: the log of commands' effects (1), and parts of log pages (2).
+    bytes[261] = 0x06
+    bytes[262] = UInt8(NVMeHistory.errorLogEntryCount - 1)  // ELPE
     bytes.storeLE(UInt16(0x0157), at: 266)  // WCTEMP: 343 K
     bytes.storeLE(UInt16(0x0175), at: 268)  // CCTEMP: 373 K
     bytes[512] = 0x66  // SQES: 64 bytes

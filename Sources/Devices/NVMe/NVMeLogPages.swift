@@ -1,44 +1,6 @@
-internal import Synchronization
-
-/// What the controller did since it was made; it survives resets.
-final class NVMeStatistics: Sendable {
-  private let readCommands = Atomic<UInt64>(0)
-  private let readBytes = Atomic<UInt64>(0)
-  private let writeCommands = Atomic<UInt64>(0)
-  private let writtenBytes = Atomic<UInt64>(0)
-
-  func countRead(byteCount: Int) {
-    readCommands.add(1, ordering: .relaxed)
-    readBytes.add(UInt64(byteCount), ordering: .relaxed)
-  }
-
-  func countWrite(byteCount: Int) {
-    writeCommands.add(1, ordering: .relaxed)
-    writtenBytes.add(UInt64(byteCount), ordering: .relaxed)
-  }
-
-  /// *SMART / Health Information* (NVMe 1.4 §5.14.1.2): nothing is worn, and it is 27 °C.
-  var healthLog: [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: 512)
-    bytes.storeLE(UInt16(300), at: 1)  // composite temperature, K
-    bytes[3] = 100  // available spare, %
-    bytes[4] = 10  // its threshold
-    bytes.storeLE(Self.units(readBytes.load(ordering: .relaxed)), at: 32)
-    bytes.storeLE(Self.units(writtenBytes.load(ordering: .relaxed)), at: 48)
-    bytes.storeLE(readCommands.load(ordering: .relaxed), at: 64)
-    bytes.storeLE(writeCommands.load(ordering: .relaxed), at: 80)
-    return bytes
-  }
-
-  /// Thousands of 512 bytes, whatever the sectors have, rounded up.
-  private static func units(_ byteCount: UInt64) -> UInt64 {
-    byteCount / 512_000 + (byteCount % 512_000 == 0 ? 0 : 1)
-  }
-}
-
 /// The pages of Get Log Page (NVMe 1.4 §5.14).
 struct NVMeLogPages {
-  let statistics: NVMeStatistics
+  let history: NVMeHistory
   let identity: NVMeIdentity
 
   /// The bytes that a command asks for; zero where the page has ended.
@@ -58,8 +20,8 @@ struct NVMeLogPages {
 
   private func page(_ identifier: UInt8) throws(NVMeFailure) -> [UInt8] {
     switch identifier {
-    case 0x01: return Array(repeating: 0, count: 64)  // no error ever
-    case 0x02: return statistics.healthLog
+    case 0x01: return history.errorLog
+    case 0x02: return history.healthLog
     case 0x03:
       var bytes = [UInt8](repeating: 0, count: 512)
       bytes[0] = 1  // the firmware of slot 1 runs

@@ -131,6 +131,7 @@ public final class PersonalComputer: Sendable {
         disks.append(
           try NVMeController(
             store: part.store, memory: memory, identity: NVMeIdentity(serial: part.serial),
+            history: part.history,
             queuePairCount: max(configuration.vcpuCount, minimumQueuePairCount),
             messages: messages, interruptLine: KVMInterruptLine(interrupt, of: machine),
             onThreadStart: { onThreadStart(.disk) }))

@@ -37,7 +37,8 @@ import ZeroTracker
     disk = try NVMeController(
       store: RawImageStore(path: image.path),
       memory: GuestMemory(layout: GuestMemoryLayout(ramByteCount: 8 << 20)),
-      identity: NVMeIdentity(serial: "S-1"), queuePairCount: 2, messages: SilentSink(),
+      identity: NVMeIdentity(serial: "S-1"), history: NVMeHistory { 0 }, queuePairCount: 2,
+      messages: SilentSink(),
       interruptLine: SilentLine())
     let host = PCIHost([
       (HostBridge.address, HostBridge()), (PCIAddress(device: 1), disk),

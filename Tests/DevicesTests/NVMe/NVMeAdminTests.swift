@@ -30,7 +30,7 @@ import ZeroTracker
     #expect(configuration.read(offset: 0, width: 4) == 0x0001_564D)
     #expect(configuration.read(offset: 0x2C, width: 4) == 0x0001_564D)
     #expect(configuration.read(offset: 0x10, width: 4) == 0)
-    #expect(configuration.read(offset: 0x40, width: 4) == 0x8004_0011)
+    #expect(configuration.read(offset: 0x40, width: 4) == 0x8004_4C11)
   }
 
   @Test("Identify: the controller")
@@ -38,6 +38,8 @@ import ZeroTracker
     let bytes = try identify(1, 0)
     #expect(bytes.loadLE(at: 0, as: UInt32.self) == 0x564D_564D)
     #expect(String(decoding: bytes[4..<24], as: UTF8.self) == "S-1                 ")
+    // The logs of effects and parts of logs (LPA); 64 entries of the error log (ELPE).
+    #expect(bytes[261] == 6 && bytes[262] == 63)
     #expect(bytes[77] == 7 && bytes[259] == 3 && bytes[512] == 0x66 && bytes[513] == 0x44)
     #expect(bytes.loadLE(at: 80, as: UInt32.self) == 0x1_0300)
     #expect(bytes.loadLE(at: 516, as: UInt32.self) == 1)

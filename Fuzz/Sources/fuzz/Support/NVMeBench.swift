@@ -21,6 +21,8 @@ final class NVMeBench {
   private let interrupts: MSIXTable
   private let pin: INTxPin
   private let capability: Int
+  /// *Device Control* of the PCI Express capability.
+  private let deviceControl: Int
   private let pairCount: Int
   private var tails: [Int]
 
@@ -37,13 +39,16 @@ final class NVMeBench {
     interrupts = MSIXTable(count: pairCount + 1, sink: NullMessageSink())
     capability = interrupts.addCapability(
       to: &space, bar: bar, tableOffset: 0x2000, pendingOffset: 0x3000)
+    space.addPowerManagement()
+    space.addExpressEndpoint()
+    deviceControl = (space.express ?? 0) + 8
     configuration = PCIConfiguration(space)
     pin = INTxPin(configuration: configuration, line: CheckedLine())
     engine = NVMeEngine(
       memory: memory, configuration: configuration, interrupts: interrupts, pin: pin,
       store: store,
       identify: NVMeIdentify(identity: NVMeIdentity(serial: "fuzz"), store: store),
-      pairCount: pairCount)
+      history: NVMeHistory { 0 }, pairCount: pairCount)
   }
 
   /// A machine that is new, and a driver that has made all its queues.
@@ -73,6 +78,16 @@ final class NVMeBench {
     acknowledge(0)
     let queueCount = engine.state.withLock { $0.queues.submission.count { $0 != nil } }
     require(queueCount == pairCount + 1, "\(queueCount) queues after the start")
+  }
+
+  /// The guest resets the function, maybe while commands are at the disk.
+  func functionLevelReset() {
+    configuration.write(offset: deviceControl, width: 2, value: 0x8000)
+    // Not a second time before the first has ended.
+    guard configuration.beginFunctionReset() else { return }
+    interrupts.reset()
+    engine.functionLevelReset()
+    pin.configurationChanged()
   }
 
   private func create(
@@ -141,8 +156,10 @@ final class NVMeBench {
 
   // MARK: What must be so
 
-  /// Whenever no command runs, none is in flight and no room is promised.
+  /// Whenever no command runs, none is in flight and no room is promised, and a reset has ended.
   func checkRest() {
+    let vendor = configuration.read(offset: 0, width: 2)
+    require(vendor == UInt64(NVMeIdentity.vendor), "vendor \(vendor) at rest")
     engine.state.withLock { state in
       require(state.inFlightCount == 0, "\(state.inFlightCount) commands in flight at rest")
       require(!state.isStopping, "stopping at rest")

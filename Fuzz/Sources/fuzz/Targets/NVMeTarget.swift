@@ -66,11 +66,14 @@ final class NVMeTarget: FuzzTarget {
       let offset = UInt64(input.uint16 & 0x1FFF)
       _ = bench.engine.read(offset: offset, width: 1 << input.index(below: 4))
     case 14:
-      // Not while a command is at the disk: it waits for that.
-      if depth == 0, input.byte == 0 {
+      switch input.byte {
+      case 0 where depth == 0:
+        // Not while a command is at the disk: it waits for that.
         bench.engine.reset()
         bench.checkRest()
         bench.powerOn()
+      case 1: bench.functionLevelReset()
+      default: break
       }
     default: bench.write([UInt8](repeating: input.byte, count: 64), at: address(input))
     }

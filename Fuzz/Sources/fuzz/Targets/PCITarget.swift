@@ -13,8 +13,10 @@ final class PCITarget: FuzzTarget {
 
   private static let window = PCIMemoryWindow.standard
   private static let disks = [PCIAddress(device: 1), PCIAddress(device: 2)]
-  /// The header, and the MSI-X capability behind it.
-  private static let headerByteCount = 0x4C
+  /// The header, and the capabilities behind it: MSI-X, power management, PCI Express.
+  private static let headerByteCount = 0x90
+  private static let powerControl = 0x50
+  private static let deviceControl = 0x5C
   private let host: PCIHost
   private let configurationPorts: PCIConfigPorts
   private let ports: PortBus
@@ -30,7 +32,7 @@ final class PCITarget: FuzzTarget {
     for (index, address) in Self.disks.enumerated() {
       let disk = try NVMeController(
         store: ZeroStore(), memory: guest, identity: NVMeIdentity(serial: "\(index)"),
-        queuePairCount: 3, threadCount: 1, messages: NullMessageSink(),
+        history: NVMeHistory { 0 }, queuePairCount: 3, threadCount: 1, messages: NullMessageSink(),
         interruptLine: CheckedLine())
       disk.stop()
       functions.append((address, disk))
@@ -64,6 +66,7 @@ final class PCITarget: FuzzTarget {
       case 0: accessPorts(input, isWrite: action & 8 != 0)
       case 1: accessExpress(input, isWrite: action & 8 != 0)
       case 2...3: setBAR(input)
+      case 4 where action & 8 != 0: setPower(input)
       case 4: setCommand(input)
       default: accessWindow(input, isWrite: action & 8 != 0)
       }
@@ -132,6 +135,18 @@ final class PCITarget: FuzzTarget {
     if choice & 2 != 0 { host.writeConfiguration(disk, offset: 0x14, width: 4, value: high) }
   }
 
+  /// Sleep, waking up, and function level resets.
+  private func setPower(_ input: FuzzInput) {
+    let choice = input.byte
+    let disk = Self.disks[Int(choice & 1)]
+    if choice & 0x30 == 0x30 {
+      host.writeConfiguration(disk, offset: Self.deviceControl, width: 2, value: 0x8000)
+    } else {
+      host.writeConfiguration(
+        disk, offset: Self.powerControl, width: 2, value: UInt64(choice >> 1 & 3))
+    }
+  }
+
   /// *Memory Space*, *Bus Master* and *Interrupt Disable*, and MSI-X's control.
   private func setCommand(_ input: FuzzInput) {
     let choice = input.byte
@@ -170,7 +185,8 @@ final class PCITarget: FuzzTarget {
     let mask = UInt64.max >> UInt64(64 - 8 * width)
     let places = Self.disks.compactMap { disk -> (any PCIFunction, UInt64)? in
       guard let function = host.function(at: disk),
-        host.readConfiguration(disk, offset: 4, width: 2) & 2 != 0
+        host.readConfiguration(disk, offset: 4, width: 2) & 2 != 0,
+        host.readConfiguration(disk, offset: Self.powerControl, width: 2) & 3 != 3
       else { return nil }
       let start = host.readConfiguration(disk, offset: 0x10, width: 8) & ~0x3FFF
       guard address >= start, address - start <= 0x4000 - UInt64(width) else { return nil }

@@ -16,12 +16,12 @@ final class TestDisk {
   /// - Parameter usesMSIX: all vectors are on, with their number as data.
   init(
     _ store: any BlockStore, pairs: Int = 4, threads: Int = 4, usesMSIX: Bool = true,
-    adminCount: Int = 16
+    adminCount: Int = 16, history: NVMeHistory = NVMeHistory { 0 }
   ) throws {
     memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: 8 << 20))
     controller = try NVMeController(
-      store: store, memory: memory, identity: NVMeIdentity(serial: "S-1"), queuePairCount: pairs,
-      threadCount: threads, messages: sink, interruptLine: line)
+      store: store, memory: memory, identity: NVMeIdentity(serial: "S-1"), history: history,
+      queuePairCount: pairs, threadCount: threads, messages: sink, interruptLine: line)
     admin = try DriverQueue(0, controller, memory, count: adminCount)
     configure(0x04, 2, 6)
     if usesMSIX {
