@@ -4,16 +4,21 @@ internal import ZeroTracker
 ///
 /// An access belongs to the device that claims its first byte. KVM cuts accesses at page borders, so a
 /// guest can make pieces of 3, 5, 6 or 7 bytes; devices see them as accesses of 4, 2 and 1 bytes, in
-/// ascending order. The claims never change: a device whose registers move, such as a PCI base address
-/// register, claims the whole window and looks for itself.
+/// ascending order. The claims never change; what moves, such as memory behind a PCI base address
+/// register, answers where none of them is.
 public final class MMIOBus: Sendable {
   private let claims: ClaimTable
+  private let decoder: (any AddressDecoder)?
   private let unclaimed = Guarded(UnclaimedPages())
 
   /// A bus with these devices; one device may have several ranges.
   ///
+  /// - Parameter decoder: asked for accesses that no device claims.
   /// - Throws: `BusError.memoryOverlap` for the lowest two claims that share an address.
-  public init(_ devices: [(MMIORange, any BusDevice)]) throws(BusError) {
+  public init(
+    _ devices: [(MMIORange, any BusDevice)], decoder: (any AddressDecoder)? = nil
+  ) throws(BusError) {
+    self.decoder = decoder
     let claims = devices.map {
       ClaimTable.Claim(start: $0.0.start, last: $0.0.last, device: $0.1)
     }
@@ -27,7 +32,7 @@ public final class MMIOBus: Sendable {
   /// Answers a load of `width` 1 to 8 bytes; another width traps.
   ///
   /// - Returns: the device's answer, little-endian, cut to `width`; ones, counted, where no device
-  ///   claims the address.
+  ///   answers.
   public func read(address: UInt64, width: Int) -> UInt64 {
     Self.check(width)
     if Self.isOnePiece(width) {
@@ -51,8 +56,7 @@ public final class MMIOBus: Sendable {
 
   /// Takes a store of `width` 1 to 8 bytes; another width traps.
   ///
-  /// The device gets `value` cut to `width`. Where none claims the address the store is dropped and
-  /// counted.
+  /// The device gets `value` cut to `width`. Where none answers the store is dropped and counted.
   public func write(address: UInt64, width: Int, value: UInt64) {
     Self.check(width)
     if Self.isOnePiece(width) {
@@ -71,7 +75,7 @@ public final class MMIOBus: Sendable {
     }
   }
 
-  /// What no device claimed, ascending by page: at most 4096 pages, the first ones touched.
+  /// What no device answered, ascending by page: at most 4096 pages, the first ones touched.
   public var unclaimedPages: [UnclaimedPage] {
     unclaimed.withLock { $0.list }
   }
@@ -85,7 +89,7 @@ public final class MMIOBus: Sendable {
     let value = claims.withDevice(at: address) { device, offset in
       device.read(offset: offset, width: width)
     }
-    guard let value else {
+    guard let value = value ?? decoder?.read(at: address, width: width) else {
       count(address, isWrite: false)
       return .max
     }
@@ -96,7 +100,10 @@ public final class MMIOBus: Sendable {
     let done: Void? = claims.withDevice(at: address) { device, offset in
       device.write(offset: offset, width: width, value: value)
     }
-    if done == nil { count(address, isWrite: true) }
+    guard done == nil, decoder?.write(at: address, width: width, value: value) != true else {
+      return
+    }
+    count(address, isWrite: true)
   }
 
   private func count(_ address: UInt64, isWrite: Bool) {

@@ -62,6 +62,11 @@ public final class PCIConfiguration: Sendable {
     state.withLock { $0.space.preset(value, at: offset) }
   }
 
+  /// Looks at all registers, and changes some, while no guest writes any.
+  func update<Result>(_ body: (inout PCIConfigurationSpace) -> Result) -> Result {
+    state.withLock { body(&$0.space) }
+  }
+
   /// Everything as it was made, as after power-on.
   public func reset() {
     state.withLock { $0 = State(space: atReset) }

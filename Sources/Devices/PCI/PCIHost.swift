@@ -100,10 +100,11 @@ public final class PCIHost: Sendable {
     return function.readBAR(bar, offset: offset, width: width)
   }
 
-  /// Writes memory behind a BAR; dropped where none is decoded.
-  func writeMemory(_ address: UInt64, width: Int, value: UInt64) {
-    guard let (function, bar, offset) = lookUp(address, width: width) else { return }
+  /// Writes memory behind a BAR; false where none is decoded.
+  func writeMemory(_ address: UInt64, width: Int, value: UInt64) -> Bool {
+    guard let (function, bar, offset) = lookUp(address, width: width) else { return false }
     function.writeBAR(bar, offset: offset, width: width, value: value)
+    return true
   }
 
   private func lookUp(_ address: UInt64, width: Int) -> (any PCIFunction, Int, UInt64)? {

@@ -11,8 +11,12 @@ internal import ZeroTracker
 ///
 /// All others read as 0, also the general purpose events from 0x20. Source: ACPI 6.5 §4.8.3.
 public final class PowerManagement: BusDevice {
-  /// Where OVMF expects the block on a q35.
-  public static let ports = PortRange(start: 0x600, count: 0x80)
+  /// The ports of the block, from where the LPC bridge's *PMBASE* has it.
+  public static let portCount: UInt16 = 0x80
+  /// Offsets of *PM1_STS* and *PM1_EN*, *PM1_CNT* and *PM_TMR*.
+  public static let eventOffset: UInt16 = 0
+  public static let controlOffset: UInt16 = 4
+  public static let timerOffset: UInt16 = 8
 
   private static let timerStatus: UInt16 = 0x0001
   private static let powerButtonStatus: UInt16 = 0x0100

@@ -137,4 +137,22 @@ import Testing
       try MMIOBus([]).write(address: 0, width: 0, value: 0)
     }
   }
+
+  @Test("what no device claims the decoder may answer, and only that; the rest is counted")
+  func decoder() throws {
+    let decoder = MovedDevice(start: 0x9000_0000, count: 0x1000)
+    let bus = try MMIOBus(
+      [(MMIORange(start: 0x9000_0800, byteCount: 8), RecordingDevice())], decoder: decoder)
+    #expect(bus.read(address: 0x9000_0010, width: 4) == 0xAB10)
+    bus.write(address: 0x9000_0FFD, width: 3, value: 0x1_2345)
+    #expect(decoder.writes == [[0xFFD, 2, 0x2345], [0xFFF, 1, 1]])
+    bus.write(address: 0x9000_0800, width: 4, value: 1)
+    #expect(decoder.writes.count == 2)
+    #expect(bus.unclaimedPages.isEmpty)
+    decoder.start = 0xF_FFFF_F000
+    #expect(bus.read(address: 0x9000_0010, width: 8) == .max)
+    #expect(bus.read(address: 0xF_FFFF_F010, width: 4) == 0xAB10)
+    bus.write(address: 0x9000_0010, width: 1, value: 1)
+    #expect(bus.unclaimedPages.map(\.description) == ["memory 0x90000000: 1 reads, 1 writes"])
+  }
 }

@@ -168,4 +168,26 @@ import Testing
       try PortBus([]).write(port: 0, width: 8, value: 0)
     }
   }
+
+  @Test("what no device claims the decoder may answer, and only that; the rest is counted")
+  func decoder() throws {
+    let device = RecordingDevice()
+    let decoder = MovedDevice(start: 0x100, count: 0x40)
+    let bus = try PortBus([(PortRange(start: 0x110, count: 4), device)], decoder: decoder)
+    #expect(bus.read(port: 0x108, width: 4) == 0xAB08)
+    #expect(bus.read(port: 0x108, width: 1) == 0x08)
+    bus.write(port: 0x13F, width: 2, value: 0x1_2345)
+    #expect(decoder.writes == [[0x3F, 2, 0x2345]])
+    _ = bus.read(port: 0x111, width: 1)
+    bus.write(port: 0x113, width: 1, value: 1)
+    #expect(decoder.writes.count == 1)
+    #expect(bus.unclaimedAccesses.isEmpty)
+    decoder.start = 0x108
+    #expect(bus.read(port: 0x100, width: 2) == 0xFFFF)
+    bus.write(port: 0x100, width: 1, value: 1)
+    #expect(
+      bus.unclaimedAccesses.map(\.description) == [
+        "read of port 0x100: 1", "write to port 0x100: 1",
+      ])
+  }
 }

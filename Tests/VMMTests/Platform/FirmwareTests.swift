@@ -39,7 +39,7 @@ struct FirmwareTests {
     return configuration
   }
 
-  @Test("reset vector, flash in every mode, fw_cfg, power off")
+  @Test("reset vector, flash in every mode, bridges, the tables that follow them, power off")
   func runs() async throws {
     let store = Store()
     let control = MachineControl()

@@ -15,10 +15,8 @@ final class DeviceBusTarget: FuzzTarget {
   /// The same devices, 4 KiB apart: there accesses have up to 8 bytes.
   private static let memoryStart: UInt64 = 0xFFFF_FFFF_FFF0_0000
 
-  /// Two configuration spaces of 4 KiB: too large to make for each input.
-  private let bridges = PCIHost([
-    (HostBridge.address, HostBridge()), (ISABridge.address, ISABridge()),
-  ])
+  /// A configuration space of 4 KiB: too large to make for each input.
+  private let bridges = PCIHost([(HostBridge.address, HostBridge())])
 
   init() {}
 
@@ -113,7 +111,8 @@ final class DeviceBusTarget: FuzzTarget {
         keyboard.attachments
         + ReportPort { _, _ in }.attachments + [
           (RealTimeClock.ports, clockDevice), (UART16550.firstSerialPort, serialPort),
-          (PowerManagement.ports, power), (DebugConsole.ports, DebugConsole { _ in }),
+          (PortRange(start: 0x600, count: PowerManagement.portCount), power),
+          (DebugConsole.ports, DebugConsole { _ in }),
           (SystemControlPort.ports, SystemControlPort {}), (ExitPort.ports, ExitPort { _ in }),
           (
             PCIConfigPorts.ports,
