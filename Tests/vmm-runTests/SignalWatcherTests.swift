@@ -28,7 +28,7 @@ import Testing
     await #expect(processExitsWith: .exitCode(128 + SIGTERM)) {
       let isHandled = Atomic(false)
       let watcher = try SignalWatcher(
-        onFirst: { _ in isHandled.store(true, ordering: .releasing) },
+        now: steps(), onFirst: { _ in isHandled.store(true, ordering: .releasing) },
         beforeImmediateExit: { Diagnostics.report("restored") })
       watcher.send(SIGINT)
       while !isHandled.load(ordering: .acquiring) { usleep(1000) }
@@ -38,11 +38,30 @@ import Testing
     }
   }
 
+  /// As timeout(1) sends them, to the process and to its group.
+  @Test func twoAtOnceAreOne() async {
+    await #expect(processExitsWith: .exitCode(42)) {
+      let count = Atomic(0)
+      let time = Atomic<UInt64>(7)
+      let watcher = try SignalWatcher(
+        now: { time.load(ordering: .sequentiallyConsistent) },
+        onFirst: { _ in count.add(1, ordering: .sequentiallyConsistent) },
+        beforeImmediateExit: { _exit(count.load(ordering: .sequentiallyConsistent) == 1 ? 42 : 2) })
+      for signal in [SIGTERM, SIGTERM, SIGINT] {
+        watcher.send(signal)
+        usleep(50_000)
+      }
+      time.add(SignalWatcher.sameSignalNanoseconds, ordering: .sequentiallyConsistent)
+      watcher.send(SIGTERM)
+      sleep(30)
+    }
+  }
+
   @Test func beforeImmediateExitRuns() async {
     await #expect(processExitsWith: .exitCode(7)) {
       let isHandled = Atomic(false)
       let watcher = try SignalWatcher(
-        onFirst: { _ in isHandled.store(true, ordering: .releasing) },
+        now: steps(), onFirst: { _ in isHandled.store(true, ordering: .releasing) },
         beforeImmediateExit: { _exit(7) })
       watcher.send(SIGTERM)
       while !isHandled.load(ordering: .acquiring) { usleep(1000) }
@@ -105,6 +124,12 @@ import Testing
       exit(blocksInterrupt() || watcher.receivedSignal != nil ? 3 : 9)
     }
   }
+}
+
+/// A clock on which each signal comes a second after the one before.
+private func steps() -> @Sendable () -> UInt64 {
+  let time = Atomic<UInt64>(0)
+  return { time.wrappingAdd(1_000_000_000, ordering: .sequentiallyConsistent).newValue }
 }
 
 private func blocksInterrupt() -> Bool {

@@ -20,6 +20,7 @@ final class SystemRun: Sendable {
   private let summary = BootSummary()
   /// All that a running guest makes this process say.
   private let guestMessages = RateLimitedDiagnostics()
+  private let unclaimed = UnclaimedReport()
   private let current = Mutex(Current())
 
   private init(_ options: SystemOptions, machine: MachineOptions) throws {
@@ -52,15 +53,21 @@ final class SystemRun: Sendable {
       }
       // Messages are whole lines on a terminal that is as it was.
       console.stop()
-      guestMessages.finish()
+      finishMessages()
       if let summary = summary.text { Diagnostics.report(summary) }
       status = Self.status(of: outcome, signals.receivedSignal)
     } catch {
       console.stop()
-      guestMessages.finish()
+      finishMessages()
       status = Diagnostics.end(with: error)
     }
     return trace?.end(status) ?? status
+  }
+
+  /// What is left to say of the guest, whatever the end.
+  private func finishMessages() {
+    guestMessages.finish()
+    for line in unclaimed.lines { Diagnostics.report(line) }
   }
 
   private static func status(of outcome: MachineOutcome, _ signal: Int32?) -> ExitStatus {
@@ -162,7 +169,11 @@ final class SystemRun: Sendable {
     configuration.computer.onSerialRoom()
     let outcome = machine.run()
     summary.end(residentByteCount: try? machine.memory.residentByteCount())
-    if options.tracesIO { reportUnclaimed(machine) }
+    if options.tracesIO {
+      unclaimed.add(
+        machine.ports.unclaimedAccesses, machine.registers.unclaimedPages,
+        unlistedAccessCount: machine.registers.unlistedAccessCount)
+    }
     return outcome
   }
 
@@ -188,10 +199,5 @@ final class SystemRun: Sendable {
   private func receive(_ bytes: [UInt8]) -> Int {
     let computer = current.withLock { $0.computer }
     return computer?.serialPort.receive(bytes) ?? 0
-  }
-
-  private func reportUnclaimed(_ machine: Machine) {
-    for access in machine.ports.unclaimedAccesses { Diagnostics.report("\(access)") }
-    for page in machine.registers.unclaimedPages { Diagnostics.report("\(page)") }
   }
 }

@@ -52,5 +52,8 @@ extension OptionDefinition {
 
   static let traceIO = OptionDefinition(
     name: "--trace-io", placeholder: nil,
-    summary: "At the end, print each port and address that the guest used and no device claimed.")
+    summary: """
+      At the end, print each port and page that the guest used and no device claimed, once for all \
+      its lives.
+      """)
 }

@@ -6,7 +6,8 @@ import Synchronization
 /// The signals are blocked, and a thread of their own waits for them: no handler runs in the middle
 /// of something, and code reacting to a signal may do what any code may. The first SIGINT or
 /// SIGTERM calls `onFirst`, once. A second one means that stopping takes too long: the process ends
-/// at once, after `beforeImmediateExit`. SIGHUP, of a terminal that is gone, calls `onHangUp`,
+/// at once, after `beforeImmediateExit`. One right after the first is the same: timeout(1) sends
+/// two, one of them to the process group. SIGHUP, of a terminal that is gone, calls `onHangUp`,
 /// once, also after another signal; terminals and shells send more than one of them. Where whoever
 /// started this process has it ignored (nohup), it stays ignored.
 ///
@@ -22,10 +23,14 @@ final class SignalWatcher: Sendable {
     var after: @Sendable () -> Void
   }
 
+  /// Nobody who finds that stopping takes too long has found that out sooner.
+  static let sameSignalNanoseconds: UInt64 = 500_000_000
+
   /// What the thread needs. It holds this and not the watcher, which can so end before the thread.
   private final class Context: Sendable {
     let signals: [Int32]
     let patience: OutputPatience
+    let now: @Sendable () -> UInt64
     let onFirst: @Sendable (Int32) -> Void
     let onHangUp: @Sendable () -> Void
     let beforeImmediateExit: @Sendable () -> Void
@@ -35,12 +40,14 @@ final class SignalWatcher: Sendable {
     let isStopping = Atomic(false)
 
     init(
-      signals: [Int32], patience: OutputPatience, onFirst: @escaping @Sendable (Int32) -> Void,
+      signals: [Int32], patience: OutputPatience, now: @escaping @Sendable () -> UInt64,
+      onFirst: @escaping @Sendable (Int32) -> Void,
       onHangUp: @escaping @Sendable () -> Void,
       beforeImmediateExit: @escaping @Sendable () -> Void, suspension: Suspension?
     ) {
       self.signals = signals
       self.patience = patience
+      self.now = now
       self.onFirst = onFirst
       self.onHangUp = onHangUp
       self.beforeImmediateExit = beforeImmediateExit
@@ -55,12 +62,15 @@ final class SignalWatcher: Sendable {
 
   /// - Parameters:
   ///   - patience: what any of the signals shortens, before all else.
+  ///   - now: a clock that never goes back, in nanoseconds.
   ///   - onFirst: Receives the signal's number, on the watcher's thread. Must not call `stop`.
   ///   - onHangUp: The same for SIGHUP; nil to do what `onFirst` does, if nothing has yet.
   ///   - beforeImmediateExit: Restores the terminal. Must not wait for anything.
   ///   - suspension: nil to let SIGTSTP do what it does to any program.
   init(
-    patience: OutputPatience = .ofProcess, onFirst: @escaping @Sendable (Int32) -> Void,
+    patience: OutputPatience = .ofProcess,
+    now: @escaping @Sendable () -> UInt64 = MonotonicClock.nanoseconds,
+    onFirst: @escaping @Sendable (Int32) -> Void,
     onHangUp: (@Sendable () -> Void)? = nil,
     beforeImmediateExit: @escaping @Sendable () -> Void = {}, suspension: Suspension? = nil
   ) throws(SystemError) {
@@ -69,7 +79,7 @@ final class SignalWatcher: Sendable {
       [SIGINT, SIGTERM] + optional.filter { !Self.isIgnored($0) }
       + (suspension == nil ? [] : [SIGCONT])
     context = Context(
-      signals: signals, patience: patience, onFirst: onFirst,
+      signals: signals, patience: patience, now: now, onFirst: onFirst,
       onHangUp: onHangUp ?? { onFirst(SIGHUP) }, beforeImmediateExit: beforeImmediateExit,
       suspension: suspension)
     var mask = Self.set(of: signals)
@@ -153,6 +163,7 @@ final class SignalWatcher: Sendable {
   private static func watch(_ context: Context) {
     var signals = set(of: context.signals)
     var hasHungUp = false
+    var firstTime: UInt64?
     while true {
       var signal: Int32 = 0
       // SAFETY: both live for the call.
@@ -166,12 +177,14 @@ final class SignalWatcher: Sendable {
       context.patience.shorten()
       let (isFirst, _) = context.received.compareExchange(
         expected: 0, desired: signal, ordering: .acquiringAndReleasing)
+      let now = context.now()
       if signal == SIGHUP {
         if !hasHungUp { context.onHangUp() }
         hasHungUp = true
       } else if isFirst {
+        firstTime = now
         context.onFirst(signal)
-      } else {
+      } else if now &- (firstTime ?? 0) >= sameSignalNanoseconds {
         context.beforeImmediateExit()
         _exit(ExitStatus.signalled(signal).code)
       }

@@ -168,6 +168,8 @@ struct StopTests {
     program.send(SIGTERM)
     // It goes on: some pipes full.
     #expect(read(20_000, from: output.reader).count >= 20_000)
+    // Later than one that is taken for the same.
+    usleep(700_000)
     program.send(SIGTERM)
     #expect(end(program) == .status(128 + SIGTERM))
   }
