@@ -48,7 +48,7 @@ boot() {
 # until_told NAME TEXT: waits for a text on its console.
 until_told() {
   tries=0
-  while ! grep -q "$2" "/out/$1.console" && [ $tries -lt 300 ]; do
+  while ! grep -q "$2" "/out/$1.console" && [ $tries -lt 3000 ]; do
     sleep 0.1
     tries=$((tries + 1))
   done
@@ -58,7 +58,7 @@ until_told() {
 refuse() {
   name=$1
   shift
-  timeout -s KILL 20 vmm-run run "$@" </dev/null >"/out/$name.console" 2>"/out/$name.stderr"
+  timeout -s KILL 200 vmm-run run "$@" </dev/null >"/out/$name.console" 2>"/out/$name.stderr"
   echo $? >"/out/$name.status"
 }
 

@@ -114,7 +114,7 @@ run_linux_in_rig() {
   known=$(sha256sum <"$logs/linux/files/known" | cut -d ' ' -f 1)
   # One CPU: with two, QEMU's emulation of nested SVM hangs or corrupts guests of two vCPUs now and
   # then, those of QEMU as the monitor in the rig as well (docs/testing.md).
-  logged linux-in-rig "$here/rig" --timeout 1500 --cpus 1 --out "$out" \
+  logged linux-in-rig "$here/rig" --timeout 1800 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$logs/linux/guest:/guest" \
     --file /bin/cp:/usr/bin/sparse-cp --file "$logs/linux/guest/disk.img:/guest/same.img" \
     --script "$here/tests/linux-in-rig.sh" || rig_status=$?

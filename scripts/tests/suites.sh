@@ -8,7 +8,7 @@ rig_filter='^(KVMTests|VMMTests|GuestMemoryTests|HostPagesTests)\.'
 # Tests that need /dev/kvm skip themselves where it is missing.
 run_suites_here() {
   local status=0
-  logged suites-here timeout --kill-after=10 420 swift test --skip-build \
+  logged suites-here timeout --kill-after=10 1800 swift test --skip-build \
     --event-stream-output-path "$logs/events/here.json" --event-stream-version 0 || status=$?
   count_tests here "$status"
 }
@@ -58,7 +58,7 @@ run_linux_suites() {
   get_kernel 6.12 || return 1
   make_tiny_initramfs "$logs/tiny-initramfs.gz" || return 1
   rm -rf "$logs/linux-suites"
-  logged suites-linux-in-rig "$here/rig" --timeout 1500 --cpus 1 --out "$logs/linux-suites" \
+  logged suites-linux-in-rig "$here/rig" --timeout 1800 --cpus 1 --out "$logs/linux-suites" \
     --file "$kernel/vmlinuz:/linux/vmlinuz" --file "$logs/tiny-initramfs.gz:/linux/initramfs.gz" \
     --env LINUX_KERNEL=/linux/vmlinuz --env LINUX_INITRD=/linux/initramfs.gz -- \
     "${bundles[0]}" --testing-library swift-testing \

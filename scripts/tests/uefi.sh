@@ -115,7 +115,7 @@ check_uefi_refusals() {
 uefi_rig() {
   local name=$1
   shift
-  logged "uefi-$name" "$here/rig" --timeout 600 --cpus 1 --out "$logs/uefi/$name" \
+  logged "uefi-$name" "$here/rig" --timeout 1800 --cpus 1 --out "$logs/uefi/$name" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$ovmf" --file "$logs/uefi/disks:/uefi" \
     --file /bin/cp:/usr/bin/sparse-cp --script "$here/tests/uefi-in-rig.sh" -- "$@"
 }
