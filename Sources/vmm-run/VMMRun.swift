@@ -13,6 +13,7 @@ import GuestMemory
     // A write past a limit of file sizes (ulimit -f) is an error for whoever asked for it, a guest
     // perhaps, and not the end of the process.
     _ = signal(SIGXFSZ, SIG_IGN)
+    SignalWatcher.ignoreStatusSignal()
     // So is a write to a reader that is gone (`vmm-run … | head`).
     _ = signal(SIGPIPE, SIG_IGN)
     GuestMemory.prepareProcess()

@@ -24,6 +24,25 @@ import Testing
     }
   }
 
+  @Test func statusIsAskedForAsOftenAsOneLikesAndEndsNothing() async {
+    await #expect(processExitsWith: .exitCode(42)) {
+      try ProcessSignals.unblock(SIGUSR1)
+      SignalWatcher.ignoreStatusSignal()
+      kill(getpid(), SIGUSR1)
+      let count = Atomic(0)
+      let watcher = try SignalWatcher(
+        onFirst: { _ in exit(1) }, onStatus: { count.add(1, ordering: .sequentiallyConsistent) })
+      for round in 1...5 {
+        watcher.send(SIGUSR1)
+        while count.load(ordering: .sequentiallyConsistent) < round { usleep(1000) }
+      }
+      guard watcher.receivedSignal == nil else { exit(2) }
+      watcher.stop()
+      kill(getpid(), SIGUSR1)
+      exit(count.load(ordering: .sequentiallyConsistent) == 5 ? 42 : 3)
+    }
+  }
+
   @Test func theSecondSignalEndsTheProcess() async {
     await #expect(processExitsWith: .exitCode(128 + SIGTERM)) {
       let isHandled = Atomic(false)

@@ -55,6 +55,7 @@ check_facts() {
   check_told "$guest" poweroff
   check_equal "$guest: 0x8001 answered" \
     "$(jq -s 'any(.[]; .code == "0x8001" and .status == 0)' "$out/$guest.trace" 2>&1)" true
+  check_messages "$guest"
   check_equal "$guest: lines of summary" \
     "$(grep -cE '^vmm-run: .* zero.*; resident [0-9]' "$out/$guest.stderr")" 1
 }

@@ -21,6 +21,8 @@ public struct NVMeActivity: Hashable, Sendable {
     public let completionHead: UInt32
     /// Where the next completion goes.
     public let completionTail: UInt32
+    /// Completions that the guest has not taken, as far as the controller knows.
+    public let untaken: UInt32
     /// Whether commands wait for room in the completion queue.
     public let waitsForRoom: Bool
   }
@@ -56,7 +58,7 @@ extension NVMeQueueSet {
         submissionTail: ring.tail,
         shadowTail: hasShadow(identifier) ? shadows?.value(.tail, of: identifier, in: memory) : nil,
         inFlightCount: ring.inFlightCount, completionHead: target.head,
-        completionTail: target.tail, waitsForRoom: target.holdsBack)
+        completionTail: target.tail, untaken: target.occupiedCount, waitsForRoom: target.holdsBack)
     }
   }
 }

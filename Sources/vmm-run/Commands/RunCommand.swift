@@ -22,7 +22,9 @@ enum RunCommand {
     let sandbox = MachineSandbox(options)
     try sandbox.enter()
     let control = MachineControl()
-    let signals = try SignalWatcher { _ in control.end(with: .stopped) }
+    let reporter = StatusReporter()
+    let signals = try SignalWatcher(
+      onFirst: { _ in control.end(with: .stopped) }, onStatus: { reporter.report() })
     defer { signals.stop() }
     let console = ConsoleWriter(output.writer(.ofProcess)) { Diagnostics.report($0) }
     var configuration = try options.configuration(.program(program))
@@ -44,7 +46,9 @@ enum RunCommand {
         trace?.record(HypercallRecord(event))
       }
       try trace?.begin()
+      reporter.begin(machine)
       outcome = machine.run()
+      reporter.end()
     } catch MachineError.stopped {
       outcome = .stopped
     }

@@ -22,6 +22,7 @@ final class SystemRun: Sendable {
   private let guestMessages = RateLimitedDiagnostics()
   private let unclaimed = UnclaimedReport()
   private let current = Mutex(Current())
+  private let reporter = StatusReporter()
 
   private init(_ options: SystemOptions, machine: MachineOptions) throws {
     self.options = options
@@ -34,7 +35,8 @@ final class SystemRun: Sendable {
   }
 
   private func run() throws -> ExitStatus {
-    let console = try options.serial.makeConsole { [self] in quit() }
+    let console = try options.serial.makeConsole(
+      onStatus: { [reporter] in reporter.report() }, onQuit: { [self] in quit() })
     var configuration = try configuration(console)
     let sandbox = MachineSandbox(
       machine, readsTimeZone: options.clock == .local, keepsFlash: options.keepsFlash)
@@ -42,7 +44,8 @@ final class SystemRun: Sendable {
     sandbox.protect(&configuration)
     let signals = try SignalWatcher(
       onFirst: { [self] _ in askToPowerOff() }, onHangUp: { [self] in quit() },
-      beforeImmediateExit: { console.restoreTerminal() }, suspension: console.suspension)
+      beforeImmediateExit: { console.restoreTerminal() }, suspension: console.suspension,
+      onStatus: { [reporter] in reporter.report() })
     defer { signals.stop() }
     let status: ExitStatus
     do {
@@ -109,7 +112,8 @@ final class SystemRun: Sendable {
         "\(TripleFaultLimit.count) triple faults in ten seconds: the guest gets no further")
       return outcome
     }
-    guestMessages.report(outcome.failureText)
+    guestMessages.report(
+      outcome.failureText + (options.onReset == .reset ? "; the machine resets" : ""))
     return .reset
   }
 
@@ -167,6 +171,8 @@ final class SystemRun: Sendable {
     current.withLock { $0.computer = machine.computer }
     // What was typed before, and while there was no machine.
     configuration.computer.onSerialRoom()
+    reporter.begin(machine)
+    defer { reporter.end() }
     let outcome = machine.run()
     summary.end(residentByteCount: try? machine.memory.residentByteCount())
     if options.tracesIO {

@@ -43,13 +43,15 @@ extension ConsoleBackend {
 extension SerialChoice {
   /// Makes the console; input begins with its `start`.
   ///
-  /// - Parameter onQuit: The user has pressed Ctrl-A x. Called once at most, on a thread of the
-  ///   console's own, and may call `stop`.
+  /// - Parameters:
+  ///   - onStatus: The user has pressed Ctrl-A i. Called on a thread of the console's own.
+  ///   - onQuit: The user has pressed Ctrl-A x. Called once at most, on the same thread, and may
+  ///     call `stop`.
   func makeConsole(
-    onQuit: @escaping @Sendable () -> Void
+    onStatus: @escaping @Sendable () -> Void = {}, onQuit: @escaping @Sendable () -> Void
   ) throws -> any ConsoleBackend {
     switch self {
-    case .stdio: try StdioConsole(onQuit: onQuit)
+    case .stdio: try StdioConsole(onStatus: onStatus, onQuit: onQuit)
     case .pty: try PtyConsole()
     case .file(let option): FileConsole(try LogFile(option))
     case .none: NoConsole()

@@ -34,6 +34,7 @@ final class StdioConsole: ConsoleBackend {
 
   private let streams: Streams
   private let onQuit: @Sendable () -> Void
+  private let onStatus: @Sendable () -> Void
   private let terminal: Terminal?
   private let stopSignal: StopSignal
   private let output: StandardOutput
@@ -41,10 +42,16 @@ final class StdioConsole: ConsoleBackend {
   private let thread = Mutex<ConsoleThread?>(nil)
   private let queue = Mutex<InputQueue?>(nil)
 
-  /// - Parameter onQuit: The user has pressed Ctrl-A x.
-  init(streams: Streams = Streams(), onQuit: @escaping @Sendable () -> Void) throws(SystemError) {
+  /// - Parameters:
+  ///   - onStatus: The user has pressed Ctrl-A i.
+  ///   - onQuit: The user has pressed Ctrl-A x.
+  init(
+    streams: Streams = Streams(), onStatus: @escaping @Sendable () -> Void = {},
+    onQuit: @escaping @Sendable () -> Void
+  ) throws(SystemError) {
     self.streams = streams
     self.onQuit = onQuit
+    self.onStatus = onStatus
     terminal = Terminal(descriptor: streams.input)
     stopSignal = try StopSignal()
     output = StandardOutput(streams.output)
@@ -66,7 +73,8 @@ final class StdioConsole: ConsoleBackend {
         byteLimit: terminal == nil ? Self.pipeByteLimit : Self.terminalByteLimit, offer: input)
       self.queue.withLock { $0 = queue }
       let loop = InputLoop(
-        streams: streams, terminal: terminal, queue: queue, stopSignal: stopSignal, onQuit: onQuit)
+        streams: streams, terminal: terminal, queue: queue, stopSignal: stopSignal,
+        onStatus: onStatus, onQuit: onQuit)
       let thread = try ConsoleThread { loop.run() }
       self.thread.withLock { $0 = thread }
     } catch {
@@ -106,6 +114,7 @@ private struct InputLoop: Sendable {
   let terminal: Terminal?
   let queue: InputQueue
   let stopSignal: StopSignal
+  let onStatus: @Sendable () -> Void
   let onQuit: @Sendable () -> Void
 
   func run() {
@@ -142,6 +151,8 @@ private struct InputLoop: Sendable {
       queue.add(bytes)
     case .help:
       streams.print(EscapeFilter.helpText)
+    case .status:
+      onStatus()
     case .quit:
       // A vCPU that waits for a reader must not hold up the end.
       streams.patience.shorten()

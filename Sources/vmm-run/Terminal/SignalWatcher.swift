@@ -35,6 +35,7 @@ final class SignalWatcher: Sendable {
     let onHangUp: @Sendable () -> Void
     let beforeImmediateExit: @Sendable () -> Void
     let suspension: Suspension?
+    let onStatus: (@Sendable () -> Void)?
     /// The first signal; 0 before there was one.
     let received = Atomic<Int32>(0)
     let isStopping = Atomic(false)
@@ -43,7 +44,8 @@ final class SignalWatcher: Sendable {
       signals: [Int32], patience: OutputPatience, now: @escaping @Sendable () -> UInt64,
       onFirst: @escaping @Sendable (Int32) -> Void,
       onHangUp: @escaping @Sendable () -> Void,
-      beforeImmediateExit: @escaping @Sendable () -> Void, suspension: Suspension?
+      beforeImmediateExit: @escaping @Sendable () -> Void, suspension: Suspension?,
+      onStatus: (@Sendable () -> Void)?
     ) {
       self.signals = signals
       self.patience = patience
@@ -52,6 +54,7 @@ final class SignalWatcher: Sendable {
       self.onHangUp = onHangUp
       self.beforeImmediateExit = beforeImmediateExit
       self.suspension = suspension
+      self.onStatus = onStatus
     }
   }
 
@@ -67,26 +70,30 @@ final class SignalWatcher: Sendable {
   ///   - onHangUp: The same for SIGHUP; nil to do what `onFirst` does, if nothing has yet.
   ///   - beforeImmediateExit: Restores the terminal. Must not wait for anything.
   ///   - suspension: nil to let SIGTSTP do what it does to any program.
+  ///   - onStatus: What SIGUSR1 calls, each time; nil to leave it alone.
   init(
     patience: OutputPatience = .ofProcess,
     now: @escaping @Sendable () -> UInt64 = MonotonicClock.nanoseconds,
     onFirst: @escaping @Sendable (Int32) -> Void,
     onHangUp: (@Sendable () -> Void)? = nil,
-    beforeImmediateExit: @escaping @Sendable () -> Void = {}, suspension: Suspension? = nil
+    beforeImmediateExit: @escaping @Sendable () -> Void = {}, suspension: Suspension? = nil,
+    onStatus: (@Sendable () -> Void)? = nil
   ) throws(SystemError) {
     let optional = [SIGHUP] + (suspension == nil ? [] : [SIGTSTP])
     let signals =
       [SIGINT, SIGTERM] + optional.filter { !Self.isIgnored($0) }
-      + (suspension == nil ? [] : [SIGCONT])
+      + (suspension == nil ? [] : [SIGCONT]) + (onStatus == nil ? [] : [SIGUSR1])
     context = Context(
       signals: signals, patience: patience, now: now, onFirst: onFirst,
       onHangUp: onHangUp ?? { onFirst(SIGHUP) }, beforeImmediateExit: beforeImmediateExit,
-      suspension: suspension)
+      suspension: suspension, onStatus: onStatus)
     var mask = Self.set(of: signals)
     var previous = sigset_t()
     // SAFETY: both sets live for the call.
     unsafe pthread_sigmask(SIG_BLOCK, &mask, &previous)
     previousMask = previous
+    // An ignored signal would not even be pending.
+    if onStatus != nil { _ = Glibc.signal(SIGUSR1, SIG_DFL) }
 
     var thread = pthread_t()
     // SAFETY: the thread takes over the reference that is passed to it, and releases it at its end.
@@ -124,9 +131,15 @@ final class SignalWatcher: Sendable {
     context.isStopping.store(true, ordering: .releasing)
     send(SIGTERM)
     pthread_join(thread, nil)
+    if context.onStatus != nil { Self.ignoreStatusSignal() }
     var mask = previousMask
     // SAFETY: the set lives for the call.
     unsafe pthread_sigmask(SIG_SETMASK, &mask, nil)
+  }
+
+  /// Whoever asks for a status by SIGUSR1 too early or too late gets none, and ends nothing.
+  static func ignoreStatusSignal() {
+    _ = signal(SIGUSR1, SIG_IGN)
   }
 
   /// Sends a signal to the watcher's thread only.
@@ -172,6 +185,10 @@ final class SignalWatcher: Sendable {
       if signal == SIGTSTP || signal == SIGCONT {
         if signal == SIGTSTP { suspend(context) }
         context.suspension?.after()
+        continue
+      }
+      if signal == SIGUSR1 {
+        context.onStatus?()
         continue
       }
       context.patience.shorten()
