@@ -80,10 +80,11 @@ final class SystemRun: Sendable {
   private func runToTheEnd(
     _ configuration: MachineConfiguration, begin: () throws(SystemError) -> Void
   ) throws -> MachineOutcome {
+    var configuration = configuration
     var isFirst = true
     var tripleFaults = TripleFaultLimit()
     while true {
-      var outcome = try runOnce(configuration) { () throws(SystemError) in
+      var outcome = try runOnce(&configuration) { () throws(SystemError) in
         if isFirst { try begin() }
         isFirst = false
       }
@@ -122,9 +123,11 @@ final class SystemRun: Sendable {
 
   /// One life of the machine: from its making, or a reset, to its end.
   ///
-  /// - Parameter begin: called when the machine is made.
+  /// - Parameters:
+  ///   - configuration: takes what outlives the machine: the real-time clock.
+  ///   - begin: called when the machine is made.
   private func runOnce(
-    _ configuration: MachineConfiguration, begin: () throws(SystemError) -> Void
+    _ configuration: inout MachineConfiguration, begin: () throws(SystemError) -> Void
   ) throws -> MachineOutcome {
     let control = MachineControl()
     let isEnding = current.withLock { current in
@@ -161,6 +164,7 @@ final class SystemRun: Sendable {
     // What was typed before, and while there was no machine.
     configuration.computer.onSerialRoom()
     let outcome = machine.run()
+    configuration.computer.keptClock = machine.computer?.keptClock
     summary.end(residentByteCount: try? machine.memory.residentByteCount())
     if options.tracesIO { reportUnclaimed(machine) }
     return outcome
