@@ -4,7 +4,8 @@
 
 # What a Swift toolchain needs to link, and what the checks need; scripts/rig looks after its own.
 packages=(acpica-tools binutils busybox-static cpio debian-archive-keyring dmidecode e2fsprogs gcc git jq
-  libc6-dev libstdc++-12-dev linux-libc-dev qemu-utils shellcheck xz-utils)
+  libc6-dev libstdc++-12-dev linux-libc-dev nvme-cli pciutils qemu-utils
+  util-linux util-linux-extra shellcheck xz-utils)
 
 install_packages() {
   if ! command -v swift >/dev/null; then

@@ -20,6 +20,7 @@ public final class PowerManagement: BusDevice {
 
   private static let timerStatus: UInt16 = 0x0001
   private static let powerButtonStatus: UInt16 = 0x0100
+  private static let clockStatus: UInt16 = 0x0400
   /// Timer, global lock, power button, sleep button, real-time clock.
   private static let enableMask: UInt16 = 0x0721
   private static let interruptEnable: UInt16 = 0x0001
@@ -71,6 +72,15 @@ public final class PowerManagement: BusDevice {
       state.status |= Self.powerButtonStatus
       Self.driveLine(&state)
       return state.enabled & Self.powerButtonStatus != 0
+    }
+  }
+
+  /// The real-time clock's alarm goes off (*RTC_STS*): an operating system that sleeps may wait for
+  /// it.
+  public func soundAlarm() {
+    state.withLock { state in
+      state.status |= Self.clockStatus
+      Self.driveLine(&state)
     }
   }
 

@@ -12,6 +12,9 @@ public struct PersonalComputerConfiguration: Sendable {
   public var disks: [DiskConfiguration] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.
   public var clockIsLocal = false
+  /// What the real-time clock's battery has kept (`PersonalComputer.keptClock`); nil for a clock
+  /// that shows the host's time.
+  public var keptClock: RealTimeClock.Kept?
 
   // What firmware is told; a kernel that is started directly is not.
 

@@ -22,6 +22,7 @@ public final class PersonalComputer: Sendable {
   /// The first serial port; takes what the host types.
   public let serialPort: UART16550
   private let power: PowerManagement
+  private let clock: RealTimeClock
   private let disks: [NVMeController]
   private let board: Board
   private let flashChip: FlashChip?
@@ -58,10 +59,9 @@ public final class PersonalComputer: Sendable {
       onPowerOff: { control.end(with: .poweredOff) })
     let keyboard = KeyboardController(
       keyboardLine: line(ACPIFixedHardware.keyboardInterrupt), onReset: reset)
-    let clock = RealTimeClock(
-      utcOffsetSeconds: own.clockIsLocal ? HostClock.utcOffsetSeconds : 0,
-      line: line(ACPIFixedHardware.realTimeClockInterrupt),
-      nanosecondsSince1970: HostClock.nanosecondsSince1970)
+    clock = try Self.clock(
+      configuration, line: line(ACPIFixedHardware.realTimeClockInterrupt),
+      onAlarm: { [power] in power.soundAlarm() })
 
     disks = try Self.disks(configuration, memory: memory, machine: machine, interrupts)
     var legacyDevices: LegacyDevices = [.serialPort1, .ps2Controller, .realTimeClock]
@@ -95,6 +95,28 @@ public final class PersonalComputer: Sendable {
     flashChip = firmware?.variables
     self.portDevices = portDevices
     self.memoryDevices = memoryDevices
+  }
+
+  /// The real-time clock, and the thread that has its interrupts come by themselves.
+  private static func clock(
+    _ configuration: MachineConfiguration, line: KVMInterruptLine,
+    onAlarm: @escaping @Sendable () -> Void
+  ) throws(MachineError) -> RealTimeClock {
+    let own = configuration.computer
+    let kept =
+      own.keptClock
+      ?? RealTimeClock.Kept(utcOffsetSeconds: own.clockIsLocal ? HostClock.utcOffsetSeconds : 0)
+    let clock = RealTimeClock(
+      kept, line: line, nanosecondsSince1970: HostClock.nanosecondsSince1970, onAlarm: onAlarm)
+    let onThreadStart = configuration.onThreadStart
+    do throws(HostThread.Failure) {
+      try clock.startTimer(onThreadStart: { onThreadStart(.service) })
+    } catch {
+      throw .unavailable(
+        what: "cannot start the real-time clock's thread: error \(error.code)",
+        cure: "raise the limit of processes (ulimit -u)")
+    }
+    return clock
   }
 
   /// A controller for each of the configuration's disks.
@@ -164,8 +186,13 @@ public final class PersonalComputer: Sendable {
   /// What the disks do; nil for one whose lock was taken.
   var diskActivities: [NVMeActivity?] { disks.map(\.activity) }
 
-  /// Ends the disks' work: what was accepted is done when it returns.
+  /// What the real-time clock's battery keeps: for `PersonalComputerConfiguration.keptClock` of the
+  /// machine that comes after a reset.
+  public var keptClock: RealTimeClock.Kept { clock.kept }
+
+  /// Ends the disks' work, which waits for what was accepted, and the clock's interrupts.
   func stop() {
+    clock.stopTimer()
     for disk in disks { disk.stop() }
     flashChip?.detach()
   }

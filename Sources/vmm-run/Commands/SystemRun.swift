@@ -90,10 +90,11 @@ final class SystemRun: Sendable {
   private func runToTheEnd(
     _ configuration: MachineConfiguration, begin: () throws(SystemError) -> Void
   ) throws -> MachineOutcome {
+    var configuration = configuration
     var isFirst = true
     var tripleFaults = TripleFaultLimit()
     while true {
-      var outcome = try runOnce(configuration) { () throws(SystemError) in
+      var outcome = try runOnce(&configuration) { () throws(SystemError) in
         if isFirst { try begin() }
         isFirst = false
       }
@@ -133,9 +134,11 @@ final class SystemRun: Sendable {
 
   /// One life of the machine: from its making, or a reset, to its end.
   ///
-  /// - Parameter begin: called when the machine is made.
+  /// - Parameters:
+  ///   - configuration: takes what outlives the machine: the real-time clock.
+  ///   - begin: called when the machine is made.
   private func runOnce(
-    _ configuration: MachineConfiguration, begin: () throws(SystemError) -> Void
+    _ configuration: inout MachineConfiguration, begin: () throws(SystemError) -> Void
   ) throws -> MachineOutcome {
     let control = MachineControl()
     let isEnding = current.withLock { current in
@@ -174,6 +177,7 @@ final class SystemRun: Sendable {
     reporter.begin(machine)
     defer { reporter.end() }
     let outcome = machine.run()
+    configuration.computer.keptClock = machine.computer?.keptClock
     summary.end(residentByteCount: try? machine.memory.residentByteCount())
     if options.tracesIO {
       unclaimed.add(

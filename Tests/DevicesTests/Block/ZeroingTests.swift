@@ -6,7 +6,7 @@ import Testing
 @testable import Devices
 
 /// Discards and zeroing on hosts that cannot do them, there or at all: a guest sees no failed disk.
-@Suite(.timeLimit(.minutes(2))) struct ZeroingTests {
+@Suite(.timeLimit(.minutes(10))) struct ZeroingTests {
   private static let errors = [
     EINVAL, EPERM, ETXTBSY, EOPNOTSUPP, ENOSYS, EIO, EREMOTEIO, ENODEV, ENOSPC, EACCES, EBUSY,
   ]

@@ -5,7 +5,7 @@ import Testing
 
 /// The locks of files between this program and QEMU's own programs.
 @Suite(
-  .timeLimit(.minutes(2)),
+  .timeLimit(.minutes(10)),
   .enabled(if: QEMUTool.all.allSatisfy(\.isThere), "needs qemu-io and qemu-img (qemu-utils)"))
 struct QEMULockTests {
   private let image: ImageFile

@@ -6,7 +6,7 @@ import ZeroTracker
 @testable import Devices
 
 /// A disk's function level reset and its sleep, as a guest brings them about.
-@Suite(.timeLimit(.minutes(2))) struct NVMeFunctionResetTests {
+@Suite(.timeLimit(.minutes(10))) struct NVMeFunctionResetTests {
   private static let address = PCIAddress(device: 1)
   /// PCI Express begins behind MSI-X and power management.
   private static let deviceControl = 0x5C

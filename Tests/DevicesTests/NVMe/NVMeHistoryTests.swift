@@ -6,7 +6,7 @@ import ZeroTracker
 @testable import Devices
 
 /// What a disk tells of its past: error log, health log, and where Identify announces them.
-@Suite(.timeLimit(.minutes(2))) struct NVMeHistoryTests {
+@Suite(.timeLimit(.minutes(10))) struct NVMeHistoryTests {
   private static let data: UInt64 = 0x20_0000
   private static let hour: Int64 = 3_600_000_000_000
 

@@ -2,11 +2,11 @@ internal import GuestMemory
 
 @testable internal import Devices
 
-/// A driver that begins well (an admin queue, three I/O pairs) and then does what the input says: hostile
-/// commands, PRPs, doorbells and register writes, also while a command is at the disk.
+/// A driver that begins well (an admin queue, three I/O pairs) and then does what the input says:
+/// hostile commands, PRPs, doorbells and register writes, also while a command is at the disk.
 ///
-/// The engine has no threads: the harness serves its queues, and the disk calls back into the harness, so
-/// that commands overlap as with threads, but every time in the same way.
+/// The engine has no threads: the harness serves its queues, and the disk calls back into the
+/// harness, so that commands overlap as with threads, but every time in the same way.
 final class NVMeTarget: FuzzTarget {
   static let name = "nvme"
   static let maximumInputByteCount = 1024

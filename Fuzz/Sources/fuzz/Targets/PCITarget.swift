@@ -2,8 +2,9 @@ internal import GuestMemory
 
 @testable internal import Devices
 
-/// Streams of configuration writes by ports and ECAM to the two bridges and two NVMe controllers: BARs and
-/// the ECAM move over each other, the ACPI ports over all ports; memory and port accesses meanwhile.
+/// Streams of configuration writes by ports and ECAM to the two bridges and two NVMe controllers: BARs
+/// and the ECAM move over each other, the ACPI ports over all ports; memory and port accesses
+/// meanwhile.
 ///
 /// The controllers' threads have ended, so that a stream always does the same; what they do is
 /// `NVMeTarget`'s.
@@ -230,7 +231,8 @@ final class PCITarget: FuzzTarget {
     checkRead(address, width, value)
   }
 
-  /// Where no BAR is decoded all ones are read; where some are, in the table of vectors, what one has.
+  /// Where no BAR is decoded all ones are read; where some are, in the table of vectors, what one
+  /// has.
   private func checkRead(_ address: UInt64, _ width: Int, _ value: UInt64) {
     let mask = UInt64.max >> UInt64(64 - 8 * width)
     // What lies under the ECAM is not seen.
