@@ -32,7 +32,7 @@ public final class RawImageStore: BlockStore {
   ///   - sectorByteCount: 512 or 4096.
   /// - Throws: `BlockStoreError.open`, `.locked`, `.kind`, `.foreign`, `.size`.
   public convenience init(
-    path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false,
+    path: HostPath, isReadOnly: Bool = false, isKnownRaw: Bool = false,
     sectorByteCount: UInt64 = 512
   ) throws(BlockStoreError) {
     try self.init(
@@ -40,9 +40,19 @@ public final class RawImageStore: BlockStore {
       sectorByteCount: sectorByteCount, allocate: FileAllocation.systemCall)
   }
 
+  /// The same, by a path that is text.
+  public convenience init(
+    path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false,
+    sectorByteCount: UInt64 = 512
+  ) throws(BlockStoreError) {
+    try self.init(
+      path: HostPath(path), isReadOnly: isReadOnly, isKnownRaw: isKnownRaw,
+      sectorByteCount: sectorByteCount)
+  }
+
   /// The same with other system calls.
   init(
-    path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false,
+    path: HostPath, isReadOnly: Bool = false, isKnownRaw: Bool = false,
     sectorByteCount: UInt64 = 512, lockCalls: FileLockCalls = .system,
     allocate: @escaping FileAllocation.Call = FileAllocation.systemCall
   ) throws(BlockStoreError) {
@@ -52,16 +62,16 @@ public final class RawImageStore: BlockStore {
       foreign = isKnownRaw ? nil : try ForeignImage.find(in: file)
     } catch {
       switch error {
-      case .locked: throw .locked(path: path, isReadOnly: isReadOnly)
-      case .kind: throw .kind(path: path)
+      case .locked: throw .locked(path: path.description, isReadOnly: isReadOnly)
+      case .kind: throw .kind(path: path.description)
       case .system(let operation, let errno):
-        throw .open(path: path, operation: operation, errno: errno)
+        throw .open(path: path.description, operation: operation, errno: errno)
       }
     }
-    if let foreign { throw .foreign(path: path, foreign) }
+    if let foreign { throw .foreign(path: path.description, foreign) }
     guard file.byteCount > 0, file.byteCount % sectorByteCount == 0 else {
       throw .size(
-        path: path, byteCount: file.byteCount, sectorByteCount: sectorByteCount)
+        path: path.description, byteCount: file.byteCount, sectorByteCount: sectorByteCount)
     }
     self.sectorByteCount = sectorByteCount
     self.isReadOnly = isReadOnly

@@ -23,12 +23,12 @@ final class LockedFile: Sendable {
   ///
   /// - Parameter lockCalls: the system calls of the locks.
   init(
-    path: String, isReadOnly: Bool, lockCalls: FileLockCalls = .system
+    path: HostPath, isReadOnly: Bool, lockCalls: FileLockCalls = .system
   ) throws(Failure) {
     // Without O_NONBLOCK a FIFO would keep the caller until somebody writes to it.
     let mode = (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK
     // SAFETY: the path is lent, terminated, for the call.
-    let descriptor = unsafe Glibc.open(path, mode)
+    let descriptor = unsafe path.withCString { unsafe Glibc.open($0, mode) }
     guard descriptor >= 0 else { throw .system(operation: "open", errno: errno) }
     do {
       try Self.checkKind(descriptor)

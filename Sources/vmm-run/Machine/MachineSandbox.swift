@@ -37,10 +37,11 @@ struct MachineSandbox: Sendable {
     _ = HyperVHost.virtualizesAPIC
     if let mapPath {
       policy.replacesFiles = true
-      rules.append(LandlockRule(mapPath, [.writeFile, .truncate]))
+      rules.append(
+        LandlockRule(path: ArgumentText.bytes(of: mapPath), [.writeFile, .truncate]))
       rules.append(
         LandlockRule(
-          Self.directory(of: mapPath), [.writeFile, .truncate, .makeFile, .removeFile]))
+          path: ArgumentText.bytes(of: Self.directory(of: mapPath)), [.writeFile, .truncate, .makeFile, .removeFile]))
     }
     sandbox = Sandbox(policy, files: rules)
     keptDescriptors = Set([mapPath.flatMap(Self.descriptor)].compactMap(\.self))

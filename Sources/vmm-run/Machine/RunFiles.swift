@@ -1,4 +1,5 @@
-import Glibc
+internal import Devices
+internal import Glibc
 
 /// The files that a command line names, to find out before any is opened whether one that is to be
 /// written is something else as well.
@@ -63,8 +64,7 @@ private enum FileIdentity: Hashable {
   /// Nil for what may be used twice, such as /dev/null and pipes, and for what cannot be looked at.
   init?(path: String) {
     var status = stat()
-    // SAFETY: the structure lives for the calls; paths are lent, terminated.
-    if unsafe stat(path, &status) == 0 {
+    if Self.look(path, &status) {
       switch status.st_mode & S_IFMT {
       case S_IFREG: self = .file(device: status.st_dev, number: status.st_ino)
       case S_IFBLK: self = .device(status.st_rdev)
@@ -72,9 +72,14 @@ private enum FileIdentity: Hashable {
       }
     } else {
       let name = path.split(separator: "/").last.map(String.init) ?? ""
-      guard unsafe stat(MachineSandbox.directory(of: path), &status) == 0 else { return nil }
+      guard Self.look(MachineSandbox.directory(of: path), &status) else { return nil }
       self = .new(device: status.st_dev, directory: status.st_ino, name: name)
     }
+  }
+
+  private static func look(_ path: String, _ status: inout stat) -> Bool {
+    // SAFETY: the structure lives for the call; the path is lent, terminated.
+    unsafe HostPath(argument: path).withCString { unsafe stat($0, &status) } == 0
   }
 }
 

@@ -12,9 +12,11 @@ extension SystemOptions {
     case .linux(let linux):
       return .linux(
         LinuxGuest(
-          kernel: try BootFile(path: linux.kernelPath, role: "kernel"),
-          initrd: try linux.initrdPath.map { try BootFile(path: $0, role: "initrd") },
-          commandLine: linux.commandLine ?? "console=ttyS0"))
+          kernel: try BootFile(path: HostPath(argument: linux.kernelPath), role: "kernel"),
+          initrd: try linux.initrdPath.map {
+            try BootFile(path: HostPath(argument: $0), role: "initrd")
+          },
+          commandLine: ArgumentText.bytes(of: linux.commandLine ?? "console=ttyS0")))
     case .firmware(let firmware):
       return .firmware(try firmware.guest(messages))
     }
@@ -35,7 +37,7 @@ extension SystemOptions {
     var names: Set<String> = []
     return try disks.map { disk in
       let store = try RawImageStore(
-        path: disk.path, isReadOnly: disk.isReadOnly, isKnownRaw: disk.isKnownRaw,
+        path: HostPath(argument: disk.path), isReadOnly: disk.isReadOnly, isKnownRaw: disk.isKnownRaw,
         sectorByteCount: disk.sectorByteCount)
       Diagnostics.warnOfMissingLocks(store.lockGap, of: "disk image \(disk.path)")
       // A file that is there twice, to be read, is two disks.
@@ -60,9 +62,11 @@ extension SystemOptions {
   private static func absolutePath(_ path: String) -> String {
     // SAFETY: with a null pointer the call allocates the result, which is freed after it was
     // copied.
-    guard let resolved = unsafe realpath(path, nil) else { return path }
+    let resolved = unsafe HostPath(argument: path).withCString { unsafe realpath($0, nil) }
+    guard let resolved = unsafe resolved else { return path }
     defer { unsafe free(resolved) }
-    return unsafe String(cString: resolved)
+    let bytes = unsafe UnsafeBufferPointer(start: resolved, count: strlen(resolved))
+    return unsafe ArgumentText.string(from: bytes.map { UInt8(bitPattern: $0) })
   }
 }
 
@@ -79,7 +83,7 @@ extension FirmwareOptions {
     let template = try template()
     guard let variablesPath else { return template.map { VolatileFlashStore($0) } }
     if keepsVariables {
-      let file = try VariableFile(path: variablesPath, template: template)
+      let file = try VariableFile(path: HostPath(argument: variablesPath), template: template)
       Diagnostics.warnOfMissingLocks(file.lockGap, of: "the variables file \(variablesPath)")
       return file
     }
@@ -105,6 +109,6 @@ extension FirmwareOptions {
 
   private static func exists(_ path: String) -> Bool {
     // SAFETY: the path is lent, terminated, for the call.
-    unsafe access(path, F_OK) == 0
+    unsafe HostPath(argument: path).withCString { unsafe access($0, F_OK) } == 0
   }
 }

@@ -43,6 +43,25 @@ enum ArgumentText {
     isStand(scalar) ? UInt8(truncatingIfNeeded: scalar.value) : nil
   }
 
+  /// A message as it is printed: one line, with nothing in it that a terminal obeys.
+  static func printable(_ message: String) -> String {
+    // Most messages.
+    if message.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) { return message }
+    var shown = ""
+    for scalar in message.unicodeScalars {
+      if let byte = byte(of: scalar) {
+        shown += "\\x" + String(byte, radix: 16, uppercase: true)
+        continue
+      }
+      switch scalar.properties.generalCategory {
+      case .control, .format, .lineSeparator, .paragraphSeparator:
+        shown += scalar.escaped(asASCII: true)
+      default: shown.unicodeScalars.append(scalar)
+      }
+    }
+    return shown
+  }
+
   private static func isStand(_ scalar: Unicode.Scalar) -> Bool {
     stands.contains(scalar.value)
   }

@@ -10,20 +10,8 @@ struct QuotedText: CustomStringConvertible {
   }
 
   var description: String {
-    var shown = "'"
-    for scalar in text.unicodeScalars.prefix(Self.longest) {
-      if let byte = ArgumentText.byte(of: scalar) {
-        // One that is no UTF-8, and so 0x80 at least: two digits.
-        shown += "\\x" + String(byte, radix: 16, uppercase: true)
-        continue
-      }
-      switch scalar.properties.generalCategory {
-      case .control, .format, .lineSeparator, .paragraphSeparator:
-        shown += scalar.escaped(asASCII: true)
-      default:
-        shown.unicodeScalars.append(scalar)
-      }
-    }
-    return shown + (text.unicodeScalars.count > Self.longest ? "...'" : "'")
+    let shown = String(String.UnicodeScalarView(text.unicodeScalars.prefix(Self.longest)))
+    let rest = text.unicodeScalars.count > Self.longest ? "..." : ""
+    return "'\(ArgumentText.printable(shown))\(rest)'"
   }
 }

@@ -1,3 +1,4 @@
+import Devices
 import Glibc
 
 /// Writing text with write(2), for everything this program prints.
@@ -42,8 +43,11 @@ enum OutputFile {
       remove(temporary)
       throw error
     }
-    // SAFETY: both strings are lent, terminated, for the call.
-    guard unsafe rename(temporary, path) == 0 else {
+    // SAFETY: both paths are lent, terminated, for the call.
+    let result = unsafe HostPath(argument: temporary).withCString { from in
+      unsafe HostPath(argument: path).withCString { unsafe rename(from, $0) }
+    }
+    guard result == 0 else {
       let code = errno
       remove(temporary)
       throw SystemError("write \(path)", code: code)
@@ -52,14 +56,16 @@ enum OutputFile {
 
   private static func remove(_ path: String) {
     // SAFETY: the path is lent, terminated, for the call.
-    _ = unsafe unlink(path)
+    _ = unsafe HostPath(argument: path).withCString { unsafe unlink($0) }
   }
 
   /// Mode 0666, narrowed by the user's umask.
   static func open(_ path: String, _ flags: Int32, named name: String) throws(SystemError) -> Int32
   {
     // SAFETY: the path is lent, terminated, for the call.
-    let descriptor = unsafe Glibc.open(path, flags, 0o666)
+    let descriptor = unsafe HostPath(argument: path).withCString {
+      unsafe Glibc.open($0, flags, 0o666)
+    }
     let code = errno
     guard descriptor >= 0 else { throw SystemError("write \(name)", code: code) }
     return descriptor
@@ -69,8 +75,9 @@ enum OutputFile {
   /// symbolic link but replace the link.
   private static func isReplaceable(_ path: String) -> Bool {
     var status = stat()
-    // SAFETY: the structure lives for the call.
-    guard unsafe lstat(path, &status) == 0 else { return errno == ENOENT }
+    // SAFETY: the structure lives for the call; the path is lent, terminated.
+    let result = unsafe HostPath(argument: path).withCString { unsafe lstat($0, &status) }
+    guard result == 0 else { return errno == ENOENT }
     return status.st_mode & S_IFMT == S_IFREG
   }
 }
