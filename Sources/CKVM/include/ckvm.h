@@ -3,6 +3,7 @@
 // Thin by rule: nothing here decides anything.
 #pragma once
 
+#include <cpuid.h>
 #include <linux/kvm.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,14 @@ _Static_assert(sizeof(struct kvm_cpuid_entry2) == 40, "KVM ABI");
 _Static_assert(sizeof(struct kvm_msr_entry) == 16, "KVM ABI");
 _Static_assert(offsetof(struct kvm_run, exit_reason) == 8, "KVM ABI");
 _Static_assert(offsetof(struct kvm_run, s) == 304, "KVM ABI");
+
+// The instruction, which KVM_GET_SUPPORTED_CPUID does not stand for: it leaves out what is only a name.
+static inline void ckvm_host_cpuid(uint32_t function, uint32_t index,
+                                   struct kvm_cpuid_entry2 *_Nonnull entry) {
+  entry->function = function;
+  entry->index = index;
+  __cpuid_count(function, index, entry->eax, entry->ebx, entry->ecx, entry->edx);
+}
 
 // Requests on /dev/kvm.
 static const unsigned long CKVM_GET_API_VERSION = KVM_GET_API_VERSION;
