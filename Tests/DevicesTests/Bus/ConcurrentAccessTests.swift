@@ -1,4 +1,5 @@
 import GuestMemory
+import Sandbox
 import Synchronization
 import TestSupport
 import Testing
@@ -38,7 +39,7 @@ import ZeroTracker
       store: RawImageStore(path: image.path),
       memory: GuestMemory(layout: GuestMemoryLayout(ramByteCount: 8 << 20)),
       identity: NVMeIdentity(serial: "S-1"), queuePairCount: 2, messages: SilentSink(),
-      interruptLine: SilentLine())
+      interruptLine: SilentLine(), onThreadStart: { ThreadFilter.enter(.disk) })
     let host = PCIHost([
       (HostBridge.address, HostBridge()), (PCIAddress(device: 1), disk),
       (ISABridge.address, ISABridge()),
@@ -171,6 +172,7 @@ import ZeroTracker
     let failures = Recorder<String>()
     let threads = try (0..<Self.threadCount).map { number in
       try HostThread {
+        ThreadFilter.enter(.vcpu)
         do { try body(number) } catch { failures.append("\(error)") }
       }
     }
