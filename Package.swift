@@ -68,7 +68,7 @@ let package = Package(
 
     // What several test targets use.
     .target(
-      name: "TestSupport", dependencies: ["Sandbox"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["GuestMemory", "Sandbox"], path: "Tests/TestSupport",
       swiftSettings: strict),
 
     .testTarget(name: "ACPITests", dependencies: ["ACPI"], swiftSettings: strict),
@@ -89,8 +89,8 @@ let package = Package(
     .testTarget(
       name: "VMMTests",
       dependencies: [
-        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "TestSupport", "VMM",
-        "ZeroTracker",
+        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "Sandbox", "TestSupport",
+        "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
     .testTarget(

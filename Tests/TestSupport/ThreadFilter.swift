@@ -1,4 +1,5 @@
 import Glibc
+import GuestMemory
 public import Sandbox
 
 /// The filter that a thread of the program would run under, for threads that tests make.
@@ -32,7 +33,9 @@ public enum ThreadFilter {
   private nonisolated(unsafe) static let stack = Stack.allocate(capacity: 64)
 
   private static let isReportReady: Bool = {
+    // What programs do while they have one thread.
     Allocator.keepFromFiles()
+    GuestMemory.prepareProcess()
     // Found, and what they load by themselves loaded, while this thread may open files.
     printStack(to: -1)
     var action = sigaction()

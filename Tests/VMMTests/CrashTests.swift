@@ -122,7 +122,7 @@ struct CrashTests {
     _ code: [UInt8], _ transport: HyperVTransport, secondsAfterCrash: Int, vcpuCount: Int = 1
   ) throws -> MachineOutcome {
     let kernel = BootFile(SyntheticImages.bzImage(code: code), name: "synthetic")
-    var configuration = MachineConfiguration(
+    var configuration = MachineConfiguration.confined(
       .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: 64 << 20,
       vcpuCount: vcpuCount)
     configuration.hyperV = transport == .kernel ? .kernel : .userspace

@@ -34,7 +34,7 @@ struct StatusTests {
   private func configuration(
     _ program: [UInt8], vcpus: Int, _ transport: HyperVTransport
   ) -> MachineConfiguration {
-    var configuration = MachineConfiguration(
+    var configuration = MachineConfiguration.confined(
       program: program, memoryByteCount: 16 << 20, vcpuCount: vcpus)
     configuration.hyperV = transport == .kernel ? .kernel : .userspace
     return configuration

@@ -53,6 +53,7 @@ struct MachineSandbox: Sendable {
   func enter() throws(MachineError) {
     guard let sandbox else { return }
     InheritedDescriptors.close(except: keptDescriptors)
+    CrashSignals.useDefaultActions()
     // What it restores comes after the line about a forbidden call, so its handler comes before.
     TerminalRescue.prepare()
     do throws(SandboxError) {

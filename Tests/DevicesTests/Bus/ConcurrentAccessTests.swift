@@ -1,4 +1,5 @@
 import GuestMemory
+import Sandbox
 import Synchronization
 import TestSupport
 import Testing
@@ -40,7 +41,7 @@ import ZeroTracker
       memory: GuestMemory(layout: GuestMemoryLayout(ramByteCount: 8 << 20)),
       identity: NVMeIdentity(serial: "S-1"), history: NVMeHistory { 0 }, queuePairCount: 2,
       messages: SilentSink(),
-      interruptLine: SilentLine())
+      interruptLine: SilentLine(), onThreadStart: { ThreadFilter.enter(.disk) })
     let timer = PMTimer { UInt64(tick()) }
     let hostBridge = HostBridge()
     let isaBridge = ISABridge(power: PowerManagement(timer: timer, line: SilentLine()) {})
@@ -171,6 +172,7 @@ import ZeroTracker
     let failures = Recorder<String>()
     let threads = try (0..<Self.threadCount).map { number in
       try HostThread {
+        ThreadFilter.enter(.vcpu)
         do { try body(number) } catch { failures.append("\(error)") }
       }
     }

@@ -1,7 +1,8 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct RealTimeClockTests {
+@Suite(.onVCPUThread) struct RealTimeClockTests {
   /// 2024-02-29T23:59:58Z, a Thursday.
   static let leapDay: Int64 = 1_709_251_198_000_000_000
 

@@ -1,11 +1,12 @@
 import GuestMemory
+import TestSupport
 import Testing
 import ZeroTracker
 
 @testable import Devices
 
 /// The device as firmware uses it, by ports and by DMA, and as a hostile guest does.
-@Suite struct FirmwareConfigurationTests {
+@Suite(.onVCPUThread) struct FirmwareConfigurationTests {
   private static let file: UInt16 = 0x20
   private let memory: GuestMemory
   private let device: FirmwareConfiguration

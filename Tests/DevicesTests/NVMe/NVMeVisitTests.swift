@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Devices
 
-@Suite struct NVMeVisitTests {
+@Suite(.onDiskThread) struct NVMeVisitTests {
   @Test("a queue's turn ends, however many commands it has")
   func turns() {
     var visit = NVMeVisit()

@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Devices
 
-@Suite struct PCIConfigurationSpaceTests {
+@Suite(.onVCPUThread) struct PCIConfigurationSpaceTests {
   private static func makeSpace() -> PCIConfigurationSpace {
     PCIConfigurationSpace(
       identity: PCIIdentity(

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Devices
 
-@Suite struct PCIHostTests {
+@Suite(.onVCPUThread) struct PCIHostTests {
   private static let bar32 = PCIBAR(index: 0, byteCount: 0x1000)
   private static let express: UInt64 = 0xE000_0000
   private static let bar64 = PCIBAR(index: 2, byteCount: 0x4000, is64Bit: true)

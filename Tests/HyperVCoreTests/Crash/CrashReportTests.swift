@@ -1,7 +1,8 @@
 import HyperVCore
+import TestSupport
 import Testing
 
-@Suite("Guest crash MSRs, TLFS Guest Crash Enlightenment")
+@Suite("Guest crash MSRs, TLFS Guest Crash Enlightenment", .onVCPUThread)
 struct CrashReportTests {
   @Test("parameters are read back; the control register reads as what is supported")
   func registers() {

@@ -2,7 +2,7 @@ import HyperVCore
 import TestSupport
 import Testing
 
-@Suite("Synthetic MSRs: presence and plain registers")
+@Suite("Synthetic MSRs: presence and plain registers", .onVCPUThread)
 struct SyntheticMSRsTests {
   enum Access: Sendable { case readWrite, readOnly }
 

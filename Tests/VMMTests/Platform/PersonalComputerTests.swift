@@ -46,7 +46,7 @@ struct PersonalComputerTests {
   ) async throws -> (outcome: MachineOutcome, output: [UInt8]) {
     let output = Mutex<[UInt8]>([])
     let kernel = BootFile(SyntheticImages.bzImage(code: code + Self.wait), name: "synthetic")
-    var configuration = MachineConfiguration(
+    var configuration = MachineConfiguration.confined(
       .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: 64 << 20,
       vcpuCount: vcpuCount)
     configuration.computer.serialOutput = { byte in output.withLock { $0.append(byte) } }
@@ -141,7 +141,7 @@ struct PersonalComputerTests {
 
   @Test func tooManyDisks() throws {
     let store = EmptyDisk()
-    var configuration = MachineConfiguration(
+    var configuration = MachineConfiguration.confined(
       .linux(
         LinuxGuest(
           kernel: BootFile(SyntheticImages.bzImage(), name: "synthetic"), commandLine: "")),
@@ -154,7 +154,7 @@ struct PersonalComputerTests {
   }
 
   @Test func serialNumbers() throws {
-    var configuration = MachineConfiguration(
+    var configuration = MachineConfiguration.confined(
       .linux(
         LinuxGuest(
           kernel: BootFile(SyntheticImages.bzImage(), name: "synthetic"), commandLine: "")),

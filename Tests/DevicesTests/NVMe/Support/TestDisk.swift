@@ -1,5 +1,6 @@
 import Foundation
 import GuestMemory
+import Sandbox
 import TestSupport
 import Testing
 
@@ -21,7 +22,8 @@ final class TestDisk {
     memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: 8 << 20))
     controller = try NVMeController(
       store: store, memory: memory, identity: NVMeIdentity(serial: "S-1"), history: history,
-      queuePairCount: pairs, threadCount: threads, messages: sink, interruptLine: line)
+      queuePairCount: pairs, threadCount: threads, messages: sink, interruptLine: line,
+        onThreadStart: { ThreadFilter.enter(.disk) })
     admin = try DriverQueue(0, controller, memory, count: adminCount)
     configure(0x04, 2, 6)
     if usesMSIX {
