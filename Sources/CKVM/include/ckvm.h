@@ -17,7 +17,7 @@ _Static_assert(sizeof(struct kvm_msr_entry) == 16, "KVM ABI");
 _Static_assert(offsetof(struct kvm_run, exit_reason) == 8, "KVM ABI");
 _Static_assert(offsetof(struct kvm_run, s) == 304, "KVM ABI");
 
-// The instruction, which KVM_GET_SUPPORTED_CPUID does not stand for: it leaves out what is only a name.
+// The CPUID instruction. KVM_GET_SUPPORTED_CPUID is no substitute: it may leave out the brand string.
 static inline void ckvm_host_cpuid(uint32_t function, uint32_t index,
                                    struct kvm_cpuid_entry2 *_Nonnull entry) {
   entry->function = function;

@@ -47,11 +47,15 @@ struct GuestCPUID {
         if !offersNesting { entry.ecx &= ~(1 << 5) }  // VMX
       case 0x8000_0001 where !offersNesting: entry.ecx &= ~(1 << 2)  // SVM
       case 0x8000_000A where !offersNesting: return nil  // SVM's revision and features
+      case brandLeaves: return nil
       default: break
       }
       return entry
-    }
+    } + brandLeaves.map { CPUIDEntry(ofHost: $0) }
   }
+
+  /// The processor's brand string, 16 bytes a leaf. KVM may not list them, and a guest then shows no name.
+  private static let brandLeaves: ClosedRange<UInt32> = 0x8000_0002...0x8000_0004
 
   /// - Throws: `.unavailable` if the processor cannot address all of the memory: KVM takes such a
   ///   slot, or says no more than EINVAL, and the guest faults where it touches it.

@@ -28,7 +28,7 @@ import Testing
       for mayDiscard in [true, false] {
         let image = try ImageFile(bytes)
         let calls = Recorder<FileAllocation>()
-        let store = try RawImageStore(path: image.path) { allocation, _, _ in
+        let store = try RawImageStore(path: HostPath(image.path)) { allocation, _, _ in
           calls.append(allocation)
           return error
         }
@@ -47,7 +47,7 @@ import Testing
   func commands() throws {
     for error in Self.errors {
       let image = try ImageFile(pattern(4 << 20, seed: 6))
-      let disk = try TestDisk(RawImageStore(path: image.path) { _, _, _ in error })
+      let disk = try TestDisk(RawImageStore(path: HostPath(image.path)) { _, _, _ in error })
       let queue = try disk.makePair(1)
       for flags: UInt32 in [0, 1 << 25] {
         #expect(try queue.run(.io(.writeZeroes, 10, 3000, flags: flags)).status == .success)
@@ -74,7 +74,7 @@ import Testing
       let bytes = pattern(64 << 10, seed: 1)
       let image = try ImageFile(bytes)
       try ProcessLimit.fileSize.set(32 << 10)
-      let disk = try TestDisk(RawImageStore(path: image.path) { _, _, _ in EPERM })
+      let disk = try TestDisk(RawImageStore(path: HostPath(image.path)) { _, _, _ in EPERM })
       let queue = try disk.makePair(1)
       try DevicesTests.check(queue.run(.io(.writeZeroes, 100, 8)).status == .capacityExceeded)
       try DevicesTests.check(queue.run(.io(.writeZeroes, 8, 8)).status == .success)
@@ -96,7 +96,7 @@ import Testing
       for isDiscard in [true, false] {
         let image = try ImageFile(bytes)
         let done = Recorder<Range<UInt64>>()
-        let store = try RawImageStore(path: image.path) { allocation, descriptor, range in
+        let store = try RawImageStore(path: HostPath(image.path)) { allocation, descriptor, range in
           guard range.lowerBound % 4096 == 0, range.upperBound % 4096 == 0 else { return EINVAL }
           done.append(range)
           return FileAllocation.systemCall(allocation, descriptor, range)
@@ -139,7 +139,7 @@ import Testing
     let image = try ImageFile(bytes)
     let device = try #require(LoopDevice(image.path, sectorByteCount: 4096))
     let errors = Recorder<Int32>()
-    let store = try RawImageStore(path: device.path) { allocation, descriptor, range in
+    let store = try RawImageStore(path: HostPath(device.path)) { allocation, descriptor, range in
       let error = FileAllocation.systemCall(allocation, descriptor, range)
       errors.append(error)
       return error

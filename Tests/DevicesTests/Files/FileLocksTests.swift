@@ -11,11 +11,11 @@ import Testing
     for error in [ENOLCK, ENOSYS, EOPNOTSUPP, EINVAL] {
       var calls = FileLockCalls.system
       calls.lockWhole = { _, _ in error }
-      let store = try RawImageStore(path: image.path, lockCalls: calls)
+      let store = try RawImageStore(path: HostPath(image.path), lockCalls: calls)
       #expect(store.lockGap == FileLockGap(operation: "flock", errno: error))
       // The other kind is there, and was taken.
       #expect(throws: BlockStoreError.locked(path: image.path, isReadOnly: false)) {
-        try RawImageStore(path: image.path, lockCalls: calls)
+        try RawImageStore(path: HostPath(image.path), lockCalls: calls)
       }
       #expect(throws: BlockStoreError.locked(path: image.path, isReadOnly: false)) {
         try RawImageStore(path: image.path)
@@ -25,20 +25,20 @@ import Testing
     for error in [ENOLCK, ENOSYS, EOPNOTSUPP, EINVAL] {
       var calls = FileLockCalls.system
       calls.shareByte = { _, _ in error }
-      let store = try RawImageStore(path: image.path, isReadOnly: true, lockCalls: calls)
+      let store = try RawImageStore(path: HostPath(image.path), isReadOnly: true, lockCalls: calls)
       #expect(store.lockGap == FileLockGap(operation: "fcntl(F_OFD_SETLK)", errno: error))
       #expect(throws: BlockStoreError.locked(path: image.path, isReadOnly: false)) {
-        try RawImageStore(path: image.path, lockCalls: calls)
+        try RawImageStore(path: HostPath(image.path), lockCalls: calls)
       }
       calls.shareByte = FileLockCalls.system.shareByte
       calls.testByte = { _, _ in error }
-      let second = try RawImageStore(path: image.path, isReadOnly: true, lockCalls: calls)
+      let second = try RawImageStore(path: HostPath(image.path), isReadOnly: true, lockCalls: calls)
       #expect(second.lockGap == FileLockGap(operation: "fcntl(F_OFD_GETLK)", errno: error))
       withExtendedLifetime(store) {}
     }
     let without = FileLockCalls(
       lockWhole: { _, _ in ENOSYS }, shareByte: { _, _ in ENOLCK }, testByte: { _, _ in ENOLCK })
-    let both = try (0..<2).map { _ in try RawImageStore(path: image.path, lockCalls: without) }
+    let both = try (0..<2).map { _ in try RawImageStore(path: HostPath(image.path), lockCalls: without) }
     #expect(
       both[1].lockGap?.description
         == "its file system has no locks (fcntl(F_OFD_SETLK): No locks available (errno 37))")
@@ -52,13 +52,13 @@ import Testing
     var calls = FileLockCalls.system
     calls.lockWhole = { _, _ in EIO }
     #expect(throws: BlockStoreError.open(path: image.path, operation: "flock", errno: EIO)) {
-      try RawImageStore(path: image.path, lockCalls: calls)
+      try RawImageStore(path: HostPath(image.path), lockCalls: calls)
     }
     calls = .system
     calls.shareByte = { _, _ in EBADF }
     let error = BlockStoreError.open(
       path: image.path, operation: "fcntl(F_OFD_SETLK)", errno: EBADF)
-    #expect(throws: error) { try RawImageStore(path: image.path, lockCalls: calls) }
+    #expect(throws: error) { try RawImageStore(path: HostPath(image.path), lockCalls: calls) }
   }
 
   @Test("another program's lock of a single byte, as QEMU takes it")
@@ -72,7 +72,7 @@ import Testing
     ]
     for (byte, keepsWriterOut, keepsReaderOut) in cases {
       let other = try LockedFile(
-        path: image.path, isReadOnly: true,
+        path: HostPath(image.path), isReadOnly: true,
         lockCalls: FileLockCalls(
           lockWhole: { _, _ in 0 }, shareByte: { _, _ in 0 }, testByte: { _, _ in 0 }))
       #expect(FileLockCalls.system.shareByte(other.descriptor, byte) == 0)

@@ -25,7 +25,7 @@ import Testing
     let path = HostPath(bytes: [0x2F, 0xFF, 0x80, 0x41])
     // SAFETY: the string is terminated, and lives for the closure.
     let seen = unsafe path.withCString { text in
-      unsafe (0..<strlen(text)).map { UInt8(bitPattern: text[$0]) }
+      unsafe (0..<strlen(text)).map { unsafe UInt8(bitPattern: text[$0]) }
     }
     #expect(seen == path.bytes)
   }

@@ -51,7 +51,7 @@ struct QEMULockTests {
     let place = try ScratchDirectory()
     let path = place.path + "/image"
     #expect(try QEMUTool.img.run(["create", "-q", "-f", "qcow2", path, "1M"]).status == 0)
-    let file = try LockedFile(path: path, isReadOnly: false)
+    let file = try LockedFile(path: HostPath(path), isReadOnly: false)
     let info = try QEMUTool.img.run(["info", path])
     #expect(info.status != 0)
     #expect(info.text.contains("Failed to get shared \"write\" lock"), "\(info.text)")
