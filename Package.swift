@@ -38,6 +38,9 @@ let package = Package(
     // What Swift cannot import from the kernel's headers, or say.
     .target(name: "CLinux"),
 
+    // The command line, for the command alone: it runs code before main().
+    .target(name: "CStart"),
+
     // What a process may still ask of the kernel once its guest runs.
     .target(name: "Sandbox", dependencies: ["CKVM", "CLinux"], swiftSettings: strict),
 
@@ -57,13 +60,16 @@ let package = Package(
     .executableTarget(
       name: "vmm-run",
       dependencies: [
-        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "SMBIOS", "Sandbox", "VMM",
-        "ZeroTracker",
+        "CStart", "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "SMBIOS",
+        "Sandbox",
+        "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
 
     // What several test targets use.
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["GuestMemory", "Sandbox"], path: "Tests/TestSupport",
+      swiftSettings: strict),
 
     .testTarget(name: "ACPITests", dependencies: ["ACPI"], swiftSettings: strict),
     .testTarget(
@@ -73,16 +79,18 @@ let package = Package(
       name: "ZeroTrackerTests", dependencies: ["TestSupport", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(
-      name: "GuestMemoryTests", dependencies: ["GuestMemory", "TestSupport", "ZeroTracker"],
+      name: "GuestMemoryTests",
+      dependencies: ["GuestMemory", "Sandbox", "TestSupport", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(
-      name: "DevicesTests", dependencies: ["Devices", "GuestMemory", "TestSupport", "ZeroTracker"],
+      name: "DevicesTests",
+      dependencies: ["Devices", "GuestMemory", "Sandbox", "TestSupport", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(
       name: "VMMTests",
       dependencies: [
-        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "TestSupport", "VMM",
-        "ZeroTracker",
+        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "Sandbox", "TestSupport",
+        "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
     .testTarget(

@@ -10,9 +10,9 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-/// Built by scripts/fuzz, which gives the flags that a manifest should not have: everything, the fuzzed
-/// modules too, with `-sanitize=fuzzer,address` for coverage and checks, and `-enable-testing`, because
-/// boundaries such as the boot files' parsers are internal.
+/// Built by scripts/fuzz, which gives the flags that a manifest should not have: everything, the
+/// fuzzed modules too, with `-sanitize=fuzzer,address` for coverage and checks, and
+/// `-enable-testing`, because boundaries such as the boot files' parsers are internal.
 let package = Package(
   name: "Fuzz",
   dependencies: [.package(name: "vmm-run", path: "..")],
@@ -23,6 +23,7 @@ let package = Package(
     .target(
       name: "CommandLineOptions",
       dependencies: [
+        .product(name: "Devices", package: "vmm-run"),
         .product(name: "HyperVCore", package: "vmm-run"),
         .product(name: "SMBIOS", package: "vmm-run"),
       ],

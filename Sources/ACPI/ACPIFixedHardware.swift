@@ -1,20 +1,12 @@
 /// Addresses, ports and interrupts that are the same in every machine described here: a q35 chip
 /// set reduced to what operating systems use.
 public enum ACPIFixedHardware {
-  /// *PM1a_EVT_BLK*: status and enable, 2 bytes each.
-  public static let powerEventPort: UInt16 = 0x600
   /// *PM1_EVT_LEN*
   public static let powerEventByteCount: UInt8 = 4
-  /// *PM1a_CNT_BLK*: control, 2 bytes.
-  public static let powerControlPort: UInt16 = 0x604
   /// *PM1_CNT_LEN*
   public static let powerControlByteCount: UInt8 = 2
-  /// *PM_TMR_BLK*: a 32-bit counter at 3.579545 MHz.
-  public static let powerTimerPort: UInt16 = 0x608
   /// *PM_TMR_LEN*
   public static let powerTimerByteCount: UInt8 = 4
-  /// The ports from `powerEventPort` on that the chip set decodes for power management.
-  public static let powerPortCount: UInt8 = 0x80
 
   /// *RESET_REG*: the port where a write of `resetValue` resets the machine.
   public static let resetPort: UInt16 = 0xCF9
@@ -29,9 +21,8 @@ public enum ACPIFixedHardware {
   /// Selector, data, two unused ports, and an address of 8 bytes.
   public static let firmwareConfigurationPortCount: UInt8 = 12
 
-  /// The chip set's root complex registers (*RCBA*); nothing answers there, but it is not free.
-  public static let rootComplexAddress: UInt32 = 0xFED1_C000
-  /// Their length.
+  /// The length of the chip set's root complex registers (*RCBA*); nothing answers there, but it is not
+  /// free.
   public static let rootComplexByteCount: UInt32 = 16 << 10
   /// The only I/O APIC, from global system interrupt 0 on.
   public static let ioAPICAddress: UInt32 = 0xFEC0_0000
@@ -49,8 +40,6 @@ public enum ACPIFixedHardware {
   public static let serialPort1Interrupt: UInt8 = 4
   public static let realTimeClockInterrupt: UInt8 = 8
   public static let mouseInterrupt: UInt8 = 12
-  /// ACPI's own interrupt (*SCI*): level, active high.
-  public static let systemControlInterrupt: UInt8 = 9
   /// Where ISA interrupt 0, the PIT, arrives. A machine must route it there: KVM's default is pin
   /// 0.
   public static let timerGSI: UInt32 = 2

@@ -15,10 +15,13 @@ public struct ACPITables: Hashable, Sendable {
 
   /// Makes the tables of `platform`.
   public init(_ platform: ACPIPlatform) {
-    tables = [
-      .rsdp(), .xsdt([.fadt, .madt, .mcfg, .waet]), FACS.table(), FADT.table(platform),
-      DSDT.table(platform), MADT.table(platform), MCFG.table(platform), WAET.table(),
-    ]
+    let configuration = platform.addresses.configurationSpace.map { MCFG.table($0) }
+    let others = [configuration, WAET.table()].compactMap { $0 }
+    tables =
+      [
+        .rsdp(), .xsdt([.fadt, .madt] + others.map(\.id)), FACS.table(), FADT.table(platform),
+        DSDT.table(platform), MADT.table(platform),
+      ] + others
     var end = 0
     var byteOffsets: [Int] = []
     for table in tables {

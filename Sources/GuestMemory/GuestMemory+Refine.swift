@@ -29,6 +29,11 @@ extension GuestMemory {
 
   /// Chunks go in pieces of about this many pages: writers are kept out for one piece at a time.
   private static let piecePageCount = 1024
+  /// How long a piece waits for the writers inside.
+  private static let waitMilliseconds = 1
+  /// Pieces that wait in vain before the others of the refinement do not wait at all: a writer may wait for a
+  /// slow disk.
+  private static let vainWaitCount = 10
 
   /// Looks into touched chunks and makes their zero pages reportable again, lowest address first.
   ///
@@ -41,12 +46,14 @@ extension GuestMemory {
   public func refine(_ budget: RefinementBudget = .default) -> Int {
     var bytesToRead = budget.readByteCount
     var bytesToInspect = budget.inspectedByteCount
+    var waitsLeft = Self.vainWaitCount
     var next = GPN(rawValue: 0)
     while bytesToRead > 0, bytesToInspect > 0,
       let run = tracker.refinableRun(from: next, pageCount: Self.piecePageCount)
     {
-      // No waiting: a writer inside for long makes the piece stay withheld, which is safe.
-      _ = gate.discard(timeoutMilliseconds: 0) {
+      // A writer inside for longer makes the piece stay withheld, which is safe.
+      let wait = waitsLeft > 0 ? Self.waitMilliseconds : 0
+      let done: Void? = gate.discard(timeoutMilliseconds: wait) {
         // An error keeps the chunk as it was: withheld.
         try? tracker.refine(run) { run throws(GuestMemoryError) in
           let inspection = try inspect(run)
@@ -54,6 +61,7 @@ extension GuestMemory {
           return inspection.nonZero
         }
       }
+      if done == nil { waitsLeft -= 1 }
       bytesToInspect -= Int(run.pageCount) * GPN.byteCount
       next = run.end
     }

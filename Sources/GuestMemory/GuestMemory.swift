@@ -4,16 +4,17 @@ public import ZeroTracker
 
 /// Guest RAM in this process, and the only way the VMM writes it.
 ///
-/// Every write path marks the tracker's touched map before the first byte changes: loaders, devices,
-/// hypercall replies and files read into guest memory alike. Memory starts zero and untouched.
+/// Every write path marks the tracker's touched map before the first byte changes: loaders,
+/// devices, hypercall replies and files read into guest memory alike. Memory starts zero and
+/// untouched.
 ///
-/// Safe from any thread, vCPU threads included. The bytes themselves are volatile: vCPUs, and device
-/// threads at the guest's request, change them at any moment, also under a span lent by a closure.
-/// Copy what must be consistent, check the copy, and expect two reads to differ. Transfers that race
-/// give bytes of both, in any mixture; nothing else can go wrong with them. Writes of one thread become
-/// visible in their order: each ends with a release store (`WriterGate`), so a device may write an entry of a
-/// ring and then what announces it. A write is no full barrier: who then reads what the guest may have changed
-/// needs one of its own.
+/// Safe from any thread, vCPU threads included. The bytes themselves are volatile: vCPUs, and
+/// device threads at the guest's request, change them at any moment, also under a span lent by a
+/// closure. Copy what must be consistent, check the copy, and expect two reads to differ. Transfers
+/// that race give bytes of both, in any mixture; nothing else can go wrong with them. Writes of one
+/// thread become visible in their order: each ends with a release store (`WriterGate`), so a device
+/// may write an entry of a ring and then what announces it. A write is no full barrier: who then
+/// reads what the guest may have changed needs one of its own.
 ///
 /// Addresses come from guests: a range outside RAM is an error or a nil, never a trap.
 public final class GuestMemory: Sendable {
@@ -25,8 +26,8 @@ public final class GuestMemory: Sendable {
   public let tracker: ZeroTracker
   /// One for each region of the layout, in its order.
   let mappings: [HostMapping]
-  /// Where they are, once more: an element of an array is retained for every access, a constant is not. The
-  /// second is empty if there is one region only.
+  /// Where they are, once more: an element of an array is retained for every access, a constant is
+  /// not. The second is empty if there is one region only.
   private let low: MappedRegion
   private let high: MappedRegion
   let gate = WriterGate()
@@ -43,11 +44,14 @@ public final class GuestMemory: Sendable {
   ///   - transparentHugePages: asks for 2 MiB pages (*MADV_HUGEPAGE*) where the kernel would only give
   ///     them on request; it may decline. No effect on `hugetlb`.
   ///   - granularity: memory per bit of the touched map.
+  ///   - onPopulated: called again and again while pages are allocated in advance, with the bytes that
+  ///     have been so far; false gives up.
   /// - Throws: `GuestMemoryError.backingAlignment` if a region is not a multiple of the backing's
-  ///   pages, `.allocation` if the host does not give the memory.
+  ///   pages, `.allocation` if the host does not give the memory, `.interrupted`.
   public init(
     layout: GuestMemoryLayout, backing: MemoryBacking = .anonymous, preallocated: Bool = false,
-    transparentHugePages: Bool = false, granularity: TrackingGranularity = .default
+    transparentHugePages: Bool = false, granularity: TrackingGranularity = .default,
+    onPopulated: (_ byteCount: UInt64) -> Bool = { _ in true }
   ) throws(GuestMemoryError) {
     do {
       tracker = try ZeroTracker(regions: layout.regions.map(\.pages), granularity: granularity)
@@ -59,9 +63,14 @@ public final class GuestMemory: Sendable {
     for region in layout.regions {
       mappings.append(try HostMapping(byteCount: region.byteCount, backing: backing))
     }
+    var populatedByteCount: UInt64 = 0
     for mapping in mappings {
       if transparentHugePages { mapping.adviseHugePages() }
-      if preallocated { try mapping.populate() }
+      guard preallocated else { continue }
+      try mapping.populate { byteCount in
+        populatedByteCount += UInt64(byteCount)
+        return onPopulated(populatedByteCount)
+      }
     }
     self.layout = layout
     self.backing = backing
@@ -76,8 +85,8 @@ public final class GuestMemory: Sendable {
 
   /// Registers the process for membarrier(2), which the first `init` does otherwise.
   ///
-  /// For programs that care for a quick start: call it before the process makes a thread. It then costs a
-  /// system call, later a grace period of the kernel, which is some milliseconds.
+  /// For programs that care for a quick start: call it before the process makes a thread. It then
+  /// costs a system call, later a grace period of the kernel, which is some milliseconds.
   public static func prepareProcess() {
     _ = Membarrier.isAvailable
   }
@@ -103,8 +112,8 @@ public final class GuestMemory: Sendable {
     unsafe low.bytes(at: address, byteCount) ?? high.bytes(at: address, byteCount)
   }
 
-  /// Marks the bytes, then lends them for writing; nil, and nothing marked, if they are not all RAM of
-  /// one region. Every write goes through here.
+  /// Marks the bytes, then lends them for writing; nil, and nothing marked, if they are not all RAM
+  /// of one region. Every write goes through here.
   @inline(__always)
   func writing<R: ~Copyable, E: Error>(
     at address: GPA, _ byteCount: Int,
@@ -119,8 +128,8 @@ public final class GuestMemory: Sendable {
 }
 
 extension GPA {
-  /// The pages that have a byte of `byteCount` bytes from here on, which must be RAM (so that nothing
-  /// overflows) and at least one.
+  /// The pages that have a byte of `byteCount` bytes from here on, which must be RAM (so that
+  /// nothing overflows) and at least one.
   func pages(byteCount: Int) -> PageRange {
     let last = GPA(rawValue &+ UInt64(truncatingIfNeeded: byteCount) &- 1).page
     return PageRange(start: page, pageCount: last.rawValue &- page.rawValue &+ 1)

@@ -15,6 +15,8 @@ public enum GuestMemoryError: Error, Equatable, Sendable {
   case hugePagesLost(GPA, byteCount: Int, errno: Int32)
   /// The host does not give the memory. `operation` is the call's name.
   case allocation(MemoryBacking, operation: String, byteCount: UInt64, errno: Int32)
+  /// The caller did not want the memory any more before all of it was allocated.
+  case interrupted
   /// A file ended before all bytes were transferred.
   case fileEnded(GPA, byteCount: Int, transferredByteCount: Int)
   /// A call on existing memory failed. `operation` is the call's name.
@@ -46,6 +48,8 @@ extension GuestMemoryError: CustomStringConvertible {
     case .allocation(let backing, let operation, let byteCount, let errno):
       return "\(operation) of \(byteCount) bytes of \(backing.name) guest memory: \(Errno(errno)); "
         + cure(backing, byteCount, errno)
+    case .interrupted:
+      return "allocating guest memory was interrupted"
     case .fileEnded(let address, let byteCount, let transferred):
       return "transfer of \(hex(byteCount)) bytes between a file and GPA \(address): "
         + "the file ended after \(hex(transferred)); give a larger file or fewer bytes"

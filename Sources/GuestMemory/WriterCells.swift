@@ -3,8 +3,7 @@ internal import Glibc
 internal import Synchronization
 internal import ZeroTracker
 
-/// How many writers are inside a gate: a cell for each thread that writes, which it alone changes, and a
-/// few that all other threads share.
+/// How many writers are inside a gate: a cell for each thread that writes, which it alone changes.
 ///
 /// Sendable: the memory is there as long as self; a cell is initialised before its number is published and
 /// changed by atomic operations only.
@@ -15,22 +14,21 @@ final class WriterCells: @unchecked Sendable {
 
   /// As many bytes apart: CPUs fetch cache lines of 64 bytes in pairs.
   private static let stride = 128
-  private static let sharedCount = 16
 
+  /// `unused`, then those of threads.
   private let base: UnsafeMutableRawPointer
-  private let ownCount: Int
-  /// Own cells that have a thread, never fewer than before.
+  private let count: Int
+  /// Cells that have a thread, never fewer than before.
   private let usedCount = Atomic<Int>(0)
   /// Their threads, in the cells' order.
   private let owners = Guarded<[pthread_t]>([])
 
-  /// - Parameter ownCount: how many threads may have a cell of their own.
-  init(ownCount: Int) {
-    self.ownCount = ownCount
-    // Pages that nobody uses stay absent.
-    unsafe base = .allocate(
-      byteCount: (Self.sharedCount + ownCount) * Self.stride, alignment: Self.stride)
-    for index in 0..<Self.sharedCount { initializeCell(index) }
+  /// - Parameter count: how many threads may have a cell.
+  init(count: Int) {
+    self.count = count
+    // Pages of cells without a thread stay absent.
+    unsafe base = .allocate(byteCount: (1 + count) * Self.stride, alignment: Self.stride)
+    initializeCell(0)
   }
 
   deinit {
@@ -38,12 +36,9 @@ final class WriterCells: @unchecked Sendable {
     unsafe base.deallocate()
   }
 
-  /// The shared cell for this thread, always the same.
-  func sharedCell() -> Cell {
-    // Threads' control blocks are page aligned or nearly so; the bits above tell them apart.
-    let thread = UInt(pthread_self())
-    return unsafe cell(Int((thread >> 12 ^ thread >> 20) % UInt(Self.sharedCount)))
-  }
+  /// A cell of no thread, which no discard looks at: threads without one store to it instead, so that
+  /// leaving takes no branch.
+  var unused: Cell { unsafe cell(0) }
 
   /// This thread's own cell; nil once all are taken.
   ///
@@ -52,20 +47,20 @@ final class WriterCells: @unchecked Sendable {
     let thread = pthread_self()
     let index: Int? = owners.withLock { owners in
       if let index = owners.firstIndex(of: thread) { return index }
-      guard owners.count < ownCount else { return nil }
-      initializeCell(Self.sharedCount + owners.count)
+      guard owners.count < count else { return nil }
+      initializeCell(1 + owners.count)
       owners.append(thread)
-      // Before the thread's first entry, so that who looks at its cell at all looks at it in time.
+      // Before the thread's first entry, so that a discard that it could meet looks at its cell.
       usedCount.store(owners.count, ordering: .sequentiallyConsistent)
       return owners.count - 1
     }
     guard let index else { return nil }
-    return unsafe cell(Self.sharedCount + index)
+    return unsafe cell(1 + index)
   }
 
-  /// Whether nobody is inside; meaningful only while nobody can come in.
+  /// Whether no writer is inside; meaningful only while none can come in.
   var areAllZero: Bool {
-    for index in 0..<(Self.sharedCount + usedCount.load(ordering: .sequentiallyConsistent))
+    for index in 1..<(1 + usedCount.load(ordering: .sequentiallyConsistent))
     where unsafe cell(index).pointee.load(ordering: .sequentiallyConsistent) != 0 {
       return false
     }

@@ -1,33 +1,39 @@
 internal import CLinux
-internal import Glibc
 internal import Synchronization
 
 /// Lets many writers in at once, or one discard alone.
 ///
-/// A writer is between its mark and its last byte while it is inside. A discard runs while nobody is
-/// inside: every writer has then either finished, and its bytes are discarded with the rest, or not
-/// begun, and it will mark after the discard made the chunk untouched.
+/// A writer is inside between its mark and its last byte. A discard runs while no writer is inside: every
+/// writer has then either finished, and its bytes are discarded with the rest, or not begun, and it will
+/// mark after the discard made the chunk untouched.
 ///
-/// Why both cannot be inside: a writer raises its counter, then looks at `isClosed`; a discard sets
-/// `isClosed`, then looks at the counters. If neither order is turned round at least one of the two sees
-/// the other; it steps back and tries again. The discard steps back fully, so a writer that nests inside
-/// another of the same thread never waits for a discard that waits for the outer one.
+/// Writers of most threads have a counter of their own, a cell (`WriterCells`), and enter and leave without a
+/// locked operation, which would cost more than all else in a write of a page. The other threads share a
+/// count in `state`: those that came when all cells were taken, and all of a process without membarrier(2).
 ///
-/// What keeps the orders: in a discard, membarrier(2), which is a full barrier in all threads at once. A
-/// writer that raised its counter before it is seen; one that did so after it sees `isClosed`, as it
-/// looks later still. So writers need no barrier but the compiler's, and no locked operation, which
-/// would cost more than all else in a write of a page. (Threads without a cell of their own, and
-/// processes that have no membarrier, use locked operations on both sides.)
-///
-/// A writer leaves by a release store: whoever sees it gone sees its bytes. Discards are rare and poll; a
-/// writer that meets one sleeps in short steps.
+/// Why no writer is inside while a discard runs, and why none of them sleeps for ever, is in
+/// docs/memory-ordering.md, "The gate". The steps marked (E) enter, (L) leave, (C) close and (O) open are
+/// named there.
 final class WriterGate: Sendable {
   /// A writer inside: what `leave` needs.
   @safe
   struct Pass {
+    /// The thread's own; for threads that share a count `WriterCells.unused`.
     fileprivate let cell: WriterCells.Cell
-    /// What the thread's own cell had before; nil for a shared one.
-    fileprivate let depth: Int?
+    /// What the cell had before.
+    fileprivate let depth: Int
+  }
+
+  /// The bits of `state`. It is 0 nearly always, and writers look no further then.
+  private enum State {
+    /// A discard runs, or waits for writers to leave.
+    static let closed: UInt32 = 1 << 0
+    /// Writers sleep until it is opened.
+    static let awaited: UInt32 = 1 << 1
+    /// One writer without a cell, nested ones included; the bits above count them.
+    static let sharer: UInt32 = 1 << 2
+    /// All those that count.
+    static let sharers: UInt32 = ~(closed | awaited)
   }
 
   /// Numbers gates from 1, never the same twice: threads remember them longer than they live.
@@ -35,7 +41,10 @@ final class WriterGate: Sendable {
 
   private let number = lastNumber.add(1, ordering: .relaxed).newValue
   private let cells: WriterCells
-  private let isClosed = Atomic<Bool>(false)
+  private let state = FutexWord()
+  /// Counts writers that left while the gate was closed: the discard sleeps on it. It wraps, which does no
+  /// harm: a discard that slept through 2^32 of them would sleep until the next.
+  private let departures = FutexWord()
   /// A full barrier in all threads, or nothing where no writer needs one.
   private let barrier: @Sendable () -> Void
   /// One discard at a time.
@@ -46,9 +55,9 @@ final class WriterGate: Sendable {
   ///   share.
   convenience init(ownCellCount: Int = 240) {
     if Membarrier.isAvailable {
-      self.init(WriterCells(ownCount: ownCellCount), barrier: Membarrier.synchronize)
+      self.init(WriterCells(count: ownCellCount), barrier: Membarrier.synchronize)
     } else {
-      self.init(WriterCells(ownCount: 0), barrier: {})
+      self.init(WriterCells(count: 0), barrier: {})
     }
   }
 
@@ -65,25 +74,34 @@ final class WriterGate: Sendable {
     return try body()
   }
 
+  /// Whether a discard runs, or waits for writers to leave.
+  var isClosed: Bool { state.load() & State.closed != 0 }
+
+  /// Whether writers sleep until it is opened, or are about to.
+  var isAwaited: Bool { state.load() & State.awaited != 0 }
+
+  // MARK: Writers
+
   @inline(__always)
   private func enter() -> Pass {
     let writer = unsafe clinux_this_writer()
-    if unsafe writer.pointee.gate == number, let cell = unsafe writer.pointee.cell {
-      let pass = unsafe raise(cell.assumingMemoryBound(to: Atomic<Int>.self))
-      // Nested: the outer writer keeps discards away, or one would wait for it and it for this one.
-      if pass.depth != 0 || !isClosed.load(ordering: .acquiring) { return pass }
-      leave(pass)
+    // A thread that remembers this gate remembers its cell.
+    if unsafe writer.pointee.gate == number {
+      let cell = unsafe writer.pointee.cell.unsafelyUnwrapped.assumingMemoryBound(
+        to: Atomic<Int>.self)
+      let pass = unsafe raise(cell)  // (E1)
+      if state.load() == 0 { return pass }  // (E2)
+      return enterOwn(pass)
     }
     return enterSlowly()
   }
 
   @inline(__always)
   private func leave(_ pass: Pass) {
-    if let depth = pass.depth {
-      unsafe pass.cell.pointee.store(depth, ordering: .releasing)
-    } else {
-      unsafe pass.cell.pointee.subtract(1, ordering: .sequentiallyConsistent)
-    }
+    // The release makes the writer's bytes visible to whoever sees that it left.
+    unsafe pass.cell.pointee.store(pass.depth, ordering: .releasing)  // (L1)
+    clinux_compiler_barrier()
+    if state.load() != 0 { leaveSlowly(pass) }  // (L2)
   }
 
   /// Raises the counter of the thread's own cell.
@@ -95,58 +113,111 @@ final class WriterGate: Sendable {
     return unsafe Pass(cell: cell, depth: depth)
   }
 
-  /// Finds the thread's cell, and waits while the gate is closed.
+  /// Finds the thread's cell.
   @inline(never)
   private func enterSlowly() -> Pass {
-    let own = unsafe cells.ownCell()
-    if let own = unsafe own {
-      unsafe clinux_this_writer().pointee = clinux_writer(gate: number, cell: own)
+    guard let own = unsafe cells.ownCell() else {
+      enterAsSharer()
+      return unsafe Pass(cell: cells.unused, depth: 0)
     }
-    let shared = unsafe cells.sharedCell()
-    while true {
-      let pass: Pass
-      if let own = unsafe own {
-        pass = unsafe raise(own)
-      } else {
-        unsafe shared.pointee.add(1, ordering: .sequentiallyConsistent)
-        pass = unsafe Pass(cell: shared, depth: nil)
-      }
-      if pass.depth ?? 0 != 0 || !isClosed.load(ordering: .sequentiallyConsistent) { return pass }
+    unsafe clinux_this_writer().pointee.gate = number
+    unsafe clinux_this_writer().pointee.cell = UnsafeMutableRawPointer(own)
+    return enterOwn(unsafe raise(own))
+  }
+
+  /// Goes on with a raised cell when the gate lets it.
+  @inline(never)
+  private func enterOwn(_ pass: Pass) -> Pass {
+    // Nested: the outer writer keeps discards away, or one would wait for it and it for this one.
+    while pass.depth == 0, isClosed {
       leave(pass)
-      while isClosed.load(ordering: .acquiring) { pause(microseconds: 20) }
+      waitUntilOpen()
+      _ = unsafe raise(pass.cell)
+    }
+    return pass
+  }
+
+  /// Counts the thread in `state`, in one step with a look whether the gate is open.
+  private func enterAsSharer() {
+    var seen = state.load()
+    while true {
+      // Through a closed gate only with others, who keep the discard away: one of them may be an outer writer
+      // of this thread, which would wait for itself.
+      let mayNest = unsafe clinux_this_writer().pointee.sharing > 0 && seen & State.sharers != 0
+      if seen & State.closed != 0, !mayNest {
+        waitUntilOpen()
+        seen = state.load()
+        continue
+      }
+      guard let found = state.exchange(seen, for: seen + State.sharer) else { break }
+      seen = found
+    }
+    unsafe clinux_this_writer().pointee.sharing += 1
+  }
+
+  /// The end of a writer that is counted in `state`, or that found the gate not simply open.
+  @inline(never)
+  private func leaveSlowly(_ pass: Pass) {
+    var seen = state.load()
+    if unsafe pass.cell == cells.unused {
+      unsafe clinux_this_writer().pointee.sharing -= 1
+      seen = state.add(0 &- State.sharer)
+    }
+    guard seen & State.closed != 0, pass.depth == 0 else { return }
+    departures.add(1)  // (L3)
+    departures.wakeOne()
+  }
+
+  private func waitUntilOpen() {
+    var seen = state.load()
+    while seen & State.closed != 0 {
+      let asked = seen | State.awaited
+      if seen != asked, let found = state.exchange(seen, for: asked) {
+        seen = found
+        continue
+      }
+      state.wait(while: asked)
+      seen = state.load()
     }
   }
 
-  /// Runs `body` while no writer is inside.
+  // MARK: Discards
+
+  /// Runs `body` while no writer is inside. Other writers wait meanwhile, and while it waits itself.
   ///
   /// - Returns: nil if writers stayed inside for `timeoutMilliseconds`; `body` was not run. So it is,
   ///   too, if the caller itself is a writer.
   func discard<R>(timeoutMilliseconds: Int, _ body: () -> R) -> R? {
     discards.withLock { _ in
-      let deadline = ContinuousClock.now + .milliseconds(timeoutMilliseconds)
-      while true {
-        isClosed.store(true, ordering: .sequentiallyConsistent)
-        barrier()
-        let result: R? = becomesEmpty() ? body() : nil
-        isClosed.store(false, ordering: .sequentiallyConsistent)
-        if let result { return result }
-        guard ContinuousClock.now < deadline else { return nil }
-        pause(microseconds: 100)
-      }
+      state.set(State.closed)  // (C1)
+      barrier()  // (C2)
+      defer { open() }
+      return becomesEmpty(within: timeoutMilliseconds) ? body() : nil
     }
   }
 
-  /// Waits a moment for the writers inside to leave; new ones stay out, nested ones wait too, so it must
-  /// not wait for long.
-  private func becomesEmpty() -> Bool {
-    for _ in 0..<50 {
-      if cells.areAllZero { return true }
-      _ = sched_yield()
+  /// Waits for the writers inside to leave.
+  private func becomesEmpty(within milliseconds: Int) -> Bool {
+    var deadline: ContinuousClock.Instant?
+    while true {
+      // Before the cells: a writer that leaves after they were read changes it.
+      let seen = departures.load()  // (C3)
+      if isEmpty { return true }  // (C4)
+      let now = ContinuousClock.now
+      let end = deadline ?? now + .milliseconds(milliseconds)
+      deadline = end
+      guard now < end else { return false }
+      departures.wait(while: seen, limit: end - now)
     }
-    return false
   }
 
-  private func pause(microseconds: UInt32) {
-    _ = usleep(microseconds)
+  /// Whether no writer is inside. Once it is true of a closed gate it stays so.
+  private var isEmpty: Bool {
+    state.load() & State.sharers == 0 && cells.areAllZero
+  }
+
+  private func open() {
+    let before = state.clear(State.closed | State.awaited)  // (O1)
+    if before & State.awaited != 0 { state.wakeAll() }
   }
 }

@@ -32,6 +32,19 @@ public struct CPUIDEntry: Hashable, Sendable {
       eax: raw.eax, ebx: raw.ebx, ecx: raw.ecx, edx: raw.edx)
   }
 
+  /// What this processor tells this process: the CPUID instruction. All zero for a leaf past the last
+  /// one of its range.
+  public init(ofHost function: UInt32, index: UInt32 = 0) {
+    var raw = kvm_cpuid_entry2()
+    // SAFETY: the instruction's results go into the struct, which is this function's.
+    // The last leaf of the range, in EAX of its first one.
+    unsafe ckvm_host_cpuid(function & 0xFFFF_0000, 0, &raw)
+    let isThere = function <= raw.eax
+    raw = kvm_cpuid_entry2()
+    if isThere { unsafe ckvm_host_cpuid(function, index, &raw) }
+    self.init(function: function, eax: raw.eax, ebx: raw.ebx, ecx: raw.ecx, edx: raw.edx)
+  }
+
   var raw: kvm_cpuid_entry2 {
     var raw = kvm_cpuid_entry2()
     raw.function = function

@@ -41,6 +41,9 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
   public static let systemHyperVCPUID = KVMCapability(rawValue: KVM_CAP_SYS_HYPERV_CPUID)
   /// KVM_CAP_HYPERV_SYNIC2: the synthetic interrupt controller, pages left to userspace.
   public static let hyperVSynIC2 = KVMCapability(rawValue: KVM_CAP_HYPERV_SYNIC2)
+  /// KVM_CAP_HYPERV_ENLIGHTENED_VMCS: a nested hypervisor's VMCS in plain memory.
+  public static let hyperVEnlightenedVMCS = KVMCapability(
+    rawValue: KVM_CAP_HYPERV_ENLIGHTENED_VMCS)
   /// KVM_CAP_HYPERV_ENFORCE_CPUID: MSRs and hypercalls obey the CPUID leaves.
   public static let hyperVEnforceCPUID = KVMCapability(rawValue: KVM_CAP_HYPERV_ENFORCE_CPUID)
 
@@ -62,6 +65,7 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
     (.hyperVCPUID, "KVM_CAP_HYPERV_CPUID", "5.0"),
     (.systemHyperVCPUID, "KVM_CAP_SYS_HYPERV_CPUID", "5.11"),
     (.hyperVSynIC2, "KVM_CAP_HYPERV_SYNIC2", "4.13"),
+    (.hyperVEnlightenedVMCS, "KVM_CAP_HYPERV_ENLIGHTENED_VMCS", "5.0"),
     (.hyperVEnforceCPUID, "KVM_CAP_HYPERV_ENFORCE_CPUID", "5.14"),
   ]
 
@@ -75,7 +79,8 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
     let since = Self.known.first { $0.capability == self }.map { "Linux \($0.since)" }
     let build =
       switch self {
-      case .hyperV, .hyperVCPUID, .systemHyperVCPUID, .hyperVSynIC2, .hyperVEnforceCPUID:
+      case .hyperV, .hyperVCPUID, .systemHyperVCPUID, .hyperVSynIC2, .hyperVEnlightenedVMCS,
+        .hyperVEnforceCPUID:
         " built with CONFIG_KVM_HYPERV"
       default: ""
       }

@@ -37,6 +37,17 @@ internal import Synchronization
     unsafeMutableAddress { unsafe pointer }
   }
 
+  /// The last exit. Safe from any thread: see `ObservedExit`.
+  var observedExit: ObservedExit {
+    switch Int32(bitPattern: unsafe ckvm_observed_exit_reason(pointer)) {
+    case KVM_EXIT_IO: .port(unsafe ckvm_observed_port(pointer))
+    case KVM_EXIT_MMIO: .memory(unsafe ckvm_observed_address(pointer))
+    case KVM_EXIT_X86_RDMSR, KVM_EXIT_X86_WRMSR: .msr
+    case KVM_EXIT_HYPERV: .hyperV
+    case let reason: .other(reason: UInt32(bitPattern: reason))
+    }
+  }
+
   /// Ends the current or the next KVM_RUN at once, until `clearKick()`. Safe from any thread.
   func kick() {
     // Sequentially consistent, as the two stores and those of `endImmediateExit` must be seen in

@@ -26,7 +26,9 @@ extension RunPage {
       return .writeMSR(index: fields.msr.index, value: fields.msr.data)
     case KVM_EXIT_HYPERV:
       guard Int32(bitPattern: fields.hyperv.type) == KVM_EXIT_HYPERV_HCALL else {
-        return unsafe .hyperVSynIC(msr: fields.hyperv.u.synic.msr)
+        let change = unsafe fields.hyperv.u.synic
+        return .hyperVSynIC(
+          msr: change.msr, eventPage: change.evt_page, messagePage: change.msg_page)
       }
       let call = unsafe fields.hyperv.u.hcall
       return .hyperVHypercall(

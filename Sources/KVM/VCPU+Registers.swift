@@ -108,6 +108,17 @@ extension VCPU {
   }
 }
 
+extension VCPU {
+  /// Turns KVM_CAP_HYPERV_ENLIGHTENED_VMCS on, after the CPUID table; Intel processors with nesting only.
+  public func enableEnlightenedVMCS() throws(KVMError) {
+    // KVM stores the versions that it knows, highest and lowest, and takes no null pointer.
+    var versions: UInt16 = 0
+    try unsafe withUnsafeMutablePointer(to: &versions) { (versions) throws(KVMError) in
+      try enable(.hyperVEnlightenedVMCS, argument: UInt64(UInt(bitPattern: versions)))
+    }
+  }
+}
+
 /// `kvm_msrs` with exactly one entry; C lays a flexible array out right behind the header.
 private struct SingleMSR {
   var header = kvm_msrs()

@@ -2,6 +2,21 @@ internal import CKVM
 internal import Glibc
 internal import Synchronization
 
+/// A vCPU's last exit as another thread sees it: right while the vCPU's thread answers it, a guess while the
+/// vCPU runs.
+public enum ObservedExit: Hashable, Sendable {
+  /// IN or OUT.
+  case port(UInt16)
+  /// An access to memory that no slot backs.
+  case memory(UInt64)
+  /// RDMSR or WRMSR.
+  case msr
+  /// KVM_EXIT_HYPERV.
+  case hyperV
+  /// Any other `exit_reason`.
+  case other(reason: UInt32)
+}
+
 /// Ends a vCPU's KVM_RUN at the next chance. Safe from any thread, also after the vCPU's end.
 ///
 /// It sets `immediate_exit`, and sends a signal to the thread that the vCPU is bound to: only that
@@ -16,6 +31,9 @@ public struct VCPUKicker: Sendable {
     return id == 0 ? nil : id
   }
 
+  /// What the vCPU left the guest for last, or is just leaving it for.
+  public var lastExit: ObservedExit { page.observedExit }
+
   public func kick() {
     page.kick()
     guard let threadID else { return }
@@ -24,8 +42,8 @@ public struct VCPUKicker: Sendable {
     _ = ckvm_signal_thread(threadID, Self.signal)
   }
 
-  /// Only its arrival counts.
-  private static let signal = SIGUSR1
+  /// Only its arrival counts. Not SIGUSR1, which users send: it would go to any thread that lets it through.
+  private static let signal = SIGUSR2
 
   /// Makes the calling thread one that the signal wakes.
   ///

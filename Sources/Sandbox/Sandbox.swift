@@ -16,7 +16,8 @@ public struct Sandbox: Sendable {
   }
 
   /// No new privileges, Landlock, and the filter of service threads, for the calling thread and those
-  /// it makes from now on. SIGSYS must have its handler: `ForbiddenCallReport`.
+  /// it makes from now on; and an allocator that opens no files (`Allocator`). SIGSYS must have its handler:
+  /// `ForbiddenCallReport`.
   ///
   /// - Returns: the ABI of Landlock in force, 0 for none.
   @discardableResult
@@ -26,6 +27,7 @@ public struct Sandbox: Sendable {
         operation: "this kernel has no seccomp filters", errno: 38,
         cure: "use a kernel with CONFIG_SECCOMP_FILTER=y")
     }
+    Allocator.keepFromFiles()
     try NoNewPrivileges.set()
     let abi = try Landlock.restrict(to: rules)
     try policy.filter(for: .service).install()

@@ -24,4 +24,15 @@ package struct Guarded<Value>: ~Copyable {
       return try body(&value)
     }
   }
+
+  /// The same, unless another thread has the lock: nil then.
+  package borrowing func withLockIfAvailable<R, E: Error>(
+    _ body: (inout sending Value) throws(E) -> sending R
+  ) throws(E) -> sending R? {
+    try mutex.withLockIfAvailable { (value) throws(E) -> sending R in
+      let count = handovers.load(ordering: .acquiring)
+      defer { handovers.store(count &+ 1, ordering: .releasing) }
+      return try body(&value)
+    }
+  }
 }

@@ -51,6 +51,13 @@ struct RegionSnapshot: Sendable {
       .intersection(range)
   }
 
+  /// Whether no bit is set of a page of the region.
+  func isUnwritten(_ page: GPN) -> Bool {
+    let bit = Int(page.rawValue - range.start.rawValue)
+    let word = word(bit / 64)
+    return (word.touched | word.claimed | word.written) >> UInt64(bit % 64) & 1 == 0
+  }
+
   func counts(in pages: PageRange, isComplete: Bool) -> PageCounts {
     var counts = PageCounts()
     for piece in BitPieces(pages.bits(in: range)) {

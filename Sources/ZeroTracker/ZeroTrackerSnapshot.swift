@@ -34,6 +34,12 @@ public struct ZeroTrackerSnapshot: Sendable {
     parts.reduce(PageCounts()) { $0 + counts(in: $1.range) }
   }
 
+  /// Whether a page is RAM that nobody wrote or claimed, as far as known: see `isComplete`.
+  public func isUnwritten(_ page: GPN) -> Bool {
+    guard let part = parts.first(where: { $0.range.contains(page) }) else { return false }
+    return part.isUnwritten(page)
+  }
+
   /// Counts over the pages of `range` that are RAM. Any range is accepted.
   public func counts(in range: PageRange) -> PageCounts {
     var sum = PageCounts()

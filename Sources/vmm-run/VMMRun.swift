@@ -4,13 +4,18 @@ import GuestMemory
 /// Reads the command line, starts the command, and turns its outcome into an exit status.
 @main struct VMMRun {
   static func main() {
-    exit(run(Array(CommandLine.arguments.dropFirst())).code)
+    // Nothing can be said of it: there is nowhere to write.
+    guard StandardDescriptors.occupy() else { _exit(ExitStatus.hostCannot.code) }
+    exit(run(CommandArguments.all).code)
   }
 
   static func run(_ arguments: [String]) -> ExitStatus {
     // A write past a limit of file sizes (ulimit -f) is an error for whoever asked for it, a guest
     // perhaps, and not the end of the process.
     _ = signal(SIGXFSZ, SIG_IGN)
+    SignalWatcher.ignoreStatusSignal()
+    // So is a write to a reader that is gone (`vmm-run … | head`).
+    _ = signal(SIGPIPE, SIG_IGN)
     GuestMemory.prepareProcess()
     let invocation: Invocation
     do throws(UsageError) {

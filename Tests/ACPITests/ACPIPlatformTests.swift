@@ -1,14 +1,12 @@
-import ACPI
 import Testing
 
+@testable import ACPI
+
 struct ACPIPlatformTests {
-  @Test func defaultsAreThoseOfTheFirmware() {
+  @Test func apicIDsAscendFromZero() {
     let platform = ACPIPlatform(vcpuCount: 3, legacyDevices: [])
     #expect(platform.apicIDs == [0, 1, 2])
     #expect(platform.vcpuCount == 3)
-    #expect(platform.pciMemoryWindow == 0xC000_0000...0xFBFF_FFFF)
-    #expect(platform.pciMemory64Window == nil)
-    #expect(platform.ecamBase == 0xB000_0000)
   }
 
   @Test(
@@ -27,24 +25,7 @@ struct ACPIPlatformTests {
       _ = ACPIPlatform(vcpuCount: 4097, legacyDevices: [])
     }
     await #expect(processExitsWith: .failure) {
-      _ = ACPIPlatform(apicIDs: [0, 2, 2], legacyDevices: [])
-    }
-    await #expect(processExitsWith: .failure) {
-      _ = ACPIPlatform(apicIDs: [0], ecamBase: 0xB800_0000, legacyDevices: [])
-    }
-    await #expect(processExitsWith: .failure) {
-      _ = ACPIPlatform(apicIDs: [0], ecamBase: 0xC000_0000, legacyDevices: [])
-    }
-    await #expect(processExitsWith: .failure) {
-      _ = ACPIPlatform(apicIDs: [0], ecamBase: 0xF000_0000, legacyDevices: [])
-    }
-    await #expect(processExitsWith: .failure) {
-      _ = ACPIPlatform(
-        apicIDs: [0], pciMemoryWindow: 0xC000_0000...0xFEC0_0000, legacyDevices: [])
-    }
-    await #expect(processExitsWith: .failure) {
-      _ = ACPIPlatform(
-        apicIDs: [0], pciMemory64Window: 0xFFFF_F000...0x1_FFFF_FFFF, legacyDevices: [])
+      _ = ACPIPlatform(apicIDs: [0, 2, 2], addresses: .usual, legacyDevices: [])
     }
   }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Sandbox
 import Synchronization
 import TestSupport
 import Testing
@@ -25,6 +26,7 @@ import Testing
   private final class Counts: Sendable {
     let meetings = Atomic<Int>(0)
     let discards = Atomic<Int>(0)
+    let insideCount = Atomic<Int>(0)
     let isDone = Atomic<Bool>(false)
   }
 
@@ -59,7 +61,7 @@ import Testing
   /// A barrier makes visible what writers stored before it: here the entry of one, in the moment in which
   /// the gate is closed and nobody was seen yet.
   @Test func aWriterThatTheBarrierShowsKeepsTheDiscardOut() {
-    let cells = WriterCells(ownCount: 1)
+    let cells = WriterCells(count: 1)
     let shown = ShownWriter(cells)
     let gate = WriterGate(cells, barrier: shown.show)
     #expect(gate.discard(timeoutMilliseconds: 0) { true } == nil)
@@ -93,38 +95,63 @@ import Testing
     }
   }
 
-  /// Whoever comes while a discard is at work waits for its end.
-  @Test(arguments: [240, 0])
-  func aWriterWaitsForADiscard(ownCellCount: Int) {
+  /// A writer that comes while a discard is at work sleeps until its end, and is woken: 200 times, by threads
+  /// that may sleep in no other way than by futex(2).
+  @Test(.timeLimit(.minutes(10)), arguments: [SandboxRole.vcpu, .disk], [240, 0])
+  func writersWaitForDiscards(role: SandboxRole, ownCellCount: Int) {
     let gate = WriterGate(ownCellCount: ownCellCount)
-    let state = Meeting()
-    TestThreads.run([
-      {
-        _ = gate.discard(timeoutMilliseconds: 0) {
-          state.isDiscarding.store(true, ordering: .sequentiallyConsistent)
-          state.hasBegun.store(true, ordering: .sequentiallyConsistent)
-          usleep(5000)
-          state.isDiscarding.store(false, ordering: .sequentiallyConsistent)
+    let counts = Counts()
+    let writer: @Sendable () -> Void = {
+      ThreadFilter.enter(role)
+      while !counts.isDone.load(ordering: .sequentiallyConsistent) { gate.write {} }
+    }
+    let discarder: @Sendable () -> Void = {
+      ThreadFilter.enter(.vcpu)
+      for _ in 0..<200 {
+        let hasWaited: Void? = gate.discard(timeoutMilliseconds: 600_000) {
+          while !gate.isAwaited { sched_yield() }
         }
-      },
-      {
-        // It may have ended by then; the test says nothing on such a host, and does not fail.
-        while !state.hasBegun.load(ordering: .sequentiallyConsistent) { usleep(100) }
-        gate.write {
-          state.hasMet.store(
-            state.isDiscarding.load(ordering: .sequentiallyConsistent),
-            ordering: .sequentiallyConsistent)
-        }
-      },
-    ])
-    let hasMet = state.hasMet.load(ordering: .sequentiallyConsistent)
-    #expect(!hasMet)
+        if hasWaited != nil { counts.discards.add(1, ordering: .relaxed) }
+      }
+      counts.isDone.store(true, ordering: .sequentiallyConsistent)
+    }
+    TestThreads.run([writer, writer, discarder])
+    #expect(counts.discards.load(ordering: .relaxed) == 200)
   }
 
-  private final class Meeting: Sendable {
-    let isDiscarding = Atomic<Bool>(false)
-    let hasBegun = Atomic<Bool>(false)
-    let hasMet = Atomic<Bool>(false)
+  /// A discard that meets a writer sleeps until it has left, and is woken: a thousand times. A wake-up that is
+  /// lost lets it sleep for ten minutes.
+  @Test(.timeLimit(.minutes(10)), arguments: [SandboxRole.vcpu, .disk], [240, 0])
+  func discardsWaitForWriters(role: SandboxRole, ownCellCount: Int) {
+    let gate = WriterGate(ownCellCount: ownCellCount)
+    let counts = Counts()
+    let writer: @Sendable () -> Void = {
+      ThreadFilter.enter(role)
+      while !counts.isDone.load(ordering: .sequentiallyConsistent) {
+        gate.write {
+          counts.insideCount.add(1, ordering: .sequentiallyConsistent)
+          // Until a discard waits for it. The nested ones do not wait for the discard.
+          while !gate.isClosed, !counts.isDone.load(ordering: .sequentiallyConsistent) {
+            sched_yield()
+          }
+          for _ in 0..<3 { _ = gate.write { counts.meetings.add(1, ordering: .relaxed) } }
+          counts.insideCount.subtract(1, ordering: .sequentiallyConsistent)
+        }
+      }
+    }
+    let discarder: @Sendable () -> Void = {
+      ThreadFilter.enter(.vcpu)
+      for _ in 0..<1000 {
+        while counts.insideCount.load(ordering: .sequentiallyConsistent) == 0 { sched_yield() }
+        if gate.discard(timeoutMilliseconds: 600_000, { true }) == true {
+          counts.discards.add(1, ordering: .relaxed)
+        }
+      }
+      counts.isDone.store(true, ordering: .sequentiallyConsistent)
+    }
+    TestThreads.run([writer, writer, discarder])
+    #expect(counts.discards.load(ordering: .relaxed) == 1000)
+    #expect(counts.meetings.load(ordering: .relaxed) >= 3000)
   }
 
   @Test(arguments: [240, 0])
@@ -141,10 +168,41 @@ import Testing
     #expect(gate.discard(timeoutMilliseconds: 1) { true } == true)
   }
 
+  /// A thread without a cell that is inside of one gate waits for the discard of another, which may be at
+  /// work, as any thread does.
+  @Test func aSharerOfAnotherGateWaits() {
+    let gate = WriterGate(ownCellCount: 0)
+    let other = WriterGate(ownCellCount: 0)
+    let order = Atomic<Int>(0)
+    TestThreads.run(
+      as: .vcpu,
+      [
+        {
+          _ = gate.discard(timeoutMilliseconds: 600_000) {
+            order.store(1, ordering: .sequentiallyConsistent)
+            while !gate.isAwaited { sched_yield() }
+            order.store(2, ordering: .sequentiallyConsistent)
+          }
+        },
+        {
+          while order.load(ordering: .sequentiallyConsistent) == 0 { sched_yield() }
+          other.write {
+            gate.write {
+              let (_, found) = order.compareExchange(
+                expected: 2, desired: 3, ordering: .sequentiallyConsistent)
+              precondition(found == 2)
+            }
+          }
+        },
+      ])
+    #expect(order.load(ordering: .sequentiallyConsistent) == 3)
+  }
+
   /// More threads than cells, one after the other and at once.
   @Test func threadsWithoutACellShare() {
     let gate = WriterGate(ownCellCount: 2)
     TestThreads.run(
+      as: .disk,
       (0..<8).map { _ in
         { for _ in 0..<1000 { gate.write { gate.write {} } } }
       })

@@ -87,7 +87,14 @@ struct WriteProtectionTests {
     let expected = kept.union(memory.marked([600]))
     // A new transparent huge page has no protection.
     let isLarge = holesLookWritten || memory.backing == .transparentHuge
-    #expect(isLarge ? afterWrite.isSuperset(of: expected) : afterWrite == expected)
+    if memory.backing == .anonymous {
+      // Since Linux 6.14 an empty page table is freed with the pages (PT_RECLAIM), so that a huge page
+      // fits, which transparent_hugepage=always gives to all memory.
+      let block = kept.union(memory.marked(512..<1024))
+      #expect(afterWrite == expected || afterWrite == block)
+    } else {
+      #expect(isLarge ? afterWrite.isSuperset(of: expected) : afterWrite == expected)
+    }
     #expect(afterWrite.intersection(0..<512) == kept.intersection(0..<512))
   }
 

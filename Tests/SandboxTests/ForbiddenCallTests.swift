@@ -127,10 +127,11 @@ struct ForbiddenCallTests {
     }
   }
 
-  /// Our own mistakes still say what they are.
+  /// Our own mistakes still say what they are, and end the process by their own signal.
   @Test func trapsStayTraps() async throws {
     let result = try #require(
-      await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      await #expect(processExitsWith: .signal(SIGILL), observing: [\.standardErrorContent]) {
+        CrashSignals.useDefaultActions()
         try enter(.vcpu)
         fatalError("a mistake of ours")
       })

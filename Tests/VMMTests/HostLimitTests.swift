@@ -50,9 +50,9 @@ private func computer(
   disk: any BlockStore, memoryByteCount: UInt64
 ) throws -> MachineConfiguration {
   let kernel = BootFile(SyntheticImages.bzImage(code: [0xEB, 0xFE]), name: "synthetic")
-  var configuration = MachineConfiguration(
+  var configuration = MachineConfiguration.confined(
     .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: memoryByteCount,
     vcpuCount: 2)
-  configuration.computer.disks = [disk]
+  configuration.computer.disks = [DiskConfiguration(disk, serial: "0")]
   return configuration
 }

@@ -113,7 +113,7 @@ struct HypercallTests {
     let probe = try Probe(
       Probe.introduction + [.hypercall(0x8001, out: Probe.reply)], transport: transport
     ) {
-      $0.enlightenments = [.vpIndex, .relaxedTiming]
+      $0.enlightenments = .exactly([.vpIndex, .relaxedTiming])
     }
     #expect(probe.outcome.exitStatus == 0)
     // KVM itself answers there: HV_STATUS_ACCESS_DENIED under KVM_CAP_HYPERV_ENFORCE_CPUID.

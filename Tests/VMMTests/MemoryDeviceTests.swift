@@ -33,7 +33,7 @@ struct MemoryDeviceTests {
   @Test func storesAndLoadsReachTheDevice() throws {
     let device = Scratch()
     let control = MachineControl()
-    var configuration = MachineConfiguration(
+    var configuration = MachineConfiguration.confined(
       program: Self.program, memoryByteCount: Probe.memoryByteCount)
     configuration.hyperV = .userspace
     configuration.portDevices = [
@@ -49,7 +49,7 @@ struct MemoryDeviceTests {
   }
 
   @Test func memoryDevicesMayNotOverlap() {
-    var configuration = MachineConfiguration(
+    var configuration = MachineConfiguration.confined(
       program: Self.program, memoryByteCount: Probe.memoryByteCount)
     configuration.memoryDevices = [
       (MMIORange(start: 0xFED0_0000, byteCount: 2), Scratch()),

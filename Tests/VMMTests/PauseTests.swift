@@ -22,7 +22,7 @@ struct PauseTests {
   @Test(arguments: Host.transports)
   func aPausedGuestStandsStill(transport: HyperVTransport) async throws {
     let control = MachineControl()
-    var configuration = MachineConfiguration(
+    var configuration = MachineConfiguration.confined(
       program: Self.program, memoryByteCount: 16 << 20, vcpuCount: 2)
     configuration.hyperV = transport == .kernel ? .kernel : .userspace
     configuration.portDevices = [

@@ -45,6 +45,20 @@ struct UserspaceInterfaceTests {
     #expect(scale != 0)
   }
 
+  @Test func theAssistPageWaivesNoInterruptsEnd() throws {
+    let page: UInt64 = 0x50_0000
+    let probe = try Probe(
+      [
+        .store(0xFF, at: page), .store(0xFF, at: page + 3), .store(0xFF, at: page + 4),
+        .writeMSR(0x4000_0073, page | 1), .readMSR(0x4000_0073),
+        .writeMSR(0x4000_0073, 0xFEE0_0001),
+      ], transport: .userspace)
+    #expect(probe.outcome.exitStatus == 0)
+    #expect(probe.steps.map(\.fault) == [nil, nil, nil, nil, nil, Self.generalProtection])
+    #expect(probe.steps[4].result == page | 1)
+    #expect(try probe.machine.memory.load(at: GPA(page), as: UInt64.self) == 0xFF_0000_0000)
+  }
+
   @Test func callsFromOutsideThePageGetInvalidOpcode() throws {
     let probe = try Probe(
       [.foreignHypercall(0x8001, out: Probe.reply)] + Probe.introduction + [
@@ -80,11 +94,11 @@ struct UserspaceInterfaceTests {
   @Test func crashAndResetEndTheRun() throws {
     let crash = try Probe(
       [.writeMSR(0x4000_0100, 0xDEAD), .writeMSR(0x4000_0105, 1 << 63)], transport: .userspace)
-    guard case .crashed(let report?) = crash.outcome else {
+    guard case .crashed(let guestCrash) = crash.outcome else {
       Issue.record("unexpected end: \(crash.outcome)")
       return
     }
-    #expect(report.parameters[0] == 0xDEAD)
+    #expect(guestCrash.report.parameters[0] == 0xDEAD)
     let reset = try Probe([.writeMSR(0x4000_0003, 1)], transport: .userspace)
     guard case .reset = reset.outcome else {
       Issue.record("unexpected end: \(reset.outcome)")

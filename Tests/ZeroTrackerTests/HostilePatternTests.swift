@@ -4,7 +4,7 @@ import Testing
 import ZeroTracker
 
 /// Patterns a guest would write to buy VMM time: the work of one answer is bounded, the answer exact.
-@Suite struct HostilePatternTests {
+@Suite(.onVCPUThread) struct HostilePatternTests {
   /// The same word everywhere, or one that depends on its index.
   final class Pattern: WrittenPageSource {
     let word: @Sendable (Int) -> UInt64

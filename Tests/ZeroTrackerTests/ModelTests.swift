@@ -4,7 +4,7 @@ import Testing
 import ZeroTracker
 
 /// Random histories: the tracker equals the naive model, and keeps the law against the bytes.
-@Suite struct ModelTests {
+@Suite(.onVCPUThread) struct ModelTests {
   static let regions = [pages(7, 1021), pages(5000, 640), pages(1 << 40, 65)]
 
   private func randomRange(_ random: inout SeededGenerator) -> PageRange {

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 import ZeroTracker
 
-@Suite struct RefineTests {
+@Suite(.onVCPUThread) struct RefineTests {
   private static let twoMebibytes: UInt64 = 2 << 20  // 512 pages a chunk
 
   @Test func aRunIsTouchedWholeChunksThatNobodyClaimed() throws {

@@ -4,7 +4,7 @@ import Testing
 import ZeroTracker
 
 /// A tracker restored from an encoded state answers as the one that was encoded.
-@Suite struct StateTests {
+@Suite(.onVCPUThread) struct StateTests {
   static let layouts: [[PageRange]] =
     [1, 63, 64, 65, 1000].map { [pages(3, $0)] }
     + [[pages(0, 65), pages(1 << 30, 640)], [pages(7, 64), pages(71, 63)]]

@@ -4,7 +4,7 @@ import Testing
 import ZeroTracker
 
 /// Why memory was not reported: the snapshot's stretches and the history of single pages.
-@Suite struct StretchTests {
+@Suite(.onVCPUThread) struct StretchTests {
   @Test func eachStateIsSeen() throws {
     let (tracker, log) = try makeTracker([pages(0, 200), pages(200, 64)], 65536)
     tracker.claim(pages(3, 1), owner: "vhost-net")

@@ -1,9 +1,10 @@
 import Synchronization
+import TestSupport
 import Testing
 import ZeroTracker
 
 /// Single answers whose result is plain to see.
-@Suite struct ZeroedRangesTests {
+@Suite(.onVCPUThread) struct ZeroedRangesTests {
   @Test(
     arguments: [1, 2, 63, 64, 65, 127, 128, 129, 1000] as [UInt64],
     [4096, 65536, 2 << 20] as [UInt64])

@@ -14,6 +14,8 @@ final class TestPipe: Sendable {
     var ends: [Int32] = [-1, -1]
     // SAFETY: the array has room for both.
     try #require(unsafe pipe(&ends) == 0)
+    // Programs that other tests start at the same time would keep the ends open.
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     reader = ends[0]
     writer = ends[1]
     self.ends = Mutex(ends)
@@ -64,9 +66,9 @@ final class FakeGuest: Sendable {
   func waits(for count: Int) -> Bool { eventually { self.bytes.count >= count } }
 }
 
-/// Whether something comes true within ten seconds.
-func eventually(_ condition: () -> Bool) -> Bool {
-  for _ in 0..<2000 {
+/// Whether something comes true within ten seconds, or as many as given.
+func eventually(seconds: Int = 10, _ condition: () -> Bool) -> Bool {
+  for _ in 0..<(seconds * 200) {
     if condition() { return true }
     usleep(5000)
   }
@@ -74,10 +76,13 @@ func eventually(_ condition: () -> Bool) -> Bool {
 }
 
 func write(_ bytes: [UInt8], to descriptor: Int32) {
-  try? OutputFile.write(String(decoding: bytes, as: UTF8.self), to: descriptor, named: "test")
+  try? OutputFile.write(
+    String(decoding: bytes, as: UTF8.self), to: descriptor, named: "test",
+    policy: .waits(OutputPatience()))
 }
 
-/// Reads until there are `count` bytes; fewer after `patienceMilliseconds` without any, or at the end.
+/// Reads until there are `count` bytes; fewer after `patienceMilliseconds` without any, or at the
+/// end.
 func read(
   _ count: Int, from descriptor: Int32, patienceMilliseconds: Int32 = 5000
 ) -> [UInt8] {

@@ -14,12 +14,13 @@ import Testing
   }
 
   private func writer(
-    _ descriptor: Int32, _ stop: StopSignal, _ policy: ConsoleWriter.Policy = .waits,
+    _ descriptor: Int32, _ policy: PatientWriter.Policy = .waits(OutputPatience()),
     neverBlocks: Bool = false
   ) -> ConsoleWriter {
     ConsoleWriter(
-      descriptor: descriptor, name: "test", policy: policy, neverBlocks: neverBlocks,
-      stopSignal: stop, report: reports.add)
+      PatientWriter(
+        descriptor: descriptor, name: "test", policy: policy, neverBlocks: neverBlocks),
+      report: reports.add)
   }
 
   /// Blocking or not is the choice of whoever opened it, who may say that it is not.
@@ -27,8 +28,7 @@ import Testing
   func waitsForASlowReader(flag: Int32, neverBlocks: Bool) throws {
     let pipe = try TestPipe()
     _ = fcntl(pipe.writer, F_SETFL, flag)
-    let stop = try StopSignal()
-    let writer = writer(pipe.writer, stop, neverBlocks: neverBlocks)
+    let writer = writer(pipe.writer, neverBlocks: neverBlocks)
     let bytes = pattern(300_000)
     let thread = try ConsoleThread { writer.write(bytes) }
     usleep(50_000)
@@ -38,11 +38,12 @@ import Testing
     #expect(reports.all.isEmpty)
   }
 
-  @Test(arguments: [false, true]) func theStopSignalEndsWaiting(neverBlocks: Bool) throws {
+  /// A reader that has stopped gets a second; one that reads then still gets everything.
+  @Test(arguments: [false, true]) func patienceEnds(neverBlocks: Bool) throws {
     let pipe = try TestPipe()
     if neverBlocks { _ = fcntl(pipe.writer, F_SETFL, O_NONBLOCK) }
-    let stop = try StopSignal()
-    let writer = writer(pipe.writer, stop, neverBlocks: neverBlocks)
+    let patience = OutputPatience()
+    let writer = writer(pipe.writer, .waits(patience), neverBlocks: neverBlocks)
     let isDone = Done()
     let thread = try ConsoleThread {
       writer.write(pattern(200_000))
@@ -50,21 +51,38 @@ import Testing
     }
     usleep(50_000)
     #expect(!isDone.isSet)
-    stop.raise()
-    stop.raise()
+    patience.shorten()
+    patience.shorten()
     thread.join()
-    #expect(isDone.isSet && stop.isRaised)
+    #expect(isDone.isSet && patience.isShortened)
+    // Having waited in vain once is enough.
+    let start = MonotonicClock.nanoseconds()
+    for _ in 0..<100 { writer.write([1]) }
+    #expect(MonotonicClock.nanoseconds() - start < 30_000_000_000)
     // What was written is there; then there is room, and last words pass.
     let isPrefix = pattern(200_000).starts(with: readAll(from: pipe.reader))
     #expect(isPrefix)
-    writer.write(pattern(3))
-    #expect(read(3, from: pipe.reader) == pattern(3))
+    writer.write(pattern(300_000 / 100))
+    #expect(read(3000, from: pipe.reader) == pattern(3000))
+    #expect(reports.all.isEmpty)
+  }
+
+  @Test func aSlowReaderIsNotOneThatStopped() throws {
+    let pipe = try TestPipe()
+    let patience = OutputPatience()
+    patience.shorten()
+    let writer = writer(pipe.writer, .waits(patience))
+    let thread = try ConsoleThread { writer.write(pattern(300_000)) }
+    usleep(50_000)
+    let isComplete = read(300_000, from: pipe.reader) == pattern(300_000)
+    thread.join()
+    #expect(isComplete)
   }
 
   @Test func aFailureIsReportedOnce() throws {
     let full = try OutputFile.open("/dev/full", O_WRONLY, named: "full")
     defer { close(full) }
-    let writer = try writer(full, StopSignal())
+    let writer = writer(full)
     writer.write([1])
     writer.write([2])
     #expect(
@@ -76,7 +94,7 @@ import Testing
 
   @Test func anImpatientWriterLosesAndRecovers() throws {
     let pipe = try TestPipe()
-    let writer = try writer(pipe.writer, StopSignal(), .loses(patienceMilliseconds: 50))
+    let writer = writer(pipe.writer, .loses(patienceMilliseconds: 50))
     writer.write(pattern(200_000))
     let start = MonotonicClock.nanoseconds()
     for _ in 0..<1000 { writer.write([1]) }

@@ -29,7 +29,8 @@ import Testing
   @Test(
     arguments: [
       ("", []), ("abc", [.input(Array("abc".utf8))]), ("^", []), ("^x", [.quit]),
-      ("^h", [.help]), ("^^", [.input([1])]), ("^^x", [.input([1, 0x78])]),
+      ("^h", [.help]), ("a^ib", [.input([0x61]), .status, .input([0x62])]), ("^^", [.input([1])]),
+      ("^^x", [.input([1, 0x78])]),
       ("^^^x", [.input([1]), .quit]), ("a^hb", [.input([0x61]), .help, .input([0x62])]),
       ("a^qb", [.input([0x61, 0x62])]), ("^x^h", [.quit]),
       ("ab^xcd", [.input([0x61, 0x62]), .quit]),

@@ -38,7 +38,7 @@ import Testing
       HelpText.text(for: .run).hasPrefix(
         "Usage: vmm-run run {--program | --kernel | --firmware} FILE [OPTION]...\n"))
     #expect(HelpText.text(for: .demo).hasPrefix("Usage: vmm-run demo [OPTION]...\n"))
-    #expect(HelpText.text(for: .run).contains("--disk FILE[,readonly]..."))
+    #expect(HelpText.text(for: .run).contains("--disk FILE[,OPTIONS]..."))
   }
 
   @Test func defaultsInHelpAreTheDefaults() {

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import vmm_run
@@ -40,7 +41,7 @@ import Testing
   @Test func writesLinesInOrderFromManyThreads() async throws {
     let directory = try TemporaryDirectory()
     let clock = Atomic<UInt64>(0)
-    let trace = try HypercallTrace(path: directory.path("t.jsonl")) {
+    let trace = try HypercallTrace(LogFile(LogFileOption(path: directory.path("t.jsonl")))) {
       clock.wrappingAdd(1_000, ordering: .relaxed).newValue
     }
     await withTaskGroup { group in
@@ -67,15 +68,34 @@ import Testing
     #expect(try directory.contents("t.jsonl").split(separator: "\n").count == 1000)
   }
 
+  /// When the machine is made, and not when the file is opened; once.
   @Test func emptiesAnOldTrace() throws {
     let directory = try TemporaryDirectory()
     try OutputFile.replace(directory.path("t"), with: "old\n")
-    try HypercallTrace(path: directory.path("t")).finish()
+    let trace = HypercallTrace(try LogFile(LogFileOption(path: directory.path("t"))))
+    #expect(try directory.contents("t") == "old\n")
+    try trace.begin()
     #expect(try directory.contents("t") == "")
+    trace.record(query)
+    try trace.begin()
+    try trace.finish()
+    #expect(try directory.contents("t").split(separator: "\n").count == 1)
+  }
+
+  @Test func addsToAnOldTrace() throws {
+    let directory = try TemporaryDirectory()
+    try OutputFile.replace(directory.path("t"), with: "old\n")
+    let option = LogFileOption(path: directory.path("t"), appends: true)
+    let trace = HypercallTrace(try LogFile(option))
+    try trace.begin()
+    trace.record(query)
+    try trace.finish()
+    let lines = try directory.contents("t").split(separator: "\n")
+    #expect(lines.count == 2 && lines[0] == "old")
   }
 
   @Test func aFullDiskIsReportedOnceAndAtTheEnd() throws {
-    let trace = try HypercallTrace(path: "/dev/full")
+    let trace = HypercallTrace(try LogFile(LogFileOption(path: "/dev/full")))
     trace.record(query)
     trace.record(query)
     let error = #expect(throws: SystemError.self) { try trace.finish() }
@@ -84,8 +104,25 @@ import Testing
         + "free some space or choose another place")
   }
 
-  @Test func aFileThatCannotBeOpened() throws {
-    let error = #expect(throws: SystemError.self) { _ = try HypercallTrace(path: "/proc") }
-    #expect(error?.description == "cannot write /proc: Is a directory (EISDIR)")
+  /// What a full disk took of a line goes, and what was there before stays.
+  @Test func halfALineIsCutOff() async throws {
+    await #expect(processExitsWith: .exitCode(0)) {
+      try ProcessSignals.unblock(SIGXFSZ)
+      _ = signal(SIGXFSZ, SIG_IGN)
+      let directory = try TemporaryDirectory()
+      try OutputFile.replace(directory.path("t"), with: "old\n")
+      let option = LogFileOption(path: directory.path("t"), appends: true)
+      let trace = HypercallTrace(try LogFile(option))
+      try trace.begin()
+      let record = HypercallRecord(
+        vcpuID: 0, code: 0x8001, name: "x", input: 0x8001, status: 0, capabilities: 1)
+      trace.record(record)
+      let byteCount = try directory.contents("t").utf8.count
+      try ProcessLimit.fileSize.set(UInt64(byteCount) + 20)
+      trace.record(record)
+      guard (try? trace.finish()) == nil else { _exit(1) }
+      let contents = try directory.contents("t")
+      _exit(contents.utf8.count == byteCount && contents.hasPrefix("old\n") ? 0 : 2)
+    }
   }
 }

@@ -1,55 +1,91 @@
+import Glibc
 import Testing
 
 @testable import vmm_run
 
-@Suite struct InputQueueTests {
+@Suite(.timeLimit(.minutes(5))) struct InputQueueTests {
   private let guest = FakeGuest()
-  private let retry = InputQueue.retryNanoseconds
 
-  @Test func takesEverythingAtOnce() {
-    var queue = InputQueue(guest.take)
-    #expect(queue.isEmpty && queue.timeoutMilliseconds(at: 0) == -1)
-    queue.offer(at: 5)
+  private func isReadable(_ descriptor: Int32) -> Bool {
+    var set = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    // SAFETY: the structure lives for the call.
+    return unsafe poll(&set, 1, 0) == 1
+  }
+
+  @Test func aGuestThatTakesEverythingGetsItAtOnce() throws {
+    let queue = try InputQueue(byteLimit: 4096, offer: guest.take)
+    queue.guestHasRoom()
     #expect(guest.offerCount == 0, "nothing is not offered")
     queue.add(pattern(100))
-    #expect(queue.timeoutMilliseconds(at: 5) == 0)
-    queue.offer(at: 5)
-    #expect(queue.isEmpty && guest.bytes == pattern(100))
-    queue.add([1])
-    queue.offer(at: 5)
-    #expect(guest.offerCount == 2, "a guest that takes all is not slowed down")
+    #expect(guest.bytes == pattern(100))
+    queue.add(pattern(3000))
+    #expect(guest.bytes == pattern(100) + pattern(3000))
+    #expect(queue.availableByteCount() == 4096)
   }
 
-  @Test func whatIsLeftIsOfferedLaterWithWhatCame() {
-    guest.setAppetite(2)
-    var queue = InputQueue(guest.take)
-    queue.add([1, 2, 3])
-    queue.offer(at: 100)
-    queue.add([4])
-    queue.offer(at: 100 + retry - 1)
-    #expect(guest.offerCount == 1 && guest.bytes == [1, 2])
-    #expect(queue.timeoutMilliseconds(at: 100) == 10)
-    #expect(queue.timeoutMilliseconds(at: 100 + retry - 1) == 1)
-    queue.offer(at: 100 + retry)
-    #expect(queue.isEmpty && guest.bytes == [1, 2, 3, 4])
+  /// A serial port's FIFO, which says when it is empty: one offer for each time, and none in
+  /// between.
+  @Test func theRestIsOfferedWhenThereIsRoom() throws {
+    guest.setAppetite(16)
+    let queue = try InputQueue(byteLimit: 4096, offer: guest.take)
+    queue.add(pattern(100))
+    #expect(guest.offerCount == 1 && guest.bytes == pattern(16))
+    queue.add(pattern(20))
+    #expect(guest.offerCount == 1, "it is full, and says when it is not")
+    for _ in 0..<7 { queue.guestHasRoom() }
+    #expect(guest.bytes == pattern(100) + pattern(20) && guest.offerCount == 8)
+    queue.add([7])
+    #expect(guest.bytes.last == 7)
   }
 
-  @Test func atMostAHundredOffersASecond() {
+  /// The reader stops when it is full, and is woken once when half of it is gone.
+  @Test func aFullQueueStopsItsReader() throws {
     guest.setAppetite(0)
-    var queue = InputQueue(guest.take)
-    for millisecond in 0..<1000 as Range<UInt64> {
-      queue.add([7])
-      queue.offer(at: millisecond * 1_000_000)
-    }
-    #expect(guest.offerCount == 100)
-  }
-
-  @Test func holdsNoMoreThanATerminal() {
-    guest.setAppetite(0)
-    var queue = InputQueue(guest.take)
-    for _ in 0..<3 { queue.add(pattern(3000)) }
+    let queue = try InputQueue(byteLimit: 100, offer: guest.take)
+    #expect(queue.availableByteCount() == 100)
+    queue.add(pattern(90))
+    #expect(queue.availableByteCount() == 10)
+    queue.add(pattern(10))
+    #expect(queue.availableByteCount() == 0)
+    guest.setAppetite(16)
+    for _ in 0..<3 { queue.guestHasRoom() }
+    #expect(!isReadable(queue.roomDescriptor), "48 of 100 are gone")
+    queue.guestHasRoom()
+    #expect(isReadable(queue.roomDescriptor))
+    #expect(queue.availableByteCount() == 64)
+    #expect(!isReadable(queue.roomDescriptor), "one wake-up for one wait")
     guest.setAppetite(.max)
-    queue.offer(at: 0)
-    #expect(guest.bytes == pattern(3000) + pattern(3000).prefix(1096))
+    queue.guestHasRoom()
+    #expect(!isReadable(queue.roomDescriptor))
+    #expect(guest.bytes == pattern(90) + pattern(10))
+  }
+
+  /// One thread adds as there is room, one makes room: every byte, in its order.
+  @Test func nothingIsLostBetweenThreads() throws {
+    guest.setAppetite(3)
+    let queue = try InputQueue(byteLimit: 64, offer: guest.take)
+    let bytes = pattern(20_000)
+    let stop = try StopSignal()
+    let reader = try ConsoleThread {
+      var next = 0
+      while next < bytes.count {
+        let limit = queue.availableByteCount()
+        if limit == 0 {
+          _ = stop.wait(for: POLLIN, on: queue.roomDescriptor)
+          continue
+        }
+        let end = min(next + limit, bytes.count)
+        queue.add(Array(bytes[next..<end]))
+        next = end
+      }
+    }
+    #expect(
+      eventually(seconds: 60) {
+        for _ in 0..<100 { queue.guestHasRoom() }
+        return guest.bytes.count == bytes.count
+      })
+    reader.join()
+    let isSame = guest.bytes == bytes
+    #expect(isSame)
   }
 }

@@ -76,7 +76,7 @@ import Testing
     options.machine.tracking.verifiesZeroedMemory = true
     options.machine.granularity = .kibi(64)
     options.machine.hyperV = .userspace
-    options.machine.traceHypercallsPath = "t.jsonl"
+    options.machine.traceHypercalls = LogFileOption(path: "t.jsonl")
     options.offersZeroedMemory = false
     options.mapPath = "m.svg"
     options.printsJSON = true
@@ -90,7 +90,7 @@ import Testing
     machine.preallocates = true
     machine.granularity = .mebi(32)
     machine.hyperV = .kernel
-    machine.traceHypercallsPath = "t"
+    machine.traceHypercalls = LogFileOption(path: "t")
     let line = """
       run --program p --memory 128M --cpus 4 --backing hugetlb --prealloc --granularity 32M \
       --hyperv kernel --trace-hypercalls t

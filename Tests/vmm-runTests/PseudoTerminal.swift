@@ -10,12 +10,12 @@ final class PseudoTerminal: Sendable {
   let path: String
 
   init() throws {
-    controller = try OutputFile.open("/dev/ptmx", O_RDWR | O_NOCTTY, named: "ptmx")
+    controller = try OutputFile.open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC, named: "ptmx")
     // TIOCSPTLCK and TIOCGPTN, which are macros that are not imported.
     try Self.control(controller, 0x4004_5431, 0)
     let number = try Self.control(controller, 0x8004_5430, 0)
     path = "/dev/pts/\(number)"
-    descriptor = try OutputFile.open(path, O_RDWR | O_NOCTTY, named: "pts")
+    descriptor = try OutputFile.open(path, O_RDWR | O_NOCTTY | O_CLOEXEC, named: "pts")
   }
 
   @discardableResult

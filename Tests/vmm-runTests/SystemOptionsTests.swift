@@ -4,7 +4,8 @@ import Testing
 
 @testable import vmm_run
 
-/// The command line of `run --kernel` and `run --firmware`: what it means, and every message it can lead to.
+/// The command line of `run --kernel` and `run --firmware`: what it means, and every message it can
+/// lead to.
 @Suite struct SystemOptionsTests {
   private func parse(_ line: String) throws(UsageError) -> RunOptions? {
     let words = ["run"] + line.split(separator: " ").map(String.init)
@@ -24,8 +25,11 @@ import Testing
     #expect(options == RunOptions(guest: .system(system)))
     #expect(options.machine.memory == .gibi(1))
     #expect(linux.initrdPath == nil && linux.commandLine == nil && system.disks.isEmpty)
-    #expect(system.serial == .stdio && system.clock == .utc && system.hyperVFeatures == .default)
+    #expect(
+      system.serial == .stdio && system.clock == .utc
+        && system.hyperVFeatures == HyperVFeatureChoice())
     #expect(system.onCrash == .report && system.onReset == .reset && !system.tracesIO)
+    #expect(!options.machine.offersNesting)
   }
 
   @Test func everyOption() throws {
@@ -34,18 +38,20 @@ import Testing
     linux.commandLine = "console=ttyS0"
     var system = SystemOptions(.linux(linux))
     system.disks = [DiskOption(path: "a.img"), DiskOption(path: "b.img", isReadOnly: true)]
-    system.serial = .file("serial.log")
+    system.serial = .file(LogFileOption(path: "serial.log"))
     system.clock = .local
-    system.hyperVFeatures = .chosen([.vpIndex, .time, .crash])
+    system.hyperVFeatures = HyperVFeatureChoice(
+      selection: .exactly([.vpIndex, .time, .crash]))
     system.onCrash = .ignore
     system.onReset = .exit
     system.tracesIO = true
     var machine = MachineOptions(memory: .mebi(512))
     machine.cpuCount = 2
+    machine.offersNesting = true
     let expected = RunOptions(guest: .system(system), machine: machine)
     let line = """
       --disk a.img --kernel vmlinuz --append console=ttyS0 --initrd=initrd --cpus 2 \
-      --serial file:serial.log --disk=b.img,readonly --rtc local --memory 512M --trace-io \
+      --serial file:serial.log --disk=b.img,readonly --rtc local --memory 512M --trace-io --nested \
       --hyperv-features time,vpindex,crash --on-crash ignore --on-reset exit
       """
     #expect(try parse(line) == expected)
@@ -70,6 +76,21 @@ import Testing
     ("a,,,readonly", DiskOption(path: "a,", isReadOnly: true)),
     ("a,readonly,readonly", DiskOption(path: "a", isReadOnly: true)),
     ("/dev/x:y=z", DiskOption(path: "/dev/x:y=z")), (",,", DiskOption(path: ",")),
+    ("format=raw", DiskOption(path: "format=raw")),
+    ("a,format=raw", DiskOption(path: "a", isKnownRaw: true)),
+    ("a,format=raw,readonly", DiskOption(path: "a", isReadOnly: true, isKnownRaw: true)),
+    ("a,readonly,format=raw", DiskOption(path: "a", isReadOnly: true, isKnownRaw: true)),
+    ("a,serial=x", DiskOption(path: "a", serial: "x")),
+    ("a,serial=x=y", DiskOption(path: "a", serial: "x=y")),
+    ("a,serial=x,,y", DiskOption(path: "a", serial: "x,y")),
+    ("a,block-size=4096", DiskOption(path: "a", sectorByteCount: 4096)),
+    ("a,block-size=512,readonly", DiskOption(path: "a", isReadOnly: true)),
+    (
+      "a,block-size=4096,serial=12345678901234567890,format=raw,readonly",
+      DiskOption(
+        path: "a", isReadOnly: true, isKnownRaw: true, serial: "12345678901234567890",
+        sectorByteCount: 4096)
+    ),
   ])
   func disks(text: String, disk: DiskOption) throws {
     #expect(try DiskOption(parsing: text) == disk)
@@ -79,30 +100,22 @@ import Testing
 
   @Test(arguments: [
     ("stdio", SerialChoice.stdio), ("pty", .pty), ("none", SerialChoice.none),
-    ("file:x", .file("x")), ("file:file:", .file("file:")), ("file:/a b", .file("/a b")),
+    ("file:x", .file(LogFileOption(path: "x"))),
+    ("file:file:", .file(LogFileOption(path: "file:"))),
+    ("file:/a b", .file(LogFileOption(path: "/a b"))),
+    ("file:x,append", .file(LogFileOption(path: "x", appends: true))),
+    ("file:a,,b,append", .file(LogFileOption(path: "a,b", appends: true))),
+    ("file:append", .file(LogFileOption(path: "append"))),
+    // A mark that is no letter of its own does not hide the colon or the comma before it.
+    ("file:\u{301}x,append", .file(LogFileOption(path: "\u{301}x", appends: true))),
+    ("file:x,,\u{301}", .file(LogFileOption(path: "x,\u{301}"))),
   ])
   func serials(text: String, choice: SerialChoice) throws {
     #expect(try SerialChoice(parsing: text) == choice)
   }
 
-  @Test(arguments: Enlightenments.names)
-  func everyFeatureByName(name: String) throws {
-    let feature = try #require(Enlightenments.named(name))
-    let needed = Enlightenments.requirements(of: feature).members.map(\.description)
-    #expect(
-      try HyperVFeatureChoice(parsing: ([name] + needed).joined(separator: ","))
-        == .chosen(feature.union(Enlightenments.requirements(of: feature))))
-  }
-
-  @Test func sets() throws {
-    #expect(try HyperVFeatureChoice(parsing: "none") == .chosen([]))
-    #expect(try HyperVFeatureChoice(parsing: "default") == .default)
-    #expect(
-      try HyperVFeatureChoice(parsing: Enlightenments.names.joined(separator: ","))
-        == .chosen(.all))
-  }
-
-  private static let names = Enlightenments.names.joined(separator: ", ")
+  /// What may follow a disk's file.
+  private static let words = "readonly, serial=TEXT, block-size=512|4096, format=raw"
 
   @Test(arguments: [
     (
@@ -120,31 +133,85 @@ import Testing
     ("--kernel k --append a b", "unexpected argument 'b'; see 'vmm-run run --help'"),
     ("--kernle k", "unknown option '--kernle'; did you mean '--kernel'?"),
     ("--kernel k --disks d", "unknown option '--disks'; did you mean '--disk'?"),
-    ("--kernel k --disk", "option '--disk' needs a value: '--disk FILE[,readonly]'"),
-    ("--kernel k --disk ,readonly", "option '--disk' needs a value: '--disk FILE[,readonly]'"),
+    ("--kernel k --disk", "option '--disk' needs a value: '--disk FILE[,OPTIONS]'"),
+    ("--kernel k --disk ,readonly", "option '--disk' needs a value: '--disk FILE[,OPTIONS]'"),
     (
       "--kernel k --disk d,readonyl",
-      "option '--disk FILE,': 'readonyl' is not one of readonly; did you mean 'readonly'?"
+      "option '--disk FILE,': 'readonyl' is not one of \(words); "
+        + "did you mean 'readonly'?"
     ),
-    ("--kernel k --disk d,", "option '--disk FILE,': '' is not one of readonly"),
+    ("--kernel k --disk d,", "option '--disk FILE,': '' is not one of \(words)"),
     (
-      "--kernel k --disk d,readonly,x", "option '--disk FILE,': 'x' is not one of readonly"
+      "--kernel k --disk d,readonly,x",
+      "option '--disk FILE,': 'x' is not one of \(words)"
+    ),
+    (
+      "--kernel k --disk d,format",
+      "option '--disk FILE,': 'format' is not one of \(words); "
+        + "did you mean 'format=raw'?"
+    ),
+    (
+      "--kernel k --disk d,format=qcow2",
+      "option '--disk': 'qcow2' is no format of disk images here; there is only raw: convert the "
+        + "image (qemu-img convert -O raw OLD NEW)"
+    ),
+    (
+      "--kernel k --disk d,serial=",
+      "option '--disk FILE,serial=': '' is no serial number, which has 1 to 20 characters of "
+        + "ASCII, none a control character, the first and last no space"
+    ),
+    (
+      "--kernel k --disk d,serial=123456789012345678901",
+      "option '--disk FILE,serial=': '123456789012345678901' is no serial number, which has 1 to "
+        + "20 characters of ASCII, none a control character, the first and last no space"
+    ),
+    (
+      "--kernel k --disk d,serial=a --disk e,serial=a",
+      "option '--disk': two disks have the serial number 'a', by which guests tell them apart"
+    ),
+    (
+      "--kernel k --disk d,serial=a,serial=b", "option '--disk FILE,': 'serial=' is there twice"
+    ),
+    (
+      "--kernel k --disk d,block-size=1024",
+      "option '--disk FILE,block-size=': '1024' is not one of 512, 4096"
+    ),
+    (
+      "--kernel k --disk d,blocksize=512",
+      "option '--disk FILE,': 'blocksize=512' is not one of \(words); did you mean "
+        + "'block-size=512|4096'?"
+    ),
+    (
+      "--kernel k --disk d,format=raw,format=raw",
+      "option '--disk FILE,': 'format=' is there twice"
     ),
     (
       "--kernel k --serial stido",
-      "option '--serial': 'stido' is not one of stdio, pty, file:PATH, none; did you mean 'stdio'?"
+      "option '--serial': 'stido' is not one of stdio, pty, file:FILE, none; did you mean 'stdio'?"
     ),
     (
       "--kernel k --serial flie:log",
-      "option '--serial': 'flie:log' is not one of stdio, pty, file:PATH, none; "
-        + "did you mean 'file:PATH'?"
+      "option '--serial': 'flie:log' is not one of stdio, pty, file:FILE, none; "
+        + "did you mean 'file:FILE'?"
     ),
     (
       "--kernel k --serial /dev/ttyS0",
-      "option '--serial': '/dev/ttyS0' is not one of stdio, pty, file:PATH, none"
+      "option '--serial': '/dev/ttyS0' is not one of stdio, pty, file:FILE, none"
     ),
-    ("--kernel k --serial file:", "option '--serial' needs a value: '--serial file:PATH'"),
-    ("--kernel k --serial file", "option '--serial' needs a value: '--serial file:PATH'"),
+    (
+      "--kernel k --serial file:x,apend",
+      "option '--serial file:FILE,': 'apend' is not one of append; did you mean 'append'?"
+    ),
+    (
+      "--kernel k --trace-hypercalls t,readonly",
+      "option '--trace-hypercalls FILE,': 'readonly' is not one of append"
+    ),
+    (
+      "--kernel k --trace-hypercalls ,append",
+      "option '--trace-hypercalls' needs a value: '--trace-hypercalls FILE'"
+    ),
+    ("--kernel k --serial file:", "option '--serial' needs a value: '--serial file:FILE'"),
+    ("--kernel k --serial file", "option '--serial' needs a value: '--serial file:FILE'"),
     ("--kernel k --rtc utv", "option '--rtc': 'utv' is not one of utc, local; did you mean 'utc'?"),
     (
       "--kernel k --on-crash die", "option '--on-crash': 'die' is not one of report, ignore"
@@ -154,28 +221,6 @@ import Testing
       "option '--on-reset': 'exti' is not one of reset, exit; did you mean 'exit'?"
     ),
     ("--kernel k --trace-io=x", "option '--trace-io' takes no value, but was given 'x'"),
-    (
-      "--kernel k --hyperv-features vpidnex,time",
-      "option '--hyperv-features': 'vpidnex' is not one of \(names); did you mean 'vpindex'?"
-    ),
-    (
-      "--kernel k --hyperv-features nnoe",
-      "option '--hyperv-features': 'nnoe' is not one of \(names), none, default; "
-        + "did you mean 'none'?"
-    ),
-    (
-      "--kernel k --hyperv-features relaxed,none",
-      "option '--hyperv-features': 'none' is not one of \(names)"
-    ),
-    (
-      "--kernel k --hyperv-features relaxed,,time",
-      "option '--hyperv-features': '' is not one of \(names)"
-    ),
-    (
-      "--kernel k --hyperv-features synic",
-      "option '--hyperv-features': cannot enable Hyper-V enlightenment synic without vpindex; "
-        + "add vpindex or remove synic"
-    ),
   ])
   func message(line: String, message: String) {
     let error = #expect(throws: UsageError.self) { try parse(line) }
@@ -239,7 +284,7 @@ import Testing
     ),
     (
       "--firmware f --boot-order disk0",
-      "option '--boot-order' works only together with '--disk FILE[,readonly]...'"
+      "option '--boot-order' works only together with '--disk FILE[,OPTIONS]...'"
     ),
     (
       "--firmware f --disk a --disk b --boot-order disk2",

@@ -21,6 +21,14 @@ final class TemporaryDirectory: Sendable {
     try String(contentsOfFile: path(name), encoding: .utf8)
   }
 
+  func write(_ bytes: [UInt8], to name: String) throws {
+    try Data(bytes).write(to: URL(filePath: path(name)))
+  }
+
+  func bytes(_ name: String) throws -> [UInt8] {
+    Array(try Data(contentsOf: URL(filePath: path(name))))
+  }
+
   func names() throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: root).sorted()
   }

@@ -2,6 +2,10 @@
 # What is measured in the rig, on a stock KVM: QEMU and vmm-run in turn. Sourced by scripts/bench.
 # shellcheck source=scripts/lib/packages.sh
 source scripts/lib/packages.sh
+# shellcheck source=scripts/lib/archive.sh
+source scripts/lib/archive.sh
+# shellcheck source=scripts/lib/kernels.sh
+source scripts/lib/kernels.sh
 # shellcheck source=scripts/lib/initramfs.sh
 source scripts/lib/initramfs.sh
 # shellcheck source=scripts/lib/tiny-initramfs.sh
@@ -157,10 +161,10 @@ disk_figures() {
 # bench_rig WORK-DIRECTORY REPETITIONS WHAT...: WHAT is exits, writes, linux, disk or firmware. Needs vmm-run and measure,
 # static, in the work directory; leaves rig.jsonl there.
 bench_rig() {
-  local work=$1 repetitions=$2 what
+  local work=$1 repetitions=$2 what kernel
   shift 2
   require_packages qemu-system-x86 seabios busybox-static cpio ovmf
-  scripts/rig -- true # fetches the kernel
+  get_kernel 6.12
   cc -O2 -Wall -static -o "$work/compare" Benchmarks/programs/compare.c
   cc -O2 -Wall -static -o "$work/disk" Benchmarks/programs/disk.c
   make_tiny_initramfs "$work/initrd.gz"
@@ -187,7 +191,7 @@ bench_rig() {
     --file "$work/compare:/bench/compare" --file "$work/measure:/bench/measure" \
     --file "$work/vmm-run:/bench/vmm-run" --file "$work/initrd.gz:/bench/initrd.gz" \
     --file "$work/disk.gz:/bench/disk.gz" --file "$work/shell.img:/bench/shell.img" \
-    --file "${RIG_CACHE:-.build-rig}/kernel/vmlinuz:/bench/vmlinuz" \
+    --file "$kernel/vmlinuz:/bench/vmlinuz" \
     --file "$(command -v qemu-system-x86_64):/usr/bin/qemu-system-x86_64" \
     --file /usr/share/qemu --file /usr/share/seabios --file /usr/share/OVMF
   {

@@ -6,3 +6,16 @@
 pack_initramfs() (
   cd "$1" && find . -print0 | LC_ALL=C sort -z | cpio --null --quiet -o -H newc -R 0:0
 )
+
+# take_program TREE PROGRAM: a program of this machine and the libraries that ldd finds for it, at their
+# paths in a tree.
+take_program() {
+  local file
+  while read -r file; do
+    mkdir -p -- "$1$(dirname -- "$file")"
+    cp -L --preserve=mode -- "$file" "$1$file"
+  done < <(
+    printf '%s\n' "$2"
+    ldd "$2" | sed -n 's|^\(.* => \)\?[[:space:]]*\(/[^ ]*\) (0x.*|\2|p'
+  )
+}

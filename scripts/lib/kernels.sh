@@ -1,53 +1,89 @@
 # shellcheck shell=bash
-# Debian's cloud kernels, from the archive to a directory. Needs packages.sh. Sourced, never run.
+# shellcheck disable=SC2034 # archive is for archive.sh, kernel for the caller
+# Debian's cloud kernels, from the archive to a directory. Needs packages.sh and archive.sh. Sourced,
+# never run.
 
-# newest_kernel_package SERIES: the current cloud kernel of that series, whatever its patch level.
-newest_kernel_package() {
-  apt-cache search --names-only "^linux-image-${1//./\\.}\\.[0-9].*-cloud-amd64\$" |
-    cut -d ' ' -f 1 | sort -V | tail -n 1
+# Where series are looked for; the newest patch level of all of them is taken.
+kernel_suites=(bookworm bookworm-security trixie trixie-security trixie-backports)
+
+# kernel_versions SERIES: the versions of that series that have a package, the newest last.
+kernel_versions() {
+  search_archive "^linux-(image|binary)-${1//./\\.}\\.[0-9].*-cloud-amd64\$" |
+    sed 's/^linux-[a-z]*-//' | sort -uV
 }
 
-download_package() {
-  apt-get -qq -o APT::Sandbox::User=root download "$1" </dev/null
+# get_kernel SERIES MODULE...: sets `kernel`, the directory in the rig's cache where the kernel is.
+get_kernel() {
+  local cache
+  cache=$(realpath -m -- "${RIG_CACHE:-$PWD/.build-rig}")
+  mkdir -p "$cache" || return 1
+  (
+    flock 9
+    fetch_kernel "$cache" "$@"
+  ) 9>"$cache/lock" || return 1
+  kernel=$cache/kernels/$1
 }
 
-# fetch_kernel SERIES DIRECTORY MODULE...: fills DIRECTORY with vmlinuz, MODULE.ko... and the package's
-# name, unless it is there. Its callers keep each other out.
+# fetch_kernel CACHE SERIES MODULE...: fills CACHE/kernels/SERIES with vmlinuz, MODULE.ko... and the version,
+# as far as they are not there. Whoever calls it holds the lock of the cache.
 fetch_kernel() {
-  local series=$1 directory=$2 package work
+  local cache=$1 series=$2 directory=$1/kernels/$2 module
   shift 2
-  if [[ -e $directory/vmlinuz ]]; then
-    return 0
+  if [[ ! -e $directory/vmlinuz ]]; then
+    download_kernel "$cache" "$series" || return 1
   fi
-  package=$(newest_kernel_package "$series")
-  if [[ -z $package ]]; then
-    update_package_lists || return 1
-    package=$(newest_kernel_package "$series")
-  fi
-  if [[ -z $package ]]; then
-    printf 'no package linux-image-%s.*-cloud-amd64 in the package lists\n' "$series" >&2
-    return 1
-  fi
-  work=$(mktemp -d "$(dirname -- "$directory")/fetch.XXXXXX") || return 1
-  if ! (cd "$work" && download_package "$package" 2>/dev/null); then
-    # The list may name a version that the archive has replaced.
-    update_package_lists || return 1
-    package=$(newest_kernel_package "$series")
-    (cd "$work" && quietly download_package "$package") || return 1
-  fi
-  dpkg-deb -x "$work"/*.deb "$work/tree" && mkdir "$work/kernel" || return 1
-  printf '%s\n' "$package" >"$work/kernel/package"
-  local module
+  fetch_modules_if_any "$directory" "$@"
   for module in "$@"; do
-    # Compressed in 6.12, plain in 6.1.
-    find "$work/tree" \( -name "$module.ko.xz" -exec xz -dc {} + \) -o \
-      \( -name "$module.ko" -exec cat {} + \) >"$work/kernel/$module.ko"
-    if [[ ! -s $work/kernel/$module.ko ]]; then
-      printf '%s has no module %s\n' "$package" "$module" >&2
+    if [[ ! -e $directory/$module.ko ]]; then
+      printf 'Linux %s has no module %s\n' "$(cat "$directory/version")" "$module" >&2
       return 1
     fi
   done
-  cp "$work"/tree/boot/vmlinuz-* "$work/kernel/vmlinuz" || return 1
-  rm -rf "$directory"
-  mv "$work/kernel" "$directory" && rm -rf "$work"
+}
+
+# fetch_modules_if_any DIRECTORY MODULE...: those that the kernel in this directory has as modules.
+fetch_modules_if_any() {
+  local directory=$1 module file
+  shift
+  for module in "$@"; do
+    if [[ -e $directory/$module.ko ]]; then
+      continue
+    fi
+    file=$(find "$directory/tree" -name "$module.ko" -o -name "$module.ko.xz")
+    case $file in
+      *.xz) xz -dc "$file" >"$directory/$module.ko" ;; # since 6.12
+      *.ko) cp "$file" "$directory/$module.ko" ;;
+    esac
+  done
+}
+
+# download_kernel CACHE SERIES: the kernel's packages, unpacked.
+download_kernel() {
+  local archive version work
+  local -a packages
+  open_archive "$1/archive-kernels" "${kernel_suites[@]}" || return 1
+  version=$(kernel_versions "$2" | tail -n 1)
+  if [[ -z $version ]]; then
+    update_archive || return 1
+    version=$(kernel_versions "$2" | tail -n 1)
+  fi
+  if [[ -z $version ]]; then
+    printf 'no cloud kernel %s in %s\n' "$2" "${kernel_suites[*]}" >&2
+    return 1
+  fi
+  # Up to 6.18 all is in linux-image. Later that depends on the other two.
+  mapfile -t packages < <(search_archive "^linux-(image|binary|modules)-${version//[.+]/\\&}\$")
+  work=$(mktemp -d "$1/fetch.XXXXXX") || return 1
+  if ! unpack_packages "$work/tree" "${packages[@]}"; then
+    rm -rf "$work"
+    return 1
+  fi
+  printf '%s\n' "$version" >"$work/version"
+  if ! find "$work/tree" -name 'vmlinuz*' -exec cp {} "$work/vmlinuz" \; ||
+    [[ ! -s $work/vmlinuz ]]; then
+    printf 'no vmlinuz in %s\n' "${packages[*]}" >&2
+    rm -rf "$work"
+    return 1
+  fi
+  mkdir -p "$1/kernels" && rm -rf "$1/kernels/$2" && mv "$work" "$1/kernels/$2"
 }

@@ -14,10 +14,10 @@ $bb mount -t devtmpfs dev /dev
 $bb mount -t proc proc /proc
 $bb mount -t sysfs sys /sys
 
-# The package has no modules.dep: this order is the dependency order.
-for module in irqbypass kvm kvm-amd; do
-  $bb insmod "/modules/$module.ko" || fail "cannot insert $module"
-done
+# In the order of scripts/rig.
+while read -r module; do
+  $bb insmod "/modules/$module" || fail "cannot insert $module"
+done </modules/list
 
 # NVMe controllers are probed in parallel, so their numbers say nothing: go by serial number.
 root_disk() {

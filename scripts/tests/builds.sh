@@ -3,8 +3,9 @@
 # Steps of scripts/test: packages, format, builds. Sourced, never run.
 
 # What a Swift toolchain needs to link, and what the checks need; scripts/rig looks after its own.
-packages=(acpica-tools binutils busybox-static cpio dmidecode e2fsprogs gcc git jq libc6-dev libstdc++-12-dev
-  linux-libc-dev xz-utils)
+packages=(acpica-tools binutils busybox-static cpio debian-archive-keyring dmidecode e2fsprogs gcc git jq
+  libc6-dev libstdc++-12-dev linux-libc-dev nvme-cli pciutils qemu-utils
+  util-linux util-linux-extra shellcheck xz-utils)
 
 install_packages() {
   if ! command -v swift >/dev/null; then
@@ -18,6 +19,15 @@ install_packages() {
 
 lint_format() {
   logged format swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Fuzz
+}
+
+# All scripts, by name or by their first line.
+lint_scripts() {
+  local -a scripts
+  mapfile -t scripts < <(find .ci scripts findings -type f \
+    \( -name '*.sh' -o -exec grep -qE -m 1 '^#!.*sh' {} \; \) -print | sort)
+  logged scripts shellcheck --external-sources "${scripts[@]}" || return 1
+  printf '%d scripts\n' "${#scripts[@]}"
 }
 
 build_debug() {

@@ -70,7 +70,7 @@ run_demos_in_rig() {
   local name preallocated options status rig_status=0 before=$failed
   rm -rf "$logs/demos"
   # 1 GiB of huge pages, and 32 MiB more for what a VMM keeps beside the guest's memory.
-  logged demos-in-rig "$here/rig" --timeout 900 --memory 6144 --hugepages 528 --out "$logs/demos" \
+  logged demos-in-rig "$here/rig" --timeout 1800 --memory 6144 --hugepages 528 --out "$logs/demos" \
     --file "$vmm_run:/usr/bin/vmm-run" --env "DEMO=${demo[*]}" --env "DEMOS=$demos_in_rig" \
     --script "$here/tests/demos-in-rig.sh" || rig_status=$?
   while read -r name preallocated options; do

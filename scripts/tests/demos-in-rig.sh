@@ -6,7 +6,7 @@ echo "$DEMOS" | while read -r name _ options; do
   if [ -n "$name" ]; then
     echo "demo $name: vmm-run $DEMO $options"
     # shellcheck disable=SC2086 # words
-    timeout 240 vmm-run $DEMO $options >"/out/$name.json" </dev/null
+    timeout 600 vmm-run $DEMO $options >"/out/$name.json" </dev/null
     echo $? >"/out/$name.status"
     sync
   fi

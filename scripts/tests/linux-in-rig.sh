@@ -27,7 +27,7 @@ start() {
 # finish NAME: waits for its end, which comes by force in the end.
 finish() {
   (
-    sleep 60
+    sleep 300
     kill -9 $machine
   ) >/dev/null 2>&1 &
   dog=$!
@@ -48,7 +48,7 @@ boot() {
 # until_told NAME TEXT: waits for a text on its console.
 until_told() {
   tries=0
-  while ! grep -q "$2" "/out/$1.console" && [ $tries -lt 300 ]; do
+  while ! grep -q "$2" "/out/$1.console" && [ $tries -lt 3000 ]; do
     sleep 0.1
     tries=$((tries + 1))
   done
@@ -58,12 +58,12 @@ until_told() {
 refuse() {
   name=$1
   shift
-  timeout -s KILL 20 vmm-run run "$@" </dev/null >"/out/$name.console" 2>"/out/$name.stderr"
+  timeout -s KILL 200 vmm-run run "$@" </dev/null >"/out/$name.console" 2>"/out/$name.stderr"
   echo $? >"/out/$name.status"
 }
 
 mkdir /images
-for name in disk-6.12 disk-6.1 reboot root count button; do
+for name in disk-6.12 disk-6.1 disk-7.3 reboot root count button; do
   image $name
 done
 
@@ -72,6 +72,8 @@ stat -c %b /images/disk-6.12.img >/out/blocks-before
 boot 6.12-2 6.12 2 disk --disk /images/disk-6.12.img
 stat -c %b /images/disk-6.12.img >/out/blocks-after
 boot 6.1-1 6.1 1 disk --disk /images/disk-6.1.img --disk /guest/disk.img,readonly
+boot 7.3-1 7.3 1 facts
+boot 7.3-2 7.3 2 disk --disk /images/disk-7.3.img
 boot 6.1-2 6.1 2 reboot --disk /images/reboot.img
 boot reset 6.1 1 reset --on-reset exit
 
@@ -117,6 +119,6 @@ refuse no-disk --kernel /guest/6.12/vmlinuz --disk /images/nothing
 dmesg | grep -i 'tsc.*unstable'
 
 cmp /guest/disk.img /guest/same.img >/out/read-only.cmp 2>&1 || echo differ >>/out/read-only.cmp
-for name in disk-6.12 disk-6.1 reboot root count; do
+for name in disk-6.12 disk-6.1 disk-7.3 reboot root count; do
   hand_out $name
 done

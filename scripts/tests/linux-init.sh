@@ -15,8 +15,20 @@ tell() {
   echo "@ $*"
 }
 
+# What the kernel has said at level warning or worse: linux-messages.sh knows whose fault each is.
+tell_warnings() {
+  dmesg -r | while read -r line; do
+    level=${line#<}
+    level=${level%%>*}
+    if [ $((level & 7)) -le 4 ]; then
+      tell "warning ${line#*] }"
+    fi
+  done
+}
+
 # The console sends by itself; what it still holds at power-off is lost.
 end() {
+  tell_warnings
   tell "$1"
   sleep 0.3
   "$1" -f
@@ -114,6 +126,23 @@ wait_for_power_button() {
   dd of=/dev/null bs=24 count=1 <&3 2>/dev/null && tell 'pressed'
 }
 
+# What Linux found of the Hyper-V interface, and whether it may run virtual machines.
+tell_features() {
+  dmesg | sed -n 's/.*Hyper-V: \(privilege flags\|Nested features\)/\1/p' | while read -r line; do
+    tell "$line"
+  done
+  tell "version $(dmesg | sed -n 's/.*Hyper-V: .* Build //p')"
+  tell "clock event device $(cat /sys/devices/system/clockevents/clockevent0/current_device)"
+  tell "virtualisation $(grep -o -m 1 -w -e svm -e vmx /proc/cpuinfo)"
+}
+
+# A panic that nothing follows.
+crash() {
+  tell crashing
+  sleep 0.3
+  echo c >/proc/sysrq-trigger
+}
+
 tell "kernel $(uname -r)"
 tell "processors $(nproc)"
 tell "clock source $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
@@ -131,6 +160,12 @@ case $scenario in
   count) count_durably ;;
   button) wait_for_power_button ;;
   reset) end reboot ;;
+  hyperv) tell_features ;;
+  crash) crash ;;
+  idle)
+    tell idle
+    sleep 1000
+    ;;
   reboot)
     mount_disk
     if [ ! -e /mnt/rebooted ]; then

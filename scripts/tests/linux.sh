@@ -4,27 +4,23 @@
 #
 # What runs is in linux-in-rig.sh, what the guests do in linux-init.sh, what must come of it here.
 
-guest_series=(6.1 6.12)
+guest_series=(6.1 6.12 7.3)
 
 # make_guests DIRECTORY: what is taken along into the rig, in DIRECTORY/guest; the disk's files stay in
 # DIRECTORY/files. Kernels stay in the rig's cache.
 make_guests() {
-  local directory=$1 cache series tree
-  cache=$(realpath -m -- "${RIG_CACHE:-$PWD/.build-rig}")
+  local directory=$1 kernel series tree
   rm -rf "$directory"
-  mkdir -p "$cache" "$directory/files" "$directory/guest"
+  mkdir -p "$directory/files" "$directory/guest"
   for series in "${guest_series[@]}"; do
-    (
-      flock 9
-      fetch_kernel "$series" "$cache/guest-$series" button evdev
-    ) 9>"$cache/lock" || return 1
+    get_kernel "$series" button evdev || return 1
     tree=$directory/tree-$series
     mkdir -p "$tree"/{bin,dev,mnt,modules,proc,sys} "$directory/guest/$series"
     cp /bin/busybox "$tree/bin/"
-    cp "$cache/guest-$series"/*.ko "$tree/modules/"
+    cp "$kernel"/{button,evdev}.ko "$tree/modules/"
     install -m 755 "$here/tests/linux-init.sh" "$tree/init"
     pack_initramfs "$tree" | gzip -1 >"$directory/guest/$series/initrd" || return 1
-    cp "$cache/guest-$series/vmlinuz" "$directory/guest/$series/"
+    cp "$kernel/vmlinuz" "$directory/guest/$series/"
     rm -r "$tree"
   done
   # `ballast` is what the guest removes and trims.
@@ -59,6 +55,7 @@ check_facts() {
   check_told "$guest" poweroff
   check_equal "$guest: 0x8001 answered" \
     "$(jq -s 'any(.[]; .code == "0x8001" and .status == 0)' "$out/$guest.trace" 2>&1)" true
+  check_messages "$guest"
   check_equal "$guest: lines of summary" \
     "$(grep -cE '^vmm-run: .* zero.*; resident [0-9]' "$out/$guest.stderr")" 1
 }
@@ -118,7 +115,7 @@ run_linux_in_rig() {
   known=$(sha256sum <"$logs/linux/files/known" | cut -d ' ' -f 1)
   # One CPU: with two, QEMU's emulation of nested SVM hangs or corrupts guests of two vCPUs now and
   # then, those of QEMU as the monitor in the rig as well (docs/testing.md).
-  logged linux-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$out" \
+  logged linux-in-rig "$here/rig" --timeout 1800 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$logs/linux/guest:/guest" \
     --file /bin/cp:/usr/bin/sparse-cp --file "$logs/linux/guest/disk.img:/guest/same.img" \
     --script "$here/tests/linux-in-rig.sh" || rig_status=$?
@@ -133,9 +130,12 @@ run_linux_in_rig() {
   check_facts 6.12-2 6.12 2
   check_facts 6.1-1 6.1 1
   check_facts 6.1-2 6.1 2
+  check_facts 7.3-1 7.3 1
+  check_facts 7.3-2 7.3 2
 
   check_disk 6.12-2 disk-6.12.img
   check_disk 6.1-1 disk-6.1.img
+  check_disk 7.3-2 disk-7.3.img
   local freed=$((($(cat "$out/blocks-before") - $(cat "$out/blocks-after")) / 2048))
   if [[ $freed -ge 16 ]]; then
     pass_check "Linux, 6.12-2: trimming freed $freed MiB of the image"
@@ -177,4 +177,12 @@ run_linux_in_rig() {
   else
     cat "$logs/linux-in-rig.log"
   fi
+}
+
+# With a newer kernel as the host; the guest too.
+run_linux_in_new_rig() {
+  local boots=$logs/linux-new-rig.log
+  logged linux-new-rig "$here/boot-many" --kernel 7.3 --series 7.3 --boots 2 --cpus 1,2 \
+    --limit 400 --out "$logs/linux-new-rig" || return 1
+  pass_check "Linux, host 7.3: $(tail -n 1 "$boots")"
 }

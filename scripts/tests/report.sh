@@ -13,16 +13,32 @@ begin_report() {
   : >"$logs/skipped"
 }
 
-# step HEADING FUNCTION: runs it, says how long it took. A function that fails without having
-# counted a failure itself counts as one.
+# is_wanted HEADING: whether the step was asked for; `only` is a pattern, or empty for all.
+is_wanted() {
+  [[ $1 =~ ${only-} ]]
+}
+
+# cpu_seconds: sets `cpu_seconds` to the CPU time of all processes that this one has waited for.
+cpu_seconds() {
+  local -a statistics
+  read -ra statistics <"/proc/$BASHPID/stat"
+  cpu_seconds=$(((statistics[15] + statistics[16]) / $(getconf CLK_TCK)))
+}
+
+# step HEADING FUNCTION: runs it, says how long it took and how much CPU time. A function that fails without
+# having counted a failure itself counts as one.
 step() {
-  local heading=$1 function=$2 start=$SECONDS status=0 before=$failed
+  local heading=$1 function=$2 start=$SECONDS status=0 before=$failed cpu_seconds cpu_before
+  is_wanted "$heading" || return 0
+  cpu_seconds && cpu_before=$cpu_seconds
   printf '\n== %s\n' "$heading"
   "$function" || status=$?
   if [[ $status -ne 0 && $failed -eq $before ]]; then
     fail_check "$heading"
   fi
-  printf -- '-- %s: %d s\n' "$heading" $((SECONDS - start))
+  cpu_seconds
+  printf -- '-- %s: %d s, %d s of CPU\n' "$heading" $((SECONDS - start)) \
+    $((cpu_seconds - cpu_before))
   [[ $failed -eq $before ]]
 }
 

@@ -8,7 +8,7 @@ rig_filter='^(KVMTests|VMMTests|GuestMemoryTests|HostPagesTests)\.'
 # Tests that need /dev/kvm skip themselves where it is missing.
 run_suites_here() {
   local status=0
-  logged suites-here timeout --kill-after=10 420 swift test --skip-build \
+  logged suites-here timeout --kill-after=10 1800 swift test --skip-build \
     --event-stream-output-path "$logs/events/here.json" --event-stream-version 0 || status=$?
   count_tests here "$status"
 }
@@ -17,32 +17,34 @@ run_suites_here() {
 rig_storm_calls=2000
 
 run_suites_in_rig() {
-  local status=0
+  suites_in_rig 6.12
+}
+
+run_suites_in_new_rig() {
+  suites_in_rig 7.3
+}
+
+# suites_in_rig SERIES: with this kernel as the host.
+suites_in_rig() {
+  local name=rig-$1 status=0
   local -a bundles=("$(swift build --show-bin-path)"/*PackageTests.xctest)
-  rm -rf "$logs/rig"
-  logged suites-in-rig "$here/rig" --timeout 720 --hugepages 64 --out "$logs/rig" \
-    --env "STORM_CALLS=$rig_storm_calls" -- \
+  rm -rf "${logs:?}/$name"
+  logged "suites-in-$name" "$here/rig" --kernel "$1" --timeout 1800 --hugepages 64 \
+    --out "$logs/$name" --env "STORM_CALLS=$rig_storm_calls" -- \
     "${bundles[0]}" --testing-library swift-testing --filter "$rig_filter" \
     --skip '^VMMTests\.TrackingMatrixTests' \
     --event-stream-output-path /out/events.json --event-stream-version 0 || status=$?
-  if [[ -e $logs/rig/events.json ]]; then
-    cp "$logs/rig/events.json" "$logs/events/rig.json"
+  if [[ -e $logs/$name/events.json ]]; then
+    cp "$logs/$name/events.json" "$logs/events/$name.json"
   fi
-  count_tests rig "$status"
+  count_tests "$name" "$status"
 }
 
 # The tracking matrix needs swap and huge pages: a boot of its own. docs/tracking.md has it in full
 # (scripts/tracking-matrix); here runs the default granularity.
-#
-# start_matrix: in the background, as a rig has one busy CPU; `finish_matrix` counts.
-start_matrix() {
-  logged matrix-in-rig run_matrix_in_rig 900 "$logs/matrix" 64K &
-  matrix=$!
-}
-
-finish_matrix() {
+run_matrix() {
   local status=0
-  wait "$matrix" || status=$?
+  logged matrix-in-rig run_matrix_in_rig 1800 "$logs/matrix" 64K || status=$?
   if [[ -e $logs/matrix/events.json ]]; then
     cp "$logs/matrix/events.json" "$logs/events/matrix.json"
   fi
@@ -51,12 +53,13 @@ finish_matrix() {
 
 # A stock Linux in a boot of its own: nothing else of the suites runs beside it.
 run_linux_suites() {
-  local status=0 kernel=${RIG_CACHE:-.build-rig}/kernel/vmlinuz
+  local status=0 kernel
   local -a bundles=("$(swift build --show-bin-path)"/*PackageTests.xctest)
+  get_kernel 6.12 || return 1
   make_tiny_initramfs "$logs/tiny-initramfs.gz" || return 1
   rm -rf "$logs/linux-suites"
-  logged suites-linux-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$logs/linux-suites" \
-    --file "$kernel:/linux/vmlinuz" --file "$logs/tiny-initramfs.gz:/linux/initramfs.gz" \
+  logged suites-linux-in-rig "$here/rig" --timeout 1800 --cpus 1 --out "$logs/linux-suites" \
+    --file "$kernel/vmlinuz:/linux/vmlinuz" --file "$logs/tiny-initramfs.gz:/linux/initramfs.gz" \
     --env LINUX_KERNEL=/linux/vmlinuz --env LINUX_INITRD=/linux/initramfs.gz -- \
     "${bundles[0]}" --testing-library swift-testing \
     --filter '^VMMTests\.(LinuxTruthTests|RealKernelTests)/' \

@@ -64,28 +64,28 @@ refuse() {
 # The shell, typed at. Its first start makes the variables.
 first_shell() {
   start shell --memory 1G --vars /tmp/vars.fd --trace-io
-  if await 'ESC' 60; then keys '\033'; fi
-  await 'Shell>' 30
+  if await 'ESC' 300; then keys '\033'; fi
+  await 'Shell>' 300
   refuse locked --firmware "$firmware" --vars /tmp/vars.fd
   keys 'reset -s\r'
-  finish 20
+  finish 600
 }
 
 # `exit` leads to the firmware's menu, whose last entry is Reset: one up from its first.
 menu() {
   start menu --memory 6G --cpus 2 --vars /tmp/vars.fd --on-reset exit
-  if await 'ESC' 60; then keys '\033'; fi
-  await 'Shell>' 30
+  if await 'ESC' 300; then keys '\033'; fi
+  await 'Shell>' 300
   keys 'exit\r'
-  if await 'Select Entry' 30; then keys '\033[A' && keys '\r'; fi
-  finish 20
+  if await 'Select Entry' 300; then keys '\033[A' && keys '\r'; fi
+  finish 600
 }
 
 # The shell script of this disk counts in a variable, and is killed while it does.
 counter() {
   for name in counter counted; do
     start $name --memory 512M --vars /tmp/counter.fd --disk /uefi/counter.img
-    await 'counted 22.' 60
+    await 'counted 22.' 300
     kill -9 "$pid"
     finish 5
   done
@@ -113,7 +113,7 @@ client() {
   cp /uefi/vars.fd /tmp/kept.fd
   start client --memory 4G --disk /uefi/client.img --vars /tmp/kept.fd --no-persist --thp \
     --tracking-policy until-answered=0
-  finish 150
+  finish 600
   cmp /uefi/vars.fd /tmp/kept.fd >/out/kept.cmp 2>&1
 }
 
@@ -124,10 +124,10 @@ grub() {
   echo 'from outside' >/tmp/word
   start grub-1 --memory 1G --disk /uefi/client.img --disk /tmp/grub.img --boot-order disk1 \
     --vars /tmp/grub.fd --uuid 01234567-89ab-cdef-0123-456789abcdef --fw-cfg opt/test/word=/tmp/word
-  finish 120
+  finish 600
   start grub-2 --memory 1G --cpus 2 --disk /uefi/client.img --disk /tmp/grub.img \
     --vars /tmp/grub.fd
-  finish 120
+  finish 600
   /usr/bin/sparse-cp --sparse=always /tmp/grub.img /out/grub.img
 }
 

@@ -9,15 +9,11 @@ counter_guid='-guid 6f1e1f5c-3f3c-4d0e-9c55-0b6a1f0c0005'
 
 # make_uefi_disks DIRECTORY: what is taken along into the rig.
 make_uefi_disks() {
-  local directory=$1 cache
-  cache=$(realpath -m -- "${RIG_CACHE:-$PWD/.build-rig}")
+  local directory=$1 kernel
   require_packages ovmf || return 1
   rm -rf "$directory"
-  mkdir -p "$cache" "$directory/disks"
-  (
-    flock 9
-    fetch_kernel 6.12 "$cache/guest-uefi" efivarfs qemu_fw_cfg
-  ) 9>"$cache/lock" || return 1
+  mkdir -p "$directory/disks"
+  get_kernel 6.12 efivarfs qemu_fw_cfg || return 1
   make_efi_client "$directory/client.efi" || return 1
   make_esp_disk "$directory/disks/client.img" 40M "$directory/client.efi:/EFI/BOOT/BOOTX64.EFI" ||
     return 1
@@ -26,8 +22,8 @@ make_uefi_disks() {
     "  setvar counter $counter_guid -nv -bs =%i" '  echo counted %i.' 'endfor' \
     >"$directory/startup.nsh"
   make_esp_disk "$directory/disks/counter.img" 40M "$directory/startup.nsh:/startup.nsh" || return 1
-  make_uefi_root "$directory/tree" "$cache/guest-uefi"/*.ko || return 1
-  make_grub_disk "$directory/disks/grub.img" "$cache/guest-uefi/vmlinuz" "$directory/tree" ||
+  make_uefi_root "$directory/tree" "$kernel"/{efivarfs,qemu_fw_cfg}.ko || return 1
+  make_grub_disk "$directory/disks/grub.img" "$kernel/vmlinuz" "$directory/tree" ||
     return 1
   cp "$ovmf/OVMF_VARS_4M.fd" "$directory/disks/vars.fd"
 }
@@ -119,7 +115,7 @@ check_uefi_refusals() {
 uefi_rig() {
   local name=$1
   shift
-  logged "uefi-$name" "$here/rig" --timeout 600 --cpus 1 --out "$logs/uefi/$name" \
+  logged "uefi-$name" "$here/rig" --timeout 1800 --cpus 1 --out "$logs/uefi/$name" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$ovmf" --file "$logs/uefi/disks:/uefi" \
     --file /bin/cp:/usr/bin/sparse-cp --script "$here/tests/uefi-in-rig.sh" -- "$@"
 }

@@ -9,6 +9,8 @@ extension ResourceDescriptor {
   /// *General Flags*: minimum and maximum are fixed, positive decode, and the device hands the
   /// range on to its children (a producer).
   private static let fixedProducerWindow: UInt8 = 0x0C
+  /// The same, but the device keeps the range for itself (a consumer).
+  private static let fixedConsumerRange: UInt8 = 0x0D
   /// *Type Specific Flags* of memory: read-write, not cacheable.
   private static let readWriteMemory: UInt8 = 0x01
   /// *Type Specific Flags* of I/O: the whole range, not only ISA's or other addresses.
@@ -24,6 +26,19 @@ extension ResourceDescriptor {
   static func memory32Fixed(first: UInt32, byteCount: UInt32) -> ResourceDescriptor {
     ResourceDescriptor(
       large: 0x06, [0x01] + first.littleEndianBytes + byteCount.littleEndianBytes)
+  }
+
+  /// Memory at a fixed place anywhere, below 2^63: `Memory32Fixed` where that can say it, else
+  /// `QWordMemory (ResourceConsumer, …)`.
+  static func memoryFixed(first: UInt64, byteCount: UInt64) -> ResourceDescriptor {
+    if let first = UInt32(exactly: first), let byteCount = UInt32(exactly: byteCount),
+      !first.addingReportingOverflow(byteCount - 1).overflow
+    {
+      return memory32Fixed(first: first, byteCount: byteCount)
+    }
+    return addressSpace(
+      tag: 0x0A, Space.memory, general: fixedConsumerRange, flags: readWriteMemory,
+      first...(first + (byteCount - 1)))
   }
 
   /// `WordBusNumber`: the buses below a PCI host bridge.
@@ -51,12 +66,13 @@ extension ResourceDescriptor {
   /// maximum, translation and length follow the flags. A window of all addresses has no length and
   /// traps.
   private static func addressSpace<Address: FixedWidthInteger & UnsignedInteger>(
-    tag: UInt8, _ space: UInt8, flags: UInt8, _ window: ClosedRange<Address>
+    tag: UInt8, _ space: UInt8, general: UInt8 = fixedProducerWindow, flags: UInt8,
+    _ window: ClosedRange<Address>
   ) -> ResourceDescriptor {
     let fields = [
       0, window.lowerBound, window.upperBound, 0, window.upperBound - window.lowerBound + 1,
     ]
     return ResourceDescriptor(
-      large: tag, [space, fixedProducerWindow, flags] + fields.flatMap(\.littleEndianBytes))
+      large: tag, [space, general, flags] + fields.flatMap(\.littleEndianBytes))
   }
 }

@@ -22,8 +22,10 @@ extension DSDT {
   private static func windows(_ platform: ACPIPlatform) -> [ResourceDescriptor] {
     let configurationPort = ACPIFixedHardware.pciConfigurationPort
     let configurationPortCount = ACPIFixedHardware.pciConfigurationPortCount
+    let addresses = platform.addresses
     var windows: [ResourceDescriptor] = [
-      .wordBusNumber(0...0xFF),
+      // No more buses than there are registers for, or Linux complains.
+      .wordBusNumber(0...(addresses.configurationSpace?.lastBus ?? 0xFF)),
       .io(first: configurationPort, portCount: configurationPortCount),
       .wordIO(0...(configurationPort - 1)),
       .wordIO((configurationPort + UInt16(configurationPortCount))...0xFFFF),
@@ -31,8 +33,8 @@ extension DSDT {
     if platform.legacyDevices.contains(.vga) {
       windows.append(.dWordMemory(0xA_0000...0xB_FFFF))
     }
-    windows.append(.dWordMemory(platform.pciMemoryWindow))
-    if let window = platform.pciMemory64Window {
+    windows += addresses.pciMemoryWindows.map { .dWordMemory($0) }
+    if let window = addresses.pciMemory64Window {
       windows.append(.qWordMemory(window))
     }
     return windows

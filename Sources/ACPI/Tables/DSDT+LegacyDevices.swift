@@ -3,7 +3,9 @@ extension DSDT {
   static func lpcBridge(_ platform: ACPIPlatform) -> AMLTerm {
     let devices = platform.legacyDevices
     let address = UInt64(ACPIFixedHardware.lpcDeviceNumber) << 16
-    var content: [AMLTerm] = [.name("_ADR", .integer(address)), motherboardPorts]
+    var content: [AMLTerm] = [
+      .name("_ADR", .integer(address)), motherboardPorts(platform.addresses.powerManagement),
+    ]
     if devices.contains(.serialPort1) { content.append(serialPort1) }
     if devices.contains(.ps2Controller) { content += [keyboard, mouse] }
     if devices.contains(.realTimeClock) { content.append(realTimeClock) }
@@ -12,10 +14,9 @@ extension DSDT {
   }
 
   /// Ports that are taken without a device of their own. The reset port is among the host bridge's.
-  private static var motherboardPorts: AMLTerm {
+  private static func motherboardPorts(_ power: ACPIAddresses.PowerManagement) -> AMLTerm {
     device(
-      "MBRP", "PNP0C02", uid: 1,
-      [.io(first: ACPIFixedHardware.powerEventPort, portCount: ACPIFixedHardware.powerPortCount)])
+      "MBRP", "PNP0C02", uid: 1, [.io(first: power.eventPort, portCount: power.portCount)])
   }
 
   private static var serialPort1: AMLTerm {

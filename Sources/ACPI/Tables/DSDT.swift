@@ -32,21 +32,24 @@ enum DSDT {
   /// beside the host bridge: what is below one must be in its windows.
   private static func motherboardMemory(_ platform: ACPIPlatform) -> AMLTerm {
     typealias Hardware = ACPIFixedHardware
+    let addresses = platform.addresses
+    var taken: [ResourceDescriptor] = []
+    if let space = addresses.configurationSpace {
+      taken.append(.memoryFixed(first: space.start, byteCount: space.byteCount))
+    }
+    taken.append(
+      .memory32Fixed(first: Hardware.ioAPICAddress, byteCount: Hardware.ioAPICByteCount))
+    if let base = addresses.rootComplexBase {
+      taken.append(.memory32Fixed(first: base, byteCount: Hardware.rootComplexByteCount))
+    }
+    taken.append(
+      .memory32Fixed(first: Hardware.localAPICAddress, byteCount: Hardware.localAPICByteCount))
     return .device(
       "MBRM",
       [
         .name("_HID", .eisaID("PNP0C02")),
         .name("_UID", .integer(0)),
-        .name(
-          "_CRS",
-          .resourceTemplate([
-            .memory32Fixed(first: platform.ecamBase, byteCount: ACPIPlatform.ecamByteCount),
-            .memory32Fixed(first: Hardware.ioAPICAddress, byteCount: Hardware.ioAPICByteCount),
-            .memory32Fixed(
-              first: Hardware.rootComplexAddress, byteCount: Hardware.rootComplexByteCount),
-            .memory32Fixed(
-              first: Hardware.localAPICAddress, byteCount: Hardware.localAPICByteCount),
-          ])),
+        .name("_CRS", .resourceTemplate(taken)),
       ])
   }
 }

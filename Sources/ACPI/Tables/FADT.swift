@@ -45,8 +45,8 @@ enum FADT {
   /// DSDT is in both, equal.
   static func table(_ platform: ACPIPlatform) -> ACPITable {
     var bytes = [UInt8](repeating: 0, count: byteCount)
-    bytes.storeLE(UInt16(ACPIFixedHardware.systemControlInterrupt), at: Offset.sciInterrupt)
-    storePowerManagement(in: &bytes)
+    bytes.storeLE(UInt16(platform.addresses.systemControlInterrupt), at: Offset.sciInterrupt)
+    store(platform.addresses.powerManagement, in: &bytes)
     bytes.storeLE(noC2Latency, at: Offset.c2Latency)
     bytes.storeLE(noC3Latency, at: Offset.c3Latency)
     if platform.legacyDevices.contains(.realTimeClock) {
@@ -69,25 +69,23 @@ enum FADT {
   }
 
   /// Stores the three register blocks, each as a port with a length and as a generic address.
-  private static func storePowerManagement(in bytes: inout [UInt8]) {
+  private static func store(_ ports: ACPIAddresses.PowerManagement, in bytes: inout [UInt8]) {
     typealias Hardware = ACPIFixedHardware
-    bytes.storeLE(UInt32(Hardware.powerEventPort), at: Offset.pm1aEventBlock)
-    bytes.storeLE(UInt32(Hardware.powerControlPort), at: Offset.pm1aControlBlock)
-    bytes.storeLE(UInt32(Hardware.powerTimerPort), at: Offset.pmTimerBlock)
+    bytes.storeLE(UInt32(ports.eventPort), at: Offset.pm1aEventBlock)
+    bytes.storeLE(UInt32(ports.controlPort), at: Offset.pm1aControlBlock)
+    bytes.storeLE(UInt32(ports.timerPort), at: Offset.pmTimerBlock)
     bytes[Offset.pm1EventLength] = Hardware.powerEventByteCount
     bytes[Offset.pm1ControlLength] = Hardware.powerControlByteCount
     bytes[Offset.pmTimerLength] = Hardware.powerTimerByteCount
     store(
-      GenericAddress(
-        port: Hardware.powerEventPort, .word, bitCount: 8 * Hardware.powerEventByteCount),
+      GenericAddress(port: ports.eventPort, .word, bitCount: 8 * Hardware.powerEventByteCount),
       in: &bytes, at: Offset.extendedPM1aEventBlock)
     store(
-      GenericAddress(
-        port: Hardware.powerControlPort, .word, bitCount: 8 * Hardware.powerControlByteCount),
+      GenericAddress(port: ports.controlPort, .word, bitCount: 8 * Hardware.powerControlByteCount),
       in: &bytes, at: Offset.extendedPM1aControlBlock)
     store(
       GenericAddress(
-        port: Hardware.powerTimerPort, .doubleWord, bitCount: 8 * Hardware.powerTimerByteCount),
+        port: ports.timerPort, .doubleWord, bitCount: 8 * Hardware.powerTimerByteCount),
       in: &bytes, at: Offset.extendedPMTimerBlock)
   }
 

@@ -12,6 +12,7 @@ enum MADT {
   /// *MPS INTI flags*: active high (1) and level triggered (3).
   private static let levelActiveHigh: UInt16 = 0b1101
   private static let busConform: UInt16 = 0
+  private static let isaInterruptCount: UInt8 = 16
 
   private enum EntryType {
     static let localAPIC: UInt8 = 0
@@ -33,9 +34,12 @@ enum MADT {
       [Hardware.ioAPICID, 0] + Hardware.ioAPICAddress.littleEndianBytes
         + UInt32(0).littleEndianBytes)
     body += interruptOverride(irq: 0, gsi: Hardware.timerGSI, flags: busConform)
-    body += interruptOverride(
-      irq: Hardware.systemControlInterrupt, gsi: UInt32(Hardware.systemControlInterrupt),
-      flags: levelActiveHigh)
+    let systemControl = platform.addresses.systemControlInterrupt
+    // Others are not ISA's: what they are like is what PCI's are like.
+    if systemControl < isaInterruptCount {
+      body += interruptOverride(
+        irq: systemControl, gsi: UInt32(systemControl), flags: levelActiveHigh)
+    }
     body += nmi(hasX2APICEntries: platform.apicIDs.contains { $0 >= firstX2APICID })
     return ACPITable(.madt, revision: revision, body: body)
   }

@@ -3,6 +3,7 @@
 // Thin by rule: nothing here decides anything.
 #pragma once
 
+#include <cpuid.h>
 #include <linux/kvm.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,14 @@ _Static_assert(sizeof(struct kvm_cpuid_entry2) == 40, "KVM ABI");
 _Static_assert(sizeof(struct kvm_msr_entry) == 16, "KVM ABI");
 _Static_assert(offsetof(struct kvm_run, exit_reason) == 8, "KVM ABI");
 _Static_assert(offsetof(struct kvm_run, s) == 304, "KVM ABI");
+
+// The CPUID instruction. KVM_GET_SUPPORTED_CPUID is no substitute: it may leave out the brand string.
+static inline void ckvm_host_cpuid(uint32_t function, uint32_t index,
+                                   struct kvm_cpuid_entry2 *_Nonnull entry) {
+  entry->function = function;
+  entry->index = index;
+  __cpuid_count(function, index, entry->eax, entry->ebx, entry->ecx, entry->edx);
+}
 
 // Requests on /dev/kvm.
 static const unsigned long CKVM_GET_API_VERSION = KVM_GET_API_VERSION;
@@ -123,6 +132,18 @@ static inline void ckvm_set_result_registers(
   run->s.regs.regs.rax = rax;
   run->s.regs.regs.rdx = rdx;
   run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+}
+
+// The last exit, for a thread that is not the vCPU's: the kernel writes the page meanwhile, so the parts may not
+// belong together.
+static inline uint32_t ckvm_observed_exit_reason(const struct kvm_run *_Nonnull run) {
+  return __atomic_load_n(&run->exit_reason, __ATOMIC_RELAXED);
+}
+static inline uint16_t ckvm_observed_port(const struct kvm_run *_Nonnull run) {
+  return __atomic_load_n(&run->io.port, __ATOMIC_RELAXED);
+}
+static inline uint64_t ckvm_observed_address(const struct kvm_run *_Nonnull run) {
+  return __atomic_load_n(&run->mmio.phys_addr, __ATOMIC_RELAXED);
 }
 
 // immediate_exit is written by another thread, or a signal handler, while KVM reads it.

@@ -51,6 +51,15 @@ static inline int clinux_close_range(unsigned first, unsigned last) {
   return (int)syscall(__NR_close_range, first, last, 0U);
 }
 
+// M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_ARENA_MAX of <malloc.h>, which is Glibc's. The number of
+// arenas is glibc's own limit on eight processors: any would do.
+int mallopt(int option, int value);
+static inline void clinux_allocator_keeps_memory(void) {
+  (void)mallopt(-1, -1);
+  (void)mallopt(-3, 1 << 20);
+  (void)mallopt(-8, 64);
+}
+
 // Landlock, with what is younger than Debian 12's headers; the kernel reads as many bytes of the
 // attributes as its ABI has.
 #ifndef __NR_landlock_create_ruleset

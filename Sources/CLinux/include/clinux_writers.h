@@ -9,6 +9,8 @@
 struct clinux_writer {
   uint64_t gate;
   void *_Nullable cell;
+  // How many gates this thread is inside of without a cell, nested entries counted.
+  uint64_t sharing;
 };
 extern _Thread_local struct clinux_writer clinux_writer_of_thread;
 static inline struct clinux_writer *_Nonnull clinux_this_writer(void) {

@@ -5,12 +5,14 @@ public import GuestMemory
 public enum BlockStoreError: Error, Equatable, Sendable {
   /// The file cannot be opened or looked at. `operation` is the call's name.
   case open(path: String, operation: String, errno: Int32)
-  /// Somebody else has the file open as a disk.
+  /// Another program has the file open.
   case locked(path: String, isReadOnly: Bool)
   /// It is neither a file nor a block device.
   case kind(path: String)
-  /// The size is 0 or not a multiple of 512.
-  case size(path: String, byteCount: UInt64)
+  /// It holds a disk, or something else, in another format.
+  case foreign(path: String, ForeignImage)
+  /// The size is 0 or no multiple of a sector's.
+  case size(path: String, byteCount: UInt64, sectorByteCount: UInt64)
   /// A change of a read-only disk.
   case readOnly
   /// A transfer from or to guest memory failed.
@@ -36,13 +38,18 @@ extension BlockStoreError: CustomStringConvertible {
     case .open(let path, let operation, let errno):
       "\(operation) of disk image \(path): \(SystemErrorText(errno))"
     case .locked(let path, let isReadOnly):
-      "disk image \(path) is in use by another machine; stop it, or give each a copy"
-        + (isReadOnly ? "" : ", or open it read-only in both")
+      "disk image \(path) is in use by another program (a virtual machine, qemu-img, ...); stop "
+        + "it, or give each a copy" + (isReadOnly ? "" : ", or open it read-only in both")
     case .kind(let path):
       "disk image \(path) is neither a file nor a block device"
-    case .size(let path, let byteCount):
-      "disk image \(path) of \(byteCount) bytes: give a multiple of 512, at least 512 "
-        + "(truncate -s %512 \(path))"
+    case .foreign(let path, let image):
+      "disk image \(path) \(image.complaint(path: path))"
+    case .size(let path, let byteCount, 512):
+      "disk image \(path) has \(byteCount) bytes, and a raw image has whole sectors of 512; it is "
+        + "cut off, or in another format (qemu-img info \(ShellWord(path)))"
+    case .size(let path, let byteCount, let sectorByteCount):
+      "disk image \(path) has \(byteCount) bytes, which is no multiple of its block size, "
+        + "\(sectorByteCount)"
     case .readOnly:
       "change of a read-only disk"
     case .transfer(let offset, let error):

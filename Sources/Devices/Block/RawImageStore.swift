@@ -3,40 +3,79 @@ public import GuestMemory
 
 /// A raw disk image, file or block device: its bytes are the disk's bytes.
 ///
-/// The host's page cache is the disk's volatile write cache; `flush` writes it out. The image is locked
-/// (*flock*) while it is open: one machine that writes, or several that only read. The lock is advisory,
-/// as all are, and ends with the process.
+/// The host's page cache is the disk's volatile write cache; `flush` writes it out. The image is
+/// locked while it is open, as QEMU and others lock theirs (`FileLocks`): one machine that writes,
+/// or several that only read. Locks are advisory, as all are, and end with the process.
 ///
-/// Under a limit of file sizes (*ulimit -f*) the process must ignore SIGXFSZ, or a guest's write past it
-/// ends the process.
+/// Under a limit of file sizes (*ulimit -f*) the process must ignore SIGXFSZ, or a guest's write
+/// past it ends the process.
 public final class RawImageStore: BlockStore {
-  /// Bytes of a sector.
-  public static let sectorByteCount: UInt64 = 512
+  /// The largest logical blocks that disks have, less one.
+  private static let hostBlockMask: UInt64 = 4095
 
   public let isReadOnly: Bool
+  public let sectorByteCount: UInt64
   private let file: LockedFile
+  private let allocate: FileAllocation.Call
 
   public var byteCount: UInt64 { file.byteCount }
   private var descriptor: Int32 { file.descriptor }
 
+  /// The locks that the image's file system does not have; nil if it has all.
+  public var lockGap: FileLockGap? { file.lockGap }
+
   /// Opens and locks an image.
   ///
-  /// - Throws: `BlockStoreError.open`, `.locked`, `.kind`, `.size`.
-  public init(path: String, isReadOnly: Bool = false) throws(BlockStoreError) {
+  /// - Parameters:
+  ///   - isKnownRaw: takes the file for raw, whatever it begins with. Its guest can write
+  ///     there what another format begins with.
+  ///   - sectorByteCount: 512 or 4096.
+  /// - Throws: `BlockStoreError.open`, `.locked`, `.kind`, `.foreign`, `.size`.
+  public convenience init(
+    path: HostPath, isReadOnly: Bool = false, isKnownRaw: Bool = false,
+    sectorByteCount: UInt64 = 512
+  ) throws(BlockStoreError) {
+    try self.init(
+      path: path, isReadOnly: isReadOnly, isKnownRaw: isKnownRaw,
+      sectorByteCount: sectorByteCount, allocate: FileAllocation.systemCall)
+  }
+
+  /// The same, by a path that is text.
+  public convenience init(
+    path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false,
+    sectorByteCount: UInt64 = 512
+  ) throws(BlockStoreError) {
+    try self.init(
+      path: HostPath(path), isReadOnly: isReadOnly, isKnownRaw: isKnownRaw,
+      sectorByteCount: sectorByteCount)
+  }
+
+  /// The same with other system calls.
+  init(
+    path: HostPath, isReadOnly: Bool = false, isKnownRaw: Bool = false,
+    sectorByteCount: UInt64 = 512, lockCalls: FileLockCalls = .system,
+    allocate: @escaping FileAllocation.Call = FileAllocation.systemCall
+  ) throws(BlockStoreError) {
+    let foreign: ForeignImage?
     do {
-      file = try LockedFile(path: path, isReadOnly: isReadOnly)
+      file = try LockedFile(path: path, isReadOnly: isReadOnly, lockCalls: lockCalls)
+      foreign = isKnownRaw ? nil : try ForeignImage.find(in: file)
     } catch {
       switch error {
-      case .locked: throw .locked(path: path, isReadOnly: isReadOnly)
-      case .kind: throw .kind(path: path)
+      case .locked: throw .locked(path: path.description, isReadOnly: isReadOnly)
+      case .kind: throw .kind(path: path.description)
       case .system(let operation, let errno):
-        throw .open(path: path, operation: operation, errno: errno)
+        throw .open(path: path.description, operation: operation, errno: errno)
       }
     }
-    guard file.byteCount > 0, file.byteCount % Self.sectorByteCount == 0 else {
-      throw .size(path: path, byteCount: file.byteCount)
+    if let foreign { throw .foreign(path: path.description, foreign) }
+    guard file.byteCount > 0, file.byteCount % sectorByteCount == 0 else {
+      throw .size(
+        path: path.description, byteCount: file.byteCount, sectorByteCount: sectorByteCount)
     }
+    self.sectorByteCount = sectorByteCount
     self.isReadOnly = isReadOnly
+    self.allocate = allocate
   }
 
   public func read(
@@ -82,33 +121,45 @@ public final class RawImageStore: BlockStore {
   }
 
   public func discard(at offset: UInt64, byteCount: UInt64) throws(BlockStoreError) {
-    // Where there are no holes nothing happens: zeroes by hand would fill the disk instead.
-    _ = try zero(at: offset, byteCount, [.punchHole])
+    guard !isReadOnly else { throw .readOnly }
+    // A hint. Zeroes by hand would fill the host's disk instead, and a call that fails, for
+    // whatever reason, has changed nothing that the guest may count on.
+    _ = zero(offset..<(offset + byteCount), [.punchHole])
   }
 
   public func writeZeroes(
     at offset: UInt64, byteCount: UInt64, mayDiscard: Bool
   ) throws(BlockStoreError) {
+    guard !isReadOnly else { throw .readOnly }
     let modes: [FileAllocation] = mayDiscard ? [.punchHole, .zeroRange] : [.zeroRange]
-    if try !zero(at: offset, byteCount, modes) { try writeZeroBytes(at: offset, byteCount) }
+    // Whether the host can do it at all, writes of zeroes find out: they fail as a guest's writes
+    // do.
+    for rest in zero(offset..<(offset + byteCount), modes) {
+      try writeZeroBytes(at: rest.lowerBound, rest.upperBound - rest.lowerBound)
+    }
   }
 
-  /// Applies the first of `modes` that the file system knows; false if it knows none.
-  private func zero(
-    at offset: UInt64, _ byteCount: UInt64, _ modes: [FileAllocation]
-  ) throws(BlockStoreError) -> Bool {
-    guard !isReadOnly else { throw .readOnly }
-    guard byteCount > 0 else { return true }
+  /// Zeroes without writing, in the first of `modes` that works.
+  ///
+  /// It may fail for reasons that do not concern writes: no such operation (*EOPNOTSUPP*), not on
+  /// such a file (*EPERM*, *ETXTBSY*), not at these offsets (*EINVAL*: a disk whose blocks are
+  /// larger than the guest's takes whole ones only).
+  ///
+  /// - Returns: what is not zero yet.
+  private func zero(_ range: Range<UInt64>, _ modes: [FileAllocation]) -> [Range<UInt64>] {
+    guard !range.isEmpty else { return [] }
     for mode in modes {
-      switch mode.apply(descriptor, offset: offset, byteCount: byteCount) {
-      case 0: return true
-      case EOPNOTSUPP, ENOSYS: continue
-      case let error:
-        throw .system(
-          operation: mode.name, offset: offset, byteCount: byteCount, errno: error)
+      let error = allocate(mode, descriptor, range)
+      if error == 0 { return [] }
+      let start = (range.lowerBound + Self.hostBlockMask) & ~Self.hostBlockMask
+      let end = range.upperBound & ~Self.hostBlockMask
+      if error == EINVAL, start < end, start..<end != range,
+        allocate(mode, descriptor, start..<end) == 0
+      {
+        return [range.lowerBound..<start, end..<range.upperBound].filter { !$0.isEmpty }
       }
     }
-    return false
+    return [range]
   }
 
   private func writeZeroBytes(at offset: UInt64, _ byteCount: UInt64) throws(BlockStoreError) {

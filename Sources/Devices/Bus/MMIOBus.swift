@@ -4,24 +4,21 @@ internal import ZeroTracker
 ///
 /// An access belongs to the device that claims its first byte. KVM cuts accesses at page borders, so a
 /// guest can make pieces of 3, 5, 6 or 7 bytes; devices see them as accesses of 4, 2 and 1 bytes, in
-/// ascending order. The claims never change: a device whose registers move, such as a PCI base address
-/// register, claims the whole window and looks for itself.
+/// ascending order. The claims never change; what moves, such as memory behind a PCI base address
+/// register, answers where none of them is.
 public final class MMIOBus: Sendable {
-  /// How many pages without a device are counted apart; the guest may touch far more.
-  static let maximumUnclaimedPageCount = 4096
-
-  private struct Unclaimed {
-    var pages: [UInt64: UnclaimedPage] = [:]
-    var otherCount: UInt64 = 0
-  }
-
   private let claims: ClaimTable
-  private let unclaimed = Guarded(Unclaimed())
+  private let decoder: (any AddressDecoder)?
+  private let unclaimed = Guarded(UnclaimedPages())
 
   /// A bus with these devices; one device may have several ranges.
   ///
+  /// - Parameter decoder: asked for accesses that no device claims.
   /// - Throws: `BusError.memoryOverlap` for the lowest two claims that share an address.
-  public init(_ devices: [(MMIORange, any BusDevice)]) throws(BusError) {
+  public init(
+    _ devices: [(MMIORange, any BusDevice)], decoder: (any AddressDecoder)? = nil
+  ) throws(BusError) {
+    self.decoder = decoder
     let claims = devices.map {
       ClaimTable.Claim(start: $0.0.start, last: $0.0.last, device: $0.1)
     }
@@ -35,7 +32,7 @@ public final class MMIOBus: Sendable {
   /// Answers a load of `width` 1 to 8 bytes; another width traps.
   ///
   /// - Returns: the device's answer, little-endian, cut to `width`; ones, counted, where no device
-  ///   claims the address.
+  ///   answers.
   public func read(address: UInt64, width: Int) -> UInt64 {
     Self.check(width)
     if Self.isOnePiece(width) {
@@ -59,8 +56,7 @@ public final class MMIOBus: Sendable {
 
   /// Takes a store of `width` 1 to 8 bytes; another width traps.
   ///
-  /// The device gets `value` cut to `width`. Where none claims the address the store is dropped and
-  /// counted.
+  /// The device gets `value` cut to `width`. Where none answers the store is dropped and counted.
   public func write(address: UInt64, width: Int, value: UInt64) {
     Self.check(width)
     if Self.isOnePiece(width) {
@@ -79,21 +75,21 @@ public final class MMIOBus: Sendable {
     }
   }
 
-  /// What no device claimed, ascending by page: at most 4096 pages, the first ones touched.
+  /// What no device answered, ascending by page: at most 4096 pages, the first ones touched.
   public var unclaimedPages: [UnclaimedPage] {
-    unclaimed.withLock { $0.pages.values.sorted { $0.address < $1.address } }
+    unclaimed.withLock { $0.list }
   }
 
   /// Accesses without a device to pages beyond those listed.
   public var unlistedAccessCount: UInt64 {
-    unclaimed.withLock { $0.otherCount }
+    unclaimed.withLock { $0.unlistedCount }
   }
 
   private func readPiece(address: UInt64, width: Int) -> UInt64 {
     let value = claims.withDevice(at: address) { device, offset in
       device.read(offset: offset, width: width)
     }
-    guard let value else {
+    guard let value = value ?? decoder?.read(at: address, width: width) else {
       count(address, isWrite: false)
       return .max
     }
@@ -104,26 +100,14 @@ public final class MMIOBus: Sendable {
     let done: Void? = claims.withDevice(at: address) { device, offset in
       device.write(offset: offset, width: width, value: value)
     }
-    if done == nil { count(address, isWrite: true) }
+    guard done == nil, decoder?.write(at: address, width: width, value: value) != true else {
+      return
+    }
+    count(address, isWrite: true)
   }
 
   private func count(_ address: UInt64, isWrite: Bool) {
-    let page = address & ~0xFFF
-    unclaimed.withLock { unclaimed in
-      // Counts cannot wrap: at a billion exits a second it would take 584 years.
-      if unclaimed.pages[page] == nil {
-        guard unclaimed.pages.count < Self.maximumUnclaimedPageCount else {
-          unclaimed.otherCount &+= 1
-          return
-        }
-      }
-      let none = UnclaimedPage(address: page, readCount: 0, writeCount: 0)
-      if isWrite {
-        unclaimed.pages[page, default: none].writeCount &+= 1
-      } else {
-        unclaimed.pages[page, default: none].readCount &+= 1
-      }
-    }
+    unclaimed.withLock { $0.count(page: address & ~0xFFF, isWrite: isWrite) }
   }
 
   /// KVM, not the guest, limits the width to 8.

@@ -1,17 +1,20 @@
-internal import ZeroTracker
-
 /// Hands port accesses to the device that claims the port.
 ///
 /// An access belongs to the device that claims its first port, however wide it is: hardware would split
 /// a wide one at the border, but devices with 4-byte registers at a single claimed port rely on this.
 public final class PortBus: Sendable {
   private let claims: ClaimTable
-  private let unclaimed = Guarded(UnclaimedPorts())
+  private let decoder: (any AddressDecoder)?
+  private let unclaimed = UnclaimedPorts()
 
   /// A bus with these devices; one device may have several ranges.
   ///
+  /// - Parameter decoder: asked for accesses that no device claims.
   /// - Throws: `BusError.overlap` for the lowest two claims that share a port.
-  public init(_ devices: [(PortRange, any BusDevice)]) throws(BusError) {
+  public init(
+    _ devices: [(PortRange, any BusDevice)], decoder: (any AddressDecoder)? = nil
+  ) throws(BusError) {
+    self.decoder = decoder
     let claims = devices.map {
       ClaimTable.Claim(start: UInt64($0.0.start), last: UInt64($0.0.last), device: $0.1)
     }
@@ -25,14 +28,14 @@ public final class PortBus: Sendable {
   /// Answers an `in` instruction of `width` 1, 2 or 4 bytes; another width traps.
   ///
   /// - Returns: the device's answer cut to `width`; all ones of that width, counted, if no device
-  ///   claims the port, as a bus that nobody drives reads.
+  ///   answers, as a bus that nobody drives reads.
   public func read(port: UInt16, width: Int) -> UInt32 {
     let mask = Self.mask(width)
     let value = claims.withDevice(at: UInt64(port)) { device, offset in
       device.read(offset: offset, width: width)
     }
-    guard let value else {
-      unclaimed.withLock { $0.count(port: port, isWrite: false) }
+    guard let value = value ?? decoder?.read(at: UInt64(port), width: width) else {
+      unclaimed.count(port: port, isWrite: false)
       return mask
     }
     return UInt32(truncatingIfNeeded: value) & mask
@@ -40,18 +43,21 @@ public final class PortBus: Sendable {
 
   /// Takes an `out` instruction of `width` 1, 2 or 4 bytes; another width traps.
   ///
-  /// The device gets `value` cut to `width`. If none claims the port the write is dropped and counted.
+  /// The device gets `value` cut to `width`. If none answers the write is dropped and counted.
   public func write(port: UInt16, width: Int, value: UInt32) {
     let mask = Self.mask(width)
     let done: Void? = claims.withDevice(at: UInt64(port)) { device, offset in
       device.write(offset: offset, width: width, value: UInt64(value & mask))
     }
-    if done == nil { unclaimed.withLock { $0.count(port: port, isWrite: true) } }
+    guard done == nil,
+      decoder?.write(at: UInt64(port), width: width, value: UInt64(value & mask)) != true
+    else { return }
+    unclaimed.count(port: port, isWrite: true)
   }
 
   /// What no device claimed: each port and direction once, ascending by port, reads before writes.
   public var unclaimedAccesses: [UnclaimedAccess] {
-    unclaimed.withLock { $0 }.accesses
+    unclaimed.accesses
   }
 
   /// The bits of an access. The processor, not the guest, limits the widths to these three.

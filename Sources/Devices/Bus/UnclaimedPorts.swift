@@ -1,24 +1,51 @@
-/// Counts the accesses to ports that no device claims.
+internal import Glibc
+internal import Synchronization
+
+/// Counts the accesses to ports that no device claims: a counter for each port and direction.
 ///
-/// A type of its own, so that the types of its dictionary are made, which takes long, when a guest first
-/// misses and not at every start.
-struct UnclaimedPorts: Sendable {
-  private struct Direction: Hashable {
-    let port: UInt16
-    let isWrite: Bool
+/// All are allocated when the bus is made. vCPU threads count, and a table that grew with what the guest
+/// tries would have them allocate, and give large blocks back, as the guest likes.
+///
+/// Sendable: the memory is there as long as self, and atomic operations alone change it.
+@safe final class UnclaimedPorts: @unchecked Sendable {
+  /// For each port reads, then writes.
+  private static let count = 2 * 65536
+  private let counters: UnsafeMutablePointer<Atomic<UInt64>>
+
+  init() {
+    // 1 MiB. Zeroed pages of the kernel, which stay absent until they are counted in.
+    guard let memory = unsafe calloc(Self.count, MemoryLayout<Atomic<UInt64>>.stride) else {
+      preconditionFailure("no memory for \(Self.count) counters")
+    }
+    // SAFETY: large enough, aligned to 16 bytes, and the bytes of an atomic integer are the integer's.
+    unsafe counters = memory.bindMemory(to: Atomic<UInt64>.self, capacity: Self.count)
   }
 
-  /// At most two entries per port, 131072 in all, whatever the guest does.
-  private var counts: [Direction: UInt64] = [:]
+  deinit {
+    // Integers need no deinitialisation.
+    unsafe free(counters)
+  }
 
-  mutating func count(port: UInt16, isWrite: Bool) {
+  func count(port: UInt16, isWrite: Bool) {
     // Cannot wrap: at a billion exits a second it would take 584 years.
-    counts[Direction(port: port, isWrite: isWrite), default: 0] &+= 1
+    unsafe counter(port, isWrite).pointee.wrappingAdd(1, ordering: .relaxed)
   }
 
-  /// Each port and direction once, ascending by port, reads before writes.
+  /// Each port and direction that was used once, ascending by port, reads before writes.
   var accesses: [UnclaimedAccess] {
-    counts.map { UnclaimedAccess(port: $0.port, isWrite: $0.isWrite, count: $1) }
-      .sorted { ($0.port, $0.isWrite ? 1 : 0) < ($1.port, $1.isWrite ? 1 : 0) }
+    var accesses: [UnclaimedAccess] = []
+    for port in UInt16.min...UInt16.max {
+      for isWrite in [false, true] {
+        let count = unsafe counter(port, isWrite).pointee.load(ordering: .relaxed)
+        guard count > 0 else { continue }
+        accesses.append(UnclaimedAccess(port: port, isWrite: isWrite, count: count))
+      }
+    }
+    return accesses
+  }
+
+  private func counter(_ port: UInt16, _ isWrite: Bool) -> UnsafeMutablePointer<Atomic<UInt64>> {
+    // SAFETY: below `count` for every port.
+    unsafe counters + (2 * Int(port) + (isWrite ? 1 : 0))
   }
 }

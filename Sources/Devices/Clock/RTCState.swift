@@ -1,13 +1,16 @@
 /// The registers of an MC146818 clock, as functions of the time now; knows neither lock nor line.
 ///
-/// Times are nanoseconds since 1970 as the guest counts them: the host's plus what the guest has set.
-/// Source: Motorola MC146818A, "Registers"; ACPI 6.5 §4.8.2.4 for the century.
+/// Times are nanoseconds since 1970 as the guest counts them: the host's plus what the guest has
+/// set. Source: Motorola MC146818A, "Registers"; ACPI 6.5 §4.8.2.4 for the century.
 struct RTCState: Sendable {
   static let registerCount = 128
   static let century = 0x32
   private static let nanosecondsPerSecond: Int128 = 1_000_000_000
   /// *UIP* announces an update this long before it: 244 µs.
   private static let announcedNanoseconds: Int128 = 244_000
+  /// From the divider's release to the first update.
+  private static let firstUpdateNanoseconds: Int128 = 500_000_000
+  private static let ticksPerSecond: Int128 = 32_768
 
   /// Register B.
   private struct Control: OptionSet {
@@ -15,7 +18,11 @@ struct RTCState: Sendable {
     static let hours24 = Self(rawValue: 0x02)
     static let binary = Self(rawValue: 0x04)
     static let updateInterrupt = Self(rawValue: 0x10)
+    static let alarmInterrupt = Self(rawValue: 0x20)
+    static let periodicInterrupt = Self(rawValue: 0x40)
     static let set = Self(rawValue: 0x80)
+    /// What a reset of the machine clears: the interrupts, and the square wave's output.
+    static let clearedByReset = Self(rawValue: 0x78)
   }
 
   /// Register C; register B enables the interrupts by the same bits.
@@ -27,7 +34,8 @@ struct RTCState: Sendable {
     static let interrupting: UInt8 = 0x80
   }
 
-  /// One moment's time registers: each is read from here once, so that a set of reads fits together.
+  /// One moment's time registers: each is read from here once, so that a set of reads fits
+  /// together.
   private struct Latch {
     let registers: [UInt8]
     let time: Int128
@@ -35,11 +43,21 @@ struct RTCState: Sendable {
     var wasRead: UInt64 = 0
   }
 
-  /// Also the time registers, while *SET* stops them.
+  /// What the battery keeps while the machine is reset or off.
+  struct Kept: Sendable {
+    var memory: [UInt8]
+    /// Register B; 24 hours, BCD.
+    var control: UInt8 = 0x02
+    /// Register A: 32.768 kHz crystal, 1024 Hz periodic rate.
+    var rate: UInt8 = 0x26
+    var offset: Int128
+  }
+
+  /// Also the time registers, while the time is stopped.
   private var memory: [UInt8]
-  private var control: Control = [.hours24]
-  /// 32.768 kHz crystal, 1024 Hz periodic rate.
-  private var rate: UInt8 = 0x26
+  private var control: Control
+  /// Register A: the divider in bits 6:4, the periodic rate in 3:0.
+  private var rate: UInt8
   private var flags: Flags = []
   /// Guest's time less the host's.
   private var offset: Int128
@@ -47,13 +65,47 @@ struct RTCState: Sendable {
   private var checked: Int128
   private var latch: Latch?
 
-  init(hostTime: Int128, offset: Int128, memory: [UInt8]) {
-    self.offset = offset
-    self.memory = memory
+  init(_ kept: Kept, hostTime: Int128) {
+    offset = kept.offset
+    memory = kept.memory
+    control = Control(rawValue: kept.control).subtracting(.clearedByReset)
+    rate = kept.rate
     checked = hostTime + offset
   }
 
+  var kept: Kept {
+    Kept(memory: memory, control: control.rawValue, rate: rate, offset: offset)
+  }
+
   var isInterrupting: Bool { flags.rawValue & control.rawValue != 0 }
+
+  /// Whether an alarm is one of the reasons.
+  var isAlarmInterrupting: Bool {
+    flags.contains(.alarm) && control.contains(.alarmInterrupt)
+  }
+
+  /// When, by the host's clock, the line is to be asserted next if no register is accessed before;
+  /// later than `hostTime`. Nil if it is asserted, or will not be.
+  func nextInterrupt(after hostTime: Int128) -> Int128? {
+    guard !isInterrupting else { return nil }
+    let now = hostTime + offset
+    var times: [Int128] = []
+    if control.contains(.periodicInterrupt), let period = periodicTicks {
+      let tick = (Self.floor(Self.ticks(now), period) + 1) * period
+      // The first nanosecond at which that tick has come.
+      times.append(-Self.floor(-tick * Self.nanosecondsPerSecond, Self.ticksPerSecond))
+    }
+    if !isStopped {
+      let second = Self.seconds(now)
+      if control.contains(.updateInterrupt) {
+        times.append(Int128(second + 1) * Self.nanosecondsPerSecond)
+      }
+      if control.contains(.alarmInterrupt), let alarm = nextAlarm(after: second) {
+        times.append(Int128(alarm) * Self.nanosecondsPerSecond)
+      }
+    }
+    return times.min().map { $0 - offset }
+  }
 
   mutating func read(_ index: Int, hostTime: Int128) -> UInt8 {
     let now = hostTime + offset
@@ -79,8 +131,11 @@ struct RTCState: Sendable {
     latch = nil
     switch index {
     case 0, 2, 4, 6...9, Self.century: writeTime(index, value, hostTime: hostTime)
-    case 0x0A: rate = value & 0x7F
-    case 0x0B: writeControl(value, hostTime: hostTime)
+    case 0x0A: change(rate: value & 0x7F, control: control, hostTime: hostTime)
+    case 0x0B:
+      var new = Control(rawValue: value)
+      if new.contains(.set) { new.remove(.updateInterrupt) }
+      change(rate: rate, control: new, hostTime: hostTime)
     case 0x0C, 0x0D: break
     default: memory[index] = value
     }
@@ -91,23 +146,20 @@ struct RTCState: Sendable {
     let now = hostTime + offset
     defer { checked = now }
     guard now > checked else { return }
-    let periodicTicks = Self.periodicTicks(rate: rate & 0x0F)
-    if let periodicTicks, Self.ticks(now) / periodicTicks != Self.ticks(checked) / periodicTicks {
+    if let period = periodicTicks,
+      Self.floor(Self.ticks(now), period) != Self.floor(Self.ticks(checked), period)
+    {
       flags.insert(.periodic)
     }
     let last = Self.seconds(checked)
     let current = Self.seconds(now)
-    guard current > last, !control.contains(.set) else { return }
+    guard current > last, !isStopped else { return }
     flags.insert(.updated)
-    // A day has every time of day.
-    let first = max(last + 1, current - CalendarTime.secondsPerDay + 1)
-    if !flags.contains(.alarm), (first...current).contains(where: { matchesAlarm($0) }) {
-      flags.insert(.alarm)
-    }
+    if let alarm = nextAlarm(after: last), alarm <= current { flags.insert(.alarm) }
   }
 
   private mutating func readTime(_ index: Int, now: Int128) -> UInt8 {
-    if control.contains(.set) { return memory[index] }
+    if isStopped { return memory[index] }
     let bit: UInt64 = 1 << UInt64(index)
     var current = latch ?? Latch(registers: encoded(now), time: now)
     let age = now - current.time
@@ -120,7 +172,7 @@ struct RTCState: Sendable {
   }
 
   private mutating func writeTime(_ index: Int, _ value: UInt8, hostTime: Int128) {
-    if control.contains(.set) {
+    if isStopped {
       memory[index] = value
       return
     }
@@ -130,16 +182,22 @@ struct RTCState: Sendable {
     setTime(nanoseconds: now - Self.start(ofSecondAt: now), hostTime: hostTime)
   }
 
-  private mutating func writeControl(_ value: UInt8, hostTime: Int128) {
-    let wasSet = control.contains(.set)
-    var new = Control(rawValue: value)
-    if new.contains(.set) {
-      new.remove(.updateInterrupt)
-      // In the old format: changing it does not convert what is stored.
-      if !wasSet { memory = encoded(hostTime + offset) }
+  /// Changes registers A and B; the time stops and goes on with them.
+  private mutating func change(rate: UInt8, control: Control, hostTime: Int128) {
+    let wasStopped = isStopped
+    let wasDividerReset = isDividerReset
+    // In the old format: changing it does not convert what is stored.
+    let time = encoded(hostTime + offset)
+    self.rate = rate
+    self.control = control
+    if !wasStopped, isStopped { memory = time }
+    if wasStopped, !isStopped {
+      // Drivers that hold the divider count on that to set fractions of a second.
+      setTime(
+        nanoseconds: wasDividerReset
+          ? Self.nanosecondsPerSecond - Self.firstUpdateNanoseconds : 0,
+        hostTime: hostTime)
     }
-    control = new
-    if wasSet && !new.contains(.set) { setTime(nanoseconds: 0, hostTime: hostTime) }
   }
 
   /// Makes the stored registers the time now, `nanoseconds` into the second.
@@ -152,7 +210,7 @@ struct RTCState: Sendable {
 
   private func isUpdateAnnounced(_ now: Int128) -> Bool {
     let elapsed = now - Self.start(ofSecondAt: now)
-    return !control.contains(.set)
+    return !isStopped
       && elapsed >= Self.nanosecondsPerSecond - Self.announcedNanoseconds
   }
 
@@ -186,13 +244,39 @@ struct RTCState: Sendable {
       minute: field(2, 0...59), second: field(0, 0...59))
   }
 
-  /// Alarm registers of 0xC0 and above match every value.
-  private func matchesAlarm(_ seconds: Int64) -> Bool {
-    let day = CalendarTime.secondsPerDay
-    let time = Int(((seconds % day) + day) % day)
-    return (memory[1] >= 0xC0 || memory[1] == format.encode(time % 60))
-      && (memory[3] >= 0xC0 || memory[3] == format.encode(time / 60 % 60))
-      && (memory[5] >= 0xC0 || memory[5] == format.encode(hour: time / 3600))
+  /// *SET* stops the time, and so does a divider that is held.
+  private var isStopped: Bool { control.contains(.set) || isDividerReset }
+
+  /// The divider is held in reset, 110 or 111 in bits 6:4.
+  private var isDividerReset: Bool { rate & 0x60 == 0x60 }
+
+  /// The first second after `second` at which all alarm registers match; nil if none does, ever.
+  private func nextAlarm(after second: Int64) -> Int64? {
+    let hours = matches(5, 0..<24) { format.encode(hour: $0) }
+    let minutes = matches(3, 0..<60) { format.encode($0) }
+    let seconds = matches(1, 0..<60) { format.encode($0) }
+    guard let hour = hours.first, let minute = minutes.first, let first = seconds.first else {
+      return nil
+    }
+    let day = Self.floor(second, CalendarTime.secondsPerDay) * CalendarTime.secondsPerDay
+    let now = Int(second - day)
+    // Of a later hour its first minute counts, of a later minute its first second.
+    for hour in hours where hour >= now / 3600 {
+      for minute in minutes where hour * 60 + minute >= now / 60 {
+        let start = hour * 3600 + minute * 60
+        if let next = seconds.first(where: { start + $0 > now }) {
+          return day + Int64(start + next)
+        }
+      }
+    }
+    return day + CalendarTime.secondsPerDay + Int64(hour * 3600 + minute * 60 + first)
+  }
+
+  /// The values that an alarm register stands for: all, if it is 0xC0 or above.
+  private func matches(
+    _ index: Int, _ values: Range<Int>, encode: (Int) -> UInt8
+  ) -> [Int] {
+    memory[index] >= 0xC0 ? Array(values) : values.filter { encode($0) == memory[index] }
   }
 
   private static func start(ofSecondAt time: Int128) -> Int128 {
@@ -201,21 +285,28 @@ struct RTCState: Sendable {
 
   /// Whole seconds, rounded down; a host clock of 64 bits and four-digit years keep it in range.
   private static func seconds(_ time: Int128) -> Int64 {
-    let quotient = time.quotientAndRemainder(dividingBy: nanosecondsPerSecond)
-    return Int64(truncatingIfNeeded: quotient.quotient - (quotient.remainder < 0 ? 1 : 0))
+    Int64(truncatingIfNeeded: floor(time, nanosecondsPerSecond))
   }
 
   /// Ticks of the 32.768 kHz crystal.
   private static func ticks(_ time: Int128) -> Int128 {
-    time * 32_768 / nanosecondsPerSecond
+    floor(time * ticksPerSecond, nanosecondsPerSecond)
   }
 
-  /// Crystal ticks between periodic interrupts; nil for rate 0, none.
-  private static func periodicTicks(rate: UInt8) -> Int128? {
-    switch rate {
-    case 0: nil
-    case 1, 2: 1 << Int128(rate + 6)
-    default: 1 << Int128(rate - 1)
+  /// Crystal ticks between periodic interrupts; nil for rate 0, none, and while the divider is
+  /// held.
+  private var periodicTicks: Int128? {
+    guard !isDividerReset else { return nil }
+    switch rate & 0x0F {
+    case 0: return nil
+    case let rate where rate <= 2: return 1 << Int128(rate + 6)
+    case let rate: return 1 << Int128(rate - 1)
     }
+  }
+
+  /// A quotient, rounded down.
+  private static func floor<T: SignedInteger>(_ value: T, _ divisor: T) -> T {
+    let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
+    return remainder < 0 ? quotient - 1 : quotient
   }
 }

@@ -1,8 +1,8 @@
 internal import Glibc
 
-/// A file or block device that one machine has for itself, or several have to read (*flock*).
+/// A file or block device that one machine has for itself, or several have to read (`FileLocks`).
 ///
-/// The lock is advisory, as all are, and ends with the process. Safe from any thread.
+/// The locks are advisory, as all are, and end with the process. Safe from any thread.
 final class LockedFile: Sendable {
   /// Why a file cannot be had.
   enum Failure: Error {
@@ -16,14 +16,24 @@ final class LockedFile: Sendable {
   let descriptor: Int32
   /// When it was opened, in bytes.
   let byteCount: UInt64
+  /// The locks that its file system does not have; nil if it has all.
+  let lockGap: FileLockGap?
 
   /// Opens and locks what is there.
-  init(path: String, isReadOnly: Bool) throws(Failure) {
+  ///
+  /// - Parameter lockCalls: the system calls of the locks.
+  init(
+    path: HostPath, isReadOnly: Bool, lockCalls: FileLockCalls = .system
+  ) throws(Failure) {
+    // Without O_NONBLOCK a FIFO would keep the caller until somebody writes to it.
+    let mode = (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK
     // SAFETY: the path is lent, terminated, for the call.
-    let descriptor = unsafe Glibc.open(path, (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC)
+    let descriptor = unsafe path.withCString { unsafe Glibc.open($0, mode) }
     guard descriptor >= 0 else { throw .system(operation: "open", errno: errno) }
     do {
-      byteCount = try Self.prepare(descriptor, isReadOnly: isReadOnly)
+      try Self.checkKind(descriptor)
+      lockGap = try FileLocks.take(descriptor, isReadOnly: isReadOnly, calls: lockCalls)
+      byteCount = try Self.size(descriptor)
     } catch {
       _ = close(descriptor)
       throw error
@@ -35,20 +45,16 @@ final class LockedFile: Sendable {
     _ = close(descriptor)
   }
 
-  /// Checks and locks; gives the size.
-  private static func prepare(
-    _ descriptor: Int32, isReadOnly: Bool
-  ) throws(Failure) -> UInt64 {
+  private static func checkKind(_ descriptor: Int32) throws(Failure) {
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0 else {
       throw .system(operation: "fstat", errno: errno)
     }
     let kind = status.st_mode & S_IFMT
     guard kind == S_IFREG || kind == S_IFBLK else { throw .kind }
-    guard flock(descriptor, (isReadOnly ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 else {
-      let error = errno
-      throw error == EWOULDBLOCK ? .locked : .system(operation: "flock", errno: error)
-    }
+  }
+
+  private static func size(_ descriptor: Int32) throws(Failure) -> UInt64 {
     // fstat tells no size of a block device; its end does.
     let end = lseek(descriptor, 0, SEEK_END)
     guard end >= 0 else { throw .system(operation: "lseek", errno: errno) }

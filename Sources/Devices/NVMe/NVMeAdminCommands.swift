@@ -15,7 +15,7 @@ enum NVMeAdminOutcome: Hashable, Sendable {
 struct NVMeAdminCommands: Sendable {
   let memory: GuestMemory
   let identify: NVMeIdentify
-  let statistics: NVMeStatistics
+  let history: NVMeHistory
   /// MSI-X vectors there are.
   let vectorCount: Int
 
@@ -45,7 +45,7 @@ struct NVMeAdminCommands: Sendable {
       try send(identify.data(selector: selector, namespace: command.namespace), command)
     case .getLogPage:
       try send(
-        NVMeLogPages(statistics: statistics, identity: identify.identity).data(command), command)
+        NVMeLogPages(history: history, identity: identify.identity).data(command), command)
     case .getFeatures:
       answer.result = try state.withLock { state throws(NVMeFailure) in
         try state.features.get(command)

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import GuestMemory
 internal import ZeroTracker
 
 // What vCPU threads do: registers and doorbells. Nothing here waits for the back-end but `reset`.
@@ -12,8 +12,8 @@ extension NVMeEngine {
     }
   }
 
-  /// Writes registers, 4 or 8 bytes at a multiple of 4; others are dropped, as the specification knows no
-  /// narrower ones.
+  /// Writes registers, 4 or 8 bytes at a multiple of 4; others are dropped, as the specification
+  /// knows no narrower ones.
   func write(offset: UInt64, width: Int, value: UInt64) {
     guard width >= 4, offset % 4 == 0 else { return }
     let waiting = state.withLock { state in
@@ -72,17 +72,29 @@ extension NVMeEngine {
     addWork(queues)
   }
 
-  /// Everything as after power-on. Waits for the commands in flight; no vCPU runs meanwhile.
-  func reset() {
+  /// Whether commands may read or write guest memory.
+  var hasCommandsInFlight: Bool { state.withLock { $0.inFlightCount > 0 } }
+
+  /// Makes everything as after power-on. From now on nothing is fetched or completed; when the
+  /// commands in flight have left guest memory alone, maybe at once, the function's configuration
+  /// answers again.
+  func functionLevelReset() {
     state.withLock { state in
-      state.registers.configuration = 0
-      stop(&state)
-    }
-    while state.withLock({ $0.isStopping }) { _ = usleep(100) }
-    state.withLock { state in
+      state.isFunctionReset = true
       state.registers = NVMeRegisters()
-      state.queues.tellsEachHead = true
+      stop(&state)
       updatePin(state)
+    }
+  }
+
+  /// The same, and waits for the commands in flight; no vCPU runs meanwhile.
+  func reset() {
+    functionLevelReset()
+    while true {
+      // Before the look: a stop that ends after it changes the count.
+      let seen = stopCount.load()
+      guard state.withLock({ $0.isStopping }) else { break }
+      stopCount.wait(while: seen)
     }
   }
 }

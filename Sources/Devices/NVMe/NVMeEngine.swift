@@ -3,8 +3,8 @@ internal import ZeroTracker
 
 /// The part of a controller that its I/O threads work on: registers, queues, commands.
 ///
-/// Lock order: `state`, then those of MSI-X, pin and configuration; no command runs under `state`, and
-/// nobody is woken.
+/// Lock order: `state`, then those of MSI-X, pin and configuration; no command runs under `state`,
+/// and nobody is woken.
 final class NVMeEngine: Sendable {
   let memory: GuestMemory
   let configuration: PCIConfiguration
@@ -14,27 +14,30 @@ final class NVMeEngine: Sendable {
   let io: NVMeIOCommands
   let work: WorkList
   let state: Guarded<NVMeState>
+  /// How often the controller has stopped: `reset` sleeps on it.
+  let stopCount = FutexWord()
+  private let history: NVMeHistory
   private let pairCount: Int
 
   init(
     memory: GuestMemory, configuration: PCIConfiguration, interrupts: MSIXTable, pin: INTxPin,
-    store: any BlockStore, identify: NVMeIdentify, pairCount: Int
+    store: any BlockStore, identify: NVMeIdentify, history: NVMeHistory, pairCount: Int
   ) {
     self.memory = memory
     self.configuration = configuration
     self.interrupts = interrupts
     self.pin = pin
     self.pairCount = pairCount
-    let statistics = NVMeStatistics()
+    self.history = history
     admin = NVMeAdminCommands(
-      memory: memory, identify: identify, statistics: statistics, vectorCount: interrupts.count)
-    io = NVMeIOCommands(memory: memory, store: store, statistics: statistics)
+      memory: memory, identify: identify, history: history, vectorCount: interrupts.count)
+    io = NVMeIOCommands(memory: memory, store: store, history: history)
     work = WorkList(count: pairCount + 1)
     state = Guarded(NVMeState(pairCount: pairCount))
   }
 
-  /// Wakes threads for queues. Not under `state`: a thread that wakes takes it at once, and on a busy host
-  /// it runs before this one goes on.
+  /// Wakes threads for queues. Not under `state`: a thread that wakes takes it at once, and on a
+  /// busy host it runs before this one goes on.
   func addWork(_ queues: [Int]) {
     for queue in queues { work.add(queue) }
   }
@@ -46,8 +49,8 @@ final class NVMeEngine: Sendable {
     while let queue = work.next() { serve(queue) }
   }
 
-  /// Serves on the calling thread what waits, and what that wakes: an engine without threads does the same
-  /// at every run, which fuzzing needs.
+  /// Serves on the calling thread what waits, and what that wakes: an engine without threads does
+  /// the same at every run, which fuzzing needs.
   func serveWaitingQueues() {
     while let queue = work.nextIfWaiting() { serve(queue) }
   }
@@ -62,13 +65,13 @@ final class NVMeEngine: Sendable {
       }
       // What is done is not to wait for something that may take long.
       if !fetched.isAttended { signal(&visit) }
-      let outcome: NVMeAdminOutcome =
-        if queue > 0 {
-          .answer(io.run(fetched.command, hasWriteCache: fetched.hasWriteCache))
-        } else {
-          admin.run(fetched.command, state, usesMSIX: interrupts.isEnabled)
-        }
-      visit.count(fetched.command, finish(fetched.command, of: queue, outcome))
+      let outcome = noting(
+        fetched.command, of: queue,
+        queue > 0
+          ? .answer(io.run(fetched.command, hasWriteCache: fetched.hasWriteCache))
+          : admin.run(fetched.command, state, usesMSIX: interrupts.isEnabled))
+      visit.count(
+        byteCount: io.byteCount(fetched.command), finish(fetched.command, of: queue, outcome))
       if visit.mustSignal || !fetched.isAttended || !fetched.hasMore { signal(&visit) }
       if fetched.isAttended, fetched.hasMore, visit.hasSlept() {
         state.withLock { $0.queues.beCautious(queue) }
@@ -77,6 +80,16 @@ final class NVMeEngine: Sendable {
     signal(&visit)
     state.withLock { $0.queues.leave(queue) }
     work.add(queue)
+  }
+
+  /// Puts a failure into the error log, and tells in its status that it is there.
+  private func noting(
+    _ command: NVMeCommand, of queue: Int, _ outcome: NVMeAdminOutcome
+  ) -> NVMeAdminOutcome {
+    guard case .answer(var answer) = outcome, answer.status != .success else { return outcome }
+    answer.status = answer.status.withMore
+    history.note(answer.status, of: command, queue: queue)
+    return .answer(answer)
   }
 
   private func signal(_ visit: inout NVMeVisit) {
@@ -93,7 +106,7 @@ final class NVMeEngine: Sendable {
   /// Takes one command of a queue, if there is one that can complete.
   private func fetch(_ queue: Int) -> Fetched? {
     let fetched: Fetched? = state.withLock { state in
-      guard state.isRunning, configuration.command.contains(.busMaster) else {
+      guard state.isRunning, configuration.isBusMaster else {
         state.queues.leave(queue)
         return nil
       }
@@ -112,8 +125,8 @@ final class NVMeEngine: Sendable {
           command: command, hasMore: hasMore, isAttended: isAttended, hasWriteCache: hasWriteCache)
       }
     }
-    // The next free thread takes the next one: commands of a queue run side by side, unless one thread is
-    // quicker alone than another wakes up.
+    // The next free thread takes the next one: commands of a queue run side by side, unless one
+    // thread is quicker alone than another wakes up.
     if let fetched, fetched.hasMore, !fetched.isAttended { work.add(queue) }
     return fetched
   }
@@ -136,7 +149,8 @@ final class NVMeEngine: Sendable {
       case .parked:
         retire(queue, &state)
       }
-      // A promised place may be free again, or a shadow doorbell told that the guest has taken some.
+      // A promised place may be free again, or a shadow doorbell told that the guest has taken
+      // some.
       if let ring = state.queues.submission[queue] {
         waiting += state.queues.wakeable(ring.completionQueue)
       }
@@ -195,15 +209,25 @@ final class NVMeEngine: Sendable {
     state.registers.isReady = true
   }
 
-  /// *CC.EN* became 0: nothing is fetched or completed any more, and when the last command in flight has
-  /// left guest memory alone, *CSTS.RDY* becomes 0.
+  /// *CC.EN* became 0: nothing is fetched or completed any more, and when the last command in
+  /// flight has left guest memory alone, *CSTS.RDY* becomes 0.
   func stop(_ state: inout NVMeState) {
     state.isStopping = true
     if state.inFlightCount == 0 { finishStop(&state) }
   }
 
-  /// *CC* and the admin queues' registers stay, all else is as new.
+  /// *CC* and the admin queues' registers stay, all else is as new; after a reset of the function
+  /// everything is.
   private func finishStop(_ state: inout NVMeState) {
+    defer {
+      stopCount.add(1)
+      stopCount.wakeAll()
+    }
+    if state.isFunctionReset {
+      state = NVMeState(pairCount: pairCount)
+      configuration.endFunctionReset()
+      return
+    }
     var registers = state.registers
     registers.isReady = false
     registers.isFailed = false
@@ -223,8 +247,8 @@ final class NVMeEngine: Sendable {
       guard let ring, let vector = ring.vector, ring.occupiedCount > 0 else { return false }
       return vector >= 32 || mask >> UInt32(vector) & 1 == 0
     }
-    // Not `interrupts.isEnabled`: its lock is held while a message is sent, which wakes a vCPU, which rings
-    // a doorbell and comes here.
+    // Not `interrupts.isEnabled`: its lock is held while a message is sent, which wakes a vCPU,
+    // which rings a doorbell and comes here.
     pin.set(wants && state.queues.tellsEachHead)
   }
 }

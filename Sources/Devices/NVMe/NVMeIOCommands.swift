@@ -2,7 +2,6 @@ internal import GuestMemory
 
 /// Carries out commands of I/O queues. Calls block as long as the back-end does.
 struct NVMeIOCommands: Sendable {
-  static let sectorByteCount: UInt64 = 512
   /// *FUA*, Command Dword 12 bit 30.
   private static let forceUnitAccess: UInt32 = 1 << 30
   /// *DEAC*, Command Dword 12 bit 25.
@@ -12,9 +11,10 @@ struct NVMeIOCommands: Sendable {
 
   let memory: GuestMemory
   let store: any BlockStore
-  let statistics: NVMeStatistics
+  let history: NVMeHistory
 
-  private var sectorCount: UInt64 { store.byteCount / Self.sectorByteCount }
+  private var sectorByteCount: UInt64 { store.sectorByteCount }
+  private var sectorCount: UInt64 { store.byteCount / sectorByteCount }
 
   /// What a command answers.
   ///
@@ -38,8 +38,8 @@ struct NVMeIOCommands: Sendable {
   }
 
   /// Bytes that a read or write moves.
-  static func byteCount(_ command: NVMeCommand) -> UInt64 {
-    sectors(command).count * sectorByteCount
+  func byteCount(_ command: NVMeCommand) -> UInt64 {
+    Self.sectors(command).count * sectorByteCount
   }
 
   private func execute(_ command: NVMeCommand, _ hasWriteCache: Bool) throws(NVMeFailure) {
@@ -71,7 +71,7 @@ struct NVMeIOCommands: Sendable {
   /// Reads or writes: sectors in dwords 10 and 11, their zero-based number in 15:0 of dword 12.
   private func transfer(_ command: NVMeCommand, isRead: Bool) throws(NVMeFailure) {
     let (first, count) = Self.sectors(command)
-    let byteCount = Int(count * Self.sectorByteCount)
+    let byteCount = Int(count * sectorByteCount)
     guard byteCount <= NVMeIdentify.maximumTransferByteCount else {
       throw NVMeFailure(.invalidField)
     }
@@ -87,9 +87,9 @@ struct NVMeIOCommands: Sendable {
       }
     }
     if isRead {
-      statistics.countRead(sectors: count)
+      history.countRead(byteCount: byteCount)
     } else {
-      statistics.countWrite(sectors: count)
+      history.countWrite(byteCount: byteCount)
     }
   }
 
@@ -99,7 +99,7 @@ struct NVMeIOCommands: Sendable {
     let mayDiscard = command.dword(12) & Self.deallocate != 0
     try checked(isRead: false) { () throws(BlockStoreError) in
       try store.writeZeroes(
-        at: offset, byteCount: count * Self.sectorByteCount, mayDiscard: mayDiscard)
+        at: offset, byteCount: count * sectorByteCount, mayDiscard: mayDiscard)
     }
   }
 
@@ -116,7 +116,7 @@ struct NVMeIOCommands: Sendable {
     for index in 0..<rangeCount {
       let count = UInt64(bytes.loadLE(at: index * Self.rangeByteCount + 4, as: UInt32.self))
       let first: UInt64 = bytes.loadLE(at: index * Self.rangeByteCount + 8)
-      ranges.append((try offset(first, count), count * Self.sectorByteCount))
+      ranges.append((try offset(first, count), count * sectorByteCount))
     }
     for range in ranges {
       try checked(isRead: false) { () throws(BlockStoreError) in
@@ -134,7 +134,7 @@ struct NVMeIOCommands: Sendable {
   private func offset(_ first: UInt64, _ count: UInt64) throws(NVMeFailure) -> UInt64 {
     let (end, overflow) = first.addingReportingOverflow(count)
     guard !overflow, end <= sectorCount else { throw NVMeFailure(.lbaOutOfRange) }
-    return first * Self.sectorByteCount
+    return first * sectorByteCount
   }
 
   private func checked(

@@ -11,9 +11,17 @@ struct NVMeIdentify: Sendable {
   static let eventRequestLimit = 4
 
   let identity: NVMeIdentity
-  let vendor: UInt16
   let sectorCount: UInt64
+  /// A power of two.
+  let sectorByteCount: UInt64
   let isReadOnly: Bool
+
+  init(identity: NVMeIdentity, store: any BlockStore) {
+    self.identity = identity
+    sectorByteCount = store.sectorByteCount
+    sectorCount = store.byteCount / sectorByteCount
+    isReadOnly = store.isReadOnly
+  }
 
   /// Answers a *CNS*.
   func data(selector: UInt8, namespace: UInt32) throws(NVMeFailure) -> [UInt8] {
@@ -45,8 +53,8 @@ struct NVMeIdentify: Sendable {
   /// *CNS* 1, figure 247. What is not set is not supported.
   private var controllerData: [UInt8] {
     var bytes = Self.zeroes
-    bytes.storeLE(vendor, at: 0)
-    bytes.storeLE(vendor, at: 2)
+    bytes.storeLE(NVMeIdentity.vendor, at: 0)
+    bytes.storeLE(NVMeIdentity.vendor, at: 2)
     bytes.storeText(identity.serial, at: 4, byteCount: 20)
     bytes.storeText(identity.model, at: 24, byteCount: 40)
     bytes.storeText(identity.firmware, at: 64, byteCount: 8)
@@ -56,6 +64,9 @@ struct NVMeIdentify: Sendable {
     bytes[258] = 3  // ACL: four aborts at a time
     bytes[259] = UInt8(Self.eventRequestLimit - 1)  // AERL
     bytes[260] = 0x03  // FRMW: one slot, read-only
+    // LPA: the log of commands' effects (1), and parts of log pages (2).
+    bytes[261] = 0x06
+    bytes[262] = UInt8(NVMeHistory.errorLogEntryCount - 1)  // ELPE
     bytes.storeLE(UInt16(0x0157), at: 266)  // WCTEMP: 343 K
     bytes.storeLE(UInt16(0x0175), at: 268)  // CCTEMP: 373 K
     bytes[512] = 0x66  // SQES: 64 bytes
@@ -69,10 +80,10 @@ struct NVMeIdentify: Sendable {
     return bytes
   }
 
-  /// The identifier as a UUID is written.
+  /// The UUID as it is written.
   private var uniqueName: String {
     var text = ""
-    for (index, byte) in identity.globalIdentifier.enumerated() {
+    for (index, byte) in identity.uuid.enumerated() {
       if [4, 6, 8, 10].contains(index) { text += "-" }
       text += (byte < 16 ? "0" : "") + String(byte, radix: 16)
     }
@@ -87,7 +98,8 @@ struct NVMeIdentify: Sendable {
     bytes[33] = 0x09
     bytes[99] = isReadOnly ? 1 : 0  // NSATTR: write protected
     for (index, byte) in identity.globalIdentifier.enumerated() { bytes[104 + index] = byte }
-    bytes[130] = 9  // LBAF0: sectors of 512 bytes, no metadata
+    // LBAF0: sectors of two to that, no metadata.
+    bytes[130] = UInt8(sectorByteCount.trailingZeroBitCount)
     return bytes
   }
 

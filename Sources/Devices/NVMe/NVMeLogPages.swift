@@ -1,44 +1,6 @@
-internal import Synchronization
-
-/// What the controller did since it was made; it survives resets.
-final class NVMeStatistics: Sendable {
-  private let readCommands = Atomic<UInt64>(0)
-  private let readSectors = Atomic<UInt64>(0)
-  private let writeCommands = Atomic<UInt64>(0)
-  private let writtenSectors = Atomic<UInt64>(0)
-
-  func countRead(sectors: UInt64) {
-    readCommands.add(1, ordering: .relaxed)
-    readSectors.add(sectors, ordering: .relaxed)
-  }
-
-  func countWrite(sectors: UInt64) {
-    writeCommands.add(1, ordering: .relaxed)
-    writtenSectors.add(sectors, ordering: .relaxed)
-  }
-
-  /// *SMART / Health Information* (NVMe 1.4 §5.14.1.2): nothing is worn, and it is 27 °C.
-  var healthLog: [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: 512)
-    bytes.storeLE(UInt16(300), at: 1)  // composite temperature, K
-    bytes[3] = 100  // available spare, %
-    bytes[4] = 10  // its threshold
-    bytes.storeLE(Self.units(readSectors.load(ordering: .relaxed)), at: 32)
-    bytes.storeLE(Self.units(writtenSectors.load(ordering: .relaxed)), at: 48)
-    bytes.storeLE(readCommands.load(ordering: .relaxed), at: 64)
-    bytes.storeLE(writeCommands.load(ordering: .relaxed), at: 80)
-    return bytes
-  }
-
-  /// Thousands of sectors, rounded up.
-  private static func units(_ sectors: UInt64) -> UInt64 {
-    sectors / 1000 + (sectors % 1000 == 0 ? 0 : 1)
-  }
-}
-
 /// The pages of Get Log Page (NVMe 1.4 §5.14).
 struct NVMeLogPages {
-  let statistics: NVMeStatistics
+  let history: NVMeHistory
   let identity: NVMeIdentity
 
   /// The bytes that a command asks for; zero where the page has ended.
@@ -58,8 +20,8 @@ struct NVMeLogPages {
 
   private func page(_ identifier: UInt8) throws(NVMeFailure) -> [UInt8] {
     switch identifier {
-    case 0x01: return Array(repeating: 0, count: 64)  // no error ever
-    case 0x02: return statistics.healthLog
+    case 0x01: return history.errorLog
+    case 0x02: return history.healthLog
     case 0x03:
       var bytes = [UInt8](repeating: 0, count: 512)
       bytes[0] = 1  // the firmware of slot 1 runs
@@ -70,8 +32,8 @@ struct NVMeLogPages {
     }
   }
 
-  /// *Commands Supported and Effects*: 4 bytes for each opcode, admin, then I/O. Bit 0: supported; bit 1:
-  /// may change what is on the disk.
+  /// *Commands Supported and Effects*: 4 bytes for each opcode, admin, then I/O. Bit 0: supported;
+  /// bit 1: may change what is on the disk.
   private static var effects: [UInt8] {
     var bytes = [UInt8](repeating: 0, count: 4096)
     for opcode in NVMeAdminOpcode.all { bytes[4 * Int(opcode.rawValue)] = 1 }

@@ -35,6 +35,9 @@ struct NVMeIOOpcode: RawRepresentable, Hashable, Sendable {
   /// Those that are supported.
   static let all: [NVMeIOOpcode] = [.flush, .write, .read, .writeZeroes, .datasetManagement]
 
+  /// Whether Command Dwords 10 and 11 name a sector.
+  var hasSectors: Bool { self == .read || self == .write || self == .writeZeroes }
+
   /// Whether the command changes what is on the disk.
   var changesData: Bool { self != .flush && self != .read }
 }

@@ -136,7 +136,7 @@ extension NVMeQueueSet {
 
   // MARK: Both
 
-  private func hasShadow(_ queue: Int) -> Bool {
+  func hasShadow(_ queue: Int) -> Bool {
     queue > 0 && shadows != nil
   }
 

@@ -11,6 +11,8 @@ struct NVMeState: Sendable {
   var inFlightCount = 0
   /// *CC.EN* became 0 and commands are still in flight: *CSTS.RDY* waits for them.
   var isStopping = false
+  /// The whole function is reset, and answers again when those commands are done.
+  var isFunctionReset = false
 
   init(pairCount: Int) {
     queues = NVMeQueueSet(pairCount: pairCount)

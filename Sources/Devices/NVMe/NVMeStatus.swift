@@ -2,7 +2,7 @@ internal import GuestMemory
 
 /// The status of a completed command: the 15 bits above the phase tag (NVMe 1.4 §4.6.1).
 ///
-/// Code in bits 7:0, code type in 10:8, *Do Not Retry* in 14.
+/// Code in bits 7:0, code type in 10:8, *More* in 13, *Do Not Retry* in 14.
 struct NVMeStatus: RawRepresentable, Hashable, Sendable {
   let rawValue: UInt16
 
@@ -17,7 +17,16 @@ struct NVMeStatus: RawRepresentable, Hashable, Sendable {
   /// *DNR*: the same command would fail again. So do all that are the guest's mistake.
   static let doNotRetry: UInt16 = 1 << 14
 
+  /// *M*: the error log tells more.
+  static let more: UInt16 = 1 << 13
+
   static let success = NVMeStatus(rawValue: 0)
+
+  /// The same, of a failure that is in the error log.
+  var withMore: NVMeStatus { NVMeStatus(rawValue: rawValue | Self.more) }
+
+  /// Code type 2: the host could not read or write data.
+  var isMediaError: Bool { rawValue >> 8 & 7 == 2 }
 
   // Generic command status.
   static let invalidOpcode = NVMeStatus(type: 0, 0x01)

@@ -22,10 +22,12 @@ struct NVMeVisit {
   }
 
   /// Takes note of a command that is done, and of the vectors that tell it.
-  mutating func count(_ command: NVMeCommand, _ vectors: [Int]) {
+  ///
+  /// - Parameter byteCount: what it moved.
+  mutating func count(byteCount: UInt64, _ vectors: [Int]) {
     doneCount += 1
     silentCount += 1
-    silentBytes += NVMeIOCommands.byteCount(command)
+    silentBytes += byteCount
     for vector in vectors where !self.vectors.contains(vector) { self.vectors.append(vector) }
   }
 

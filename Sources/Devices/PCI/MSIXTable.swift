@@ -1,10 +1,11 @@
 internal import ZeroTracker
 
-/// MSI-X (PCI 3.0 §6.8.2): the vectors of a function, their masks, and what is pending behind a mask.
+/// MSI-X (PCI 3.0 §6.8.2): the vectors of a function, their masks, and what is pending behind a
+/// mask.
 ///
-/// The device model puts the capability into its configuration space, the table and the pending bits
-/// into a BAR, forwards accesses, and calls `signal`. A message leaves with the table's lock held: after
-/// a guest has masked a vector, none of it is still on its way.
+/// The device model puts the capability into its configuration space, the table and the pending
+/// bits into a BAR, forwards accesses, and calls `signal`. A message leaves with the table's lock
+/// held: after a guest has masked a vector, none of it is still on its way.
 public final class MSIXTable: Sendable {
   /// Bytes of an entry: address, data, vector control.
   public static let entryByteCount = 16
@@ -54,8 +55,8 @@ public final class MSIXTable: Sendable {
     state.withLock { $0.control.contains(.enable) }
   }
 
-  /// Sends a vector's message, or notes it as pending while it is masked. Dropped while MSI-X is off, and
-  /// for vectors there are none of.
+  /// Sends a vector's message, or notes it as pending while it is masked. Dropped while MSI-X is
+  /// off, and for vectors there are none of.
   public func signal(_ vector: Int) {
     state.withLock { state in
       guard vector >= 0, vector < count, state.control.contains(.enable) else { return }
@@ -70,8 +71,7 @@ public final class MSIXTable: Sendable {
   public func configurationChanged(_ configuration: PCIConfiguration, capability: Int) {
     state.withLock { state in
       // Read under the lock: of two threads that come here, the second sees the newer value.
-      let value = configuration.read(offset: capability + 2, width: 2)
-      let control = MSIXControl(rawValue: UInt16(truncatingIfNeeded: value))
+      let control = MSIXControl(rawValue: configuration.value(at: capability + 2))
       guard control != state.control else { return }
       state.control = control
       if !control.contains(.enable) { state.pending = Array(repeating: false, count: count) }

@@ -2,15 +2,21 @@ internal import ZeroTracker
 
 /// A function's configuration registers, shared between vCPU threads and the device model.
 ///
-/// The guest's accesses come through `PCIHost`, which keeps its map of decoded BARs up to date; a write
-/// that goes around the host moves no BAR there.
+/// The guest's accesses come through `PCIHost`, which keeps its map of decoded BARs up to date; a
+/// write that goes around the host moves no BAR there.
 public final class PCIConfiguration: Sendable {
-  private let space: Guarded<PCIConfigurationSpace>
+  private struct State {
+    var space: PCIConfigurationSpace
+    /// A function level reset has begun and not ended: nobody answers.
+    var isResetting = false
+  }
+
+  private let state: Guarded<State>
   private let atReset: PCIConfigurationSpace
 
   /// Registers that begin, and after a reset are, as in `space`.
   public init(_ space: PCIConfigurationSpace) {
-    self.space = Guarded(space)
+    state = Guarded(State(space: space))
     atReset = space
   }
 
@@ -18,53 +24,99 @@ public final class PCIConfiguration: Sendable {
   public var bars: [PCIBAR] { atReset.bars }
 
   /// The command register now.
-  public var command: PCICommand { space.withLock { $0.command } }
+  public var command: PCICommand { state.withLock { $0.space.command } }
+
+  /// Whether the function may reach memory: *Bus Master* is on, and it is in D0.
+  public var isBusMaster: Bool { state.withLock { $0.space.isBusMaster } }
 
   /// Where a BAR is now, decoded or not.
   public func address(of bar: PCIBAR) -> UInt64 {
-    space.withLock { $0.address(of: bar) }
+    state.withLock { $0.space.address(of: bar) }
   }
 
-  /// What the guest reads; any values are accepted.
+  /// What the guest reads; any values are accepted. All ones during a function level reset, as from
+  /// a place without a function: guests wait for more.
   public func read(offset: Int, width: Int) -> UInt64 {
-    space.withLock { $0.read(offset: offset, width: width) }
+    state.withLock { state in
+      state.isResetting ? .max : state.space.read(offset: offset, width: width)
+    }
   }
 
-  /// Takes the guest's write; any values are accepted.
+  /// Takes the guest's write; any values are accepted. Dropped during a function level reset.
   public func write(offset: Int, width: Int, value: UInt64) {
-    space.withLock { $0.write(offset: offset, width: width, value: value) }
+    state.withLock { state in
+      if !state.isResetting { state.space.write(offset: offset, width: width, value: value) }
+    }
   }
 
-  /// Sets a register from the device model's side, whatever the guest may write there. It is not kept
-  /// over a reset.
+  /// A register as the device model sees it, whether the guest can see it now or not.
+  public func value<T: FixedWidthInteger & UnsignedInteger>(
+    at offset: Int, as type: T.Type = T.self
+  ) -> T {
+    state.withLock { $0.space.value(at: offset) }
+  }
+
+  /// Sets a register from the device model's side, whatever the guest may write there. It is not
+  /// kept over a reset.
   public func preset<T: FixedWidthInteger & UnsignedInteger>(_ value: T, at offset: Int) {
-    space.withLock { $0.preset(value, at: offset) }
+    state.withLock { $0.space.preset(value, at: offset) }
+  }
+
+  /// Looks at all registers, and changes some, while no guest writes any.
+  func update<Result>(_ body: (inout PCIConfigurationSpace) -> Result) -> Result {
+    state.withLock { body(&$0.space) }
   }
 
   /// Everything as it was made, as after power-on.
   public func reset() {
-    space.withLock { $0 = atReset }
+    state.withLock { $0 = State(space: atReset) }
+  }
+
+  /// Ends a function level reset: the registers, which are as at power-on, answer again.
+  public func endFunctionReset() {
+    state.withLock { $0.isResetting = false }
+  }
+
+  /// Begins the function level reset that the guest has asked for; false if it has not.
+  func beginFunctionReset() -> Bool {
+    state.withLock { state in
+      guard state.space.takeFunctionReset() else { return false }
+      let type: UInt8 = state.space.value(at: PCIRegister.headerType)
+      state = State(space: atReset, isResetting: true)
+      // A matter of the place.
+      state.space.preset(type, at: PCIRegister.headerType)
+      return true
+    }
+  }
+
+  /// Sets *Transactions Pending* before a read of it, if the read is one.
+  func prepareRead(offset: Int, width: Int, hasTransactionsPending: () -> Bool) {
+    guard state.withLock({ $0.space.reachesDeviceStatus(offset: offset, width: width) }) else {
+      return
+    }
+    let isPending = hasTransactionsPending()
+    state.withLock { $0.space.setTransactionsPending(isPending) }
   }
 
   var decodedBARs: [PlacedBAR] {
-    space.withLock { $0.decodedBARs }
+    state.withLock { $0.space.decodedBARs }
   }
 
   /// Sets *Interrupt Status*, and tells whether the INTx line should be asserted.
   func setInterruptStatus(_ isPending: Bool) -> Bool {
-    space.withLock { space in
-      let status = PCIStatus(rawValue: space.value(at: PCIRegister.status))
+    state.withLock { state in
+      let status = PCIStatus(rawValue: state.space.value(at: PCIRegister.status))
       let changed = isPending ? status.union(.interrupt) : status.subtracting(.interrupt)
-      space.preset(changed.rawValue, at: PCIRegister.status)
-      return isPending && !space.command.contains(.interruptDisable)
+      state.space.preset(changed.rawValue, at: PCIRegister.status)
+      return isPending && !state.space.command.contains(.interruptDisable) && state.space.isAwake
     }
   }
 
   /// Sets *Multi-Function*, which is a matter of the place and not of the function.
   func markMultiFunction() {
-    space.withLock { space in
-      let type: UInt8 = space.value(at: PCIRegister.headerType)
-      space.preset(type | PCIRegister.multiFunction, at: PCIRegister.headerType)
+    state.withLock { state in
+      let type: UInt8 = state.space.value(at: PCIRegister.headerType)
+      state.space.preset(type | PCIRegister.multiFunction, at: PCIRegister.headerType)
     }
   }
 }

@@ -1,4 +1,5 @@
-/// The 4 KiB of configuration registers of a function with a header of type 0: a value without a lock.
+/// The 4 KiB of configuration registers of a function with a header of type 0: a value without a
+/// lock.
 ///
 /// Every bit is read-only, writable, or cleared by writing 1. The device model reads and presets
 /// everything; the guest goes through `read` and `write`.
@@ -11,6 +12,10 @@ public struct PCIConfigurationSpace: Sendable {
   private var clearable = [UInt8](repeating: 0, count: byteCount)
   private var nextCapability = PCIRegister.endOfHeader
   private var lastCapability: Int?
+  /// Where *PMCSR* is, if there is one.
+  var powerControl: Int?
+  /// Where the PCI Express capability begins, if there is one.
+  var express: Int?
   /// The memory BARs, in the order they were added.
   public private(set) var bars: [PCIBAR] = []
 
@@ -102,9 +107,14 @@ public struct PCIConfigurationSpace: Sendable {
     PCICommand(rawValue: value(at: PCIRegister.command))
   }
 
-  /// The BARs that memory accesses can reach: none while *Memory Space* is off.
+  /// Whether the function may reach memory.
+  public var isBusMaster: Bool {
+    command.contains(.busMaster) && isAwake
+  }
+
+  /// The BARs that memory accesses can reach: none while *Memory Space* is off, or in D3hot.
   var decodedBARs: [PlacedBAR] {
-    guard command.contains(.memorySpace) else { return [] }
+    guard command.contains(.memorySpace), isAwake else { return [] }
     return bars.map {
       PlacedBAR(index: $0.index, start: address(of: $0), byteCount: $0.byteCount)
     }
@@ -112,7 +122,8 @@ public struct PCIConfigurationSpace: Sendable {
 
   // MARK: The guest's side
 
-  /// What the guest reads: `width` bytes from `offset` on, ones past the end. Any values are accepted.
+  /// What the guest reads: `width` bytes from `offset` on, ones past the end. Any values are
+  /// accepted.
   public func read(offset: Int, width: Int) -> UInt64 {
     var value: UInt64 = 0
     for index in 0..<min(width, 8) {
@@ -122,14 +133,17 @@ public struct PCIConfigurationSpace: Sendable {
     return value
   }
 
-  /// Takes the guest's write of `width` bytes; those past the end are dropped. Any values are accepted.
+  /// Takes the guest's write of `width` bytes; those past the end are dropped. Any values are
+  /// accepted.
   public mutating func write(offset: Int, width: Int, value: UInt64) {
+    let powerState = powerControlValue
     for index in 0..<min(width, 8) where bytes.indices.contains(offset &+ index) {
       let byte = UInt8(truncatingIfNeeded: value >> (8 * index))
       let place = offset &+ index
       bytes[place] = bytes[place] & ~writable[place] | byte & writable[place]
       bytes[place] &= ~(byte & clearable[place])
     }
+    settlePowerState(before: powerState)
   }
 
   private static func store<T: FixedWidthInteger & UnsignedInteger>(

@@ -1,7 +1,7 @@
 /// A PCI device model: configuration registers and what is behind its BARs.
 ///
-/// All calls come on vCPU threads, several at once, with no lock of the host held; the guest chooses
-/// all values, so none may trap.
+/// All calls come on vCPU threads, several at once, with no lock of the host held; the guest
+/// chooses all values, so none may trap.
 public protocol PCIFunction: AnyObject, Sendable {
   /// Its configuration registers.
   var configuration: PCIConfiguration { get }
@@ -14,6 +14,15 @@ public protocol PCIFunction: AnyObject, Sendable {
 
   /// The guest wrote a configuration register; another thread may have written one since.
   func configurationChanged()
+
+  /// Whether reads or writes of guest memory are on their way.
+  var hasTransactionsPending: Bool { get }
+
+  /// The guest resets this function alone (*Function Level Reset*): everything as after power-on.
+  /// Its configuration registers are so already, and answer nobody until the function calls
+  /// `PCIConfiguration.endFunctionReset`: when it leaves guest memory alone, which may be later, on
+  /// another thread. Only for functions with the PCI Express capability.
+  func functionLevelReset()
 
   /// Everything as after power-on, configuration registers too. No vCPU runs meanwhile.
   func reset()
@@ -29,6 +38,12 @@ extension PCIFunction {
 
   /// Does nothing.
   public func configurationChanged() {}
+
+  /// None.
+  public var hasTransactionsPending: Bool { false }
+
+  /// Ends it at once.
+  public func functionLevelReset() { configuration.endFunctionReset() }
 
   /// Resets the configuration registers.
   public func reset() { configuration.reset() }

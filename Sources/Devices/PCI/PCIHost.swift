@@ -2,8 +2,8 @@ internal import ZeroTracker
 
 /// Bus 0: its functions by place, their configuration registers, and where their BARs are decoded.
 ///
-/// Nothing below refuses a BAR a place: guests move BARs one by one and let them overlap meanwhile. Of
-/// BARs that overlap, the one placed last answers; when it moves on, the other is there again.
+/// Nothing below refuses a BAR a place: guests move BARs one by one and let them overlap meanwhile.
+/// Of BARs that overlap, the one placed last answers; when it moves on, the other is there again.
 public final class PCIHost: Sendable {
   private struct Decoded {
     let address: PCIAddress
@@ -37,7 +37,11 @@ public final class PCIHost: Sendable {
 
   /// What the guest reads of a configuration register; all ones where no function is.
   public func readConfiguration(_ address: PCIAddress, offset: Int, width: Int) -> UInt64 {
-    functions[address]?.configuration.read(offset: offset, width: width) ?? .max
+    guard let function = functions[address] else { return .max }
+    function.configuration.prepareRead(offset: offset, width: width) {
+      function.hasTransactionsPending
+    }
+    return function.configuration.read(offset: offset, width: width)
   }
 
   /// Takes the guest's write of a configuration register; dropped where no function is.
@@ -45,11 +49,17 @@ public final class PCIHost: Sendable {
     _ address: PCIAddress, offset: Int, width: Int, value: UInt64
   ) {
     guard let function = functions[address] else { return }
-    decoded.withLock { decoded in
+    let isReset = decoded.withLock { decoded in
       function.configuration.write(offset: offset, width: width, value: value)
-      if offset < PCIRegister.endOfHeader { Self.refresh(&decoded, address, function) }
+      let isReset = function.configuration.beginFunctionReset()
+      Self.refresh(&decoded, address, function)
+      return isReset
     }
-    function.configurationChanged()
+    if isReset {
+      function.functionLevelReset()
+    } else {
+      function.configurationChanged()
+    }
   }
 
   /// Everything as after power-on; BARs have no place then. No vCPU runs meanwhile.
@@ -61,11 +71,13 @@ public final class PCIHost: Sendable {
     decoded.withLock { $0 = [] }
   }
 
-  /// Gives every BAR a place, as firmware would: the large ones first, each at a multiple of its size.
+  /// Gives every BAR a place, as firmware would: the large ones first, each at a multiple of its
+  /// size.
   ///
   /// The guest still turns *Memory Space* on itself. Places are the same for the same functions.
   ///
-  /// - Parameter window: the addresses to choose from; a window too small is a mistake of ours and traps.
+  /// - Parameter window: the addresses to choose from; a window too small is a mistake of ours and
+  ///   traps.
   public func assignResources(window: Range<UInt64>) {
     let all = addresses.flatMap { address in
       (functions[address]?.configuration.bars ?? []).map { (address, $0) }
@@ -88,10 +100,11 @@ public final class PCIHost: Sendable {
     return function.readBAR(bar, offset: offset, width: width)
   }
 
-  /// Writes memory behind a BAR; dropped where none is decoded.
-  func writeMemory(_ address: UInt64, width: Int, value: UInt64) {
-    guard let (function, bar, offset) = lookUp(address, width: width) else { return }
+  /// Writes memory behind a BAR; false where none is decoded.
+  func writeMemory(_ address: UInt64, width: Int, value: UInt64) -> Bool {
+    guard let (function, bar, offset) = lookUp(address, width: width) else { return false }
     function.writeBAR(bar, offset: offset, width: width, value: value)
+    return true
   }
 
   private func lookUp(_ address: UInt64, width: Int) -> (any PCIFunction, Int, UInt64)? {

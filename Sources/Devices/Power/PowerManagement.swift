@@ -11,11 +11,16 @@ internal import ZeroTracker
 ///
 /// All others read as 0, also the general purpose events from 0x20. Source: ACPI 6.5 §4.8.3.
 public final class PowerManagement: BusDevice {
-  /// Where OVMF expects the block on a q35.
-  public static let ports = PortRange(start: 0x600, count: 0x80)
+  /// The ports of the block, from where the LPC bridge's *PMBASE* has it.
+  public static let portCount: UInt16 = 0x80
+  /// Offsets of *PM1_STS* and *PM1_EN*, *PM1_CNT* and *PM_TMR*.
+  public static let eventOffset: UInt16 = 0
+  public static let controlOffset: UInt16 = 4
+  public static let timerOffset: UInt16 = 8
 
   private static let timerStatus: UInt16 = 0x0001
   private static let powerButtonStatus: UInt16 = 0x0100
+  private static let clockStatus: UInt16 = 0x0400
   /// Timer, global lock, power button, sleep button, real-time clock.
   private static let enableMask: UInt16 = 0x0721
   private static let interruptEnable: UInt16 = 0x0001
@@ -67,6 +72,15 @@ public final class PowerManagement: BusDevice {
       state.status |= Self.powerButtonStatus
       Self.driveLine(&state)
       return state.enabled & Self.powerButtonStatus != 0
+    }
+  }
+
+  /// The real-time clock's alarm goes off (*RTC_STS*): an operating system that sleeps may wait for
+  /// it.
+  public func soundAlarm() {
+    state.withLock { state in
+      state.status |= Self.clockStatus
+      Self.driveLine(&state)
     }
   }
 

@@ -3,6 +3,16 @@ internal import ZeroTracker
 /// Takes what the guest sends: one byte, on the writing vCPU's thread, with no lock held.
 public typealias SerialSink = @Sendable (UInt8) -> Void
 
+/// What a UART is doing, for people who ask why a guest hangs.
+public struct UARTActivity: Hashable, Sendable {
+  /// Bytes that the guest has not read.
+  public let receivedByteCount: Int
+  /// *IER*.
+  public let enabledInterrupts: UInt8
+  /// Whether it drives its interrupt line.
+  public let isInterrupting: Bool
+}
+
 /// A 16550A UART as in a PC, with a terminal attached that is always ready.
 ///
 /// Bytes leave at once, whatever the divisor. Left out: parity, framing and break conditions, which a
@@ -80,6 +90,11 @@ public final class UART16550: BusDevice {
     }
     if let sent { sink(sent) }
     if hasRoom { onRoom() }
+  }
+
+  /// What it is doing; nil if its lock is not free within a moment. Any thread.
+  public var activity: UARTActivity? {
+    state.withLockSoon { $0.registers.activity }
   }
 
   private static func driveLine(_ state: inout State) {

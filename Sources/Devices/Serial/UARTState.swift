@@ -32,6 +32,13 @@ struct UARTState: Sendable {
   /// Whether the interrupt pin drives the PC's line.
   var isInterrupting: Bool { cause != .none && modemControl.contains(.out2) }
 
+  /// What a driver would want to know that waits for it.
+  var activity: UARTActivity {
+    UARTActivity(
+      receivedByteCount: received.count, enabledInterrupts: enabled.rawValue,
+      isInterrupting: isInterrupting)
+  }
+
   /// A byte from the line; room was checked.
   mutating func receive(_ byte: UInt8) {
     received.append(byte)

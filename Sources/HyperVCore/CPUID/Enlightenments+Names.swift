@@ -3,8 +3,10 @@ extension Enlightenments: CustomStringConvertible {
   public static let names: [String] = table.map(\.name)
 
   /// The enlightenment with a name from ``names``, case-sensitively; nil if there is none.
+  ///
+  /// `avic`, AMD's word and QEMU's other name for `apicv`, is known too.
   public static func named(_ name: String) -> Enlightenments? {
-    table.first { $0.name == name }?.member
+    name == "avic" ? .apicVirtualization : table.first { $0.name == name }?.member
   }
 
   /// The names of the members, separated by commas; `none` if there are none.
@@ -38,8 +40,22 @@ extension Enlightenments: CustomStringConvertible {
     Entry(
       member: .syntheticTimers, name: "stimer",
       requirements: [.vpIndex, .time, .syntheticInterrupts]),
+    Entry(
+      member: .directSyntheticTimers, name: "stimer-direct",
+      requirements: [.vpIndex, .time, .syntheticInterrupts, .syntheticTimers]),
     Entry(member: .tlbFlush, name: "tlbflush", requirements: .vpIndex),
+    Entry(
+      member: .extendedFlushRanges, name: "tlbflush-ext", requirements: [.vpIndex, .tlbFlush]),
     Entry(member: .ipi, name: "ipi", requirements: .vpIndex),
+    Entry(member: .xmmInput, name: "xmm-input", requirements: []),
+    Entry(member: .apicVirtualization, name: "apicv", requirements: []),
+    Entry(member: .reenlightenment, name: "reenlightenment", requirements: []),
+    Entry(
+      member: .noNonArchitecturalCoreSharing, name: "no-nonarch-coresharing", requirements: []),
+    // These two are arranged by way of the VP assist page.
+    Entry(member: .directFlush, name: "tlbflush-direct", requirements: .virtualAPIC),
+    Entry(member: .enlightenedVMCS, name: "evmcs", requirements: .virtualAPIC),
+    Entry(member: .enlightenedMSRBitmap, name: "emsr-bitmap", requirements: []),
     Entry(member: .extendedHypercalls, name: "ext-hypercalls", requirements: []),
     // 0x8002 is behind the privilege of all extended hypercalls, and 0x8001 is how it is found.
     Entry(

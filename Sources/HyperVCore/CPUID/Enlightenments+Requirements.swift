@@ -9,6 +9,14 @@ extension Enlightenments {
     }
   }
 
+  /// The members that are left once others are gone: without `missing` and all that needs any of it.
+  public func removing(_ missing: Enlightenments) -> Enlightenments {
+    // Requirements include those of requirements, so once is enough.
+    Self.table.reduce(into: subtracting(missing)) { left, entry in
+      if !entry.requirements.isDisjoint(with: missing) { left.remove(entry.member) }
+    }
+  }
+
   /// Refuses a set with unknown bits, or with an enlightenment that lacks what it needs.
   ///
   /// Of several faults, reports the first in the order of ``names``.

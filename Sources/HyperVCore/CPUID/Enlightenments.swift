@@ -43,8 +43,32 @@ public struct Enlightenments: OptionSet, Hashable, Sendable {
   /// `boot-zeroed-memory`: hypercall 0x8002, which memory is still zero.
   public static let bootZeroedMemory = Enlightenments(rawValue: 1 << 13)
 
+  /// `stimer-direct`: a timer's expiration as a plain interrupt, not as a SynIC message.
+  public static let directSyntheticTimers = Enlightenments(rawValue: 1 << 14)
+  /// `tlbflush-ext`: longer ranges of addresses in one entry of a flush's list.
+  public static let extendedFlushRanges = Enlightenments(rawValue: 1 << 15)
+  /// `tlbflush-direct`: a nested guest's flushes go past the guest that runs it.
+  public static let directFlush = Enlightenments(rawValue: 1 << 16)
+  /// `xmm-input`: hypercall input in XMM registers.
+  public static let xmmInput = Enlightenments(rawValue: 1 << 17)
+  /// `reenlightenment`: an interrupt when the TSC frequency changes.
+  public static let reenlightenment = Enlightenments(rawValue: 1 << 18)
+  /// `evmcs`: the enlightened VMCS, for a guest with guests of its own on Intel processors.
+  public static let enlightenedVMCS = Enlightenments(rawValue: 1 << 19)
+  /// `emsr-bitmap`: the guest marks when the MSR bitmap of its own guest has changed.
+  public static let enlightenedMSRBitmap = Enlightenments(rawValue: 1 << 20)
+  /// `apicv`: no AutoEOI, which KVM can only do without the processor's APIC virtualisation.
+  public static let apicVirtualization = Enlightenments(rawValue: 1 << 21)
+  /// `no-nonarch-coresharing`: virtual processors share a physical core only where CPUID says so.
+  public static let noNonArchitecturalCoreSharing = Enlightenments(rawValue: 1 << 22)
+
   /// Every enlightenment.
-  public static let all = Enlightenments(rawValue: (1 << 14) - 1)
+  public static let all = Enlightenments(rawValue: (1 << 23) - 1)
+
+  /// Those that only a guest with guests of its own can use.
+  public static let nested: Enlightenments = [
+    .directFlush, .enlightenedVMCS, .enlightenedMSRBitmap,
+  ]
 
   /// The single enlightenments in this set, in the stable order of ``names``; unknown bits are left out.
   public var members: [Enlightenments] {

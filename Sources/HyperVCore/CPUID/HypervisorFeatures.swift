@@ -44,13 +44,21 @@ public struct HypervisorFeatures: OptionSet, Hashable, Sendable {
   /// The features that a set of enlightenments brings.
   ///
   /// `locksHypercallMSR` says that the transport holds the HYPERCALL MSR still once the guest has
-  /// locked it, as ``SyntheticMSRs`` does and KVM's kernel does not. XMM input stays off: no call
-  /// of ``HypercallDispatcher`` takes input.
+  /// locked it, as ``SyntheticMSRs`` does and KVM's kernel does not.
   public init(_ enlightenments: Enlightenments, locksHypercallMSR: Bool) {
     self = []
     guard !enlightenments.isEmpty else { return }
-    if enlightenments.contains(.frequencies) { insert(.frequencyMSRs) }
-    if enlightenments.contains(.crash) { insert(.crashMSRs) }
+    for (enlightenment, features) in Self.features where enlightenments.contains(enlightenment) {
+      formUnion(features)
+    }
     if locksHypercallMSR { insert(.hypercallMSRLock) }
   }
+
+  private static let features: [(Enlightenments, HypervisorFeatures)] = [
+    (.frequencies, .frequencyMSRs),
+    (.crash, .crashMSRs),
+    (.directSyntheticTimers, .directSyntheticTimers),
+    (.xmmInput, .xmmHypercallInput),
+    (.extendedFlushRanges, .extendedGVARangesForFlush),
+  ]
 }

@@ -46,16 +46,20 @@ public struct ImplementationRecommendations: OptionSet, Hashable, Sendable {
     for (enlightenment, advice) in Self.advice where enlightenments.contains(enlightenment) {
       formUnion(advice)
     }
+    // Where the processor virtualises the APIC, its registers exit less than the MSRs would.
+    if enlightenments.contains(.virtualAPIC) && !enlightenments.contains(.apicVirtualization) {
+      insert(.apicMSRs)
+    }
   }
 
   private static let advice: [(Enlightenments, ImplementationRecommendations)] = [
     // Windows since 8 relaxes its timing under any hypervisor, but with Hv#1 only on this advice.
     (.relaxedTiming, .relaxedTiming),
-    (.virtualAPIC, .apicMSRs),
-    // AutoEOI cannot be told from a plain local APIC, and under KVM turns off APIC virtualisation.
-    (.syntheticInterrupts, .deprecateAutoEOI),
+    (.apicVirtualization, .deprecateAutoEOI),
     // The forms with extended masks reach VPs past 64.
     (.tlbFlush, [.remoteTLBFlush, .extendedProcessorMasks]),
     (.ipi, [.clusterIPI, .extendedProcessorMasks]),
+    (.enlightenedVMCS, .enlightenedVMCS),
+    (.noNonArchitecturalCoreSharing, .noNonArchitecturalCoreSharing),
   ]
 }

@@ -98,6 +98,7 @@ public struct PartitionPrivileges: OptionSet, Hashable, Sendable {
     (.frequencies, .accessFrequencies),
     (.syntheticInterrupts, .accessSynIC),
     (.syntheticTimers, .accessSyntheticTimers),
+    (.reenlightenment, .accessReenlightenment),
     (.extendedHypercalls, .enableExtendedHypercalls),
   ]
 }

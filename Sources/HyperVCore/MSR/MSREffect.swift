@@ -14,6 +14,11 @@ public enum MSREffect: Hashable, Sendable {
   /// The page is RAM. It comes again each time the guest enables the page, even if it was enabled.
   case referenceTSCPageEnabled(UInt64)
 
+  /// Clear the first 4 bytes, *ApicAssist*, of the page with this GPN: no EOI is waived.
+  ///
+  /// The page is RAM.
+  case vpAssistPageEnabled(UInt64)
+
   /// Reset the machine. ``SyntheticMSRs/reset()`` is part of that and is not done yet.
   case reset
 

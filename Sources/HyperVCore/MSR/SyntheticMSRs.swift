@@ -1,8 +1,8 @@
 /// The synthetic MSRs of a partition, for a VMM that handles them itself.
 ///
 /// Meant for a KVM without its own Hyper-V code, where accesses to ``SyntheticMSR/range`` exit to
-/// the VMM. Only partition-wide state is here; what belongs to a vCPU comes with each access. A
-/// value with mutating methods: vCPUs share it, so the owner keeps it under a lock.
+/// the VMM. The partition's state is here, and VP_ASSIST_PAGE of each VP; what else belongs to a vCPU comes
+/// with each access. A value with mutating methods: vCPUs share it, so the owner keeps it under a lock.
 ///
 /// An MSR whose enlightenment is off does not exist, which a guest notices as #GP.
 ///
@@ -31,6 +31,9 @@ public struct SyntheticMSRs: Sendable {
 
   /// REFERENCE_TSC as it reads.
   public private(set) var referenceTSC = OverlayPageMSR(rawValue: 0)
+
+  /// VP_ASSIST_PAGE of the VPs that have written theirs. A list, as a machine has a few dozen at most.
+  private var vpAssistPages: [(vpIndex: UInt32, register: OverlayPageMSR)] = []
 
   /// CRASH_P0 to CRASH_P4.
   public private(set) var crashParameters: [UInt64] = [0, 0, 0, 0, 0]
@@ -66,6 +69,9 @@ public struct SyntheticMSRs: Sendable {
     case .vpIndex: return .value(UInt64(context.vpIndex))
     case .reset: return .value(0)
     case .vpRuntime: return .value(context.runTime)
+    case .vpAssistPage:
+      let own = vpAssistPages.first { $0.vpIndex == context.vpIndex }
+      return .value(own?.register.rawValue ?? 0)
     case .timeReferenceCount: return .value(clock.referenceTime(context.timestampCounter))
     case .referenceTSC: return .value(referenceTSC.rawValue)
     case .tscFrequency: return .value(clock.tscFrequencyHertz)
@@ -87,6 +93,7 @@ public struct SyntheticMSRs: Sendable {
     case .guestOSID: return writeGuestOSID(value)
     case .hypercall: return writeHypercall(OverlayPageMSR(rawValue: value), context: context)
     case .referenceTSC: return writeReferenceTSC(OverlayPageMSR(rawValue: value), context: context)
+    case .vpAssistPage: return writeVPAssistPage(OverlayPageMSR(rawValue: value), context: context)
     // The other bits are reserved and mean nothing, set or not.
     case .reset: return .done(value & 1 != 0 ? [.reset] : [])
     case .crashControl:
@@ -136,10 +143,24 @@ public struct SyntheticMSRs: Sendable {
     return .done([.referenceTSCPageEnabled(page)])
   }
 
+  private mutating func writeVPAssistPage(
+    _ written: OverlayPageMSR, context: VirtualProcessorContext
+  ) -> MSRWriteOutcome {
+    if let page = written.enabledPage, !context.isPageInRAM(page) { return .fault }
+    if let index = vpAssistPages.firstIndex(where: { $0.vpIndex == context.vpIndex }) {
+      vpAssistPages[index].register = written
+    } else {
+      vpAssistPages.append((context.vpIndex, written))
+    }
+    return .done(written.enabledPage.map { [.vpAssistPageEnabled($0)] } ?? [])
+  }
+
   /// Whether the partition has the register at all.
   private func isPresent(_ msr: SyntheticMSR) -> Bool {
     switch msr {
-    case .guestOSID, .hypercall: !enlightenments.isEmpty
+    // No privilege is about the last: AccessIntrCtrlRegs is for EOI, ICR and TPR. Linux writes it without
+    // having looked at any.
+    case .guestOSID, .hypercall, .vpAssistPage: !enlightenments.isEmpty
     case .vpIndex: enlightenments.contains(.vpIndex)
     case .reset: enlightenments.contains(.reset)
     case .vpRuntime: enlightenments.contains(.vpRuntime)

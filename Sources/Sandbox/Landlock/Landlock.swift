@@ -51,11 +51,12 @@ public enum Landlock {
     _ rule: LandlockRule, _ handled: LandlockAccess, to ruleset: Int32
   ) throws(SandboxError) {
     // SAFETY: the path is lent, terminated, for the call.
-    let descriptor = unsafe open(rule.path, CLINUX_O_PATH | O_CLOEXEC)
+    let descriptor = unsafe (rule.path.map { CChar(bitPattern: $0) } + [0])
+      .withUnsafeBufferPointer { unsafe open($0.baseAddress!, CLINUX_O_PATH | O_CLOEXEC) }
     let openError = errno
     guard descriptor >= 0 else {
       if openError == ENOENT { return }
-      throw .path(rule.path, errno: openError)
+      throw .path(rule.pathText, errno: openError)
     }
     var status = stat()
     // SAFETY: the structure lives for the call, which cannot fail for an open descriptor.
@@ -67,7 +68,7 @@ public enum Landlock {
     let result = unsafe clinux_landlock_add_path(ruleset, &path)
     let error = errno
     // EBADFD: a pipe or the like, which Landlock leaves alone.
-    guard result == 0 || error == EBADFD else { throw .path(rule.path, errno: error) }
+    guard result == 0 || error == EBADFD else { throw .path(rule.pathText, errno: error) }
   }
 
   private static func failure(_ attempt: String, _ error: Int32) -> SandboxError {

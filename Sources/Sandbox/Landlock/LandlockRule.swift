@@ -1,10 +1,19 @@
 /// A file, or a directory with all below it, and what may be done there.
 public struct LandlockRule: Hashable, Sendable {
-  public var path: String
+  /// Without a NUL, in no particular encoding.
+  public var path: [UInt8]
   public var access: LandlockAccess
 
-  public init(_ path: String, _ access: LandlockAccess) {
+  public init(path: [UInt8], _ access: LandlockAccess) {
     self.path = path
     self.access = access
   }
+
+  /// By a path that is text.
+  public init(_ path: String, _ access: LandlockAccess) {
+    self.init(path: Array(path.utf8), access)
+  }
+
+  /// For messages.
+  var pathText: String { String(decoding: path, as: UTF8.self) }
 }

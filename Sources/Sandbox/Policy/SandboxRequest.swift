@@ -40,7 +40,11 @@ struct SandboxRequest: Sendable {
     SandboxRequest(
       "KVM_SET_USER_MEMORY_REGION", CKVM_SET_USER_MEMORY_REGION, .guest,
       why: "guest memory; the end of the dirty log, also by an answer"),
+    SandboxRequest(
+      "KVM_GET_MP_STATE", CKVM_GET_MP_STATE, .guest, why: "what a vCPU does, for a report"),
     SandboxRequest("TIOCGWINSZ", 0x5413, .guest, why: "width of the progress line"),
+    SandboxRequest(
+      "TIOCGPGRP", 0x540F, .service, why: "whether a shell has the terminal"),
     SandboxRequest("TCGETS", 0x5401, .all, why: "the terminal, also restored by a crash"),
     SandboxRequest("TCSETS", 0x5402, .all, why: "the terminal, also restored by a crash"),
     SandboxRequest("TCSETSW", 0x5403, .service, why: "the terminal in raw mode"),
@@ -61,7 +65,6 @@ struct SandboxRequest: Sendable {
     SandboxRequest("KVM_SET_CPUID2", CKVM_SET_CPUID2, .service, why: set),
     SandboxRequest("KVM_GET_TSC_KHZ", CKVM_GET_TSC_KHZ, .service, why: set),
     SandboxRequest("KVM_SET_MSRS", CKVM_SET_MSRS, .service, why: set),
-    SandboxRequest("KVM_GET_MP_STATE", CKVM_GET_MP_STATE, .service, why: set),
     SandboxRequest("KVM_SET_MP_STATE", CKVM_SET_MP_STATE, .service, why: set),
     SandboxRequest("KVM_GET_STATS_FD", CKVM_GET_STATS_FD, .service, why: "KVM's counters"),
     SandboxRequest(

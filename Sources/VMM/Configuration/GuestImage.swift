@@ -28,9 +28,15 @@ public struct LinuxGuest: Sendable {
   /// A bzImage, or a vmlinux with a PVH entry.
   public var kernel: BootFile
   public var initrd: BootFile?
-  public var commandLine: String
+  /// Bytes without a NUL, in no particular encoding.
+  public var commandLine: [UInt8]
 
+  /// A command line that is text.
   public init(kernel: BootFile, initrd: BootFile? = nil, commandLine: String) {
+    self.init(kernel: kernel, initrd: initrd, commandLine: Array(commandLine.utf8))
+  }
+
+  public init(kernel: BootFile, initrd: BootFile? = nil, commandLine: [UInt8]) {
     self.kernel = kernel
     self.initrd = initrd
     self.commandLine = commandLine

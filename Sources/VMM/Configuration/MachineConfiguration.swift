@@ -11,6 +11,9 @@ public struct MachineConfiguration: Sendable {
   public var backing: MemoryBacking
   /// Gives all RAM host memory before the guest starts; it is zero and still reportable.
   public var isPreallocated = false
+  /// Told again and again how much of that has been done, on the thread that makes the machine.
+  public var onPreallocation:
+    @Sendable (_ doneByteCount: UInt64, _ totalByteCount: UInt64) -> Void = { _, _ in }
   /// Asks for 2 MiB pages where the host gives them on request only; no effect on `hugetlb`.
   public var usesTransparentHugePages = false
   public var granularity = TrackingGranularity.default
@@ -22,8 +25,12 @@ public struct MachineConfiguration: Sendable {
   /// Checks before each answer that every page in it is zero; a page that is not ends the run.
   public var verifiesZeroedMemory = false
   public var hyperV = HyperVSelection.automatic
-  /// What the guest is offered; nil for the default of the transport that is used.
-  public var enlightenments: Enlightenments?
+  /// What the guest is offered of the interface.
+  public var enlightenments = EnlightenmentSelection.recommended
+  /// What of the interface is a value.
+  public var hyperVParameters = HyperVParameters()
+  /// Whether the guest finds VMX or SVM. Windows that does starts its own hypervisor, on top of this one.
+  public var offersNesting = false
   /// Whether 0x8002 is offered; applies to default and explicit sets alike.
   public var offersZeroedMemory = true
   public var image: GuestImage
@@ -31,6 +38,9 @@ public struct MachineConfiguration: Sendable {
   public var computer = PersonalComputerConfiguration()
   /// Whether a crash that the guest reports ends the run; if not, it goes on, and may reset itself.
   public var endsOnCrash = true
+  /// How long a guest that has reported a crash may go on, for its last words, unless it resets or halts
+  /// before: at least 1.
+  public var secondsAfterCrash = 5
   /// What each thread that the machine makes does before anything else, such as to enter a sandbox.
   public var onThreadStart: @Sendable (MachineThreadRole) -> Void = { _ in }
   /// Port devices besides.
@@ -62,8 +72,8 @@ public struct MachineConfiguration: Sendable {
     isPersonalComputer ? PersonalComputer.maximumVCPUCount : BootPlan.maximumVCPUCount
   }
 
-  /// Whether the machine has interrupt controllers in the kernel: a PC has, and a flat program if the
-  /// kernel's SynIC is to deliver through its local APIC.
+  /// Whether the machine has interrupt controllers in the kernel: a PC has, and a flat program if
+  /// the kernel's SynIC is to deliver through its local APIC.
   func needsInterruptControllers(for enlightenments: Enlightenments) -> Bool {
     isPersonalComputer || enlightenments.contains(.syntheticInterrupts)
   }

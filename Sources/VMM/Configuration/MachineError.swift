@@ -18,6 +18,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case configuration(String)
   /// A page would have been reported as zero that is not: a writer that nobody knows of, or a bug.
   case falseReport(page: GPN, history: String)
+  /// Its control ended the run before the machine was made.
+  case stopped
   /// The guest did something that no machine can go on from.
   case guest(String)
 
@@ -32,6 +34,7 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .falseReport(let page, let history):
       "page \(page) was about to be reported as zero and is not (\(history)); a writer that goes"
         + " around the VMM must claim its memory"
+    case .stopped: "stopped before the machine was made"
     case .configuration(let text), .guest(let text): text
     }
   }
@@ -40,7 +43,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   public var isHostLimit: Bool {
     switch self {
     case .kvm, .memory, .hostPages, .unavailable: true
-    case .enlightenments, .kernel, .configuration, .falseReport, .guest: false
+    case .enlightenments, .kernel, .configuration, .falseReport, .stopped, .guest:
+      false
     }
   }
 }

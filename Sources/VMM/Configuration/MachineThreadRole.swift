@@ -4,6 +4,6 @@ public enum MachineThreadRole: Hashable, Sendable, CaseIterable {
   case vcpu
   /// Moves data between a disk and guest memory. Makes no thread and opens no file.
   case disk
-  /// Neither: the end of tracking.
+  /// Neither: the end of tracking, the real-time clock's interrupts.
   case service
 }

@@ -1,4 +1,3 @@
-public import HyperVCore
 public import KVM
 
 /// How Hyper-V's MSRs and hypercalls reach the VMM.
@@ -41,20 +40,5 @@ public enum HyperVTransport: String, Hashable, Sendable {
         cure: "use Linux 6.3 or later, or --hyperv userspace")
     }
     return nil
-  }
-
-  /// What a guest is offered unless the configuration says otherwise.
-  ///
-  /// The kernel's has the synthetic interrupt controller and timers, flushes and interrupts by hypercall,
-  /// which it alone implements. `vapic` is left out: with it Linux 6.12 hung early in its boot on an
-  /// emulated AMD processor.
-  public var defaultEnlightenments: Enlightenments {
-    switch self {
-    case .kernel:
-      SyntheticMSRs.servedEnlightenments.union([
-        .syntheticInterrupts, .syntheticTimers, .tlbFlush, .ipi,
-      ])
-    case .userspace: SyntheticMSRs.servedEnlightenments
-    }
   }
 }

@@ -31,7 +31,8 @@ final class HypercallService: Sendable {
     self.onHypercall = onHypercall
     let zeroed = ZeroedPages(
       guest: memory, refinement: configuration.refinement,
-      verifier: configuration.verifiesZeroedMemory ? ZeroVerifier(guest: memory) : nil,
+      verifier: configuration.verifiesZeroedMemory
+        ? ZeroVerifier(guest: memory, isOver: { control.isEnding }) : nil,
       control: control)
     dispatcher = HypercallDispatcher(
       enlightenments: enlightenments,
@@ -64,12 +65,13 @@ private struct ZeroedPages: Sendable {
   func ranges(replyPage: GPN) -> [Range<UInt64>] {
     guest.refine(refinement)
     let ranges = guest.tracker.zeroedRanges(replyPage: replyPage)
-    if let error = verifier?.violation(in: ranges) {
+    do throws(MachineError) {
+      return try (verifier?.verified(ranges) ?? ranges).map { $0.pageNumbers }
+    } catch {
       // The run ends; the guest must not use what was wrong even until then.
       control.end(with: .failed(error))
       return []
     }
-    return ranges.map { $0.pageNumbers }
   }
 }
 

@@ -79,6 +79,11 @@ final class UserspaceHyperV: Sendable {
     }
   }
 
+  /// What the guest said it is.
+  var guestIdentity: GuestIdentity {
+    GuestIdentity(rawValue: registers.withLock { $0.guestOSID })
+  }
+
   private func place(_ effect: MSREffect, referenceTSCPage: ReferenceTSCPage) {
     // The register write was refused unless the page is RAM, so these writes cannot fail.
     switch effect {
@@ -88,6 +93,8 @@ final class UserspaceHyperV: Sendable {
       for step in referenceTSCPage.updateSteps {
         try? guest.write(step.bytes, at: GPA(page << 12 + UInt64(step.byteOffset)))
       }
+    case .vpAssistPageEnabled(let page):
+      try? guest.store(0 as UInt32, at: GPA(page << 12))
     case .hypercallPageDisabled, .reset, .guestCrashed:
       break
     }

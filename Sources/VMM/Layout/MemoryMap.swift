@@ -53,9 +53,6 @@ public struct MemoryMap: Hashable, Sendable {
   static let legacyStart: UInt64 = 0x9_FC00
   /// Where RAM goes on above the firmware.
   static let legacyEnd: UInt64 = 0x10_0000
-  /// PCI configuration space: 256 buses of 1 MiB.
-  static let configurationSpace = PCIExpressConfigSpace.standard
-
   /// Ascending and disjoint.
   public let entries: [Entry]
 
@@ -68,7 +65,7 @@ public struct MemoryMap: Hashable, Sendable {
       ($0.start.rawValue..<$0.end.rawValue, .ram)
     }
     claims.append((Self.legacyStart..<Self.legacyEnd, .reserved))
-    claims.append((Self.configurationSpace, .reserved))
+    claims.append((Board.configurationRange.addresses, .reserved))
     if let tables = acpiTables {
       guard !tables.isEmpty, let byteCount = Int(exactly: tables.upperBound - tables.lowerBound),
         layout.contains(GPA(tables.lowerBound), byteCount: byteCount)

@@ -22,12 +22,15 @@ public final class PersonalComputer: Sendable {
   /// The first serial port; takes what the host types.
   public let serialPort: UART16550
   private let power: PowerManagement
+  private let clock: RealTimeClock
   private let disks: [NVMeController]
-  private let host: PCIHost
-  private let tables: ACPITables
+  private let board: Board
   private let flashChip: FlashChip?
   let portDevices: [(PortRange, any BusDevice)]
   let memoryDevices: [(MMIORange, any BusDevice)]
+  /// What answers where none of them does.
+  let portDecoder: any AddressDecoder
+  let memoryDecoder: any AddressDecoder
 
   /// Builds the devices; the kernel's interrupt controllers are there, routed as in a PC.
   ///
@@ -39,8 +42,9 @@ public final class PersonalComputer: Sendable {
   ) throws(MachineError) {
     let vcpuCount = configuration.vcpuCount
     let own = configuration.computer
+    let interrupts = KVMInterrupts(machine)
     func line(_ interrupt: some UnsignedInteger) -> KVMInterruptLine {
-      KVMInterruptLine(UInt32(interrupt), of: machine)
+      interrupts.line(UInt32(interrupt))
     }
     let reset: @Sendable () -> Void = { control.end(with: .reset) }
 
@@ -48,53 +52,42 @@ public final class PersonalComputer: Sendable {
       line: line(ACPIFixedHardware.serialPort1Interrupt),
       onRoom: own.onSerialRoom, sink: own.serialOutput ?? { _ in })
     let timer = PMTimer(nanoseconds: HostClock.monotonicNanoseconds)
+    let systemControl = SelectableLine(ISABridge.systemControlInterrupts.map { line($0) })
     power = PowerManagement(
-      timer: timer, line: line(ACPIFixedHardware.systemControlInterrupt),
+      timer: timer, line: systemControl,
       isACPIEnabled: firmware == nil,
       onPowerOff: { control.end(with: .poweredOff) })
     let keyboard = KeyboardController(
       keyboardLine: line(ACPIFixedHardware.keyboardInterrupt), onReset: reset)
-    let clock = RealTimeClock(
-      utcOffsetSeconds: own.clockIsLocal ? HostClock.utcOffsetSeconds : 0,
-      line: line(ACPIFixedHardware.realTimeClockInterrupt),
-      nanosecondsSince1970: HostClock.nanosecondsSince1970)
+    clock = try Self.clock(
+      configuration, line: line(ACPIFixedHardware.realTimeClockInterrupt),
+      onAlarm: { [power] in power.soundAlarm() })
 
-    disks = try Self.disks(configuration, memory: memory, machine: machine)
-    var functions: [(PCIAddress, any PCIFunction)] = [
-      (HostBridge.address, HostBridge()), (ISABridge.address, ISABridge()),
-    ]
-    for (index, disk) in disks.enumerated() {
-      functions.append((Self.address(ofDisk: index), disk))
-    }
-    host = PCIHost(functions)
-    let window = PCIMemoryWindow.standard
-    if firmware == nil { host.assignResources(window: window) }
+    disks = try Self.disks(configuration, memory: memory, machine: machine, interrupts)
     var legacyDevices: LegacyDevices = [.serialPort1, .ps2Controller, .realTimeClock]
     if firmware != nil { legacyDevices.insert(.firmwareConfiguration) }
-    tables = ACPITables(
-      ACPIPlatform(
-        apicIDs: (0..<vcpuCount).map { UInt32($0) },
-        pciMemoryWindow: UInt32(window.lowerBound)...UInt32(window.upperBound - 1),
-        ecamBase: UInt32(PCIExpressConfigSpace.standard.lowerBound),
-        legacyDevices: legacyDevices))
+    board = Board(
+      power: power, systemControl: systemControl, vcpuCount: vcpuCount,
+      legacyDevices: legacyDevices)
+    let host = PCIHost(
+      board.functions + disks.enumerated().map { (Self.address(ofDisk: $0.offset), $0.element) })
+    if firmware == nil { board.setUp(host) }
+    portDecoder = board.isaBridge
+    memoryDecoder = PCIMemory(host: host, bridge: board.hostBridge)
 
     var portDevices: [(PortRange, any BusDevice)] =
       keyboard.attachments + [
         (RealTimeClock.ports, clock), (UART16550.firstSerialPort, serialPort),
-        (PowerManagement.ports, power),
         (SystemControlPort.ports, SystemControlPort(onReset: reset)),
         (
           PCIConfigPorts.ports,
           PCIConfigPorts(host: host, resetControl: ResetControl(onReset: reset))
         ),
       ]
-    var memoryDevices: [(MMIORange, any BusDevice)] = [
-      (MMIORange(PCIExpressConfigSpace.standard), PCIExpressConfigSpace(host: host)),
-      (MMIORange(PCIMemoryWindow.standard), PCIMemoryWindow(host: host)),
-    ]
+    var memoryDevices: [(MMIORange, any BusDevice)] = []
     if let firmware {
       let items = try FirmwareItems(
-        own, vcpuCount: vcpuCount, layout: memory.layout, tables: tables)
+        own, vcpuCount: vcpuCount, layout: memory.layout, board: board)
       portDevices.append(
         (FirmwareConfiguration.ports, FirmwareConfiguration(items: items, memory: memory)))
       memoryDevices += try FirmwareFlash(firmware, with: machine).devices
@@ -104,26 +97,59 @@ public final class PersonalComputer: Sendable {
     self.memoryDevices = memoryDevices
   }
 
+  /// The real-time clock, and the thread that has its interrupts come by themselves.
+  private static func clock(
+    _ configuration: MachineConfiguration, line: KVMInterruptLine,
+    onAlarm: @escaping @Sendable () -> Void
+  ) throws(MachineError) -> RealTimeClock {
+    let own = configuration.computer
+    let kept =
+      own.keptClock
+      ?? RealTimeClock.Kept(utcOffsetSeconds: own.clockIsLocal ? HostClock.utcOffsetSeconds : 0)
+    let clock = RealTimeClock(
+      kept, line: line, nanosecondsSince1970: HostClock.nanosecondsSince1970, onAlarm: onAlarm)
+    let onThreadStart = configuration.onThreadStart
+    do throws(HostThread.Failure) {
+      try clock.startTimer(onThreadStart: { onThreadStart(.service) })
+    } catch {
+      throw .unavailable(
+        what: "cannot start the real-time clock's thread: error \(error.code)",
+        cure: "raise the limit of processes (ulimit -u)")
+    }
+    return clock
+  }
+
   /// A controller for each of the configuration's disks.
   private static func disks(
-    _ configuration: MachineConfiguration, memory: GuestMemory, machine: VirtualMachine
+    _ configuration: MachineConfiguration, memory: GuestMemory, machine: VirtualMachine,
+    _ interrupts: KVMInterrupts
   ) throws(MachineError) -> [NVMeController] {
-    let stores = configuration.computer.disks
-    guard stores.count <= maximumDiskCount else {
-      throw .configuration("\(stores.count) disks: at most \(maximumDiskCount) fit")
+    let parts = configuration.computer.disks
+    guard parts.count <= maximumDiskCount else {
+      throw .configuration("\(parts.count) disks: at most \(maximumDiskCount) fit")
+    }
+    for (index, part) in parts.enumerated() {
+      guard NVMeIdentity.isSerial(part.serial) else {
+        throw .configuration("disk \(index): its serial number is not 1 to 20 characters of ASCII")
+      }
+      // Linux drops a disk whose identifiers another one has already.
+      guard !parts[..<index].contains(where: { $0.serial == part.serial }) else {
+        throw .configuration("two disks have the serial number \(part.serial)")
+      }
     }
     let messages = KVMMessageSink(machine)
     let onThreadStart = configuration.onThreadStart
     var disks: [NVMeController] = []
-    for (index, store) in stores.enumerated() {
+    for (index, part) in parts.enumerated() {
       let interrupt = ACPIFixedHardware.pciInterrupt(
         device: UInt32(address(ofDisk: index).device), pin: 0)
       do {
         disks.append(
           try NVMeController(
-            store: store, memory: memory, identity: NVMeIdentity(serial: "vmm-run-\(index)"),
+            store: part.store, memory: memory, identity: NVMeIdentity(serial: part.serial),
+            history: part.history,
             queuePairCount: max(configuration.vcpuCount, minimumQueuePairCount),
-            messages: messages, interruptLine: KVMInterruptLine(interrupt, of: machine),
+            messages: messages, interruptLine: interrupts.line(interrupt),
             onThreadStart: { onThreadStart(.disk) }))
       } catch {
         throw .configuration(error.description)
@@ -142,6 +168,7 @@ public final class PersonalComputer: Sendable {
     _ linux: LinuxGuest, layout: GuestMemoryLayout
   ) throws(MachineError) -> any MachineBoot {
     let start = Self.tablesAddress
+    let tables = ACPITables(board.platform)
     let plan = try LinuxBootPlan(
       kernel: linux.kernel, initrd: linux.initrd, commandLine: linux.commandLine, layout: layout,
       acpi: (tables.rsdpAddress(at: start), start..<(start + UInt64(tables.byteCount))))
@@ -156,8 +183,16 @@ public final class PersonalComputer: Sendable {
     power.pressPowerButton()
   }
 
-  /// Ends the disks' work: what was accepted is done when it returns.
+  /// What the disks do; nil for one whose lock was taken.
+  var diskActivities: [NVMeActivity?] { disks.map(\.activity) }
+
+  /// What the real-time clock's battery keeps: for `PersonalComputerConfiguration.keptClock` of the
+  /// machine that comes after a reset.
+  public var keptClock: RealTimeClock.Kept { clock.kept }
+
+  /// Ends the disks' work, which waits for what was accepted, and the clock's interrupts.
   func stop() {
+    clock.stopTimer()
     for disk in disks { disk.stop() }
     flashChip?.detach()
   }
@@ -176,12 +211,5 @@ private struct FirmwareTables: MachineBoot {
 
   func enter(vcpu: borrowing VCPU) throws(MachineError) {
     if vcpu.id == 0 { try plan.enter(vcpu: vcpu) }
-  }
-}
-
-extension MMIORange {
-  fileprivate init(_ addresses: Range<UInt64>) {
-    self.init(
-      start: addresses.lowerBound, byteCount: addresses.upperBound - addresses.lowerBound)
   }
 }

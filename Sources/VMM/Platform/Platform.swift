@@ -37,8 +37,8 @@ struct Platform {
       memoryDevices += computer.memoryDevices
     }
     do {
-      ports = try PortBus(portDevices)
-      registers = try MMIOBus(memoryDevices)
+      ports = try PortBus(portDevices, decoder: computer?.portDecoder)
+      registers = try MMIOBus(memoryDevices, decoder: computer?.memoryDecoder)
     } catch {
       throw .configuration(error.description)
     }

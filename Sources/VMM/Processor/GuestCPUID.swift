@@ -1,3 +1,4 @@
+internal import GuestMemory
 internal import HyperVCore
 internal import KVM
 
@@ -6,72 +7,60 @@ struct GuestCPUID {
   private let processor: [CPUIDEntry]
   private let hypervisor: [CPUIDEntry]
   private let topology: ProcessorTopology
-  /// What was asked for and the kernel's interface does not have.
-  let missing: Enlightenments
 
+  /// - Parameter enlightenments: what the transport has; a bit that KVM does not serve would be a #GP in
+  ///   the guest, as KVM_CAP_HYPERV_ENFORCE_CPUID is on.
   /// - Throws: `.enlightenments` when the set does not hold together.
   init(
-    system: KVMSystem, transport: HyperVTransport, enlightenments: Enlightenments, vcpuCount: Int
+    system: KVMSystem, transport: HyperVTransport, enlightenments: Enlightenments,
+    parameters: HyperVParameters, vcpuCount: Int, offersNesting: Bool
   ) throws(MachineError) {
-    // All of 0x4000_0000 and up is one hypervisor's: a guest that found KVM's signature too could
-    // use interfaces that know nothing of the tracker.
-    processor = try kvm { () throws(KVMError) in
-      try system.supportedCPUID().filter { $0.function >> 28 != 4 }.map { entry in
-        var entry = entry
-        if entry.function == 1 { entry.ecx |= 1 << 31 }  // a hypervisor is present
-        return entry
-      }
-    }
+    let supported = try kvm { () throws(KVMError) in try system.supportedCPUID() }
+    processor = Self.processor(supported, offersNesting: offersNesting)
     topology = ProcessorTopology(vcpuCount: vcpuCount)
     let leaves: [HyperVLeaf]
     do {
       leaves =
         try HyperVCPUID(
           enlightenments: enlightenments, virtualProcessorCount: vcpuCount,
-          locksHypercallMSR: transport == .userspace
+          locksHypercallMSR: transport == .userspace, parameters: parameters
         ).leaves
     } catch {
       throw .enlightenments(error)
     }
-    var entries = leaves.map {
+    hypervisor = leaves.map {
       CPUIDEntry(function: $0.function, eax: $0.eax, ebx: $0.ebx, ecx: $0.ecx, edx: $0.edx)
     }
-    if transport == .kernel {
-      let supported = try kvm { () throws(KVMError) in try system.supportedHyperVCPUID() }
-      entries = entries.map { Self.limited($0, to: supported) }
-      missing = Self.missing(of: enlightenments, in: supported)
-    } else {
-      missing = []
-    }
-    hypervisor = entries
   }
 
-  /// The enlightenments of which a feature bit is not supported.
-  private static func missing(
-    of enlightenments: Enlightenments, in supported: [CPUIDEntry]
-  ) -> Enlightenments {
-    guard let mask = supported.first(where: { $0.function == 0x4000_0003 }) else { return [] }
-    let privileges = UInt64(mask.ebx) << 32 | UInt64(mask.eax)
-    var missing: Enlightenments = []
-    for member in enlightenments.members {
-      let wanted = PartitionPrivileges(member).rawValue
-      let features = HypervisorFeatures(member, locksHypercallMSR: false).rawValue
-      if wanted & ~privileges != 0 || features & ~mask.edx != 0 { missing.formUnion(member) }
-    }
-    return missing
+  /// What KVM supports, without its own hypervisor leaves and, unless offered, without what virtual
+  /// machines in the guest would need.
+  static func processor(_ supported: [CPUIDEntry], offersNesting: Bool) -> [CPUIDEntry] {
+    supported.compactMap { entry in
+      var entry = entry
+      switch entry.function {
+      // All of 0x4000_0000 and up is one hypervisor's: a guest that found KVM's signature too could
+      // use interfaces that know nothing of the tracker.
+      case 0x4000_0000...0x4FFF_FFFF: return nil
+      case 1:
+        entry.ecx |= 1 << 31  // a hypervisor is present
+        if !offersNesting { entry.ecx &= ~(1 << 5) }  // VMX
+      case 0x8000_0001 where !offersNesting: entry.ecx &= ~(1 << 2)  // SVM
+      case 0x8000_000A where !offersNesting: return nil  // SVM's revision and features
+      case brandLeaves: return nil
+      default: break
+      }
+      return entry
+    } + brandLeaves.map { CPUIDEntry(ofHost: $0) }
   }
 
-  /// Takes out feature bits that the kernel does not implement: with KVM_CAP_HYPERV_ENFORCE_CPUID a
-  /// bit that is advertised and not served would be a #GP in the guest.
-  private static func limited(_ entry: CPUIDEntry, to supported: [CPUIDEntry]) -> CPUIDEntry {
-    guard entry.function == 0x4000_0003,
-      let mask = supported.first(where: { $0.function == entry.function })
-    else { return entry }
-    var limited = entry
-    limited.eax &= mask.eax
-    limited.ebx &= mask.ebx
-    limited.edx &= mask.edx
-    return limited
+  /// The processor's brand string, 16 bytes a leaf. KVM may not list them, and a guest then shows no name.
+  private static let brandLeaves: ClosedRange<UInt32> = 0x8000_0002...0x8000_0004
+
+  /// - Throws: `.unavailable` if the processor cannot address all of the memory: KVM takes such a
+  ///   slot, or says no more than EINVAL, and the guest faults where it touches it.
+  func checkAddresses(of layout: GuestMemoryLayout) throws(MachineError) {
+    try AddressWidth(processor).check(layout)
   }
 
   func table(forVCPU id: UInt32) -> [CPUIDEntry] {

@@ -7,16 +7,19 @@ internal import ZeroTracker
 
 /// A virtual machine: built from a configuration, run once.
 ///
-/// Tracking is on before the guest's first instruction, so that whatever the guest writes is known. Safe from any thread; `run()` blocks its caller.
+/// Tracking is on before the guest's first instruction, so that whatever the guest writes is known.
+/// Safe from any thread; `run()` blocks its caller.
 public final class Machine: Sendable {
-  /// The identity map and task state pages of Intel's KVM: just below the flash of the firmware map.
+  /// The identity map and task state pages of Intel's KVM: just below the flash of the firmware
+  /// map.
   private static let identityMapAddress: UInt64 = 0xFEFF_C000
   private static let taskStateAddress: UInt64 = 0xFEFF_D000
 
   public let memory: GuestMemory
   public let transport: HyperVTransport
+  /// What the guest finds.
   public let enlightenments: Enlightenments
-  /// Those of them that this host's KVM does not implement, so that the guest does not find them.
+  /// What was asked for and this host's KVM does not implement, with what needs it.
   public let missingEnlightenments: Enlightenments
   /// What tells which pages the guest wrote; nil if nothing is tracked.
   public let writtenPageSource: WrittenPageSourceKind?
@@ -28,19 +31,21 @@ public final class Machine: Sendable {
   public let registers: MMIOBus
 
   private let machine: VirtualMachine
-  private let control: MachineControl
-  private let runners: [VCPURunner]
+  let control: MachineControl
+  let runners: [VCPURunner]
   private let trackingEnd: TrackingEnd
   private let onThreadStart: @Sendable (MachineThreadRole) -> Void
+  /// Nil if a crash does not end the run.
+  private let secondsAfterCrash: Int?
   private let threads = Mutex<[HostThread]>([])
 
   /// Builds the machine and loads its program.
   ///
   /// - Parameters:
-  ///   - control: what ends the run; one machine each.
+  ///   - control: what ends the run; one machine each. It may do so while the machine is being made.
   ///   - onHypercall: called on the vCPU's thread for every hypercall that reaches this process,
   ///     after the answer and before tracking may stop.
-  /// - Throws: `MachineError` with the cure, if the host cannot do what is asked.
+  /// - Throws: `MachineError` with the cure, if the host cannot do what is asked; `.stopped`.
   public init(
     _ configuration: MachineConfiguration, control: MachineControl,
     onHypercall: (@Sendable (HypercallEvent) -> Void)? = nil
@@ -52,18 +57,22 @@ public final class Machine: Sendable {
     }
     let system = try kvm { () throws(KVMError) in try KVMSystem() }
     let transport = try HyperVTransport.choose(configuration.hyperV, on: system)
-    var enlightenments = configuration.enlightenments ?? transport.defaultEnlightenments
-    if !configuration.reportsZeroedMemory { enlightenments.remove(.bootZeroedMemory) }
+    let offersNesting = configuration.offersNesting
+    let choice = try OfferedEnlightenments(
+      configuration.enlightenments, reportsZeroedMemory: configuration.reportsZeroedMemory,
+      offersNesting: offersNesting,
+      on: try HyperVHost(transport, on: system, offersNesting: offersNesting))
+    let enlightenments = choice.offered
     let cpuid = try GuestCPUID(
-      system: system, transport: transport, enlightenments: enlightenments, vcpuCount: vcpuCount)
+      system: system, transport: transport, enlightenments: enlightenments,
+      parameters: configuration.hyperVParameters, vcpuCount: vcpuCount,
+      offersNesting: offersNesting)
 
-    let guest = try VMM.memory { () throws(GuestMemoryError) in
-      try GuestMemory(
-        layout: try GuestMemoryLayout(ramByteCount: configuration.memoryByteCount),
-        backing: configuration.backing, preallocated: configuration.isPreallocated,
-        transparentHugePages: configuration.usesTransparentHugePages,
-        granularity: configuration.granularity)
+    let layout = try VMM.memory { () throws(GuestMemoryError) in
+      try GuestMemoryLayout(ramByteCount: configuration.memoryByteCount)
     }
+    try cpuid.checkAddresses(of: layout)
+    let guest = try Self.memory(configuration, layout, control)
     let hasInterruptControllers = configuration.needsInterruptControllers(for: enlightenments)
     let machine = try kvm { () throws(KVMError) in try system.makeVirtualMachine() }
     try kvm { () throws(KVMError) in
@@ -74,7 +83,11 @@ public final class Machine: Sendable {
         try machine.makeIntervalTimer()
         try machine.setInterruptRoutes(InterruptRoute.personalComputer)
       }
-      if transport == .userspace { try UserspaceHyperV.prepare(machine) }
+      if transport == .userspace {
+        try UserspaceHyperV.prepare(machine)
+      } else if enlightenments.contains(.crash) {
+        try CrashRegister.prepare(machine)
+      }
     }
     let platform = try Platform(
       configuration, memory: guest, machine: machine, control: control)
@@ -109,18 +122,19 @@ public final class Machine: Sendable {
         if transport == .kernel {
           try vcpu.enable(.hyperVEnforceCPUID, argument: 1)
           if enlightenments.contains(.syntheticInterrupts) { try vcpu.enable(.hyperVSynIC2) }
+          if enlightenments.contains(.enlightenedVMCS) { try vcpu.enableEnlightenedVMCS() }
         } else {
           vcpu.synchronizeRegisters(system: true)
         }
-        // With local APICs in the kernel all but the first would wait for a start-up interrupt, which no
-        // flat program sends: `startSecondaryVCPUs` stands for it.
+        // With local APICs in the kernel all but the first would wait for a start-up interrupt,
+        // which no flat program sends: `startSecondaryVCPUs` stands for it.
         if platform.computer == nil, hasInterruptControllers { try vcpu.setActivity(.runnable) }
       }
       try platform.boot.enter(vcpu: vcpu)
       runners.append(
         VCPURunner(
           vcpu: vcpu, platform: platform, endsOnCrash: configuration.endsOnCrash,
-          control: control, userspace: userspace, service: service))
+          control: control, userspace: userspace, service: service, memory: guest))
     }
     memory = guest
     computer = platform.computer
@@ -128,13 +142,33 @@ public final class Machine: Sendable {
     registers = platform.registers
     self.transport = transport
     self.enlightenments = enlightenments
-    missingEnlightenments = cpuid.missing
+    missingEnlightenments = choice.missing
     self.machine = machine
     self.control = control
     self.runners = runners
     self.trackingEnd = trackingEnd
     onThreadStart = configuration.onThreadStart
+    let endsOnCrash = configuration.endsOnCrash && enlightenments.contains(.crash)
+    secondsAfterCrash = endsOnCrash ? configuration.secondsAfterCrash : nil
     writtenPageSource = source
+  }
+
+  private static func memory(
+    _ configuration: MachineConfiguration, _ layout: GuestMemoryLayout, _ control: MachineControl
+  ) throws(MachineError) -> GuestMemory {
+    do throws(GuestMemoryError) {
+      return try GuestMemory(
+        layout: layout, backing: configuration.backing,
+        preallocated: configuration.isPreallocated,
+        transparentHugePages: configuration.usesTransparentHugePages,
+        granularity: configuration.granularity
+      ) { doneByteCount in
+        configuration.onPreallocation(doneByteCount, layout.ramByteCount)
+        return !control.isEnding
+      }
+    } catch {
+      throw error == .interrupted ? .stopped : .memory(error)
+    }
   }
 
   private static func clock(of vcpu: borrowing VCPU) throws(MachineError) -> PartitionClock {
@@ -169,10 +203,15 @@ public final class Machine: Sendable {
       })
     // It may have ended before there was anybody to interrupt.
     if let outcome = control.outcome { control.end(with: outcome) }
+    let startService: @Sendable () -> Void = { [onThreadStart] in onThreadStart(.service) }
     if enlightenments.contains(.bootZeroedMemory) {
       memory.prepareInspection()
-      trackingEnd.prepare(onThreadStart: { [onThreadStart] in onThreadStart(.service) })
+      trackingEnd.prepare(onThreadStart: startService)
     }
+    let crashWatch =
+      secondsAfterCrash.flatMap { seconds in
+        CrashWatch(control: control, seconds: seconds, onThreadStart: startService)
+      }
     start(runners[0], when: nil)
     // In a PC the others wait for start-up interrupts inside KVM_RUN.
     for runner in runners.dropFirst() {
@@ -182,10 +221,8 @@ public final class Machine: Sendable {
     computer?.stop()
     control.detach()
     trackingEnd.cancel()
-    let outcome = control.outcome ?? .stopped
-    // On a PC a triple fault is one of the ways to reset it.
-    if computer != nil, case .tripleFault = outcome { return .reset }
-    return outcome
+    crashWatch?.cancel()
+    return control.outcome ?? .stopped
   }
 
   private func start(_ runner: VCPURunner, when alarm: Alarm?) {
@@ -205,8 +242,8 @@ public final class Machine: Sendable {
     }
   }
 
-  /// KVM's counters of the machine, by the kernel's names; `pages_2m` is how many 2 MiB mappings the guest
-  /// has now. Any thread, also after the run. Source: KVM API, KVM_GET_STATS_FD.
+  /// KVM's counters of the machine, by the kernel's names; `pages_2m` is how many 2 MiB mappings
+  /// the guest has now. Any thread, also after the run. Source: KVM API, KVM_GET_STATS_FD.
   public func kvmStatistics() throws(MachineError) -> [String: UInt64] {
     try kvm { () throws(KVMError) in try machine.statistics() }
   }

@@ -7,6 +7,9 @@ internal import Synchronization
 public final class MachineControl: Sendable {
   private struct State: Sendable {
     var outcome: MachineOutcome?
+    /// What the guest has reported, and what is told of it.
+    var crash: GuestCrash?
+    var onCrash: (@Sendable () -> Void)?
     var mayStartSecondaries = true
     var startSecondaries: (@Sendable () -> Void)?
     var interruptAll: (@Sendable () -> Void)?
@@ -19,10 +22,14 @@ public final class MachineControl: Sendable {
 
   public init() {}
 
-  /// Ends the run. The first outcome counts.
+  /// Ends the run. The first outcome counts; where the guest has reported a crash, that is the outcome,
+  /// unless the host fails.
   public func end(with outcome: MachineOutcome) {
     let interrupt = state.withLock { state in
-      if state.outcome == nil { state.outcome = outcome }
+      if state.outcome == nil {
+        state.outcome =
+          outcome.isHostFailure ? outcome : state.crash.map { .crashed($0) } ?? outcome
+      }
       return state.interruptAll
     }
     // Before the kick: a vCPU that misses the kick sees the flag, one that misses the flag is
@@ -30,6 +37,23 @@ public final class MachineControl: Sendable {
     ending.store(true, ordering: .sequentiallyConsistent)
     interrupt?()
     gate.open()
+  }
+
+  /// Notes what the guest reported. The guest goes on for a while: the kernel may yet say why.
+  func note(_ crash: GuestCrash) {
+    let onCrash = state.withLock { state in
+      // One with a message says more.
+      if state.crash == nil || (state.crash?.message == nil && crash.message != nil) {
+        state.crash = crash
+      }
+      return state.onCrash
+    }
+    if let onCrash { onCrash() } else { end(with: .crashed(crash)) }
+  }
+
+  /// Has `watch` told of the first crash, in place of the end at once.
+  func tellOfCrash(_ watch: @escaping @Sendable () -> Void) {
+    state.withLock { $0.onCrash = watch }
   }
 
   /// Takes all vCPUs out of the guest and keeps them out until `resume` or `end`; returns when none is
@@ -42,6 +66,18 @@ public final class MachineControl: Sendable {
     let interrupt = state.withLock { $0.interruptAll }
     return try gate.close { interrupt?() }
   }
+
+  /// Asks the vCPUs of a running machine what they do: those that have begun, and the answers of those that
+  /// came within `seconds`.
+  func inspect(
+    seconds: Int
+  ) throws(MachineError) -> (present: Set<UInt32>, snapshots: [UInt32: VCPUSnapshot]) {
+    let interrupt = state.withLock { $0.interruptAll }
+    return try gate.inspect(seconds: seconds) { interrupt?() }
+  }
+
+  /// Whether the other vCPUs were let into the guest.
+  var hasStartedSecondaries: Bool { state.withLock { !$0.mayStartSecondaries } }
 
   /// Lets the vCPUs go on.
   public func resume() {
@@ -78,5 +114,13 @@ public final class MachineControl: Sendable {
       state.startSecondaries = nil
       state.interruptAll = nil
     }
+  }
+}
+
+extension MachineOutcome {
+  fileprivate var isHostFailure: Bool {
+    guard case .failed(let error) = self else { return false }
+    if case .guest = error { return false }
+    return true
   }
 }

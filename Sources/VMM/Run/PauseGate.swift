@@ -1,27 +1,42 @@
 internal import Synchronization
+internal import ZeroTracker
 
-/// Where vCPU threads wait while the machine is paused.
+/// Where vCPU threads wait while the machine is paused, and where they say what they are doing when they
+/// are asked.
 ///
 /// Safe from any thread. Devices' own threads are not paused.
 final class PauseGate: Sendable {
-  private struct Pause {
+  fileprivate struct Pause {
     let ends: Alarm
     let isComplete: Alarm
   }
 
-  private struct State {
-    /// vCPU threads between `enter` and `leave`.
-    var threadCount = 0
-    var waitingCount = 0
-    var pause: Pause?
-
-    var isComplete: Bool { waitingCount == threadCount }
+  /// A look at all vCPUs.
+  fileprivate struct Inspection {
+    let isComplete: Alarm
+    /// Those that have not answered.
+    var pending: Set<UInt32>
+    var answers: [UInt32: VCPUSnapshot]
   }
 
-  private let state = Mutex(State())
-  /// Whether there is a pause; written under the lock. Looked at before every entry into the guest,
-  /// where a lock would cost more than all else.
+  fileprivate struct State {
+    /// vCPUs whose threads are between `enter` and `leave`.
+    var present: Set<UInt32> = []
+    /// Those that wait, with what they were doing; nil if KVM did not tell.
+    var waiting: [UInt32: VCPUSnapshot?] = [:]
+    var pause: Pause?
+    var inspection: Inspection?
+
+    var isComplete: Bool { waiting.count == present.count }
+    var isClosed: Bool { pause != nil || inspection?.pending.isEmpty == false }
+  }
+
+  private let state = Guarded(State())
+  /// `State.isClosed`, written under the lock. Looked at before every entry into the guest, where a lock
+  /// would cost more than all else.
   private let isClosed = Atomic<Bool>(false)
+  /// One inspection at a time.
+  private let inspecting = Mutex(())
 
   /// Closes the gate; nothing happens if it is closed.
   ///
@@ -34,7 +49,7 @@ final class PauseGate: Sendable {
       state.pause = current
       // Before the kick: a vCPU that misses the kick sees this, one that misses this is kicked out of its
       // next run.
-      isClosed.store(true, ordering: .sequentiallyConsistent)
+      publish(state)
       if state.isComplete { current.isComplete.ring() }
       return current
     }
@@ -47,37 +62,89 @@ final class PauseGate: Sendable {
     state.withLock { state in
       state.pause?.ends.ring()
       state.pause = nil
-      isClosed.store(false, ordering: .sequentiallyConsistent)
+      publish(state)
     }
   }
 
-  /// A vCPU thread begins.
-  func enter() {
-    state.withLock { $0.threadCount += 1 }
+  /// Asks all vCPUs what they are doing, also while they are paused.
+  ///
+  /// - Parameter interrupt: kicks all vCPUs out of the guest.
+  /// - Returns: which vCPUs have begun, and the answers of those that came within `seconds`: a thread that
+  ///   waits inside a device does not.
+  func inspect(
+    seconds: Int, interrupt: () -> Void
+  ) throws(MachineError) -> (present: Set<UInt32>, snapshots: [UInt32: VCPUSnapshot]) {
+    let isComplete = try Alarm()
+    return inspecting.withLock { _ in
+      let isWaited = state.withLock { state in
+        let inspection = Inspection(
+          isComplete: isComplete, pending: state.present.subtracting(state.waiting.keys),
+          answers: state.waiting.compactMapValues { $0 })
+        state.inspection = inspection
+        publish(state)
+        return !inspection.pending.isEmpty
+      }
+      if isWaited {
+        interrupt()
+        _ = isComplete.wait(seconds: seconds)
+      }
+      return state.withLock { state in
+        defer {
+          state.inspection = nil
+          publish(state)
+        }
+        return (state.present, state.inspection?.answers ?? [:])
+      }
+    }
   }
 
-  /// A vCPU thread ends.
-  func leave() {
+  /// A vCPU's thread begins.
+  func enter(_ id: UInt32) {
+    state.withLock { state in _ = state.present.insert(id) }
+  }
+
+  /// A vCPU's thread ends.
+  func leave(_ id: UInt32) {
     state.withLock { state in
-      state.threadCount -= 1
+      state.present.remove(id)
+      state.answerInspection(id, nil)
+      publish(state)
       if state.isComplete { state.pause?.isComplete.ring() }
     }
   }
 
-  /// Waits, on a vCPU's thread, while the gate is closed.
+  /// On a vCPU's thread: says what the vCPU is doing if that is asked, and waits while there is a pause.
   ///
-  /// - Returns: whether it was closed.
-  func pass() -> Bool {
+  /// - Parameter snapshot: what the vCPU is doing; nil if KVM does not tell.
+  /// - Returns: whether the gate was closed.
+  func pass(_ id: UInt32, snapshot: () -> VCPUSnapshot?) -> Bool {
     guard isClosed.load(ordering: .sequentiallyConsistent) else { return false }
+    let snapshot = snapshot()
     let pause = state.withLock { state in
+      state.answerInspection(id, snapshot)
+      publish(state)
       guard state.pause != nil else { return nil as Pause? }
-      state.waitingCount += 1
+      state.waiting[id] = .some(snapshot)
       if state.isComplete { state.pause?.isComplete.ring() }
       return state.pause
     }
-    guard let pause else { return false }
+    guard let pause else { return true }
     while !pause.ends.wait(seconds: 3600) {}
-    state.withLock { $0.waitingCount -= 1 }
+    state.withLock { state in _ = state.waiting.removeValue(forKey: id) }
     return true
+  }
+
+  /// Under the lock.
+  private func publish(_ state: State) {
+    isClosed.store(state.isClosed, ordering: .sequentiallyConsistent)
+  }
+}
+
+extension PauseGate.State {
+  /// Takes a vCPU's answer, if it owes one; the last one completes the inspection.
+  fileprivate mutating func answerInspection(_ id: UInt32, _ snapshot: VCPUSnapshot?) {
+    guard inspection?.pending.remove(id) != nil else { return }
+    inspection?.answers[id] = snapshot
+    if inspection?.pending.isEmpty == true { inspection?.isComplete.ring() }
   }
 }

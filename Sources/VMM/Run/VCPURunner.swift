@@ -1,4 +1,5 @@
 internal import Devices
+internal import GuestMemory
 internal import HyperVCore
 internal import KVM
 
@@ -8,20 +9,24 @@ final class VCPURunner: @unchecked Sendable {
   // starts, and by that thread alone afterwards.
   /// Nil while `run` has it, as a local variable: nobody checks accesses to that at run time.
   private var vcpu: VCPU?
-  /// KVM_SYSTEM_EVENT_RESET and KVM_SYSTEM_EVENT_CRASH.
+  /// KVM_SYSTEM_EVENT_RESET.
   private static let resetEvent: UInt32 = 2
-  private static let crashEvent: UInt32 = 3
   let kicker: VCPUKicker
+  /// Written by the runner's thread.
+  let counts = ExitCounts()
   private let ports: PortBus
   private let registers: MMIOBus
   private let endsOnCrash: Bool
   private let control: MachineControl
   private let userspace: UserspaceHyperV?
   private let service: HypercallService
+  private let memory: GuestMemory
+  /// Used by the runner's thread alone, as `vcpu` is.
+  private let synICPages: SynICPages
 
   init(
     vcpu: consuming VCPU, platform: Platform, endsOnCrash: Bool, control: MachineControl,
-    userspace: UserspaceHyperV?, service: HypercallService
+    userspace: UserspaceHyperV?, service: HypercallService, memory: GuestMemory
   ) {
     kicker = vcpu.kicker
     self.vcpu = consume vcpu
@@ -31,22 +36,20 @@ final class VCPURunner: @unchecked Sendable {
     self.control = control
     self.userspace = userspace
     self.service = service
+    self.memory = memory
+    synICPages = SynICPages(memory: memory)
   }
 
   /// The thread's body: until the run ends.
   func run() {
     guard var vcpu = vcpu.take() else { preconditionFailure("a vCPU run twice at once") }
     vcpu.bindToCurrentThread()
-    control.gate.enter()
-    defer { control.gate.leave() }
+    let id = vcpu.id
+    control.gate.enter(id)
+    defer { control.gate.leave(id) }
     do throws(KVMError) {
       while !control.isEnding {
-        // A kick that comes with the pause must not outlive it; one that ends the run comes after
-        // `isEnding` is set.
-        if control.gate.pass() {
-          vcpu.clearKick()
-          continue
-        }
+        if control.gate.pass(id, snapshot: { try? VCPUSnapshot(of: vcpu) }) { continue }
         try handle(try vcpu.run(), of: &vcpu)
       }
     } catch {
@@ -59,24 +62,38 @@ final class VCPURunner: @unchecked Sendable {
     switch exit {
     case .portOut(let access): try write(access, of: &vcpu)
     case .portIn(let access) where access.count == 1:
+      counts.count(.portRead)
       vcpu.completePortInput(value: ports.read(port: access.port, width: access.width))
-    case .portIn(let access): readString(access, of: vcpu)
+    case .portIn(let access):
+      counts.count(.portRead)
+      readString(access, of: vcpu)
     case .memoryRead(let address, let byteCount):
+      counts.count(.memoryRead)
       vcpu.completeMemoryRead(registers.read(address: address, width: byteCount))
     case .memoryWrite(let address, let byteCount, let value):
+      counts.count(.memoryWrite)
       registers.write(address: address, width: byteCount, value: value)
     case .readMSR(let index):
-      vcpu.completeMSRRead(try userspace?.readMSR(index, vcpu: vcpu) ?? nil)
-    case .writeMSR(let index, let value): try writeMSR(index, value, of: vcpu)
+      counts.count(.msrRead)
+      try readMSR(index, of: vcpu)
+    case .writeMSR(let index, let value):
+      counts.count(.msrWrite)
+      try writeMSR(index, value, of: vcpu)
     case .hyperVHypercall(let input, let inputAddress, let outputAddress):
+      counts.count(.hypercall)
       let request = HypercallRequest(
         input: HypercallInput(rawValue: input),
         inputAddress: GuestAddress(rawValue: inputAddress),
         outputAddress: GuestAddress(rawValue: outputAddress))
       vcpu.completeHypercall(service.answer(request, vcpuID: vcpu.id).rawValue)
-    case .hyperVSynIC, .interrupted: break
-    // KVM_SYSTEM_EVENT_CRASH: the guest says so, and runs on.
-    case .systemEvent(type: Self.crashEvent) where !endsOnCrash: break
+    case .hyperVSynIC(let msr, let eventPage, let messagePage):
+      counts.count(.other)
+      synICPages.change(msr: msr, eventPage: eventPage, messagePage: messagePage)
+    case .interrupted:
+      counts.count(.interruption)
+      // Whatever asks a vCPU to leave the guest says so before it kicks, and is looked at before the next
+      // run: a kick that came too late for that must not outlive it.
+      vcpu.clearKick()
     case .halt, .shutdown, .systemEvent, .internalError, .failedEntry, .unknown:
       control.end(with: try outcome(of: exit, of: vcpu))
     }
@@ -87,8 +104,9 @@ final class VCPURunner: @unchecked Sendable {
     if access.port == UInt16(UserspaceHyperV.hypercallPort),
       try userspace?.answerHypercall(vcpu: &vcpu) != nil
     {
-      return
+      return counts.count(.hypercall)
     }
+    counts.count(.portWrite)
     // Each byte for a serial port comes this way: no allocation.
     if access.count == 1 {
       return ports.write(
@@ -115,30 +133,39 @@ final class VCPURunner: @unchecked Sendable {
     vcpu.completePortInput(bytes)
   }
 
+  private func readMSR(_ index: UInt32, of vcpu: borrowing VCPU) throws(KVMError) {
+    guard let userspace else {
+      return vcpu.completeMSRRead(index == CrashRegister.index ? CrashRegister.readValue : nil)
+    }
+    vcpu.completeMSRRead(try userspace.readMSR(index, vcpu: vcpu))
+  }
+
   private func writeMSR(
     _ index: UInt32, _ value: UInt64, of vcpu: borrowing VCPU
   ) throws(KVMError) {
-    let effects = try userspace?.writeMSR(index, value: value, vcpu: vcpu) ?? nil
+    guard let userspace else {
+      vcpu.completeMSRWrite(fault: index != CrashRegister.index)
+      if endsOnCrash, index == CrashRegister.index,
+        let crash = try CrashRegister.report(value, of: vcpu, in: memory)
+      {
+        control.note(crash)
+      }
+      return
+    }
+    let effects = try userspace.writeMSR(index, value: value, vcpu: vcpu)
     vcpu.completeMSRWrite(fault: effects == nil)
     for effect in effects ?? [] {
       switch effect {
       case .reset: control.end(with: .reset)
-      case .guestCrashed(let report) where endsOnCrash: control.end(with: .crashed(report))
+      case .guestCrashed(let report) where endsOnCrash:
+        control.note(
+          GuestCrash(report, identity: userspace.guestIdentity, vcpuID: vcpu.id, in: memory))
       case .guestCrashed: break
-      case .hypercallPageEnabled, .hypercallPageDisabled, .referenceTSCPageEnabled: break
+      case .hypercallPageEnabled, .hypercallPageDisabled, .referenceTSCPageEnabled,
+        .vpAssistPageEnabled:
+        break
       }
     }
-  }
-
-  /// What the guest left in the kernel's crash registers; nil if the kernel does not tell.
-  private func crashReport(of vcpu: borrowing VCPU) -> CrashReport? {
-    let first = SyntheticMSR.crashP0.rawValue
-    var words: [UInt64] = []
-    for index in first..<(first + 6) {
-      guard let word = try? vcpu.readMSR(index) else { return nil }
-      words.append(word)
-    }
-    return CrashReport(parameters: Array(words.prefix(5)), control: words[5])
   }
 
   /// What an exit that nothing can answer makes of the run.
@@ -155,7 +182,6 @@ final class VCPURunner: @unchecked Sendable {
     case .systemEvent(let type):
       switch type {
       case Self.resetEvent: return .reset
-      case Self.crashEvent: return .crashed(crashReport(of: vcpu))
       default: return .failed(.guest("\(place): system event \(type)"))
       }
     case .internalError(let subError):

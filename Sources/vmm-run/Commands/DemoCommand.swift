@@ -7,7 +7,8 @@ enum DemoCommand {
     let current = Mutex<DemoRun?>(nil)
     let isStopping = Atomic(false)
     do {
-      let trace = try options.machine.traceHypercallsPath.map { try HypercallTrace(path: $0) }
+      try options.files.check()
+      let trace = try options.machine.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
       let sandbox = MachineSandbox(options.machine, mapPath: options.mapPath)
       try sandbox.enter()
       let signals = try SignalWatcher { _ in
@@ -25,16 +26,20 @@ enum DemoCommand {
         if offersZeroedMemory, let path = options.mapPath { try draw(run, report, to: path) }
         return report
       }
+      let status: ExitStatus
       do {
         let isTruthful =
           options.compares ? try compare(options, report) : try once(options, report)
-        try trace?.finish()
-        return isTruthful ? .success : .failure
-      } catch let failure as DemoFailure {
-        if let signal = signals.receivedSignal { return .signalled(signal) }
-        Diagnostics.report(failure)
-        return .failure
+        status = isTruthful ? .success : .failure
+      } catch {
+        // Whatever could not be done then.
+        if let signal = signals.receivedSignal {
+          status = .signalled(signal)
+        } else {
+          status = Diagnostics.end(with: error)
+        }
       }
+      return trace?.end(status) ?? status
     } catch {
       return Diagnostics.end(with: error)
     }

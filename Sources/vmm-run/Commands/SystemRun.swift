@@ -10,7 +10,8 @@ final class SystemRun: Sendable {
   private struct Current: Sendable {
     var control: MachineControl?
     var computer: PersonalComputer?
-    var hasQuit = false
+    /// Whether the run was asked to end: no machine is made any more.
+    var isEnding = false
   }
 
   private let options: SystemOptions
@@ -19,12 +20,14 @@ final class SystemRun: Sendable {
   private let summary = BootSummary()
   /// All that a running guest makes this process say.
   private let guestMessages = RateLimitedDiagnostics()
+  private let unclaimed = UnclaimedReport()
   private let current = Mutex(Current())
+  private let reporter = StatusReporter()
 
   private init(_ options: SystemOptions, machine: MachineOptions) throws {
     self.options = options
     self.machine = machine
-    trace = try machine.traceHypercallsPath.map { try HypercallTrace(path: $0) }
+    trace = try machine.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
   }
 
   static func run(_ options: SystemOptions, machine: MachineOptions) throws -> ExitStatus {
@@ -32,67 +35,133 @@ final class SystemRun: Sendable {
   }
 
   private func run() throws -> ExitStatus {
-    let console = try options.serial.makeConsole { [self] in quit() }
+    let console = try options.serial.makeConsole(
+      onStatus: { [reporter] in reporter.report() }, onQuit: { [self] in quit() })
     var configuration = try configuration(console)
     let sandbox = MachineSandbox(
       machine, readsTimeZone: options.clock == .local, keepsFlash: options.keepsFlash)
     try sandbox.enter()
     sandbox.protect(&configuration)
-    // After a stop no write waits, so that a reader who is gone keeps nobody.
     let signals = try SignalWatcher(
-      onFirst: { [self] _ in askToPowerOff() },
-      beforeImmediateExit: { console.restoreTerminal() })
+      onFirst: { [self] _ in askToPowerOff() }, onHangUp: { [self] in quit() },
+      beforeImmediateExit: { console.restoreTerminal() }, suspension: console.suspension,
+      onStatus: { [reporter] in reporter.report() })
     defer { signals.stop() }
-    try console.start { [self] bytes in receive(bytes) }
-    defer { console.stop() }
-    let outcome = try runToTheEnd(configuration)
-    console.stop()
+    let status: ExitStatus
+    do {
+      defer { console.stop() }
+      let outcome = try runToTheEnd(configuration) { [self] () throws(SystemError) in
+        try trace?.begin()
+        try console.start { [self] bytes in receive(bytes) }
+      }
+      // Messages are whole lines on a terminal that is as it was.
+      console.stop()
+      finishMessages()
+      if let summary = summary.text { Diagnostics.report(summary) }
+      status = Self.status(of: outcome, signals.receivedSignal)
+    } catch {
+      console.stop()
+      finishMessages()
+      status = Diagnostics.end(with: error)
+    }
+    return trace?.end(status) ?? status
+  }
+
+  /// What is left to say of the guest, whatever the end.
+  private func finishMessages() {
     guestMessages.finish()
-    Diagnostics.report(summary.text)
-    try trace?.finish()
+    for line in unclaimed.lines { Diagnostics.report(line) }
+  }
+
+  private static func status(of outcome: MachineOutcome, _ signal: Int32?) -> ExitStatus {
     switch outcome {
     case .reset, .poweredOff: return .success
     case .exited(let status): return .guest(UInt8(truncatingIfNeeded: status))
-    case .stopped: return signals.receivedSignal.map { .signalled($0) } ?? .success
+    case .stopped: return signal.map { .signalled($0) } ?? .success
     default:
-      Diagnostics.report(outcome.failureText)
+      for line in outcome.failureLines { Diagnostics.report(line) }
       return .failure
     }
   }
 
   /// Machine after machine, until one ends by more than a reset that is to be followed.
-  private func runToTheEnd(_ configuration: MachineConfiguration) throws -> MachineOutcome {
+  ///
+  /// - Parameter begin: called once, when the first machine is made and before it runs.
+  private func runToTheEnd(
+    _ configuration: MachineConfiguration, begin: () throws(SystemError) -> Void
+  ) throws -> MachineOutcome {
+    var configuration = configuration
+    var isFirst = true
+    var tripleFaults = TripleFaultLimit()
     while true {
-      let outcome = try runOnce(configuration)
+      var outcome = try runOnce(&configuration) { () throws(SystemError) in
+        if isFirst { try begin() }
+        isFirst = false
+      }
+      if case .tripleFault = outcome { outcome = afterTripleFault(outcome, &tripleFaults) }
       if case .reset = outcome, options.onReset == .reset { continue }
       return outcome
     }
   }
 
+  /// A triple fault resets a PC, though it is rarely meant so; too many of them end the run.
+  private func afterTripleFault(
+    _ outcome: MachineOutcome, _ tripleFaults: inout TripleFaultLimit
+  ) -> MachineOutcome {
+    if options.onReset == .reset, tripleFaults.note(at: MonotonicClock.nanoseconds()) {
+      Diagnostics.report(
+        "\(TripleFaultLimit.count) triple faults in ten seconds: the guest gets no further")
+      return outcome
+    }
+    guestMessages.report(
+      outcome.failureText + (options.onReset == .reset ? "; the machine resets" : ""))
+    return .reset
+  }
+
   private func configuration(_ console: any ConsoleBackend) throws -> MachineConfiguration {
     var configuration = try machine.configuration(try options.image(guestMessages))
     configuration.computer.serialOutput = { console.write([$0]) }
+    configuration.computer.onSerialRoom = { console.guestHasRoom() }
     configuration.computer.clockIsLocal = options.clock == .local
-    configuration.computer.disks = try options.disks.map {
-      try RawImageStore(path: $0.path, isReadOnly: $0.isReadOnly)
-    }
+    configuration.computer.disks = try options.openDisks()
     configuration.computer.version = Version.number
     try options.tellFirmware(&configuration.computer)
     configuration.endsOnCrash = options.onCrash == .report
-    if case .chosen(let features) = options.hyperVFeatures {
-      configuration.enlightenments = features
-      configuration.offersZeroedMemory = features.contains(.bootZeroedMemory)
-    }
+    configuration.enlightenments = options.hyperVFeatures.selection
+    configuration.hyperVParameters = options.hyperVFeatures.parameters
     return configuration
   }
 
   /// One life of the machine: from its making, or a reset, to its end.
-  private func runOnce(_ configuration: MachineConfiguration) throws -> MachineOutcome {
+  ///
+  /// - Parameters:
+  ///   - configuration: takes what outlives the machine: the real-time clock.
+  ///   - begin: called when the machine is made.
+  private func runOnce(
+    _ configuration: inout MachineConfiguration, begin: () throws(SystemError) -> Void
+  ) throws -> MachineOutcome {
     let control = MachineControl()
-    let machine = try Machine(configuration, control: control) { [trace, summary] event in
-      let record = HypercallRecord(event)
-      trace?.record(record)
-      summary.note(record)
+    let isEnding = current.withLock { current in
+      current.control = control
+      return current.isEnding
+    }
+    defer {
+      current.withLock { current in
+        current.control = nil
+        current.computer = nil
+      }
+    }
+    if isEnding { return .stopped }
+    let machine: Machine
+    do throws(MachineError) {
+      machine = try Machine(showing: configuration, control: control) { [trace, summary] event in
+        let record = HypercallRecord(event)
+        trace?.record(record)
+        summary.note(record)
+      }
+    } catch {
+      guard error == .stopped else { throw error }
+      return .stopped
     }
     if !machine.missingEnlightenments.isEmpty {
       // Once for each life, and a guest may reset as often as it likes.
@@ -100,45 +169,45 @@ final class SystemRun: Sendable {
         "this KVM does not implement \(machine.missingEnlightenments), so the guest is not"
           + " offered it")
     }
+    try begin()
     summary.begin(memory: ByteCount(machine.memory.layout.ramByteCount))
-    let hasQuit = current.withLock { current in
-      current.control = control
-      current.computer = machine.computer
-      return current.hasQuit
-    }
-    if hasQuit { control.end(with: .stopped) }
+    current.withLock { $0.computer = machine.computer }
+    // What was typed before, and while there was no machine.
+    configuration.computer.onSerialRoom()
+    reporter.begin(machine)
+    defer { reporter.end() }
     let outcome = machine.run()
-    current.withLock { current in
-      current.control = nil
-      current.computer = nil
-    }
+    configuration.computer.keptClock = machine.computer?.keptClock
     summary.end(residentByteCount: try? machine.memory.residentByteCount())
-    if options.tracesIO { reportUnclaimed(machine) }
+    if options.tracesIO {
+      unclaimed.add(
+        machine.ports.unclaimedAccesses, machine.registers.unclaimedPages,
+        unlistedAccessCount: machine.registers.unlistedAccessCount)
+    }
     return outcome
   }
 
-  /// The first signal is the power button; a guest that does not listen to it is stopped.
+  /// The first signal is the power button; a guest that does not listen to it is stopped, and so is
+  /// a machine that is still being made.
   private func askToPowerOff() {
-    let (control, computer) = current.withLock { ($0.control, $0.computer) }
+    let (control, computer) = current.withLock { current in
+      current.isEnding = true
+      return (current.control, current.computer)
+    }
     if computer?.pressPowerButton() != true { control?.end(with: .stopped) }
   }
 
   private func quit() {
     let control = current.withLock { current in
-      current.hasQuit = true
+      current.isEnding = true
       return current.control
     }
     control?.end(with: .stopped)
   }
 
-  /// What of the bytes the guest's serial port takes; all of them while there is no guest.
+  /// How many of the bytes the guest's serial port takes; none while there is no guest.
   private func receive(_ bytes: [UInt8]) -> Int {
     let computer = current.withLock { $0.computer }
-    return computer?.serialPort.receive(bytes) ?? bytes.count
-  }
-
-  private func reportUnclaimed(_ machine: Machine) {
-    for access in machine.ports.unclaimedAccesses { Diagnostics.report("\(access)") }
-    for page in machine.registers.unclaimedPages { Diagnostics.report("\(page)") }
+    return computer?.serialPort.receive(bytes) ?? 0
   }
 }

@@ -4,18 +4,23 @@
 protocol ConsoleBackend: Sendable {
   /// Takes what the guest wrote, in the order of the calls. Also before `start` and after `stop`.
   ///
-  /// May wait for a reader, so it holds up a vCPU that calls it, but never after `stop`: what then
-  /// cannot be written at once is lost.
+  /// May wait for a reader, so it holds up a vCPU that calls it, as long as the `OutputPatience`
+  /// lasts.
   func write(_ bytes: [UInt8])
 
-  /// Begins to read input. Call it once at most.
+  /// Begins: the machine is made, and nothing else can be refused. Input is read from now on, and a
+  /// file is emptied. Call it once at most.
   ///
-  /// - Parameter input: Receives bytes on a thread of the console's own, and returns how many of them
-  ///   the guest took. The rest is offered again, together with what came after it, but not more
-  ///   than 100 times a second.
+  /// - Parameter input: Receives bytes, and returns how many of them the guest took. The rest is
+  ///   offered again when `guestHasRoom` is called.
   func start(input: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError)
 
-  /// Ends input and every wait in `write`, and gives the terminal back.
+  /// The guest has room for input again, after it took less than it was offered, or there is
+  /// another guest. What is typed faster than the guest takes it waits here, then where it comes
+  /// from.
+  func guestHasRoom()
+
+  /// Ends input, and gives the terminal back.
   ///
   /// Returns after the last call of `input`, unless called from it. Repeated calls do nothing.
   func stop()
@@ -23,24 +28,32 @@ protocol ConsoleBackend: Sendable {
   /// Gives the terminal its settings back without waiting for anything: for
   /// `SignalWatcher.beforeImmediateExit`.
   func restoreTerminal()
+
+  /// What is to be done when the process is stopped from a shell, and when it goes on; nil for
+  /// nothing.
+  var suspension: SignalWatcher.Suspension? { get }
 }
 
 extension ConsoleBackend {
+  func guestHasRoom() {}
   func restoreTerminal() {}
+  var suspension: SignalWatcher.Suspension? { nil }
 }
 
 extension SerialChoice {
   /// Makes the console; input begins with its `start`.
   ///
-  /// - Parameter onQuit: The user has pressed Ctrl-A x. Called once at most, on a thread of the
-  ///   console's own, and may call `stop`.
+  /// - Parameters:
+  ///   - onStatus: The user has pressed Ctrl-A i. Called on a thread of the console's own.
+  ///   - onQuit: The user has pressed Ctrl-A x. Called once at most, on the same thread, and may
+  ///     call `stop`.
   func makeConsole(
-    onQuit: @escaping @Sendable () -> Void
-  ) throws(SystemError) -> any ConsoleBackend {
+    onStatus: @escaping @Sendable () -> Void = {}, onQuit: @escaping @Sendable () -> Void
+  ) throws -> any ConsoleBackend {
     switch self {
-    case .stdio: try StdioConsole(onQuit: onQuit)
+    case .stdio: try StdioConsole(onStatus: onStatus, onQuit: onQuit)
     case .pty: try PtyConsole()
-    case .file(let path): try FileConsole(path: path)
+    case .file(let option): FileConsole(try LogFile(option))
     case .none: NoConsole()
     }
   }

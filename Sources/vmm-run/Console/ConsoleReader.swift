@@ -10,8 +10,9 @@ enum ConsoleReader {
     case end
   }
 
-  static func read(_ descriptor: Int32) -> Outcome {
-    var buffer = [UInt8](repeating: 0, count: InputQueue.byteLimit)
+  /// Reads what is there, at most `limit` bytes.
+  static func read(_ descriptor: Int32, limit: Int = 4096) -> Outcome {
+    var buffer = [UInt8](repeating: 0, count: min(limit, 4096))
     let capacity = buffer.count
     // SAFETY: the kernel writes at most the buffer's length.
     let count = unsafe Glibc.read(descriptor, &buffer, capacity)

@@ -8,11 +8,14 @@ struct EscapeFilter {
     case quit
     /// Ctrl-A h.
     case help
+    /// Ctrl-A i.
+    case status
   }
 
   static let helpText = """
 
     Ctrl-A h       this help
+    Ctrl-A i       what the machine is doing
     Ctrl-A x       end the machine at once
     Ctrl-A Ctrl-A  send Ctrl-A to the guest
 
@@ -45,6 +48,9 @@ struct EscapeFilter {
       case UInt8(ascii: "h"):
         flush()
         events.append(.help)
+      case UInt8(ascii: "i"):
+        flush()
+        events.append(.status)
       default:
         break
       }

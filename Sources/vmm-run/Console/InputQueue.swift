@@ -1,42 +1,84 @@
-/// Bytes on their way to the guest, which takes them when it can.
+import Synchronization
+
+/// Bytes on their way from the console to the guest, which takes them when it can. Nothing is lost.
 ///
-/// Time is passed in, in nanoseconds of the monotonic clock.
-struct InputQueue {
-  /// What a terminal's own buffer holds, too.
-  static let byteLimit = 4096
-  /// After the guest left something, the next offer is this much later.
-  static let retryNanoseconds: UInt64 = 10_000_000
+/// Whoever has bytes offers them, and so does the guest's thread when there is room again: then no
+/// other thread has to wake up for each handful that a serial port takes. Only a reader that
+/// stopped because the queue was full is woken, once half of it is gone. Safe from any thread.
+final class InputQueue: Sendable {
+  /// More than is ever offered at a time: what a serial port's FIFO holds is much less.
+  private static let offeredByteCount = 64
 
-  private var bytes: [UInt8] = []
-  private var nextOffer: UInt64 = 0
-  private let input: @Sendable ([UInt8]) -> Int
+  private struct State {
+    var bytes: [UInt8] = []
+    /// Those before it have been taken.
+    var first = 0
+    var hasWaitingReader = false
 
-  /// - Parameter input: Returns how many of the bytes the guest took.
-  init(_ input: @escaping @Sendable ([UInt8]) -> Int) {
-    self.input = input
+    var count: Int { bytes.count - first }
   }
 
-  var isEmpty: Bool { bytes.isEmpty }
+  private let byteLimit: Int
+  private let offer: @Sendable ([UInt8]) -> Int
+  private let room: WakeUp
+  private let state = Mutex(State())
 
-  /// Adds what fits; the rest is lost, as it is when somebody types into a busy terminal.
-  mutating func add(_ more: [UInt8]) {
-    bytes += more.prefix(Self.byteLimit - bytes.count)
+  /// - Parameters:
+  ///   - byteLimit: how many bytes it holds.
+  ///   - offer: Returns how many of the bytes the guest took. If not all, `guestHasRoom` is called once
+  ///     the guest can take more. It must not call this queue.
+  init(byteLimit: Int, offer: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError) {
+    self.byteLimit = byteLimit
+    self.offer = offer
+    room = try WakeUp()
   }
 
-  /// Offers everything, unless the guest left something only just before.
-  mutating func offer(at now: UInt64) {
-    guard !bytes.isEmpty, now >= nextOffer else { return }
-    let taken = input(bytes)
-    precondition(0...bytes.count ~= taken, "took \(taken) of \(bytes.count) bytes")
-    bytes.removeFirst(taken)
-    nextOffer = bytes.isEmpty ? 0 : now + Self.retryNanoseconds
+  /// Readable when the reader that found no room should ask again.
+  var roomDescriptor: Int32 { room.descriptor }
+
+  /// How many bytes may be added now. If none, `roomDescriptor` becomes readable when there is
+  /// room.
+  func availableByteCount() -> Int {
+    state.withLock { state in
+      room.clear()
+      state.hasWaitingReader = state.count >= byteLimit
+      return byteLimit - state.count
+    }
   }
 
-  /// How long a wait for more may take before the next offer is due; -1 if none is.
-  func timeoutMilliseconds(at now: UInt64) -> Int32 {
-    if bytes.isEmpty { return -1 }
-    if now >= nextOffer { return 0 }
-    // Rounded up: a wait that ends too early would only be repeated.
-    return Int32((nextOffer - now + 999_999) / 1_000_000)
+  /// Adds bytes, at most as many as there was room for, and offers them.
+  func add(_ more: [UInt8]) {
+    state.withLock { state in
+      precondition(
+        more.count <= byteLimit - state.count, "\(more.count) bytes more than \(state.count)")
+      let isFirst = state.count == 0
+      if isFirst || state.first >= byteLimit {
+        state.bytes.removeFirst(state.first)
+        state.first = 0
+      }
+      state.bytes += more
+      // Otherwise the guest is full, and says when it is not.
+      if isFirst { offerAll(&state) }
+    }
+  }
+
+  /// The guest has room again, or there is another guest.
+  func guestHasRoom() {
+    state.withLock { offerAll(&$0) }
+  }
+
+  private func offerAll(_ state: inout State) {
+    while state.count > 0 {
+      let end = min(state.first + Self.offeredByteCount, state.bytes.count)
+      let offered = Array(state.bytes[state.first..<end])
+      let taken = offer(offered)
+      precondition(0...offered.count ~= taken, "took \(taken) of \(offered.count) bytes")
+      state.first += taken
+      if taken < offered.count { break }
+    }
+    if state.hasWaitingReader, state.count <= byteLimit / 2 {
+      state.hasWaitingReader = false
+      room.wake()
+    }
   }
 }

@@ -4,13 +4,15 @@ import Synchronization
 /// The console on a new pseudo-terminal, for a terminal program to be attached to: its name is
 /// printed once.
 ///
-/// Programs come and go. What the guest writes while nobody is attached is lost, as on a serial port
-/// without a cable; it never holds up the guest. Bytes pass unchanged in both directions.
+/// Programs come and go. What the guest writes while nobody is attached is lost, as on a serial
+/// port without a cable; it never holds up the guest. Bytes pass unchanged in both directions.
 final class PtyConsole: ConsoleBackend {
   /// How long a program that is attached may leave output unread before output is lost.
   private static let patienceMilliseconds: Int32 = 1000
   /// How soon a program that attaches is noticed. The kernel cannot be asked to tell.
   private static let attachPollMilliseconds: Int32 = 100
+  /// Bytes that wait for the guest here; more wait in the pseudo-terminal.
+  private static let inputByteLimit = 4096
 
   /// What to attach a terminal program to, such as `/dev/pts/5`.
   let path: String
@@ -19,6 +21,7 @@ final class PtyConsole: ConsoleBackend {
   private let stopSignal: StopSignal
   private let writer: ConsoleWriter
   private let thread = Mutex<ConsoleThread?>(nil)
+  private let queue = Mutex<InputQueue?>(nil)
 
   /// - Parameter print: Receives the line that names the pseudo-terminal.
   init(print: @Sendable (String) -> Void = { Diagnostics.report($0) }) throws(SystemError) {
@@ -32,8 +35,9 @@ final class PtyConsole: ConsoleBackend {
       throw error
     }
     writer = ConsoleWriter(
-      descriptor: controller, name: path,
-      policy: .loses(patienceMilliseconds: Self.patienceMilliseconds), stopSignal: stopSignal,
+      PatientWriter(
+        descriptor: controller, name: path,
+        policy: .loses(patienceMilliseconds: Self.patienceMilliseconds)),
       report: { _ in })
     print("the serial port is \(path)")
   }
@@ -48,10 +52,16 @@ final class PtyConsole: ConsoleBackend {
   }
 
   func start(input: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError) {
+    let queue = try InputQueue(byteLimit: Self.inputByteLimit, offer: input)
+    self.queue.withLock { $0 = queue }
     let thread = try ConsoleThread { [controller, stopSignal] in
-      Self.read(controller, input, stopSignal)
+      Self.read(controller, into: queue, stopSignal)
     }
     self.thread.withLock { $0 = thread }
+  }
+
+  func guestHasRoom() {
+    queue.withLock { $0 }?.guestHasRoom()
   }
 
   func stop() {
@@ -60,16 +70,15 @@ final class PtyConsole: ConsoleBackend {
   }
 
   private static func read(
-    _ controller: Int32, _ input: @escaping @Sendable ([UInt8]) -> Int, _ stopSignal: StopSignal
+    _ controller: Int32, into queue: InputQueue, _ stopSignal: StopSignal
   ) {
-    var queue = InputQueue(input)
     while true {
-      queue.offer(at: MonotonicClock.nanoseconds())
+      let limit = queue.availableByteCount()
       let ready = stopSignal.wait(
-        for: POLLIN, on: queue.isEmpty ? controller : -1,
-        timeoutMilliseconds: queue.timeoutMilliseconds(at: MonotonicClock.nanoseconds()))
+        for: POLLIN, on: limit > 0 ? controller : queue.roomDescriptor)
       if ready.isStopped { return }
-      if ready.has(POLLIN), case .bytes(let bytes) = ConsoleReader.read(controller) {
+      guard limit > 0 else { continue }
+      if ready.has(POLLIN), case .bytes(let bytes) = ConsoleReader.read(controller, limit: limit) {
         queue.add(bytes)
       } else if ready.events != 0 {
         // Nobody is attached, which the descriptor says for as long as it lasts.

@@ -4,8 +4,9 @@ import Synchronization
 /// The console on standard input and output.
 ///
 /// Input from a terminal is read in raw mode, where Ctrl-C goes to the guest and Ctrl-A is for this
-/// program (`EscapeFilter`). Input from anything else reaches the guest unchanged; its end just ends
-/// the input. The terminal gets its settings back in `stop`, and however else the process ends.
+/// program (`EscapeFilter`). Input from anything else reaches the guest unchanged; its end just
+/// ends the input. The terminal gets its settings back in `stop`, and however else the process
+/// ends.
 final class StdioConsole: ConsoleBackend {
   /// Descriptors and what to do with messages, replaceable in tests.
   struct Streams: Sendable {
@@ -13,40 +14,52 @@ final class StdioConsole: ConsoleBackend {
     var output: Int32 = STDOUT_FILENO
     /// Whether the terminal is also restored by a crash. One console of a process at a time.
     var survivesCrash = true
+    /// With those who read the output.
+    var patience = OutputPatience.ofProcess
     /// Text for the user.
     var print: @Sendable (String) -> Void = {
-      try? OutputFile.write($0, to: STDERR_FILENO, named: "standard error")
+      // The thread that reads keys must not wait for long.
+      try? OutputFile.write(
+        $0, to: STDERR_FILENO, named: "standard error",
+        policy: .loses(patienceMilliseconds: OutputPatience.lastMilliseconds))
     }
     var report: @Sendable (SystemError) -> Void = { Diagnostics.report($0) }
   }
 
+  /// Bytes of a pipe that wait for the guest here: more wait in the pipe.
+  private static let pipeByteLimit = 4096
+  /// The same of a terminal. It is read far ahead of the guest, so that Ctrl-A x is heard just when
+  /// the guest takes nothing, whatever was pasted before.
+  private static let terminalByteLimit = 1 << 20
+
   private let streams: Streams
   private let onQuit: @Sendable () -> Void
+  private let onStatus: @Sendable () -> Void
   private let terminal: Terminal?
   private let stopSignal: StopSignal
-  /// A second opening of the output, or -1: see `openAgain`.
-  private let ownOutput: Int32
+  private let output: StandardOutput
   private let writer: ConsoleWriter
   private let thread = Mutex<ConsoleThread?>(nil)
+  private let queue = Mutex<InputQueue?>(nil)
 
-  /// - Parameter onQuit: The user has pressed Ctrl-A x.
-  init(streams: Streams = Streams(), onQuit: @escaping @Sendable () -> Void) throws(SystemError) {
+  /// - Parameters:
+  ///   - onStatus: The user has pressed Ctrl-A i.
+  ///   - onQuit: The user has pressed Ctrl-A x.
+  init(
+    streams: Streams = Streams(), onStatus: @escaping @Sendable () -> Void = {},
+    onQuit: @escaping @Sendable () -> Void
+  ) throws(SystemError) {
     self.streams = streams
     self.onQuit = onQuit
+    self.onStatus = onStatus
     terminal = Terminal(descriptor: streams.input)
     stopSignal = try StopSignal()
-    ownOutput = Self.openAgain(streams.output)
-    writer = ConsoleWriter(
-      descriptor: ownOutput >= 0 ? ownOutput : streams.output, name: "standard output",
-      neverBlocks: ownOutput >= 0 || Self.isRegularFile(streams.output), stopSignal: stopSignal,
-      report: streams.report)
-    // A reader that goes away must not end the guest: writing then fails instead.
-    _ = signal(SIGPIPE, SIG_IGN)
+    output = StandardOutput(streams.output)
+    writer = ConsoleWriter(output.writer(streams.patience), report: streams.report)
   }
 
   deinit {
     stop()
-    if ownOutput >= 0 { close(ownOutput) }
   }
 
   func write(_ bytes: [UInt8]) {
@@ -55,15 +68,23 @@ final class StdioConsole: ConsoleBackend {
 
   func start(input: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError) {
     try terminal?.enterRawMode(keepsSignals: false, survivesCrash: streams.survivesCrash)
-    let loop = InputLoop(
-      streams: streams, isTerminal: terminal != nil, stopSignal: stopSignal, onQuit: onQuit)
     do throws(SystemError) {
-      let thread = try ConsoleThread { loop.run(input) }
+      let queue = try InputQueue(
+        byteLimit: terminal == nil ? Self.pipeByteLimit : Self.terminalByteLimit, offer: input)
+      self.queue.withLock { $0 = queue }
+      let loop = InputLoop(
+        streams: streams, terminal: terminal, queue: queue, stopSignal: stopSignal,
+        onStatus: onStatus, onQuit: onQuit)
+      let thread = try ConsoleThread { loop.run() }
       self.thread.withLock { $0 = thread }
     } catch {
       terminal?.restore()
       throw error
     }
+  }
+
+  func guestHasRoom() {
+    queue.withLock { $0 }?.guestHasRoom()
   }
 
   func stop() {
@@ -76,69 +97,65 @@ final class StdioConsole: ConsoleBackend {
     terminal?.restore()
   }
 
-  private static func isRegularFile(_ descriptor: Int32) -> Bool {
-    var status = stat()
-    // SAFETY: the structure lives for the call.
-    return unsafe fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
-  }
-
-  /// A non-blocking opening of a terminal or pipe of our own, so that no write ever waits in the
-  /// kernel, where `stop` cannot end it. To set the flag on the inherited one would set it for other
-  /// programs, too. -1 for what never waits, and what cannot be opened again, such as a socket.
-  private static func openAgain(_ descriptor: Int32) -> Int32 {
-    var status = stat()
-    // SAFETY: the structure lives for the call.
-    guard unsafe fstat(descriptor, &status) == 0 else { return -1 }
-    let kind = status.st_mode & S_IFMT
-    guard kind == S_IFCHR || kind == S_IFIFO else { return -1 }
-    // SAFETY: the path is lent, terminated, for the call.
-    return unsafe open(
-      "/proc/self/fd/\(descriptor)", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+  var suspension: SignalWatcher.Suspension? {
+    terminal.map { terminal in
+      SignalWatcher.Suspension(
+        before: { terminal.suspend() }, after: { terminal.resume() })
+    }
   }
 }
 
 /// What the console's thread does. It holds this and not the console, which so can end before it.
 private struct InputLoop: Sendable {
+  /// How soon a terminal is noticed that is ours again: `fg` sends no signal to what runs already.
+  private static let foregroundPollMilliseconds: Int32 = 200
+
   let streams: StdioConsole.Streams
-  let isTerminal: Bool
+  let terminal: Terminal?
+  let queue: InputQueue
   let stopSignal: StopSignal
+  let onStatus: @Sendable () -> Void
   let onQuit: @Sendable () -> Void
 
-  func run(_ input: @escaping @Sendable ([UInt8]) -> Int) {
-    var queue = InputQueue(input)
+  func run() {
     var filter = EscapeFilter()
-    var isOpen = true
-    while isOpen || !queue.isEmpty {
-      queue.offer(at: MonotonicClock.nanoseconds())
-      // A terminal is read even when the guest takes nothing: Ctrl-A x must work just then. What
-      // comes from a pipe waits there.
-      let reads = isOpen && (isTerminal || queue.isEmpty)
-      if !isOpen, queue.isEmpty { return }
+    while true {
+      if let terminal, !terminal.isOurs {
+        // What is typed now is for others, and to read it would stop this process (SIGTTIN).
+        let pause = stopSignal.wait(
+          for: 0, on: -1, timeoutMilliseconds: Self.foregroundPollMilliseconds)
+        if pause.isStopped { return }
+        terminal.takeBack()
+        continue
+      }
+      let limit = queue.availableByteCount()
       let ready = stopSignal.wait(
-        for: POLLIN, on: reads ? streams.input : -1,
-        timeoutMilliseconds: queue.timeoutMilliseconds(at: MonotonicClock.nanoseconds()))
+        for: POLLIN, on: limit > 0 ? streams.input : queue.roomDescriptor)
       if ready.isStopped { return }
-      guard ready.events != 0 else { continue }
-      switch ConsoleReader.read(streams.input) {
+      guard limit > 0, ready.events != 0, terminal?.isOurs != false else { continue }
+      switch ConsoleReader.read(streams.input, limit: limit) {
       case .nothing: break
-      case .end: isOpen = false
-      case .bytes(let bytes) where isTerminal:
-        for event in filter.process(bytes) where !handle(event, &queue) { return }
+      // What is left in the queue the guest fetches by itself.
+      case .end: return
+      case .bytes(let bytes) where terminal != nil:
+        for event in filter.process(bytes) where !handle(event) { return }
       case .bytes(let bytes): queue.add(bytes)
       }
     }
   }
 
   /// False when it was the end.
-  private func handle(_ event: EscapeFilter.Event, _ queue: inout InputQueue) -> Bool {
+  private func handle(_ event: EscapeFilter.Event) -> Bool {
     switch event {
     case .input(let bytes):
       queue.add(bytes)
     case .help:
       streams.print(EscapeFilter.helpText)
+    case .status:
+      onStatus()
     case .quit:
       // A vCPU that waits for a reader must not hold up the end.
-      stopSignal.raise()
+      streams.patience.shorten()
       onQuit()
       return false
     }

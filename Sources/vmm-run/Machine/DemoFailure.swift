@@ -19,7 +19,12 @@ struct DemoFailure: Error, CustomStringConvertible {
 }
 
 extension MachineOutcome {
-  /// The end of a run that was not the guest's own, in one line.
+  /// The end of a run that was not the guest's own: one line, and what a crashed guest had to say.
+  var failureLines: [String] {
+    if case .crashed(let crash) = self { CrashText(crash).lines } else { [failureText] }
+  }
+
+  /// The same in one line.
   var failureText: String {
     switch self {
     case .exited(let status): "the guest ended with status \(status)"
@@ -29,12 +34,7 @@ extension MachineOutcome {
     case .tripleFault(let vcpuID, let instructionPointer):
       "vCPU \(vcpuID): triple fault at RIP 0x\(String(instructionPointer, radix: 16)):"
         + " an exception found no handler"
-    case .crashed(let report):
-      "the guest reported a crash"
-        + (report.map { report in
-          ": "
-            + report.parameters.map { "0x" + String($0, radix: 16) }.joined(separator: " ")
-        } ?? "")
+    case .crashed(let crash): CrashText(crash).lines[0]
     case .failed(let error): error.description
     }
   }

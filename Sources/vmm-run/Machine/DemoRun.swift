@@ -5,7 +5,8 @@ internal import Synchronization
 internal import VMM
 internal import ZeroTracker
 
-/// One run of the demo guest: the machine, what the guest reports by its ports, and what it measured.
+/// One run of the demo guest: the machine, what the guest reports by its ports, and what it
+/// measured.
 final class DemoRun: Sendable {
   /// What the guest writes to the report port's key register.
   private enum Key {
@@ -28,6 +29,8 @@ final class DemoRun: Sendable {
     var nonZeroPages: UInt64?
     var failure: UInt64?
     var residentBytes: UInt64 = 0
+    /// Why it could not be measured.
+    var obstacle: GuestMemoryError?
     var ticks = DemoReport.VCPUTicks(user: 0, system: 0)
     var elapsed = Duration.zero
     var donePages: UInt64 = 0
@@ -71,10 +74,14 @@ final class DemoRun: Sendable {
     let errands = try ErrandThread()
     configuration.portDevices = ports(errands)
     sandbox?.protect(&configuration)
-    let machine = try Machine(configuration, control: control) { [self] event in
-      record(event)
+    let machine: Machine
+    do throws(MachineError) {
+      machine = try Machine(showing: configuration, control: control) { [self] in record($0) }
+    } catch {
+      throw error == .stopped ? DemoFailure(outcome: .stopped, guestFailure: nil) : error
     }
     self.machine.withLock { $0 = machine }
+    try trace?.begin()
     start.withLock { $0 = .now }
     let outcome = machine.run()
     self.machine.withLock { $0 = nil }
@@ -135,17 +142,24 @@ final class DemoRun: Sendable {
     }
   }
 
-  /// Taken when the guest has the memory it wants, and before it reads everything that was reported:
-  /// a real guest does not do that, and it costs time and, with memfd, memory.
+  /// Taken when the guest has the memory it wants, and before it reads everything that was
+  /// reported: a real guest does not do that, and it costs time and, with memfd, memory.
   private func measure() {
     let elapsed = start.withLock { $0.duration(to: .now) }
     guard let machine = machine.withLock({ $0 }) else { return }
     let ticks = ThreadTicks.sum(of: machine.vcpuThreadIDs)
-    let resident = (try? machine.memory.residentByteCount()) ?? 0
+    var resident: UInt64 = 0
+    var obstacle: GuestMemoryError?
+    do throws(GuestMemoryError) {
+      resident = try machine.memory.residentByteCount()
+    } catch {
+      obstacle = error
+    }
     findings.withLock { findings in
       findings.elapsed = elapsed
       findings.ticks = ticks
       findings.residentBytes = resident
+      findings.obstacle = obstacle
       findings.donePages = 0
     }
     // A guest that never asked; after the measurements, which it must not lengthen.
@@ -167,6 +181,8 @@ final class DemoRun: Sendable {
     guard let nonZeroPages = findings.nonZeroPages else {
       throw DemoFailure(outcome: .exited(status: 0), guestFailure: nil)
     }
+    // Figures that nobody measured are not shown: without /proc there are no times either.
+    if let obstacle = findings.obstacle { throw MachineError.memory(obstacle) }
     let elapsed = findings.elapsed.components
     let explanation =
       options.printsJSON

@@ -29,7 +29,9 @@ struct GuestFile {
 
   func read() throws(SystemError) -> [UInt8] {
     // SAFETY: the path is lent, terminated, for the call.
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = unsafe HostPath(argument: path).withCString {
+      unsafe open($0, O_RDONLY | O_CLOEXEC)
+    }
     guard descriptor >= 0 else { throw failure("open", code: errno) }
     defer { close(descriptor) }
     var status = stat()

@@ -27,6 +27,7 @@ extension MachineOptions {
     case .kernel: configuration.hyperV = .kernel
     case .userspace: configuration.hyperV = .userspace
     }
+    configuration.offersNesting = offersNesting
     return configuration
   }
 }

@@ -33,12 +33,15 @@ struct MachineSandbox: Sendable {
     }
     // Read once and kept by the C library, wherever TZ says it is.
     if readsTimeZone { tzset() }
+    // Read once, too, from /sys.
+    _ = HyperVHost.virtualizesAPIC
     if let mapPath {
       policy.replacesFiles = true
-      rules.append(LandlockRule(mapPath, [.writeFile, .truncate]))
+      rules.append(
+        LandlockRule(path: ArgumentText.bytes(of: mapPath), [.writeFile, .truncate]))
       rules.append(
         LandlockRule(
-          Self.directory(of: mapPath), [.writeFile, .truncate, .makeFile, .removeFile]))
+          path: ArgumentText.bytes(of: Self.directory(of: mapPath)), [.writeFile, .truncate, .makeFile, .removeFile]))
     }
     sandbox = Sandbox(policy, files: rules)
     keptDescriptors = Set([mapPath.flatMap(Self.descriptor)].compactMap(\.self))
@@ -50,6 +53,7 @@ struct MachineSandbox: Sendable {
   func enter() throws(MachineError) {
     guard let sandbox else { return }
     InheritedDescriptors.close(except: keptDescriptors)
+    CrashSignals.useDefaultActions()
     // What it restores comes after the line about a forbidden call, so its handler comes before.
     TerminalRescue.prepare()
     do throws(SandboxError) {

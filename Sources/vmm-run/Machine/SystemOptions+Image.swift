@@ -12,9 +12,11 @@ extension SystemOptions {
     case .linux(let linux):
       return .linux(
         LinuxGuest(
-          kernel: try BootFile(path: linux.kernelPath, role: "kernel"),
-          initrd: try linux.initrdPath.map { try BootFile(path: $0, role: "initrd") },
-          commandLine: linux.commandLine ?? "console=ttyS0"))
+          kernel: try BootFile(path: HostPath(argument: linux.kernelPath), role: "kernel"),
+          initrd: try linux.initrdPath.map {
+            try BootFile(path: HostPath(argument: $0), role: "initrd")
+          },
+          commandLine: ArgumentText.bytes(of: linux.commandLine ?? "console=ttyS0")))
     case .firmware(let firmware):
       return .firmware(try firmware.guest(messages))
     }
@@ -30,6 +32,26 @@ extension SystemOptions {
     }
   }
 
+  /// The disks, open and locked.
+  func openDisks() throws -> [DiskConfiguration] {
+    var names: Set<String> = []
+    return try disks.map { disk in
+      let store = try RawImageStore(
+        path: HostPath(argument: disk.path), isReadOnly: disk.isReadOnly, isKnownRaw: disk.isKnownRaw,
+        sectorByteCount: disk.sectorByteCount)
+      Diagnostics.warnOfMissingLocks(store.lockGap, of: "disk image \(disk.path)")
+      // A file that is there twice, to be read, is two disks.
+      var name = Self.absolutePath(disk.path)
+      while !names.insert(name).inserted { name += "+" }
+      return DiskConfiguration(store, serial: disk.serial ?? Self.serial(naming: name))
+    }
+  }
+
+  /// 16 hexadecimal digits: the same for the same name, whatever else the machine has.
+  static func serial(naming name: String) -> String {
+    String(SystemUUID(naming: name).description.filter { $0 != "-" }.prefix(16))
+  }
+
   /// Goes by where the first disk is, or else the variables; none for a machine that keeps nothing.
   private func usualUUID(_ firmware: FirmwareOptions) -> SystemUUID {
     guard let path = disks.first?.path ?? firmware.variablesPath else { return .none }
@@ -38,10 +60,13 @@ extension SystemOptions {
 
   /// Without links; the path itself if the system does not tell.
   private static func absolutePath(_ path: String) -> String {
-    // SAFETY: with a null pointer the call allocates the result, which is freed after it was copied.
-    guard let resolved = unsafe realpath(path, nil) else { return path }
+    // SAFETY: with a null pointer the call allocates the result, which is freed after it was
+    // copied.
+    let resolved = unsafe HostPath(argument: path).withCString { unsafe realpath($0, nil) }
+    guard let resolved = unsafe resolved else { return path }
     defer { unsafe free(resolved) }
-    return unsafe String(cString: resolved)
+    let bytes = unsafe UnsafeBufferPointer(start: resolved, count: strlen(resolved))
+    return unsafe ArgumentText.string(from: bytes.map { UInt8(bitPattern: $0) })
   }
 }
 
@@ -57,7 +82,11 @@ extension FirmwareOptions {
   private func variableStore() throws -> (any FlashStore)? {
     let template = try template()
     guard let variablesPath else { return template.map { VolatileFlashStore($0) } }
-    if keepsVariables { return try VariableFile(path: variablesPath, template: template) }
+    if keepsVariables {
+      let file = try VariableFile(path: HostPath(argument: variablesPath), template: template)
+      Diagnostics.warnOfMissingLocks(file.lockGap, of: "the variables file \(variablesPath)")
+      return file
+    }
     guard Self.exists(variablesPath) else {
       guard let template else { throw FlashStoreError.noTemplate(path: variablesPath) }
       return VolatileFlashStore(template)
@@ -80,6 +109,6 @@ extension FirmwareOptions {
 
   private static func exists(_ path: String) -> Bool {
     // SAFETY: the path is lent, terminated, for the call.
-    unsafe access(path, F_OK) == 0
+    unsafe HostPath(argument: path).withCString { unsafe access($0, F_OK) } == 0
   }
 }

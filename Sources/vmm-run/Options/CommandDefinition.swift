@@ -76,7 +76,7 @@ extension CommandDefinition {
     options: [.program] + [.kernel] + linux + [.firmware] + firmware + system + [
       .memory(default: RunOptions.defaultMemory, ofSystem: SystemOptions.defaultMemory), .cpus,
       .backing, .preallocate, .transparentHugePages, .tracking, .trackingPolicy, .granularity,
-      .refine, .verifyZeroed, .hyperV, .traceHypercalls, .sandbox,
+      .refine, .verifyZeroed, .hyperV, .nested, .traceHypercalls, .sandbox,
     ],
     alternatives: [.program, .kernel, .firmware],
     conflicts: [

@@ -30,7 +30,9 @@ struct MachineOptions: Equatable, Sendable {
   /// Nil leaves the choice to the tracker, which knows its sources.
   var granularity: ByteCount?
   var hyperV = HyperVChoice.auto
-  var traceHypercallsPath: String?
+  /// Whether the guest may run virtual machines of its own.
+  var offersNesting = false
+  var traceHypercalls: LogFileOption?
   var sandbox = SandboxChoice.on
 
   init(memory: ByteCount) {
@@ -60,7 +62,10 @@ struct MachineOptions: Equatable, Sendable {
       }
     }
     hyperV = try parsed.choice(.hyperV) ?? hyperV
-    traceHypercallsPath = parsed.text(.traceHypercalls)
+    offersNesting = parsed.contains(.nested)
+    if let text = parsed.text(.traceHypercalls) {
+      traceHypercalls = try LogFileOption(parsing: text, option: .traceHypercalls)
+    }
     sandbox = try parsed.choice(.sandbox) ?? sandbox
   }
 }

@@ -13,13 +13,20 @@ extension OptionDefinition {
     summary: "The kernel's command line, as one argument: quote it if it has spaces.")
 
   static let disk = OptionDefinition(
-    name: "--disk", placeholder: "FILE[,readonly]",
-    summary: "An NVMe disk: a raw image or a block device. A comma in the name is doubled.",
+    name: "--disk", placeholder: "FILE[,OPTIONS]",
+    summary: """
+      An NVMe disk: a raw image or a block device. Options: readonly; serial=TEXT, for the guest's \
+      /dev/disk/by-id; block-size=512 or 4096; format=raw, for an image that begins as one of \
+      another format does. A comma in a name or value is doubled.
+      """,
     isRepeatable: true)
 
   static let serial = OptionDefinition(
     name: "--serial", placeholder: "WHERE",
-    summary: "The first serial port: stdio, pty, file:PATH or none (default stdio).")
+    summary: """
+      The first serial port: stdio, pty, file:FILE or none (default stdio). file:FILE,append \
+      keeps what the file has; a comma in its name is doubled.
+      """)
 
   static let rtc = OptionDefinition(
     name: "--rtc", placeholder: "CLOCK",
@@ -28,8 +35,8 @@ extension OptionDefinition {
   static let hyperVFeatures = OptionDefinition(
     name: "--hyperv-features", placeholder: "LIST",
     summary: """
-      Hyper-V enlightenments by name, separated by commas; or none, or default (default default). \
-      A wrong name lists all.
+      Hyper-V enlightenments by name, separated by commas; or none, default or all, then names to add \
+      (+NAME) and remove (-NAME), spinlocks=N, version=V, vendor-id=TEXT. A wrong name lists all.
       """)
 
   static let onCrash = OptionDefinition(
@@ -45,5 +52,8 @@ extension OptionDefinition {
 
   static let traceIO = OptionDefinition(
     name: "--trace-io", placeholder: nil,
-    summary: "At the end, print each port and address that the guest used and no device claimed.")
+    summary: """
+      At the end, print each port and page that the guest used and no device claimed, once for all \
+      its lives.
+      """)
 }

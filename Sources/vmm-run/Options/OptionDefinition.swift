@@ -15,7 +15,8 @@ struct OptionDefinition: Equatable, Sendable {
 }
 
 extension OptionDefinition {
-  /// - Parameter systemDefault: The default with `--kernel` or `--firmware`, where it is another one.
+  /// - Parameter systemDefault: The default with `--kernel` or `--firmware`, where it is another
+  ///   one.
   static func memory(
     default byteCount: ByteCount, ofSystem systemDefault: ByteCount? = nil
   ) -> OptionDefinition {
@@ -73,6 +74,10 @@ extension OptionDefinition {
     name: "--hyperv", placeholder: "KIND",
     summary: "Who implements the Hyper-V interface: auto, kernel or userspace (default auto).")
 
+  static let nested = OptionDefinition(
+    name: "--nested", placeholder: nil,
+    summary: "Let the guest run virtual machines of its own: show it VMX or SVM.")
+
   static let noZeroedMemory = OptionDefinition(
     name: "--no-zeroed-memory", placeholder: nil,
     summary: "Do not tell the guest which memory is zero, so that it zeroes all of it.")
@@ -91,7 +96,10 @@ extension OptionDefinition {
 
   static let traceHypercalls = OptionDefinition(
     name: "--trace-hypercalls", placeholder: "FILE",
-    summary: "Write one line of JSON per hypercall.")
+    summary: """
+      Write one line of JSON per hypercall. FILE,append keeps what the file has; a comma in its \
+      name is doubled.
+      """)
 
   static let sandbox = OptionDefinition(
     name: "--sandbox", placeholder: "MODE",

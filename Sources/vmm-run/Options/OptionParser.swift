@@ -17,7 +17,9 @@ struct OptionParser {
       guard argument.hasPrefix("-"), argument != "-" else {
         throw unexpected(argument, after: parsed)
       }
-      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      // By scalars: a mark at the beginning of a value would be one character with the sign.
+      let parts = argument.unicodeScalars.split(
+        separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       let attached = parts.count == 2 ? String(parts[1]) : nil
       guard let option = command.option(named: String(parts[0])) else {
         throw unknown(String(parts[0]))
@@ -70,8 +72,8 @@ struct OptionParser {
       word, command: command.name, nearest: NearestName.nearest(to: word, among: names))
   }
 
-  /// No command takes bare words. One that names an option lost its dashes; for a command that needs
-  /// one of some options and was given none yet, it is most likely the value of one.
+  /// No command takes bare words. One that names an option lost its dashes; for a command that
+  /// needs one of some options and was given none yet, it is most likely the value of one.
   private func unexpected(_ word: String, after parsed: ParsedOptions) -> UsageError {
     if let option = NearestName.nearest(to: word, among: command.options.map(\.name)) {
       return .unexpectedArgument(word, command: command.name, suggestions: [option])

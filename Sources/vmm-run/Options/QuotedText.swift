@@ -1,5 +1,6 @@
 /// Text from the command line inside a message: quoted, shortened, and with control characters
-/// escaped, so that no argument can move the cursor or split a one-line message.
+/// escaped, so that no argument can move the cursor or split a one-line message. Bytes that are no
+/// UTF-8 are shown as `\xE9`.
 struct QuotedText: CustomStringConvertible {
   private static let longest = 80
   private let text: String
@@ -9,15 +10,8 @@ struct QuotedText: CustomStringConvertible {
   }
 
   var description: String {
-    var shown = "'"
-    for scalar in text.unicodeScalars.prefix(Self.longest) {
-      switch scalar.properties.generalCategory {
-      case .control, .format, .lineSeparator, .paragraphSeparator:
-        shown += scalar.escaped(asASCII: true)
-      default:
-        shown.unicodeScalars.append(scalar)
-      }
-    }
-    return shown + (text.unicodeScalars.count > Self.longest ? "...'" : "'")
+    let shown = String(String.UnicodeScalarView(text.unicodeScalars.prefix(Self.longest)))
+    let rest = text.unicodeScalars.count > Self.longest ? "..." : ""
+    return "'\(ArgumentText.printable(shown))\(rest)'"
   }
 }

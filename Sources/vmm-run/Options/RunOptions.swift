@@ -1,3 +1,5 @@
+internal import HyperVCore
+
 /// What `vmm-run run` was asked to do.
 struct RunOptions: Equatable, Sendable {
   /// What is started.
@@ -28,6 +30,13 @@ struct RunOptions: Equatable, Sendable {
     machine = try MachineOptions(
       parsed, defaultMemory: Self.defaultMemory(of: guest),
       cpuCounts: Self.cpuCounts(of: guest))
+    guard case .system(let system) = guest, !machine.offersNesting else { return }
+    let nested = system.hyperVFeatures.selection.added.intersection(.nested)
+    guard nested.isEmpty else {
+      throw .missingCompanion(
+        option: "\(OptionDefinition.hyperVFeatures.name) \(nested)",
+        needs: OptionDefinition.nested.name)
+    }
   }
 
   private static func cpuCounts(of guest: Guest) -> ClosedRange<Int> {

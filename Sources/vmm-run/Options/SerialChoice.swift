@@ -4,13 +4,13 @@ enum SerialChoice: Hashable, Sendable {
   case stdio
   /// A new pseudo-terminal, whose name is printed.
   case pty
-  /// Output only, to a file that is emptied first.
-  case file(String)
+  /// Output only, to a file.
+  case file(LogFileOption)
   /// Nowhere; what the guest writes is lost.
   case none
 
   private static let filePrefix = "file:"
-  private static let words = ["stdio", "pty", "file:PATH", "none"]
+  private static let words = ["stdio", "pty", "file:FILE", "none"]
 
   init(parsing text: String) throws(UsageError) {
     let option = OptionDefinition.serial.name
@@ -18,11 +18,14 @@ enum SerialChoice: Hashable, Sendable {
     case "stdio": self = .stdio
     case "pty": self = .pty
     case "none": self = .none
-    case "file", Self.filePrefix:
-      throw .missingValue(option: option, placeholder: "file:PATH")
+    case "file":
+      throw .missingValue(option: option, placeholder: Self.filePrefix + "FILE")
     default:
-      guard !text.hasPrefix(Self.filePrefix) else {
-        self = .file(String(text.dropFirst(Self.filePrefix.count)))
+      guard !text.unicodeScalars.starts(with: Self.filePrefix.unicodeScalars) else {
+        let file = text.unicodeScalars.dropFirst(Self.filePrefix.unicodeScalars.count)
+        self = .file(
+          try LogFileOption(
+            parsing: Substring(file), option: .serial, prefix: Self.filePrefix))
         return
       }
       // What follows a colon is a path, which says nothing about the word before it.

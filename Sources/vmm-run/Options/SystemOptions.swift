@@ -35,7 +35,7 @@ struct SystemOptions: Equatable, Sendable {
   var disks: [DiskOption] = []
   var serial = SerialChoice.stdio
   var clock = ClockChoice.utc
-  var hyperVFeatures = HyperVFeatureChoice.default
+  var hyperVFeatures = HyperVFeatureChoice()
   var onCrash = CrashAction.report
   var onReset = ResetAction.reset
   /// Whether accesses that no device claimed are printed, once each, at the end.
@@ -53,7 +53,13 @@ struct SystemOptions: Equatable, Sendable {
 
   /// Nil if neither a kernel nor firmware was given.
   init?(_ parsed: ParsedOptions) throws(UsageError) {
-    for text in parsed.texts(.disk) { disks.append(try DiskOption(parsing: text)) }
+    for text in parsed.texts(.disk) {
+      let disk = try DiskOption(parsing: text)
+      if let serial = disk.serial, disks.contains(where: { $0.serial == serial }) {
+        throw .repeatedSerial(option: OptionDefinition.disk.name, serial)
+      }
+      disks.append(disk)
+    }
     if let path = parsed.text(.kernel) {
       boot = .linux(LinuxOptions(kernelPath: path, parsed))
     } else if let path = parsed.text(.firmware) {

@@ -22,9 +22,24 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
   case invalidNumber(option: String, String, range: ClosedRange<Int>)
   case unknownChoice(option: String, String, choices: [String], nearest: String?)
   case invalidFeatures(option: String, EnlightenmentError)
+  /// `none`, `default` or `all` behind another word.
+  case baseNotFirst(option: String, String)
+  /// `+NAME` or `-NAME` with nothing to add to or remove from.
+  case signWithoutBase(option: String, String)
+  /// Values of an interface that is not offered.
+  case valuesForNothing(option: String)
+  /// A key of a list without its value.
+  case missingFeatureValue(option: String, String, placeholder: String)
+  case invalidFeatureValue(option: String, String, expected: String)
   case invalidUUID(option: String, String)
   /// A word that may be in a list once only.
   case repeatedWord(option: String, String)
+  /// A serial number that a disk cannot have.
+  case invalidSerial(option: String, String)
+  /// Two disks of one serial number.
+  case repeatedSerial(option: String, String)
+  /// A disk image that is not raw.
+  case unknownImageFormat(option: String, String)
 
   var description: String {
     switch self {
@@ -64,7 +79,9 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
     case .missingCompanion(let option, let needed):
       "option '\(option)' works only together with '\(needed)'"
     case .invalidSize, .notWholePages, .invalidGranularity, .invalidNumber, .unknownChoice,
-      .invalidFeatures, .invalidUUID, .repeatedWord:
+      .invalidFeatures, .baseNotFirst, .signWithoutBase, .valuesForNothing, .missingFeatureValue,
+      .invalidFeatureValue, .invalidUUID, .repeatedWord, .unknownImageFormat, .invalidSerial,
+      .repeatedSerial:
       valueDescription
     }
   }
@@ -88,11 +105,31 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
         + (nearest.map { "; did you mean '\($0)'?" } ?? "")
     case .invalidFeatures(let option, let error):
       "option '\(option)': \(error)"
+    case .baseNotFirst(let option, let word):
+      "option '\(option)': \(QuotedText(word)) can only be the first word"
+    case .signWithoutBase(let option, let word):
+      "option '\(option)': begin with none, default or all, so that \(QuotedText(word)) has"
+        + " something to change: 'default,\(word)'"
+    case .valuesForNothing(let option):
+      "option '\(option)': values without any enlightenment have no meaning; add one or leave them out"
+    case .missingFeatureValue(let option, let key, let placeholder):
+      "option '\(option)': '\(key)' needs a value: '\(key)=\(placeholder)'"
+    case .invalidFeatureValue(let option, let text, let expected):
+      "option '\(option)': \(QuotedText(text)) is not \(expected)"
     case .invalidUUID(let option, let text):
       "option '\(option)': \(QuotedText(text)) is not a UUID such as "
         + "12345678-9abc-def0-1234-56789abcdef0"
     case .repeatedWord(let option, let word):
       "option '\(option)': \(QuotedText(word)) is there twice"
+    case .invalidSerial(let option, let text):
+      "option '\(option)': \(QuotedText(text)) is no serial number, which has 1 to 20 characters "
+        + "of ASCII, none a control character, the first and last no space"
+    case .repeatedSerial(let option, let text):
+      "option '\(option)': two disks have the serial number \(QuotedText(text)), by which guests "
+        + "tell them apart"
+    case .unknownImageFormat(let option, let format):
+      "option '\(option)': \(QuotedText(format)) is no format of disk images here; there is only "
+        + "raw: convert the image (qemu-img convert -O raw OLD NEW)"
     default:
       ""
     }

@@ -1,3 +1,4 @@
+internal import Devices
 internal import VMM
 
 extension Diagnostics {
@@ -5,5 +6,13 @@ extension Diagnostics {
   static func end(with error: any Error) -> ExitStatus {
     report("\(error)")
     return (error as? MachineError)?.isHostLimit == true ? .hostCannot : .failure
+  }
+
+  /// Says that a file is open without a lock.
+  ///
+  /// - Parameter gap: nil for a file with all its locks, of which nothing is said.
+  static func warnOfMissingLocks(_ gap: FileLockGap?, of file: String) {
+    guard let gap else { return }
+    report("warning: \(file): \(gap); see to it that no other program has it open")
   }
 }

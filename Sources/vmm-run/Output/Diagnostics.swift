@@ -4,9 +4,10 @@ import Glibc
 enum Diagnostics {
   static let prefix = "vmm-run: "
 
-  /// One message, one line, one write: messages of several threads or processes do not mix.
+  /// One message, one line, one write: messages of several threads or processes do not mix, and no
+  /// name of a file makes two of one.
   static func line(_ message: some CustomStringConvertible) -> String {
-    prefix + message.description + "\n"
+    prefix + ArgumentText.printable(message.description) + "\n"
   }
 
   /// A failure to write is ignored: there is nowhere left to say so.

@@ -1,3 +1,4 @@
+import Devices
 import Glibc
 
 /// Writing text with write(2), for everything this program prints.
@@ -9,24 +10,16 @@ enum OutputFile {
     try write(text, to: STDOUT_FILENO, named: "standard output")
   }
 
-  /// Writes all of `text`: a single write(2) unless the system takes only a part of it.
-  static func write(_ text: String, to descriptor: Int32, named name: String) throws(SystemError) {
-    let bytes = Array(text.utf8)
-    var written = 0
-    while written < bytes.count {
-      // SAFETY: the slice lies inside the buffer and the buffer lives for the call.
-      let result = unsafe bytes.withUnsafeBytes { buffer in
-        unsafe Glibc.write(
-          descriptor, buffer.baseAddress! + written, buffer.count - written)
-      }
-      let code = errno
-      if result > 0 {
-        written += result
-      } else if result == 0 {
-        throw SystemError("write \(name)", code: EIO)
-      } else if code != EINTR {
-        throw SystemError("write \(name)", code: code)
-      }
+  /// Writes all of `text`, in one write(2) if it is short and the system takes all of it.
+  static func write(
+    _ text: String, to descriptor: Int32, named name: String,
+    policy: PatientWriter.Policy = .waits(.ofProcess)
+  ) throws(SystemError) {
+    var writer = PatientWriter(descriptor: descriptor, name: name, policy: policy)
+    switch writer.write(Array(text.utf8)) {
+    case .written: return
+    case .lost: throw SystemError("write \(name)", code: EAGAIN, cure: "its reader has stopped")
+    case .failed(let error): throw error
     }
   }
 
@@ -50,8 +43,11 @@ enum OutputFile {
       remove(temporary)
       throw error
     }
-    // SAFETY: both strings are lent, terminated, for the call.
-    guard unsafe rename(temporary, path) == 0 else {
+    // SAFETY: both paths are lent, terminated, for the call.
+    let result = unsafe HostPath(argument: temporary).withCString { from in
+      unsafe HostPath(argument: path).withCString { unsafe rename(from, $0) }
+    }
+    guard result == 0 else {
       let code = errno
       remove(temporary)
       throw SystemError("write \(path)", code: code)
@@ -60,14 +56,16 @@ enum OutputFile {
 
   private static func remove(_ path: String) {
     // SAFETY: the path is lent, terminated, for the call.
-    _ = unsafe unlink(path)
+    _ = unsafe HostPath(argument: path).withCString { unsafe unlink($0) }
   }
 
   /// Mode 0666, narrowed by the user's umask.
   static func open(_ path: String, _ flags: Int32, named name: String) throws(SystemError) -> Int32
   {
     // SAFETY: the path is lent, terminated, for the call.
-    let descriptor = unsafe Glibc.open(path, flags, 0o666)
+    let descriptor = unsafe HostPath(argument: path).withCString {
+      unsafe Glibc.open($0, flags, 0o666)
+    }
     let code = errno
     guard descriptor >= 0 else { throw SystemError("write \(name)", code: code) }
     return descriptor
@@ -77,8 +75,9 @@ enum OutputFile {
   /// symbolic link but replace the link.
   private static func isReplaceable(_ path: String) -> Bool {
     var status = stat()
-    // SAFETY: the structure lives for the call.
-    guard unsafe lstat(path, &status) == 0 else { return errno == ENOENT }
+    // SAFETY: the structure lives for the call; the path is lent, terminated.
+    let result = unsafe HostPath(argument: path).withCString { unsafe lstat($0, &status) }
+    guard result == 0 else { return errno == ENOENT }
     return status.st_mode & S_IFMT == S_IFREG
   }
 }

@@ -1,9 +1,10 @@
 internal import Synchronization
 
-/// The one line a run with an operating system ends with: what it was told is zero, when, and how much
-/// of its memory the host had to find.
+/// The one line a run with an operating system ends with: what it was told is zero, when, and how
+/// much of its memory the host had to find.
 final class BootSummary: Sendable {
   private struct State: Sendable {
+    var hasBegun = false
     var memory = ByteCount(0)
     var start = ContinuousClock.now
     var reportedBytes: UInt64?
@@ -18,6 +19,7 @@ final class BootSummary: Sendable {
   func begin(memory: ByteCount) {
     state.withLock {
       $0 = State()
+      $0.hasBegun = true
       $0.memory = memory
     }
   }
@@ -39,8 +41,10 @@ final class BootSummary: Sendable {
     state.withLock { $0.residentBytes = residentByteCount }
   }
 
-  var text: String {
+  /// Nil if no machine began.
+  var text: String? {
     let state = state.withLock { $0 }
+    guard state.hasBegun else { return nil }
     let resident = state.residentBytes.map { "; resident \(ByteCount($0))" } ?? ""
     guard let bytes = state.reportedBytes else {
       return "the guest did not ask which of its \(state.memory) are zero\(resident)"

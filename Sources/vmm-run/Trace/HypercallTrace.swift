@@ -9,60 +9,71 @@ import Synchronization
 final class HypercallTrace: Sendable {
   private struct State {
     /// Nil once finished.
-    var descriptor: Int32?
+    var file: LogFile?
+    var writer: PatientWriter
+    var hasBegun = false
     var failure: SystemError?
-    /// The bytes of all whole lines.
-    var byteCount = 0
   }
 
-  private let path: String
   private let now: @Sendable () -> UInt64
   private let start: UInt64
   private let state: Mutex<State>
 
-  /// Empties or creates the file. Time counts from here.
+  /// Takes the file's place as its only writer. Time counts from here.
   init(
-    path: String, now: @escaping @Sendable () -> UInt64 = MonotonicClock.nanoseconds
-  ) throws(SystemError) {
-    let descriptor = try OutputFile.open(
-      path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, named: path)
-    self.path = path
+    _ file: LogFile, patience: OutputPatience = .ofProcess,
+    now: @escaping @Sendable () -> UInt64 = MonotonicClock.nanoseconds
+  ) {
     self.now = now
     start = now()
-    state = Mutex(State(descriptor: descriptor))
+    state = Mutex(State(file: file, writer: file.writer(patience)))
   }
 
-  deinit {
-    state.withLock { Self.close(&$0) }
+  /// Empties the file, unless lines are to be added to it. A machine is made: what is called again,
+  /// for the next one, changes nothing.
+  func begin() throws(SystemError) {
+    try state.withLock { state throws(SystemError) in
+      guard !state.hasBegun else { return }
+      state.hasBegun = true
+      try state.file?.begin()
+    }
   }
 
   /// Appends one line. The clock is read under the lock, so lines are in the order of their times.
   func record(_ record: HypercallRecord) {
     state.withLock { state in
-      guard let descriptor = state.descriptor, state.failure == nil else { return }
+      guard let file = state.file, state.failure == nil else { return }
       let line = record.line(nanosecondsSinceStart: now() &- start)
-      do throws(SystemError) {
-        try OutputFile.write(line, to: descriptor, named: path)
-        state.byteCount += line.utf8.count
-      } catch {
+      var writtenCount = 0
+      switch state.writer.write(Array(line.utf8), count: &writtenCount) {
+      case .written: break
+      case .lost:
+        state.failure = SystemError(
+          "write \(file.path)", code: EAGAIN, cure: "the trace ends where its reader stopped")
+      case .failed(let error):
         state.failure = error
-        // A part of the line may be there. Not possible for a pipe, where it does not matter.
-        _ = ftruncate(descriptor, state.byteCount)
+        file.removeLast(writtenCount)
       }
+    }
+  }
+
+  /// Finishes a run's trace: a trace that is not complete turns its success into a failure.
+  func end(_ status: ExitStatus) -> ExitStatus {
+    do throws(SystemError) {
+      try finish()
+      return status
+    } catch {
+      Diagnostics.report(error)
+      return status.code == 0 ? .failure : status
     }
   }
 
   /// Closes the file; reports the first line that could not be written. Later records are dropped.
   func finish() throws(SystemError) {
     let failure = state.withLock { state in
-      Self.close(&state)
+      state.file = nil
       return state.failure
     }
     if let failure { throw failure }
-  }
-
-  private static func close(_ state: inout sending State) {
-    if let descriptor = state.descriptor { Glibc.close(descriptor) }
-    state.descriptor = nil
   }
 }

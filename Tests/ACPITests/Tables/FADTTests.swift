@@ -72,4 +72,17 @@ struct FADTTests {
     let table = FADT.table(ACPIPlatform(vcpuCount: vcpuCount, legacyDevices: [])).bytes
     #expect((table.number(at: 112, byteCount: 4) & 1 << 18 != 0) == expected)
   }
+
+  @Test func registersAreWhereFirmwarePutThem() {
+    let table = FADT.table(NamedPlatform.highest.platform).bytes
+    for (offset, byteCount) in [(56, 4), (152, 8)] {
+      #expect(table.number(at: offset, byteCount: byteCount) == 0xFF80)
+    }
+    for (offset, byteCount) in [(64, 4), (176, 8)] {
+      #expect(table.number(at: offset, byteCount: byteCount) == 0xFF84)
+    }
+    for (offset, byteCount) in [(76, 4), (212, 8)] {
+      #expect(table.number(at: offset, byteCount: byteCount) == 0xFF88)
+    }
+  }
 }

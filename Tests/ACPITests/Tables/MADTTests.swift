@@ -36,7 +36,8 @@ struct MADTTests {
 
   /// 254 is the last id of a local APIC's entry; 255 there would be all processors.
   @Test func idsFrom255OnTakeX2APICEntries() {
-    let platform = ACPIPlatform(apicIDs: [0, 254, 255, 256, 0x0102_0304], legacyDevices: [])
+    let platform = ACPIPlatform(
+      apicIDs: [0, 254, 255, 256, 0x0102_0304], addresses: .usual, legacyDevices: [])
     #expect(
       entries(MADT.table(platform).bytes) == [
         [0, 8, 0, 0, 1, 0, 0, 0],
@@ -59,5 +60,17 @@ struct MADTTests {
     #expect(kinds.count { $0 == 0 } == min(vcpuCount, 255))
     #expect(kinds.count { $0 == 9 } == max(0, vcpuCount - 255))
     #expect(kinds.count { $0 == 10 } == (vcpuCount > 255 ? 1 : 0))
+  }
+
+  /// ISA's interrupts are edges unless an entry says otherwise; PCI's, from 16 on, are levels.
+  @Test(arguments: [9, 10, 11, 20, 21, 22, 23] as [UInt8])
+  func systemControlInterruptIsALevel(interrupt: UInt8) {
+    var addresses = ACPIAddresses.usual
+    addresses.systemControlInterrupt = interrupt
+    let platform = ACPIPlatform(vcpuCount: 1, addresses: addresses, legacyDevices: [])
+    let overrides = entries(MADT.table(platform).bytes).filter { $0[0] == 2 && $0[3] != 0 }
+    #expect(
+      overrides == (interrupt < 16 ? [[2, 10, 0, interrupt, interrupt, 0, 0, 0, 0x0D, 0]] : []))
+    #expect(FADT.table(platform).bytes.number(at: 46, byteCount: 2) == UInt64(interrupt))
   }
 }

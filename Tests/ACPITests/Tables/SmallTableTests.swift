@@ -39,15 +39,18 @@ struct SmallTableTests {
     Field("Start Bus", at: 54, 1, 0), Field("End Bus", at: 55, 1, 0xFF),
     Field("Reserved", at: 56, 4, 0),
   ])
-  func mcfg(_ field: Field) {
-    let table = MCFG.table(NamedPlatform.usual.platform).bytes
+  func mcfg(_ field: Field) throws {
+    let space = try #require(NamedPlatform.usual.platform.addresses.configurationSpace)
+    let table = MCFG.table(space).bytes
     #expect(table.count == 60)
     #expect(field.value(in: table) == field.value)
   }
 
-  @Test func mcfgFollowsThePlatform() {
-    let table = MCFG.table(NamedPlatform.most.platform).bytes
-    #expect(table.number(at: 44, byteCount: 8) == 0xC000_0000)
+  @Test func mcfgFollowsThePlatform() throws {
+    let space = try #require(NamedPlatform.highest.platform.addresses.configurationSpace)
+    let table = MCFG.table(space).bytes
+    #expect(table.number(at: 44, byteCount: 8) == 0xF_FC00_0000)
+    #expect(table.number(at: 54, byteCount: 2) == 0x3F00)
   }
 
   @Test func waetSaysThatTheTimerIsGood() {

@@ -12,7 +12,7 @@ import Testing
     for isReadOnly in [false, true] {
       let error = BlockStoreError.locked(path: image.path, isReadOnly: isReadOnly)
       #expect(throws: error) { try RawImageStore(path: image.path, isReadOnly: isReadOnly) }
-      #expect(error.description.contains("in use by another machine"))
+      #expect(error.description.contains("in use by another program"))
     }
     withExtendedLifetime(first) {}
   }
@@ -32,9 +32,27 @@ import Testing
   @Test("sizes that are no sectors", arguments: [0, 1, 511, 513, 1000])
   func sizes(byteCount: Int) throws {
     let image = try ImageFile(pattern(byteCount, seed: 1))
-    let error = BlockStoreError.size(path: image.path, byteCount: UInt64(byteCount))
-    #expect(throws: error) { try RawImageStore(path: image.path) }
-    #expect(error.description.contains("\(byteCount) bytes"))
+    for sectorByteCount: UInt64 in [512, 4096] {
+      let error = BlockStoreError.size(
+        path: image.path, byteCount: UInt64(byteCount), sectorByteCount: sectorByteCount)
+      #expect(throws: error) {
+        try RawImageStore(path: image.path, sectorByteCount: sectorByteCount)
+      }
+      #expect(error.description.contains("has \(byteCount) bytes"))
+      #expect(!error.description.contains("truncate"))
+    }
+  }
+
+  @Test("blocks of 4096 bytes need an image of whole ones")
+  func largeSectors() throws {
+    let image = try ImageFile(pattern(8192 + 512, seed: 1))
+    #expect(try RawImageStore(path: image.path).sectorByteCount == 512)
+    let error = BlockStoreError.size(
+      path: image.path, byteCount: 8704, sectorByteCount: 4096)
+    #expect(throws: error) { try RawImageStore(path: image.path, sectorByteCount: 4096) }
+    #expect(error.description.hasSuffix("which is no multiple of its block size, 4096"))
+    image.truncate(8192)
+    #expect(try RawImageStore(path: image.path, sectorByteCount: 4096).sectorByteCount == 4096)
   }
 
   @Test("what is no disk")

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Every device, whatever offset, width and value the guest chooses: none may trap.
-@Suite struct HostileAccessTests {
+@Suite(.onVCPUThread) struct HostileAccessTests {
   private static func devices() -> [(String, any BusDevice)] {
     let clock = ManualClock(1_700_000_000_123_456_789)
     let tick: @Sendable () -> Int64 = {

@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Devices
 
-@Suite struct MMIOBusTests {
+@Suite(.onVCPUThread) struct MMIOBusTests {
   private static let range = MMIORange(start: 0xFED0_0000, byteCount: 0x1000)
 
   @Test(arguments: [1, 2, 4, 8])
@@ -62,11 +63,13 @@ import Testing
 
   @Test func theListOfPagesIsBounded() throws {
     let bus = try MMIOBus([])
-    let bound = UInt64(MMIOBus.maximumUnclaimedPageCount)
-    for page in 0..<(bound + 10) { bus.write(address: page << 12, width: 4, value: 0) }
+    let bound = UInt64(UnclaimedPages.maximumCount)
+    // From the last page to the first, which is the most work.
+    for page in (0..<bound).reversed() { bus.write(address: page << 12, width: 4, value: 0) }
+    for page in bound..<(bound + 10) { bus.write(address: page << 12, width: 4, value: 0) }
     // A page already listed is still counted.
     _ = bus.read(address: 0, width: 1)
-    #expect(bus.unclaimedPages.count == 4096)
+    #expect(bus.unclaimedPages.map(\.address) == (0..<4096).map { $0 << 12 })
     #expect(bus.unclaimedPages.first == UnclaimedPage(address: 0, readCount: 1, writeCount: 1))
     #expect(bus.unclaimedPages.last?.address == 4095 << 12)
     #expect(bus.unlistedAccessCount == 10)
@@ -116,7 +119,10 @@ import Testing
     #expect(last == .max || !range.contains(last + 1))
     #expect(range.overlaps(MMIORange(start: last, byteCount: 1)))
   }
+}
 
+/// In processes of their own, which a vCPU's thread may not make.
+@Suite struct MMIOBusTrapTests {
   @Test func impossibleRangesAndWidthsTrap() async {
     await #expect(processExitsWith: .failure) { _ = MMIORange(start: 5, byteCount: 0) }
     await #expect(processExitsWith: .failure) { _ = MMIORange(start: .max, byteCount: 2) }
@@ -126,5 +132,23 @@ import Testing
     await #expect(processExitsWith: .failure) {
       try MMIOBus([]).write(address: 0, width: 0, value: 0)
     }
+  }
+
+  @Test("what no device claims the decoder may answer, and only that; the rest is counted")
+  func decoder() throws {
+    let decoder = MovedDevice(start: 0x9000_0000, count: 0x1000)
+    let bus = try MMIOBus(
+      [(MMIORange(start: 0x9000_0800, byteCount: 8), RecordingDevice())], decoder: decoder)
+    #expect(bus.read(address: 0x9000_0010, width: 4) == 0xAB10)
+    bus.write(address: 0x9000_0FFD, width: 3, value: 0x1_2345)
+    #expect(decoder.writes == [[0xFFD, 2, 0x2345], [0xFFF, 1, 1]])
+    bus.write(address: 0x9000_0800, width: 4, value: 1)
+    #expect(decoder.writes.count == 2)
+    #expect(bus.unclaimedPages.isEmpty)
+    decoder.start = 0xF_FFFF_F000
+    #expect(bus.read(address: 0x9000_0010, width: 8) == .max)
+    #expect(bus.read(address: 0xF_FFFF_F010, width: 4) == 0xAB10)
+    bus.write(address: 0x9000_0010, width: 1, value: 1)
+    #expect(bus.unclaimedPages.map(\.description) == ["memory 0x90000000: 1 reads, 1 writes"])
   }
 }

@@ -1,7 +1,8 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct PortBusTests {
+@Suite(.onVCPUThread) struct PortBusTests {
   /// Width and the bits it carries.
   static let widths: [(Int, UInt32)] = [(1, 0xFF), (2, 0xFFFF), (4, 0xFFFF_FFFF)]
 
@@ -31,6 +32,22 @@ import Testing
         UnclaimedAccess(port: 0x11, isWrite: false, count: 1),
         UnclaimedAccess(port: 0x11, isWrite: true, count: 1),
       ])
+  }
+
+  /// All ports in both directions, as probing guests do.
+  @Test func aStormOfPortsIsCounted() throws {
+    let bus = try PortBus([(PortRange(start: 0x10, count: 1), RecordingDevice())])
+    for _ in 0..<3 {
+      for port in UInt16.min...UInt16.max {
+        _ = bus.read(port: port, width: 1)
+        bus.write(port: port, width: 1, value: 0)
+      }
+    }
+    let accesses = bus.unclaimedAccesses
+    #expect(accesses.count == 2 * 65535)
+    #expect(accesses.allSatisfy { $0.count == 3 })
+    #expect(accesses.first == UnclaimedAccess(port: 0, isWrite: false, count: 3))
+    #expect(accesses.last == UnclaimedAccess(port: 0xFFFF, isWrite: true, count: 3))
   }
 
   @Test(arguments: [1, 2, 4])
@@ -118,7 +135,10 @@ import Testing
         "write to port 0x61: 2", "read of port 0xffff: 2", "write to port 0xffff: 1",
       ])
   }
+}
 
+/// With threads and processes, which a vCPU's thread may not make.
+@Suite struct PortBusConcurrencyTests {
   @Test func noCountIsLostBetweenThreads() async throws {
     let device = RecordingDevice()
     let bus = try PortBus([(PortRange(start: 1, count: 1), device)])
@@ -143,5 +163,27 @@ import Testing
     await #expect(processExitsWith: .failure) {
       try PortBus([]).write(port: 0, width: 8, value: 0)
     }
+  }
+
+  @Test("what no device claims the decoder may answer, and only that; the rest is counted")
+  func decoder() throws {
+    let device = RecordingDevice()
+    let decoder = MovedDevice(start: 0x100, count: 0x40)
+    let bus = try PortBus([(PortRange(start: 0x110, count: 4), device)], decoder: decoder)
+    #expect(bus.read(port: 0x108, width: 4) == 0xAB08)
+    #expect(bus.read(port: 0x108, width: 1) == 0x08)
+    bus.write(port: 0x13F, width: 2, value: 0x1_2345)
+    #expect(decoder.writes == [[0x3F, 2, 0x2345]])
+    _ = bus.read(port: 0x111, width: 1)
+    bus.write(port: 0x113, width: 1, value: 1)
+    #expect(decoder.writes.count == 1)
+    #expect(bus.unclaimedAccesses.isEmpty)
+    decoder.start = 0x108
+    #expect(bus.read(port: 0x100, width: 2) == 0xFFFF)
+    bus.write(port: 0x100, width: 1, value: 1)
+    #expect(
+      bus.unclaimedAccesses.map(\.description) == [
+        "read of port 0x100: 1", "write to port 0x100: 1",
+      ])
   }
 }

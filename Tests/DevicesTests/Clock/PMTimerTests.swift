@@ -1,7 +1,8 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct PMTimerTests {
+@Suite(.onVCPUThread) struct PMTimerTests {
   /// Nanoseconds, and the counter of 24 and of 32 bits.
   @Test(
     arguments: [

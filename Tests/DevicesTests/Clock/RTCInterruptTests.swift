@@ -1,7 +1,8 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct RTCInterruptTests {
+@Suite(.onVCPUThread) struct RTCInterruptTests {
   private let clock = ManualClock(RealTimeClockTests.leapDay)
   private let line = RecordingLine()
 

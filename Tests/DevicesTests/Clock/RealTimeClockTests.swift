@@ -1,14 +1,17 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct RealTimeClockTests {
+@Suite(.onVCPUThread) struct RealTimeClockTests {
   /// 2024-02-29T23:59:58Z, a Thursday.
   static let leapDay: Int64 = 1_709_251_198_000_000_000
 
   private let clock = ManualClock(RealTimeClockTests.leapDay)
 
   private func makeClock(utcOffsetSeconds: Int32 = 0) -> RealTimeClock {
-    RealTimeClock(utcOffsetSeconds: utcOffsetSeconds) { [clock] in clock.nanoseconds }
+    RealTimeClock(
+      RealTimeClock.Kept(utcOffsetSeconds: utcOffsetSeconds),
+      nanosecondsSince1970: { [clock] in clock.nanoseconds })
   }
 
   private static func fields(_ device: RealTimeClock) -> [UInt64] {
@@ -117,7 +120,8 @@ import Testing
   }
 
   @Test func fixedRegistersAndMemory() {
-    let device = RealTimeClock(memory: [0x34: 7, 0x0D: 9, 0x00: 9, 0x80: 1]) { 0 }
+    let device = RealTimeClock(
+      RealTimeClock.Kept(memory: [0x34: 7, 0x0D: 9, 0x00: 9, 0x80: 1]), nanosecondsSince1970: { 0 })
     device.setRegister(0x0A, 0xFF)
     #expect(device.register(0x0A) == 0x7F)
     for value in [0, 0xFF] as [UInt64] {

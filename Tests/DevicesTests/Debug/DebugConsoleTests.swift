@@ -1,7 +1,8 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct DebugConsoleTests {
+@Suite(.onVCPUThread) struct DebugConsoleTests {
   @Test func bytesArriveInOrder() throws {
     let text = Recorder<UInt8>()
     let bus = try PortBus([(DebugConsole.ports, DebugConsole { text.append($0) })])

@@ -1,7 +1,8 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct ExitPortTests {
+@Suite(.onVCPUThread) struct ExitPortTests {
   @Test(arguments: PortBusTests.widths)
   func theCodeIsTheValueAndAReadIsAllOnes(width: Int, mask: UInt32) throws {
     let codes = Recorder<UInt32>()

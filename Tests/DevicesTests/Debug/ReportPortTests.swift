@@ -1,7 +1,8 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct ReportPortTests {
+@Suite(.onVCPUThread) struct ReportPortTests {
   struct Report: Equatable {
     let key: UInt32
     let value: UInt64

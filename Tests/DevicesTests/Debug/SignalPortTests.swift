@@ -1,7 +1,8 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct SignalPortTests {
+@Suite(.onVCPUThread) struct SignalPortTests {
   @Test(arguments: PortBusTests.widths)
   func everyWriteIsASignalAndAReadIsAllOnes(width: Int, mask: UInt32) throws {
     let signals = Recorder<UInt32>()

@@ -1,11 +1,12 @@
 import GuestMemory
+import TestSupport
 import Testing
 import ZeroTracker
 
 @testable import Devices
 
 /// The device as firmware uses it, by ports and by DMA, and as a hostile guest does.
-@Suite struct FirmwareConfigurationTests {
+@Suite(.onVCPUThread) struct FirmwareConfigurationTests {
   private static let file: UInt16 = 0x20
   private let memory: GuestMemory
   private let device: FirmwareConfiguration
@@ -51,6 +52,31 @@ import ZeroTracker
     #expect(next(101) == Array(1...100) + [0])
     select(0xFFFF)
     #expect(next(2) == [0, 0])
+  }
+
+  @Test("late contents are those of the moment when one is chosen, by ports or by DMA")
+  func late() throws {
+    for byDMA in [false, true] {
+      let now = Guarded<UInt8>(1)
+      var items = FirmwareItems(vcpuCount: 1, memoryByteCount: 4 << 20, uuid: [])
+      try items.addLate([("etc/a", 1), ("etc/b", 2)]) { now.withLock { [[$0], [$0, $0]] } }
+      let device = FirmwareConfiguration(items: items, memory: memory)
+      now.withLock { $0 = 7 }
+      if byDMA {
+        try memory.store(UInt32(0x20 << 16 | 0b1010).byteSwapped, at: GPA(0x1000))
+        try memory.store(UInt32(1).byteSwapped, at: GPA(0x1004))
+        try memory.store(UInt64(0x2000).byteSwapped, at: GPA(0x1008))
+        device.write(offset: 8, width: 4, value: UInt64(UInt32(0x1000).byteSwapped))
+        #expect(try memory.load(at: GPA(0x2000), as: UInt8.self) == 7)
+      } else {
+        device.write(offset: 0, width: 2, value: 0x20)
+        #expect(device.read(offset: 1, width: 1) == 7)
+      }
+      now.withLock { $0 = 8 }
+      device.write(offset: 0, width: 2, value: 0x21)
+      #expect(device.read(offset: 1, width: 1) == 7)
+      #expect(device.read(offset: 1, width: 1) == 7)
+    }
   }
 
   @Test("the address register says that there is DMA")

@@ -57,4 +57,28 @@ import Testing
       try items.add("y", large)
     }
   }
+
+  @Test("late files: lengths at once, contents once one of them is chosen, all at the same time")
+  func late() throws {
+    var items = items()
+    let calls = Recorder<Int>()
+    try items.addLate([("etc/one", 4), ("etc/two", 2)]) {
+      calls.append(1)
+      return [[1, 2], [3, 4, 5]]
+    }
+    try items.add("etc/three", [9])
+    let directory = items[0x19]
+    #expect(Array(directory[4..<10]) == [0, 0, 0, 4, 0, 0x20])
+    #expect(items[0x20].isEmpty && items[0x21].isEmpty && items[0x22] == [9])
+    items.complete(0x22)
+    items.complete(0x7777)
+    #expect(calls.values.isEmpty)
+    for selector: UInt16 in [0x21, 0x20, 0x21] { items.complete(selector) }
+    #expect(calls.values == [1])
+    #expect(items[0x20] == [1, 2, 0, 0] && items[0x21] == [3, 4])
+    #expect(items[0x19] == directory)
+    #expect(throws: FirmwareItemError.taken("etc/two")) {
+      try items.addLate([("etc/four", 1), ("etc/two", 1)]) { [] }
+    }
+  }
 }

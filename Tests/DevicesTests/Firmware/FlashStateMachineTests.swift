@@ -1,9 +1,10 @@
+import TestSupport
 import Testing
 
 @testable import Devices
 
 /// Each command and each sequence that goes wrong, without a chip around them.
-@Suite struct FlashStateMachineTests {
+@Suite(.onVCPUThread) struct FlashStateMachineTests {
   @Test(
     "commands that choose what reads return",
     arguments: [

@@ -1,7 +1,8 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct KeyboardControllerTests {
+@Suite(.onVCPUThread) struct KeyboardControllerTests {
   private let keyboardLine = RecordingLine()
   private let mouseLine = RecordingLine()
   private let resets = Recorder<Bool>()

@@ -27,14 +27,19 @@ import ZeroTracker
   func function() {
     let configuration = disk.controller.configuration
     #expect(configuration.read(offset: 8, width: 4) >> 8 == 0x01_0802)
+    #expect(configuration.read(offset: 0, width: 4) == 0x0001_564D)
+    #expect(configuration.read(offset: 0x2C, width: 4) == 0x0001_564D)
     #expect(configuration.read(offset: 0x10, width: 4) == 0)
-    #expect(configuration.read(offset: 0x40, width: 4) == 0x8004_0011)
+    #expect(configuration.read(offset: 0x40, width: 4) == 0x8004_4C11)
   }
 
   @Test("Identify: the controller")
   func identifyController() throws {
     let bytes = try identify(1, 0)
+    #expect(bytes.loadLE(at: 0, as: UInt32.self) == 0x564D_564D)
     #expect(String(decoding: bytes[4..<24], as: UTF8.self) == "S-1                 ")
+    // The logs of effects and parts of logs (LPA); 64 entries of the error log (ELPE).
+    #expect(bytes[261] == 6 && bytes[262] == 63)
     #expect(bytes[77] == 7 && bytes[259] == 3 && bytes[512] == 0x66 && bytes[513] == 0x44)
     #expect(bytes.loadLE(at: 80, as: UInt32.self) == 0x1_0300)
     #expect(bytes.loadLE(at: 516, as: UInt32.self) == 1)
@@ -48,12 +53,78 @@ import ZeroTracker
     for offset in [0, 8, 16] { #expect(namespace.loadLE(at: offset, as: UInt64.self) == 2048) }
     #expect(namespace[33] == 9 && namespace[99] == 0)
     #expect(namespace.loadLE(at: 128, as: UInt32.self) == 0x0009_0000)
+    // NGUID: an OUI that is nobody's and no group's; EUI-64: none.
+    #expect(namespace[112] & 3 == 2)
+    #expect(namespace[120..<128].allSatisfy { $0 == 0 })
     #expect(try identify(2, 0)[..<8] == [1, 0, 0, 0, 0, 0, 0, 0])
     #expect(try identify(2, 1).allSatisfy { $0 == 0 })
     let descriptors = try identify(3, 1)
     #expect(descriptors[..<4] == [2, 16, 0, 0])
     #expect(descriptors[4..<20] == namespace[104..<120])
     #expect(descriptors[20...].allSatisfy { $0 == 0 })
+  }
+
+  @Test("identifiers follow the serial number, and nothing else")
+  func identifiers() {
+    let serials = ["", "0", "1", "10", "root", "Root", "root ", "a very long number"]
+    let identities = serials.map { NVMeIdentity(serial: $0) }
+    #expect(Set(identities.map(\.globalIdentifier)).count == serials.count)
+    #expect(Set(identities.map(\.uuid)).count == serials.count)
+    #expect(
+      NVMeIdentity(serial: "root", model: "x", firmware: "y").globalIdentifier
+        == NVMeIdentity(serial: "root").globalIdentifier)
+    for identity in identities {
+      #expect(identity.globalIdentifier.count == 16 && identity.globalIdentifier[8] & 3 == 2)
+      #expect(identity.uuid[6] >> 4 == 8 && identity.uuid[8] >> 6 == 2)
+    }
+    // Guests have it written down: it may never change.
+    let bytes = identities[4].globalIdentifier.map { String($0, radix: 16) }
+    #expect(bytes.joined(separator: " ") == "a3 54 fd 1f f0 c4 67 c5 7a c5 93 b1 de 86 db 94")
+  }
+
+  @Test(arguments: [
+    ("a", true), ("vm disk_0-1,=;", true), ("12345678901234567890", true), ("~!", true),
+    ("", false), ("123456789012345678901", false), (" a", false), ("a ", false), ("ä", false),
+    ("a\u{7F}", false), ("a\tb", false),
+  ])
+  func serials(text: String, isSerial: Bool) {
+    #expect(NVMeIdentity.isSerial(text) == isSerial)
+  }
+
+  @Test("sectors of 4096 bytes: Identify, transfers, zeroing, discards, and what is past the end")
+  func largeSectors() throws {
+    let bytes = pattern(1 << 20, seed: 3)
+    let image = try ImageFile(bytes)
+    let disk = try TestDisk(RawImageStore(path: image.path, sectorByteCount: 4096))
+    #expect(
+      try disk.admin.run(.admin(.identify, namespace: 1, prp1: Self.data, 0)).status == .success)
+    let namespace = try disk.memory.read(at: GPA(Self.data), byteCount: 4096)
+    for offset in [0, 8, 16] { #expect(namespace.loadLE(at: offset, as: UInt64.self) == 256) }
+    #expect(namespace.loadLE(at: 128, as: UInt32.self) == 0x000C_0000)
+    let queue = try disk.makePair(1)
+    let read = NVMeCommand.io(.read, 255, 1, prp1: Self.data)
+    #expect(try queue.run(read).status == .success)
+    #expect(try disk.memory.read(at: GPA(Self.data), byteCount: 4096) == Array(bytes.suffix(4096)))
+    #expect(try queue.run(.io(.read, 255, 2, prp1: Self.data)).status == .lbaOutOfRange)
+    // 512 KiB is the most, whatever a sector has.
+    #expect(try queue.run(.io(.read, 0, 129, prp1: Self.data)).status == .invalidField)
+    #expect(try queue.run(.io(.writeZeroes, 3, 2)).status == .success)
+    try disk.memory.store(UInt32(4), at: GPA(Self.data + 4))
+    try disk.memory.store(UInt64(100), at: GPA(Self.data + 8))
+    var discard = NVMeCommand.io(.datasetManagement, 0, 1, prp1: Self.data)
+    discard.dwords[1] = 4
+    #expect(try queue.run(discard).status == .success)
+    var expected = bytes
+    for sector in [3, 4, 100, 101, 102, 103] {
+      for index in (sector * 4096)..<(sector * 4096 + 4096) { expected[index] = 0 }
+    }
+    #expect(try image.contents == expected)
+    // One read of 4096 bytes is a thousandth of a unit of 512,000, rounded up.
+    let log = NVMeCommand.admin(.getLogPage, prp1: Self.data, 127 << 16 | 2)
+    #expect(try disk.admin.run(log).status == .success)
+    let health = try disk.memory.read(at: GPA(Self.data), byteCount: 512)
+    #expect(health.loadLE(at: 32, as: UInt64.self) == 1)
+    #expect(health.loadLE(at: 64, as: UInt64.self) == 1)
   }
 
   struct Row: CustomTestStringConvertible, Sendable {

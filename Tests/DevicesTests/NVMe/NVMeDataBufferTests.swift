@@ -4,7 +4,7 @@ import Testing
 
 @testable import Devices
 
-@Suite struct NVMeDataBufferTests {
+@Suite(.onDiskThread) struct NVMeDataBufferTests {
   private let memory: GuestMemory
 
   init() throws {

@@ -1,10 +1,11 @@
 import GuestMemory
+import TestSupport
 import Testing
 
 @testable import Devices
 
 /// Queues and shadow doorbells as a value, step by step.
-@Suite struct NVMeQueueSetTests {
+@Suite(.onVCPUThread) struct NVMeQueueSetTests {
   private let memory: GuestMemory
   private let shadow = ShadowPages()
 

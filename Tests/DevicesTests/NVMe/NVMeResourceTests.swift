@@ -1,5 +1,6 @@
 import Foundation
 import GuestMemory
+import Sandbox
 import TestSupport
 import Testing
 import ZeroTracker
@@ -37,6 +38,7 @@ import ZeroTracker
     let excesses = Recorder<String>()
     let threads = try (0..<4 as Range<UInt64>).map { seed in
       try HostThread {
+        ThreadFilter.enter(.vcpu)
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<5000 {
           let doorbell = 0x1008 + 4 * (generator.next() % 8)

@@ -1,14 +1,15 @@
+import TestSupport
 import Testing
 
 @testable import Devices
 
-@Suite struct NVMeVisitTests {
+@Suite(.onDiskThread) struct NVMeVisitTests {
   @Test("a queue's turn ends, however many commands it has")
   func turns() {
     var visit = NVMeVisit()
     for _ in 0..<NVMeVisit.commandCount {
       #expect(visit.hasTime)
-      visit.count(.io(.read, 0, 1), [1])
+      visit.count(byteCount: 512, [1])
       _ = visit.takeVectors()
     }
     #expect(!visit.hasTime)
@@ -22,7 +23,7 @@ import Testing
     for _ in 0..<2 {
       for index in 1...commandCount {
         #expect(!visit.mustSignal)
-        visit.count(.io(.read, 0, sectorCount), [index % 2 + 1])
+        visit.count(byteCount: UInt64(sectorCount) * 512, [index % 2 + 1])
       }
       #expect(visit.mustSignal)
       #expect(Set(visit.takeVectors()) == (commandCount == 1 ? [2] : [1, 2]))

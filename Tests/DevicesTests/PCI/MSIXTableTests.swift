@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Devices
 
-@Suite struct MSIXTableTests {
+@Suite(.onVCPUThread) struct MSIXTableTests {
   private let sink = RecordingSink()
   private let table: MSIXTable
   private let configuration: PCIConfiguration

@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Devices
 
-@Suite struct PCIConfigurationSpaceTests {
+@Suite(.onVCPUThread) struct PCIConfigurationSpaceTests {
   private static func makeSpace() -> PCIConfigurationSpace {
     PCIConfigurationSpace(
       identity: PCIIdentity(
@@ -106,26 +107,5 @@ import Testing
     #expect(space.read(offset: 0x4C, width: 4) == 0xAA03_0009)
     space.write(offset: 0x34, width: 1, value: 0)
     #expect(space.read(offset: 0x34, width: 1) == 0x40)
-  }
-
-  @Test("the bridges' registers are preset and store what firmware writes")
-  func bridges() {
-    let host = HostBridge().configuration
-    #expect(host.read(offset: 0, width: 4) == 0x29C0_8086)
-    #expect(host.read(offset: 8, width: 4) >> 8 == 0x06_0000)
-    #expect(host.read(offset: 0x60, width: 4) == 0xB000_0001)
-    host.write(offset: 0x60, width: 4, value: 0)
-    #expect(host.read(offset: 0x60, width: 4) == 0)
-    let bridge = ISABridge().configuration
-    #expect(bridge.read(offset: 0, width: 4) == 0x2918_8086)
-    #expect(bridge.read(offset: 8, width: 4) >> 8 == 0x06_0100)
-    #expect(bridge.read(offset: 0x40, width: 4) == 0x601)
-    #expect(bridge.read(offset: 0x44, width: 1) == 0x80)
-    bridge.write(offset: 0x60, width: 4, value: 0x0B0B_0A0A)
-    #expect(bridge.read(offset: 0x60, width: 4) == 0x0B0B_0A0A)
-    bridge.write(offset: 0xF0, width: 4, value: 0xFED1_C001)
-    #expect(bridge.read(offset: 0xF0, width: 4) == 0xFED1_C001)
-    bridge.reset()
-    #expect(bridge.read(offset: 0xF0, width: 4) == 0)
   }
 }

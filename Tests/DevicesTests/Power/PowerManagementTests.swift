@@ -1,7 +1,8 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct PowerManagementTests {
+@Suite(.onVCPUThread) struct PowerManagementTests {
   private let line = RecordingLine()
   private let clock = ManualClock()
   private let offs = Recorder<Bool>()

@@ -1,7 +1,8 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct ResetTests {
+@Suite(.onVCPUThread) struct ResetTests {
   /// Written to 0xCF9, read back, resets.
   @Test(
     arguments: [

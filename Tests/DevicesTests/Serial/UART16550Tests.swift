@@ -1,7 +1,8 @@
 import Devices
+import TestSupport
 import Testing
 
-@Suite struct UART16550Tests {
+@Suite(.onVCPUThread) struct UART16550Tests {
   private let line = RecordingLine()
   private let output = Recorder<UInt8>()
 

@@ -1,8 +1,9 @@
 import Devices
+import TestSupport
 import Testing
 
 /// What drivers do before they believe that there is a 16550A.
-@Suite struct UARTProbeTests {
+@Suite(.onVCPUThread) struct UARTProbeTests {
   /// Linux 6.12, drivers/tty/serial/8250/8250_port.c: `autoconfig`, `autoconfig_16550a`.
   private static let linux: [RegisterStep] = [
     // Only the low four bits of IER are there.

@@ -15,8 +15,20 @@ struct EnlightenmentsTests {
     (.frequencies, 7, "frequencies", []),
     (.syntheticInterrupts, 8, "synic", .vpIndex),
     (.syntheticTimers, 9, "stimer", [.vpIndex, .time, .syntheticInterrupts]),
+    (
+      .directSyntheticTimers, 14, "stimer-direct",
+      [.vpIndex, .time, .syntheticInterrupts, .syntheticTimers]
+    ),
     (.tlbFlush, 10, "tlbflush", .vpIndex),
+    (.extendedFlushRanges, 15, "tlbflush-ext", [.vpIndex, .tlbFlush]),
     (.ipi, 11, "ipi", .vpIndex),
+    (.xmmInput, 17, "xmm-input", []),
+    (.apicVirtualization, 21, "apicv", []),
+    (.reenlightenment, 18, "reenlightenment", []),
+    (.noNonArchitecturalCoreSharing, 22, "no-nonarch-coresharing", []),
+    (.directFlush, 16, "tlbflush-direct", .virtualAPIC),
+    (.enlightenedVMCS, 19, "evmcs", .virtualAPIC),
+    (.enlightenedMSRBitmap, 20, "emsr-bitmap", []),
     (.extendedHypercalls, 12, "ext-hypercalls", []),
     (.bootZeroedMemory, 13, "boot-zeroed-memory", .extendedHypercalls),
   ]
@@ -35,6 +47,7 @@ struct EnlightenmentsTests {
     #expect(Enlightenments.names == Self.table.map(\.2))
     #expect(Enlightenments.all == Self.table.reduce(into: []) { $0.formUnion($1.0) })
     #expect(Enlightenments.all.members == Self.table.map(\.0))
+    #expect(Enlightenments.named("avic") == .apicVirtualization)
   }
 
   @Test("unknown names", arguments: ["", "none", "Relaxed", "hv-relaxed", "relaxed ", "ext"])
@@ -77,17 +90,56 @@ struct EnlightenmentsTests {
     #expect(timers?.description.contains("add vpindex,time,synic or remove stimer") == true)
   }
 
-  @Test("bits that are no enlightenment are refused", arguments: 14..<64)
+  @Test("bits that are no enlightenment are refused", arguments: 23..<64)
   func unknownBits(bit: Int) {
     let set = Enlightenments(rawValue: 1 << UInt64(bit))
     #expect(set.unknownBits == set.rawValue)
     #expect(throws: EnlightenmentError(.unknownBits(set.rawValue))) { try set.validate() }
   }
 
+  /// Every pair, and every pair taken out of all.
+  static let sets: [Enlightenments] =
+    [[], .all]
+    + table.flatMap { first in
+      table.flatMap { second in
+        let pair = first.0.union(second.0)
+        return [pair, Enlightenments.all.subtracting(pair)]
+      }
+    }
+
+  @Test("what is gone takes along what needs it, and nothing else")
+  func removing() throws {
+    for missing in Self.sets {
+      let left = Enlightenments.all.removing(missing)
+      try left.validate()
+      for row in Self.table where !left.contains(row.0) {
+        #expect(
+          !missing.isDisjoint(with: row.0.union(row.3)), "\(row.0) went with \(missing)")
+      }
+    }
+    #expect(
+      Enlightenments.all.removing(.syntheticInterrupts)
+        == .all.subtracting([.syntheticInterrupts, .syntheticTimers, .directSyntheticTimers]))
+  }
+
+  @Test("selections begin with nothing, what is recommended, or everything")
+  func selections() {
+    let recommended: Enlightenments = [.time, .vpIndex]
+    let all: Enlightenments = [.time, .vpIndex, .crash]
+    func resolved(_ selection: EnlightenmentSelection) -> Enlightenments {
+      selection.resolved(recommended: recommended, all: all)
+    }
+    #expect(resolved(.recommended) == recommended)
+    #expect(resolved(EnlightenmentSelection(.all)) == all)
+    #expect(resolved(.exactly(.reset)) == .reset)
+    #expect(
+      resolved(EnlightenmentSelection(.recommended, adding: .ipi, removing: .time))
+        == [.vpIndex, .ipi])
+  }
+
   @Test("adding the requirements makes any set valid")
   func closure() {
-    for raw in 0..<UInt64(1 << 14) {
-      let set = Enlightenments(rawValue: raw)
+    for set in Self.sets {
       let closed = set.union(Enlightenments.requirements(of: set))
       #expect(throws: Never.self) { try closed.validate() }
     }

@@ -2,7 +2,7 @@ import HyperVCore
 import TestSupport
 import Testing
 
-@Suite("Reply of HvExtCallGetBootZeroedMemory, TLFS web edition")
+@Suite("Reply of HvExtCallGetBootZeroedMemory, TLFS web edition", .onVCPUThread)
 struct BootZeroedMemoryReplyTests {
   static func range(_ start: UInt64, _ count: UInt64) -> BootZeroedRange {
     BootZeroedRange(startPage: start, pageCount: count)

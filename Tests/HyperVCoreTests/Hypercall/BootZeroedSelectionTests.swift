@@ -2,7 +2,7 @@ import HyperVCore
 import TestSupport
 import Testing
 
-@Suite("Which ranges a guest may get")
+@Suite("Which ranges a guest may get", .onVCPUThread)
 struct BootZeroedSelectionTests {
   struct Vector: Sendable, CustomTestStringConvertible {
     let name: String

@@ -1,7 +1,8 @@
 import HyperVCore
+import TestSupport
 import Testing
 
-@Suite("Extended capabilities, TLFS 6.0b §3.14")
+@Suite("Extended capabilities, TLFS 6.0b §3.14", .onVCPUThread)
 struct ExtendedCapabilitiesTests {
   static let bits: [(ExtendedCapabilities, Int)] = [
     (.bootZeroedMemory, 0), (.memoryHeatHint, 1), (.epfSetup, 2), (.schedulerAssistSetup, 3),

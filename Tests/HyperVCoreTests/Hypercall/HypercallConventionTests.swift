@@ -2,7 +2,7 @@ import HyperVCore
 import TestSupport
 import Testing
 
-@Suite("Calling conventions, TLFS Hypercall Inputs")
+@Suite("Calling conventions, TLFS Hypercall Inputs", .onVCPUThread)
 struct HypercallConventionTests {
   /// Every half of every register is different, so that a mix-up shows.
   static let registers = HypercallRegisters(

@@ -2,7 +2,7 @@ import HyperVCore
 import TestSupport
 import Testing
 
-@Suite("Hypercall dispatch: hostile and mistaken calls")
+@Suite("Hypercall dispatch: hostile and mistaken calls", .onVCPUThread)
 struct HypercallDispatcherFailureTests {
   static let bothCalls: [UInt64] = [0x8001, 0x8002]
 

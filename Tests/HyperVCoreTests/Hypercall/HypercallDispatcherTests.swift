@@ -1,5 +1,6 @@
 import HyperVCore
 import Synchronization
+import TestSupport
 import Testing
 
 /// Dispatches one call to pages 1 to 3 of a fake memory, and counts the provider's calls.
@@ -39,7 +40,7 @@ struct Call {
   }
 }
 
-@Suite("Hypercall dispatch: success")
+@Suite("Hypercall dispatch: success", .onVCPUThread)
 struct HypercallDispatcherSuccessTests {
   @Test("0x8001 writes 8 bytes and no more", arguments: [0x2000, 0x2008, 0x2FF8] as [UInt64])
   func queryCapabilities(output: UInt64) {

@@ -1,7 +1,8 @@
 import HyperVCore
+import TestSupport
 import Testing
 
-@Suite("GUEST_OS_ID and HYPERCALL, TLFS Establishing the Hypercall Interface")
+@Suite("GUEST_OS_ID and HYPERCALL, TLFS Establishing the Hypercall Interface", .onVCPUThread)
 struct HypercallMSRTests {
   /// A write, what comes of it, and what HYPERCALL then reads.
   struct Step: Sendable {

@@ -1,7 +1,8 @@
 import HyperVCore
+import TestSupport
 import Testing
 
-@Suite("Hypercall page for userspace, TLFS Establishing the Hypercall Interface")
+@Suite("Hypercall page for userspace, TLFS Establishing the Hypercall Interface", .onVCPUThread)
 struct HypercallPageTests {
   @Test("out imm8, al; ret; breakpoints", arguments: [0, 0x80, 0xE9, 0xFF] as [UInt8])
   func code(port: UInt8) {

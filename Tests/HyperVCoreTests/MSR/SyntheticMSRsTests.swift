@@ -2,13 +2,14 @@ import HyperVCore
 import TestSupport
 import Testing
 
-@Suite("Synthetic MSRs: presence and plain registers")
+@Suite("Synthetic MSRs: presence and plain registers", .onVCPUThread)
 struct SyntheticMSRsTests {
   enum Access: Sendable { case readWrite, readOnly }
 
   /// All registers there are, what each needs, and what it reads at first.
   static let present: [(SyntheticMSR, Enlightenments, Access, UInt64)] = [
     (.guestOSID, .relaxedTiming, .readWrite, 0), (.hypercall, .relaxedTiming, .readWrite, 0),
+    (.vpAssistPage, .relaxedTiming, .readWrite, 0),
     (.vpIndex, .vpIndex, .readOnly, 3), (.reset, .reset, .readWrite, 0),
     (.vpRuntime, .vpRuntime, .readOnly, 777),
     (.timeReferenceCount, .time, .readOnly, 19_999_999), (.referenceTSC, .time, .readWrite, 0),
@@ -29,12 +30,28 @@ struct SyntheticMSRsTests {
 
   @Test("#GP without its enlightenment, and nothing changes", arguments: present)
   func absent(msr: SyntheticMSR, needs: Enlightenments, access: Access, initial: UInt64) {
-    let isAlwaysThere = msr == .guestOSID || msr == .hypercall
+    let isAlwaysThere = [.guestOSID, .hypercall, .vpAssistPage].contains(msr)
     var fixture = MSRFixture(isAlwaysThere ? [] : .all.subtracting(needs))
     #expect(fixture.read(msr) == .fault)
     for value in [0, 1, 0x1001, .max] as [UInt64] { #expect(fixture.write(msr, value) == .fault) }
     #expect(fixture.registers.referenceTSC.rawValue == 0)
     #expect(fixture.registers.crashParameters == [0, 0, 0, 0, 0])
+  }
+
+  @Test("each VP has its own assist page, in RAM")
+  func vpAssistPages() {
+    var fixture = MSRFixture(.relaxedTiming)
+    #expect(fixture.write(.vpAssistPage, 0x5001) == .done([.vpAssistPageEnabled(5)]))
+    fixture.context.vpIndex = 1
+    #expect(fixture.read(.vpAssistPage) == .value(0))
+    #expect(fixture.write(.vpAssistPage, 0x1_0001) == .fault)
+    #expect(fixture.write(.vpAssistPage, 0x1_0000) == .done([]))
+    #expect(fixture.write(.vpAssistPage, 0xF001) == .done([.vpAssistPageEnabled(15)]))
+    #expect(fixture.read(.vpAssistPage) == .value(0xF001))
+    fixture.context.vpIndex = 3
+    #expect(fixture.read(.vpAssistPage) == .value(0x5001))
+    fixture.registers.reset()
+    #expect(fixture.read(.vpAssistPage) == .value(0))
   }
 
   @Test("every other index of the range is #GP, also with everything on")
@@ -57,9 +74,11 @@ struct SyntheticMSRsTests {
     #expect(throws: Never.self) { try served.validate() }
     #expect(Self.present.allSatisfy { served.isSuperset(of: $0.1) })
     let absent: Enlightenments = [
-      .virtualAPIC, .syntheticInterrupts, .syntheticTimers, .tlbFlush, .ipi,
+      .virtualAPIC, .syntheticInterrupts, .syntheticTimers, .directSyntheticTimers, .tlbFlush,
+      .extendedFlushRanges, .ipi, .xmmInput, .apicVirtualization, .reenlightenment,
+      .noNonArchitecturalCoreSharing,
     ]
-    #expect(served == .all.subtracting(absent))
+    #expect(served == .all.subtracting(absent).subtracting(.nested))
   }
 
   @Test("per-vCPU values come from the context, up to their limits")

@@ -40,7 +40,7 @@ struct LinuxTruthTests {
   func everyPageReportedIsZero(_ test: Case) throws {
     let guest = try #require(UserSpaceGuest.given)
     let watch = SerialWatch(for: UserSpaceGuest.marker)
-    var configuration = MachineConfiguration(
+    var configuration = MachineConfiguration.confined(
       try guest.image(), memoryByteCount: 512 << 20, vcpuCount: test.vcpuCount)
     configuration.hyperV = .kernel
     configuration.trackingPolicy = .always

@@ -8,7 +8,7 @@ import Testing
 enum RealKernel {
   static let path: String? = {
     let cached = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .appendingPathComponent("../../../.build-rig/kernel/vmlinuz").standardizedFileURL.path
+      .appendingPathComponent("../../../.build-rig/kernels/6.12/vmlinuz").standardizedFileURL.path
     let path = ProcessInfo.processInfo.environment["LINUX_KERNEL"] ?? cached
     return FileManager.default.isReadableFile(atPath: path) ? path : nil
   }()

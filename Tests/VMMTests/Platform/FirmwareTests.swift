@@ -32,14 +32,14 @@ struct FirmwareTests {
     let chip = try FlashChip(store: store) { _ in }
     let guest = FirmwareGuest(
       image: try FirmwareImage(Self.image, name: "own"), variables: chip)
-    var configuration = MachineConfiguration(.firmware(guest), memoryByteCount: 64 << 20)
+    var configuration = MachineConfiguration.confined(.firmware(guest), memoryByteCount: 64 << 20)
     configuration.portDevices = [
       (ExitPort.ports, ExitPort { control.end(with: .exited(status: $0)) })
     ]
     return configuration
   }
 
-  @Test("reset vector, flash in every mode, fw_cfg, power off")
+  @Test("reset vector, flash in every mode, bridges, the tables that follow them, power off")
   func runs() async throws {
     let store = Store()
     let control = MachineControl()
@@ -93,7 +93,8 @@ struct FirmwareTests {
     let control = MachineControl()
     #expect(throws: MachineError.self) {
       try Machine(
-        MachineConfiguration(.firmware(guest), memoryByteCount: 64 << 20), control: control)
+        MachineConfiguration.confined(.firmware(guest), memoryByteCount: 64 << 20), control: control
+      )
     }
   }
 }

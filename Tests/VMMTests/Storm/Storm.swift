@@ -4,6 +4,7 @@ import Foundation
 import GuestMemory
 import GuestPrograms
 import HyperVCore
+import Sandbox
 import Synchronization
 import TestSupport
 import VMM
@@ -42,7 +43,7 @@ final class Storm: Sendable {
   init(transport: HyperVTransport, ways: [StormWriter.Way], seed: UInt64) throws {
     let control = MachineControl()
     let hooks = Hooks()
-    var configuration = MachineConfiguration(
+    var configuration = MachineConfiguration.confined(
       program: unsafe [UInt8](
         UnsafeBufferPointer(start: guest_storm_bytes(), count: guest_storm_byte_count())),
       memoryByteCount: StormLayout.memoryByteCount, vcpuCount: StormLayout.vcpuCount)
@@ -80,9 +81,9 @@ final class Storm: Sendable {
     goal.withLock { $0 = Goal(checkedAnswers: checkedAnswers, untilViolation: untilViolation) }
     let threads = DispatchGroup()
     for writer in 0..<2 as Range<UInt64> {
-      start(in: threads) { $0.write(seed: $0.seed &* 4 &+ writer) }
+      start(in: threads, as: .disk) { $0.write(seed: $0.seed &* 4 &+ writer) }
     }
-    start(in: threads) { $0.discard() }
+    start(in: threads, as: .vcpu) { $0.discard() }
     let outcome = machine.run()
     isOver.store(true, ordering: .releasing)
     threads.wait()
@@ -92,9 +93,12 @@ final class Storm: Sendable {
   }
 
   /// A thread of its own: a queue would run no more blocks at once than there are processors.
-  private func start(in threads: DispatchGroup, _ body: @escaping @Sendable (Storm) -> Void) {
+  private func start(
+    in threads: DispatchGroup, as role: SandboxRole, _ body: @escaping @Sendable (Storm) -> Void
+  ) {
     threads.enter()
     Thread.detachNewThread { [self] in
+      ThreadFilter.enter(role)
       body(self)
       threads.leave()
     }
@@ -169,7 +173,7 @@ final class Storm: Sendable {
   private func wait(until condition: () -> Bool) {
     for _ in 0..<400_000 {
       if condition() || isOver.load(ordering: .acquiring) { return }
-      _ = usleep(20)
+      TestThreads.nap(microseconds: 20)
     }
     fail("nothing went on: \(checker.counts)")
   }

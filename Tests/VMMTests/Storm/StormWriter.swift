@@ -44,7 +44,7 @@ struct StormWriter {
       arena.store(value, page: page, offset: Int(offset))
       checker.done.store(epoch, at: page)
       checker.counts.hostWrites.count()
-      _ = usleep(50)
+      TestThreads.nap(microseconds: 50)
       memory.tracker.markTouched(arena.pages(page))
     }
   }

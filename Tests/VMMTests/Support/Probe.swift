@@ -92,7 +92,7 @@ struct Probe {
     let control = MachineControl()
     let image = unsafe [UInt8](
       UnsafeBufferPointer(start: guest_probe_bytes(), count: guest_probe_byte_count()))
-    var configuration = MachineConfiguration(
+    var configuration = MachineConfiguration.confined(
       program: image, memoryByteCount: Self.memoryByteCount)
     configuration.hyperV = transport == .kernel ? .kernel : .userspace
     configuration.portDevices = [

@@ -1,6 +1,7 @@
 import Foundation
 import GuestMemory
 import KVM
+import TestSupport
 import VMM
 
 @testable import GuestMemory
@@ -80,7 +81,7 @@ enum MatrixHost {
     // What was written out stays in the swap cache until somebody reclaims it; where the kernel
     // offers no such request it stays there, which only favours mincore.
     for _ in 0..<10 {
-      _ = usleep(50_000)
+      TestThreads.nap(microseconds: 50_000)
       guard let file = FileHandle(forWritingAtPath: "/sys/fs/cgroup/memory.reclaim") else { return }
       // Reclaiming less than asked for is reported as an error.
       try? file.write(contentsOf: Data("16M".utf8))

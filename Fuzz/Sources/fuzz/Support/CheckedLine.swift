@@ -5,6 +5,8 @@ internal import Synchronization
 final class CheckedLine: InterruptLine {
   private let level = Mutex(false)
 
+  var isAsserted: Bool { level.withLock { $0 } }
+
   func set(_ isAsserted: Bool) {
     level.withLock { level in
       require(level != isAsserted, "a wire set to \(level) again")

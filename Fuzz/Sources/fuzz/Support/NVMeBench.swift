@@ -3,8 +3,8 @@ internal import GuestMemory
 @testable internal import Devices
 @testable internal import ZeroTracker
 
-/// An NVMe engine as a controller has it, without threads, with a disk, guest memory, and a driver's
-/// tails.
+/// An NVMe engine as a controller has it, without threads, with a disk, guest memory, and a
+/// driver's tails.
 final class NVMeBench {
   static let ramByteCount: UInt64 = 1 << 20
   /// Sixteen pages for PRP lists, and sixteen for data, at the least.
@@ -21,6 +21,8 @@ final class NVMeBench {
   private let interrupts: MSIXTable
   private let pin: INTxPin
   private let capability: Int
+  /// *Device Control* of the PCI Express capability.
+  private let deviceControl: Int
   private let pairCount: Int
   private var tails: [Int]
 
@@ -30,21 +32,23 @@ final class NVMeBench {
     memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount))
     let bar = PCIBAR(index: 0, byteCount: 0x4000, is64Bit: true)
     var space = PCIConfigurationSpace(
-      identity: PCIIdentity(vendor: 0x1B36, device: 0x0010, classCode: 0x01_0802),
+      identity: PCIIdentity(
+        vendor: NVMeIdentity.vendor, device: NVMeIdentity.device, classCode: 0x01_0802),
       interruptPin: 1)
     space.addBAR(bar)
     interrupts = MSIXTable(count: pairCount + 1, sink: NullMessageSink())
     capability = interrupts.addCapability(
       to: &space, bar: bar, tableOffset: 0x2000, pendingOffset: 0x3000)
+    space.addPowerManagement()
+    space.addExpressEndpoint()
+    deviceControl = (space.express ?? 0) + 8
     configuration = PCIConfiguration(space)
     pin = INTxPin(configuration: configuration, line: CheckedLine())
     engine = NVMeEngine(
       memory: memory, configuration: configuration, interrupts: interrupts, pin: pin,
       store: store,
-      identify: NVMeIdentify(
-        identity: NVMeIdentity(serial: "fuzz"), vendor: 0x1B36,
-        sectorCount: store.byteCount / NVMeIOCommands.sectorByteCount, isReadOnly: false),
-      pairCount: pairCount)
+      identify: NVMeIdentify(identity: NVMeIdentity(serial: "fuzz"), store: store),
+      history: NVMeHistory { 0 }, pairCount: pairCount)
   }
 
   /// A machine that is new, and a driver that has made all its queues.
@@ -74,6 +78,16 @@ final class NVMeBench {
     acknowledge(0)
     let queueCount = engine.state.withLock { $0.queues.submission.count { $0 != nil } }
     require(queueCount == pairCount + 1, "\(queueCount) queues after the start")
+  }
+
+  /// The guest resets the function, maybe while commands are at the disk.
+  func functionLevelReset() {
+    configuration.write(offset: deviceControl, width: 2, value: 0x8000)
+    // Not a second time before the first has ended.
+    guard configuration.beginFunctionReset() else { return }
+    interrupts.reset()
+    engine.functionLevelReset()
+    pin.configurationChanged()
   }
 
   private func create(
@@ -142,8 +156,10 @@ final class NVMeBench {
 
   // MARK: What must be so
 
-  /// Whenever no command runs, none is in flight and no room is promised.
+  /// Whenever no command runs, none is in flight and no room is promised, and a reset has ended.
   func checkRest() {
+    let vendor = configuration.read(offset: 0, width: 2)
+    require(vendor == UInt64(NVMeIdentity.vendor), "vendor \(vendor) at rest")
     engine.state.withLock { state in
       require(state.inFlightCount == 0, "\(state.inFlightCount) commands in flight at rest")
       require(!state.isStopping, "stopping at rest")

@@ -1,7 +1,8 @@
 internal import Devices
+internal import Synchronization
 
-/// Streams of port and memory accesses of all widths to every device that has no DMA, while the host
-/// types, presses the power button and lets time pass.
+/// Streams of port and memory accesses of all widths to every device that has no DMA, while the
+/// host types, presses the power button and lets time pass.
 final class DeviceBusTarget: FuzzTarget {
   static let name = "device-bus"
   static let maximumInputByteCount = 512
@@ -15,10 +16,8 @@ final class DeviceBusTarget: FuzzTarget {
   /// The same devices, 4 KiB apart: there accesses have up to 8 bytes.
   private static let memoryStart: UInt64 = 0xFFFF_FFFF_FFF0_0000
 
-  /// Two configuration spaces of 4 KiB: too large to make for each input.
-  private let bridges = PCIHost([
-    (HostBridge.address, HostBridge()), (ISABridge.address, ISABridge()),
-  ])
+  /// A configuration space of 4 KiB: too large to make for each input.
+  private let bridges = PCIHost([(HostBridge.address, HostBridge())])
 
   init() {}
 
@@ -28,15 +27,19 @@ final class DeviceBusTarget: FuzzTarget {
     while !input.isEmpty {
       let action = input.byte
       switch action & 7 {
-      case 0...2: accessPort(board, input, isWrite: action & 8 != 0)
-      case 3...4: accessMemory(board, input, isWrite: action & 8 != 0)
+      case 0...2:
+        accessPort(board, input, isWrite: action & 8 != 0)
+        board.checkClock()
+      case 3...4:
+        accessMemory(board, input, isWrite: action & 8 != 0)
+        board.checkClock()
       case 5: type(board, input)
       case 6:
         // From nanoseconds to centuries, and back.
         let step = Int64(truncatingIfNeeded: UInt64(input.byte) << UInt64(action >> 3) * 2)
         board.clock.advance(by: input.byte == 0xFF ? 0 &- step : step)
       default:
-        board.clockDevice.update()
+        board.wakeClock()
         board.power.update()
         if action & 8 != 0 { board.power.pressPowerButton() }
       }
@@ -88,16 +91,45 @@ final class DeviceBusTarget: FuzzTarget {
     }
   }
 
+  /// When the real-time clock wants to be woken; one thread only.
+  private final class WakeTime: Sendable {
+    private let storage = Mutex<Int64?>(nil)
+
+    var value: Int64? {
+      get { storage.withLock { $0 } }
+      set { storage.withLock { $0 = newValue } }
+    }
+  }
+
   /// A PC's fixed devices, new for each input.
   private struct Board {
     let clock = StreamClock(nanoseconds: 1_700_000_000_123_456_789)
     let serialPort: UART16550
     let keyboard: KeyboardController
     let clockDevice: RealTimeClock
+    private let clockLine = CheckedLine()
+    /// When the clock wants to be woken.
+    private let wakeTime: WakeTime
     let power: PowerManagement
     let ports: PortBus
     let memory: MMIOBus
     let portRanges: [PortRange]
+
+    /// After an access the clock waits for something in the future, and for nothing while it
+    /// interrupts.
+    func checkClock() {
+      guard let time = wakeTime.value else { return }
+      require(time > clock.nanoseconds || time == .max, "to be woken at \(time)")
+      require(!clockLine.isAsserted, "to be woken at \(time), and the wire is asserted")
+    }
+
+    /// What a timer does; at the time that it was given there is an interrupt, or the guest misses
+    /// one.
+    func wakeClock() {
+      let isDue = wakeTime.value.map { $0 <= clock.nanoseconds } ?? false
+      clockDevice.update()
+      require(!isDue || clockLine.isAsserted, "woken for nothing")
+    }
 
     init(_ bridges: PCIHost) {
       let clock = clock
@@ -106,14 +138,19 @@ final class DeviceBusTarget: FuzzTarget {
       keyboard = KeyboardController(
         mouse: PS2Keyboard(), keyboardLine: CheckedLine(), mouseLine: CheckedLine()
       ) {}
-      clockDevice = RealTimeClock(line: CheckedLine()) { clock.nanoseconds }
+      let wakeTime = WakeTime()
+      clockDevice = RealTimeClock(
+        line: clockLine, nanosecondsSince1970: { clock.nanoseconds },
+        onNextInterrupt: { wakeTime.value = $0 })
+      self.wakeTime = wakeTime
       let timer = PMTimer { UInt64(bitPattern: clock.nanoseconds) }
       power = PowerManagement(timer: timer, line: CheckedLine()) {}
       let devices: [(PortRange, any BusDevice)] =
         keyboard.attachments
         + ReportPort { _, _ in }.attachments + [
           (RealTimeClock.ports, clockDevice), (UART16550.firstSerialPort, serialPort),
-          (PowerManagement.ports, power), (DebugConsole.ports, DebugConsole { _ in }),
+          (PortRange(start: 0x600, count: PowerManagement.portCount), power),
+          (DebugConsole.ports, DebugConsole { _ in }),
           (SystemControlPort.ports, SystemControlPort {}), (ExitPort.ports, ExitPort { _ in }),
           (
             PCIConfigPorts.ports,

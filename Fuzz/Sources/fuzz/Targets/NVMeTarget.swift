@@ -2,11 +2,11 @@ internal import GuestMemory
 
 @testable internal import Devices
 
-/// A driver that begins well (an admin queue, three I/O pairs) and then does what the input says: hostile
-/// commands, PRPs, doorbells and register writes, also while a command is at the disk.
+/// A driver that begins well (an admin queue, three I/O pairs) and then does what the input says:
+/// hostile commands, PRPs, doorbells and register writes, also while a command is at the disk.
 ///
-/// The engine has no threads: the harness serves its queues, and the disk calls back into the harness, so
-/// that commands overlap as with threads, but every time in the same way.
+/// The engine has no threads: the harness serves its queues, and the disk calls back into the
+/// harness, so that commands overlap as with threads, but every time in the same way.
 final class NVMeTarget: FuzzTarget {
   static let name = "nvme"
   static let maximumInputByteCount = 1024
@@ -66,11 +66,14 @@ final class NVMeTarget: FuzzTarget {
       let offset = UInt64(input.uint16 & 0x1FFF)
       _ = bench.engine.read(offset: offset, width: 1 << input.index(below: 4))
     case 14:
-      // Not while a command is at the disk: it waits for that.
-      if depth == 0, input.byte == 0 {
+      switch input.byte {
+      case 0 where depth == 0:
+        // Not while a command is at the disk: it waits for that.
         bench.engine.reset()
         bench.checkRest()
         bench.powerOn()
+      case 1: bench.functionLevelReset()
+      default: break
       }
     default: bench.write([UInt8](repeating: input.byte, count: 64), at: address(input))
     }

@@ -3,7 +3,8 @@ internal import GuestMemory
 @testable internal import Devices
 
 /// Streams of configuration writes by ports and ECAM to the two bridges and two NVMe controllers: BARs
-/// that move over each other; then memory accesses in the window.
+/// and the ECAM move over each other, the ACPI ports over all ports; memory and port accesses
+/// meanwhile.
 ///
 /// The controllers' threads have ended, so that a stream always does the same; what they do is
 /// `NVMeTarget`'s.
@@ -11,11 +12,15 @@ final class PCITarget: FuzzTarget {
   static let name = "pci"
   static let maximumInputByteCount = 1024
 
-  private static let window = PCIMemoryWindow.standard
+  private static let window: Range<UInt64> = 0xC000_0000..<0xFC00_0000
   private static let disks = [PCIAddress(device: 1), PCIAddress(device: 2)]
-  /// The header, and the MSI-X capability behind it.
-  private static let headerByteCount = 0x4C
+  /// The header, and the capabilities behind it: MSI-X, power management, PCI Express.
+  private static let headerByteCount = 0x90
+  private static let powerControl = 0x50
+  private static let deviceControl = 0x5C
   private let host: PCIHost
+  private let hostBridge = HostBridge()
+  private let isaBridge: ISABridge
   private let configurationPorts: PCIConfigPorts
   private let ports: PortBus
   private let memory: MMIOBus
@@ -24,31 +29,24 @@ final class PCITarget: FuzzTarget {
 
   init() throws {
     let guest = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: 1 << 20))
+    let systemControl = SelectableLine(ISABridge.systemControlInterrupts.map { _ in CheckedLine() })
+    let power = PowerManagement(timer: PMTimer { 0 }, line: systemControl) {}
+    isaBridge = ISABridge(power: power, systemControl: systemControl)
     var functions: [(PCIAddress, any PCIFunction)] = [
-      (HostBridge.address, HostBridge()), (ISABridge.address, ISABridge()),
+      (HostBridge.address, hostBridge), (ISABridge.address, isaBridge),
     ]
     for (index, address) in Self.disks.enumerated() {
       let disk = try NVMeController(
         store: ZeroStore(), memory: guest, identity: NVMeIdentity(serial: "\(index)"),
-        queuePairCount: 3, threadCount: 1, messages: NullMessageSink(),
+        history: NVMeHistory { 0 }, queuePairCount: 3, threadCount: 1, messages: NullMessageSink(),
         interruptLine: CheckedLine())
       disk.stop()
       functions.append((address, disk))
     }
     host = PCIHost(functions)
     configurationPorts = PCIConfigPorts(host: host)
-    ports = try PortBus([(PCIConfigPorts.ports, configurationPorts)])
-    let express = PCIExpressConfigSpace.standard
-    memory = try MMIOBus([
-      (
-        MMIORange(start: express.lowerBound, byteCount: UInt64(express.count)),
-        PCIExpressConfigSpace(host: host)
-      ),
-      (
-        MMIORange(start: Self.window.lowerBound, byteCount: UInt64(Self.window.count)),
-        PCIMemoryWindow(host: host)
-      ),
-    ])
+    ports = try PortBus([(PCIConfigPorts.ports, configurationPorts)], decoder: isaBridge)
+    memory = try MMIOBus([], decoder: PCIMemory(host: host, bridge: hostBridge))
     let host = host
     identities = Dictionary(
       uniqueKeysWithValues: host.addresses.map { ($0, Self.identity($0, host)) })
@@ -57,17 +55,24 @@ final class PCITarget: FuzzTarget {
   func run(_ input: FuzzInput) {
     host.reset()
     configurationPorts.reset()
-    if input.bool { host.assignResources(window: Self.window) }
+    if input.bool {
+      host.assignResources(window: Self.window)
+      hostBridge.placeConfiguration(at: 0xB000_0000)
+      isaBridge.placePowerManagement(at: 0x600)
+    }
     while !input.isEmpty {
       let action = input.byte
       switch action & 7 {
       case 0: accessPorts(input, isWrite: action & 8 != 0)
       case 1: accessExpress(input, isWrite: action & 8 != 0)
       case 2...3: setBAR(input)
+      case 4 where action & 8 != 0: setPower(input)
       case 4: setCommand(input)
+      case 5: action & 8 != 0 ? moveExpress(input) : movePorts(input)
       default: accessWindow(input, isWrite: action & 8 != 0)
       }
     }
+    checkBridges()
     for address in host.addresses {
       require(
         Self.identity(address, host) == identities[address], "\(address) changed its identity")
@@ -114,7 +119,8 @@ final class PCITarget: FuzzTarget {
       default: place + UInt64(input.index(below: Self.headerByteCount))
       }
     let width = 1 + Int(choice >> 2 & 7)
-    let address = PCIExpressConfigSpace.standard.lowerBound + offset
+    // Where it is, or where it may have been.
+    let address = (hostBridge.configurationRange?.start ?? 0xB000_0000) + offset
     if isWrite {
       memory.write(address: address, width: width, value: input.uint64)
     } else {
@@ -132,6 +138,18 @@ final class PCITarget: FuzzTarget {
     if choice & 2 != 0 { host.writeConfiguration(disk, offset: 0x14, width: 4, value: high) }
   }
 
+  /// Sleep, waking up, and function level resets.
+  private func setPower(_ input: FuzzInput) {
+    let choice = input.byte
+    let disk = Self.disks[Int(choice & 1)]
+    if choice & 0x30 == 0x30 {
+      host.writeConfiguration(disk, offset: Self.deviceControl, width: 2, value: 0x8000)
+    } else {
+      host.writeConfiguration(
+        disk, offset: Self.powerControl, width: 2, value: UInt64(choice >> 1 & 3))
+    }
+  }
+
   /// *Memory Space*, *Bus Master* and *Interrupt Disable*, and MSI-X's control.
   private func setCommand(_ input: FuzzInput) {
     let choice = input.byte
@@ -141,6 +159,54 @@ final class PCITarget: FuzzTarget {
     if choice & 0x20 != 0 {
       host.writeConfiguration(disk, offset: 0x42, width: 2, value: UInt64(choice & 0xC0) << 8)
     }
+  }
+
+  /// *PCIEXBAR*: over the BARs' places most of the time.
+  private func moveExpress(_ input: FuzzInput) {
+    let choice = input.byte
+    let value =
+      choice & 0xF0 == 0
+      ? input.uint64 : UInt64(0xB + choice >> 4 & 3) << 28 | UInt64(choice & 0xF) << 24
+    let width = [1, 2, 4, 8][Int(choice & 3)]
+    let offset = 0x60 + (choice & 0xF0 == 0 ? input.index(below: 8) : 0)
+    host.writeConfiguration(
+      HostBridge.address, offset: offset, width: width, value: value | UInt64(choice & 7))
+    checkBridges()
+  }
+
+  /// *PMBASE* and *ACPI_CNTL*, and an access there.
+  private func movePorts(_ input: FuzzInput) {
+    let choice = input.byte
+    let offset = choice & 1 == 0 ? 0x40 : 0x44
+    host.writeConfiguration(
+      ISABridge.address, offset: offset, width: 1 << Int(choice >> 1 & 3) % 3,
+      value: UInt64(input.uint16))
+    checkBridges()
+    let port = isaBridge.powerManagementBase &+ UInt16(input.byte)
+    if choice & 8 != 0 {
+      ports.write(port: port, width: 1 << Int(choice >> 4) % 3, value: input.uint32)
+    } else {
+      _ = ports.read(port: port, width: 1 << Int(choice >> 4) % 3)
+    }
+  }
+
+  /// What is decoded is what the registers say.
+  private func checkBridges() {
+    let express = host.readConfiguration(HostBridge.address, offset: 0x60, width: 8)
+    let range = hostBridge.configurationRange
+    if let range {
+      require(
+        range.start == express & ~7 && express & 1 == 1 && range.start % range.byteCount == 0,
+        "PCIEXBAR \(express) decodes \(range)")
+    } else {
+      require(express & 1 == 0 || express & 6 == 6, "PCIEXBAR \(express) decodes nothing")
+    }
+    let base = host.readConfiguration(ISABridge.address, offset: 0x40, width: 4)
+    let isOn = host.readConfiguration(ISABridge.address, offset: 0x44, width: 1) & 0x80 != 0
+    require(base & 0xFFFF_007F == 1, "PMBASE \(base)")
+    require(
+      (isaBridge.read(at: base & ~1, width: 1) != nil) == isOn, "ACPI ports at \(base): \(isOn)")
+    require(ISABridge.systemControlInterrupts.contains(isaBridge.systemControlInterrupt), "SCI")
   }
 
   // MARK: Memory
@@ -165,12 +231,16 @@ final class PCITarget: FuzzTarget {
     checkRead(address, width, value)
   }
 
-  /// Where no BAR is decoded all ones are read; where some are, in the table of vectors, what one has.
+  /// Where no BAR is decoded all ones are read; where some are, in the table of vectors, what one
+  /// has.
   private func checkRead(_ address: UInt64, _ width: Int, _ value: UInt64) {
     let mask = UInt64.max >> UInt64(64 - 8 * width)
+    // What lies under the ECAM is not seen.
+    if let express = hostBridge.configurationRange, express.addresses.contains(address) { return }
     let places = Self.disks.compactMap { disk -> (any PCIFunction, UInt64)? in
       guard let function = host.function(at: disk),
-        host.readConfiguration(disk, offset: 4, width: 2) & 2 != 0
+        host.readConfiguration(disk, offset: 4, width: 2) & 2 != 0,
+        host.readConfiguration(disk, offset: Self.powerControl, width: 2) & 3 != 3
       else { return nil }
       let start = host.readConfiguration(disk, offset: 0x10, width: 8) & ~0x3FFF
       guard address >= start, address - start <= 0x4000 - UInt64(width) else { return nil }

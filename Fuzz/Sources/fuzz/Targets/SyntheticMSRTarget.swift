@@ -12,7 +12,8 @@ final class SyntheticMSRTarget: FuzzTarget {
   ]
   private static let known: [SyntheticMSR] =
     readOnly + [
-      .guestOSID, .hypercall, .reset, .referenceTSC, .crashP0, .crashP1, .crashP2, .crashP3,
+      .guestOSID, .hypercall, .reset, .referenceTSC, .vpAssistPage, .crashP0, .crashP1, .crashP2,
+      .crashP3,
       .crashP4, .crashControl, .guestOSID, .hypercall,
     ]
 
@@ -75,7 +76,7 @@ final class SyntheticMSRTarget: FuzzTarget {
     for effect in effects { Self.check(effect, of: msr, value, before, registers) }
     let read = registers.read(msr, context: context)
     switch msr {
-    case .guestOSID, .referenceTSC, .crashP0, .crashP1, .crashP2, .crashP3, .crashP4:
+    case .guestOSID, .referenceTSC, .vpAssistPage, .crashP0, .crashP1, .crashP2, .crashP3, .crashP4:
       require(read == .value(value), "\(msr) reads \(read) after \(value)")
     case .hypercall where !before.hypercall.isLocked:
       let expected = before.guestOSID == 0 ? value & ~1 : value
@@ -95,6 +96,9 @@ final class SyntheticMSRTarget: FuzzTarget {
       require(before.isHypercallPageEnabled, "disabled and was not enabled")
     case .referenceTSCPageEnabled(let page):
       require(page < ramPageCount && now.referenceTSC.enabledPage == page, "TSC page \(page)")
+    case .vpAssistPageEnabled(let page):
+      require(
+        page < ramPageCount && msr == .vpAssistPage && value >> 12 == page, "assist page \(page)")
     case .reset:
       require(msr == .reset && value & 1 == 1, "reset by \(msr)")
     case .guestCrashed(let report):

@@ -18,6 +18,7 @@ public final class FirmwareConfiguration: BusDevice {
   private static let signature: UInt64 = 0x4746_4320_554D_4551
 
   private struct State: Sendable {
+    var items: FirmwareItems
     var selector: UInt16 = 0
     /// In the chosen item, in bytes; at most its length.
     var offset = 0
@@ -25,14 +26,13 @@ public final class FirmwareConfiguration: BusDevice {
     var addressHigh: UInt32 = 0
   }
 
-  private let items: FirmwareItems
   private let memory: GuestMemory
-  private let state = Guarded(State())
+  private let state: Guarded<State>
 
   /// A device for these items, whose DMA goes to `memory`.
   public init(items: FirmwareItems, memory: GuestMemory) {
-    self.items = items
     self.memory = memory
+    state = Guarded(State(items: items))
   }
 
   /// The item's next byte, or the signature.
@@ -57,7 +57,7 @@ public final class FirmwareConfiguration: BusDevice {
 
   private func nextByte() -> UInt8 {
     state.withLock { state in
-      let item = items[state.selector]
+      let item = state.items[state.selector]
       guard state.offset < item.count else { return 0 }
       defer { state.offset += 1 }
       return item[state.offset]
@@ -65,6 +65,7 @@ public final class FirmwareConfiguration: BusDevice {
   }
 
   private static func select(_ selector: UInt16, in state: inout State) {
+    state.items.complete(selector)
     state.selector = selector
     state.offset = 0
   }
@@ -84,7 +85,7 @@ public final class FirmwareConfiguration: BusDevice {
   /// - Returns: false if the guest asked for something impossible.
   private func run(_ command: FirmwareDMACommand, _ state: inout State) -> Bool {
     if let selector = command.selector { Self.select(selector, in: &state) }
-    let item = items[state.selector]
+    let item = state.items[state.selector]
     let count = min(command.byteCount, item.count - state.offset)
     switch command.operation {
     case .read:

@@ -30,8 +30,15 @@ public struct FirmwareItems: Sendable {
   /// A size has 32 bits in the directory; this keeps a mistaken path from filling memory.
   public static let maximumFileByteCount = 256 << 20
 
+  /// Files whose contents are made once the guest asks for one of them.
+  private struct LateFiles: Sendable {
+    let selectors: [UInt16]
+    let contents: @Sendable () -> [[UInt8]]
+  }
+
   private var items: [UInt16: [UInt8]]
   private var files: [File] = []
+  private var lateFiles: [LateFiles] = []
 
   /// The items of a machine, without files.
   ///
@@ -54,18 +61,56 @@ public struct FirmwareItems: Sendable {
   /// - Throws: `FirmwareItemError` for a name that is empty, too long, not ASCII or taken, and for too
   ///   many bytes or files.
   public mutating func add(_ name: String, _ bytes: [UInt8]) throws(FirmwareItemError) {
+    items[try addEntry(name, byteCount: bytes.count)] = bytes
+  }
+
+  /// Adds files that belong together and whose contents depend on what firmware does before it reads them.
+  ///
+  /// Firmware may read the directory early, so their lengths are fixed now.
+  ///
+  /// - Parameters:
+  ///   - files: names and lengths; what the contents do not fill is zero, what they have beyond is cut.
+  ///   - contents: the files' bytes, in their order. Called once, on a vCPU's thread under the device's
+  ///     lock, when one of the files is first chosen.
+  /// - Throws: as `add`.
+  public mutating func addLate(
+    _ files: [(name: String, byteCount: Int)], contents: @escaping @Sendable () -> [[UInt8]]
+  ) throws(FirmwareItemError) {
+    var selectors: [UInt16] = []
+    for (name, byteCount) in files {
+      selectors.append(try addEntry(name, byteCount: byteCount))
+    }
+    lateFiles.append(LateFiles(selectors: selectors, contents: contents))
+  }
+
+  private mutating func addEntry(
+    _ name: String, byteCount: Int
+  ) throws(FirmwareItemError) -> UInt16 {
     guard !name.isEmpty, name.utf8.count < Self.nameByteCount,
       name.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
     else { throw .name(name, maximumByteCount: Self.nameByteCount - 1) }
     guard !files.contains(where: { $0.name == name }) else { throw .taken(name) }
-    guard bytes.count <= Self.maximumFileByteCount else {
-      throw .tooLarge(name, byteCount: bytes.count)
+    guard byteCount <= Self.maximumFileByteCount else {
+      throw .tooLarge(name, byteCount: byteCount)
     }
     guard files.count < Self.maximumFileCount else { throw .tooMany }
     let selector = Selector.firstFile + UInt16(files.count)
-    files.append(File(name: name, byteCount: bytes.count, selector: selector))
-    items[selector] = bytes
+    files.append(File(name: name, byteCount: byteCount, selector: selector))
     updateDirectory()
+    return selector
+  }
+
+  /// Makes the contents of an item that has none yet.
+  mutating func complete(_ selector: UInt16) {
+    guard let index = lateFiles.firstIndex(where: { $0.selectors.contains(selector) }) else {
+      return
+    }
+    let late = lateFiles.remove(at: index)
+    for (selector, bytes) in zip(late.selectors, late.contents()) {
+      guard let file = files.first(where: { $0.selector == selector }) else { continue }
+      let used = bytes.prefix(file.byteCount)
+      items[selector] = used + [UInt8](repeating: 0, count: file.byteCount - used.count)
+    }
   }
 
   /// An item's bytes; none for a number that nothing has.

@@ -2,7 +2,7 @@
 public enum FlashStoreError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A call failed. `operation` is its name.
   case system(operation: String, path: String, errno: Int32)
-  /// Another machine has the file open.
+  /// Another program has the file open.
   case locked(path: String)
   /// It is neither a file nor a block device.
   case kind(path: String)
@@ -28,7 +28,8 @@ public enum FlashStoreError: Error, Equatable, Sendable, CustomStringConvertible
     case .system(let operation, let path, let errno):
       "\(operation) of the variables file \(path): \(SystemErrorText(errno))"
     case .locked(let path):
-      "the variables file \(path) is in use by another machine; stop it, or give each its own"
+      "the variables file \(path) is in use by another program (a virtual machine, qemu-img, ...); "
+        + "stop it, or give each its own"
     case .kind(let path):
       "the variables file \(path) is not a file"
     case .notVariables(let path):

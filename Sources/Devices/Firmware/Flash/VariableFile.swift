@@ -10,7 +10,9 @@ public final class VariableFile: FlashStore {
   private static let maximumDraftCount = 1000
 
   public let initialBytes: [UInt8]
-  private let path: String
+  /// The locks that its file system does not have; nil if it has all.
+  public var lockGap: FileLockGap? { file.lockGap }
+  private let path: HostPath
   private let file: LockedFile
 
   /// Opens a file of variables; makes it from the template if there is none.
@@ -19,9 +21,10 @@ public final class VariableFile: FlashStore {
   ///
   /// - Parameter template: empty variables of the firmware; nil if none are known.
   /// - Throws: `FlashStoreError`, if the file is not one for this firmware, or in use.
-  public init(path: String, template: [UInt8]?) throws(FlashStoreError) {
-    if unsafe access(path, F_OK) != 0, errno == ENOENT {
-      guard let template else { throw .noTemplate(path: path) }
+  public init(path: HostPath, template: [UInt8]?) throws(FlashStoreError) {
+    // SAFETY: the path is lent, terminated, for the call.
+    if unsafe path.withCString({ unsafe access($0, F_OK) }) != 0, errno == ENOENT {
+      guard let template else { throw .noTemplate(path: path.description) }
       try Self.make(path, template)
     }
     let file: LockedFile
@@ -32,21 +35,26 @@ public final class VariableFile: FlashStore {
       }
       initialBytes = try file.read(at: 0, byteCount: Int(file.byteCount))
     } catch {
-      throw FlashStoreError(error, path: path)
+      throw FlashStoreError(error, path: path.description)
     }
     if let template, template.count != initialBytes.count {
-      throw .size(path: path, byteCount: initialBytes.count, expected: template.count)
+      throw .size(path: path.description, byteCount: initialBytes.count, expected: template.count)
     }
-    guard FirmwareVolume.isPlausible(initialBytes) else { throw .notVariables(path: path) }
+    guard FirmwareVolume.isPlausible(initialBytes) else { throw .notVariables(path: path.description) }
     self.path = path
     self.file = file
+  }
+
+  /// The same, by a path that is text.
+  public convenience init(path: String, template: [UInt8]?) throws(FlashStoreError) {
+    try self.init(path: HostPath(path), template: template)
   }
 
   public func write(_ bytes: [UInt8], at offset: Int) throws(FlashStoreError) {
     do {
       try file.write(bytes, at: UInt64(offset))
     } catch {
-      throw FlashStoreError(error, path: path)
+      throw FlashStoreError(error, path: path.description)
     }
   }
 
@@ -54,43 +62,48 @@ public final class VariableFile: FlashStore {
     do {
       try file.flush()
     } catch {
-      throw FlashStoreError(error, path: path)
+      throw FlashStoreError(error, path: path.description)
     }
   }
 
   /// Makes the file under another name and links it to its own once it is complete. Where somebody else
   /// was faster, theirs stays.
-  private static func make(_ path: String, _ bytes: [UInt8]) throws(FlashStoreError) {
+  private static func make(_ path: HostPath, _ bytes: [UInt8]) throws(FlashStoreError) {
     let draft = try makeDraft(path)
-    defer { _ = unsafe unlink(draft) }
+    // SAFETY: the paths are lent, terminated, for the calls.
+    defer { _ = unsafe draft.withCString { unsafe unlink($0) } }
     do throws(LockedFile.Failure) {
       let file = try LockedFile(path: draft, isReadOnly: false)
       try file.write(bytes, at: 0)
       try file.flush()
     } catch {
-      throw FlashStoreError(error, path: path)
+      throw FlashStoreError(error, path: path.description)
     }
-    // SAFETY: the paths are lent, terminated, for the call.
-    guard unsafe link(draft, path) == 0 || errno == EEXIST else {
-      throw .system(operation: "link", path: path, errno: errno)
+    let result = unsafe draft.withCString { from in
+      unsafe path.withCString { unsafe link(from, $0) }
+    }
+    guard result == 0 || errno == EEXIST else {
+      throw .system(operation: "link", path: path.description, errno: errno)
     }
   }
 
   /// An empty file beside `path`. One that was killed leaves its draft, and in a container the next has
   /// the same process number: so there is a second number.
-  private static func makeDraft(_ path: String) throws(FlashStoreError) -> String {
+  private static func makeDraft(_ path: HostPath) throws(FlashStoreError) -> HostPath {
     var number = 0
     while true {
-      let draft = "\(path).\(getpid()).\(number).new"
+      let draft = path.appending(".\(getpid()).\(number).new")
       // SAFETY: the path is lent, terminated, for the call.
-      let descriptor = unsafe open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+      let descriptor = unsafe draft.withCString {
+        unsafe open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+      }
       let error = errno
       if descriptor >= 0 {
         _ = close(descriptor)
         return draft
       }
       guard error == EEXIST, number < maximumDraftCount else {
-        throw .system(operation: "create", path: path, errno: error)
+        throw .system(operation: "create", path: path.description, errno: error)
       }
       number += 1
     }

@@ -1,3 +1,4 @@
+public import Devices
 internal import Glibc
 internal import GuestMemory
 internal import KVM
@@ -29,10 +30,12 @@ public final class BootFile: Sendable {
   ///
   /// - Parameter role: what it is to be, for messages: `kernel` or `initrd`.
   /// - Throws: `MachineError.kernel` with what the system answered.
-  public init(path: String, role: String) throws(MachineError) {
+  public init(path: HostPath, role: String) throws(MachineError) {
     let name = "\(role) \(path)"
     // SAFETY: the path is lent, terminated, for the call. O_NONBLOCK: a pipe must not block here.
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = unsafe path.withCString {
+      unsafe open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    }
     guard descriptor >= 0 else { throw Self.unreadable(name, errno) }
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0 else {
@@ -47,6 +50,11 @@ public final class BootFile: Sendable {
     self.name = name
     byteCount = Int(status.st_size)
     contents = .descriptor(descriptor)
+  }
+
+  /// The same, by a path that is text.
+  public convenience init(path: String, role: String) throws(MachineError) {
+    try self.init(path: HostPath(path), role: role)
   }
 
   deinit {

@@ -54,7 +54,7 @@ public struct LinuxBootPlan: Sendable {
   ///     above; somebody else writes them. Without, the kernel finds one CPU and no I/O APIC.
   /// - Throws: `MachineError.kernel` with what is wrong and what to do.
   public init(
-    kernel: BootFile, initrd: BootFile? = nil, commandLine: String, layout: GuestMemoryLayout,
+    kernel: BootFile, initrd: BootFile? = nil, commandLine: [UInt8], layout: GuestMemoryLayout,
     acpi: (rsdp: UInt64, range: Range<UInt64>)? = nil
   ) throws(MachineError) {
     memoryMap = try MemoryMap(layout: layout, acpiTables: acpi?.range)
@@ -62,7 +62,7 @@ public struct LinuxBootPlan: Sendable {
     self.kernel = kernel
     self.initrd = initrd
     self.layout = layout
-    self.commandLine = Array(commandLine.utf8)
+    self.commandLine = commandLine
     rootPointer = acpi?.rsdp ?? 0
     do throws(LinuxImageError) {
       if let acpi { try Self.check(acpi, layout: layout) }
@@ -86,6 +86,16 @@ public struct LinuxBootPlan: Sendable {
     } catch {
       throw .kernel(error)
     }
+  }
+
+  /// The same with a command line that is text.
+  public init(
+    kernel: BootFile, initrd: BootFile? = nil, commandLine: String, layout: GuestMemoryLayout,
+    acpi: (rsdp: UInt64, range: Range<UInt64>)? = nil
+  ) throws(MachineError) {
+    try self.init(
+      kernel: kernel, initrd: initrd, commandLine: Array(commandLine.utf8), layout: layout,
+      acpi: acpi)
   }
 
   private static func commandLineLimit(of image: LinuxImage) -> Int {

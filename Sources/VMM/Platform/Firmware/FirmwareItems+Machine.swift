@@ -9,22 +9,18 @@ extension FirmwareItems {
   /// - Throws: `MachineError.configuration` for a file of the user's that cannot be taken along.
   init(
     _ configuration: PersonalComputerConfiguration, vcpuCount: Int, layout: GuestMemoryLayout,
-    tables: ACPITables
+    board: Board
   ) throws(MachineError) {
     let smbios = SMBIOSTables(
       SMBIOSPlatform(
         uuid: configuration.uuid, vcpuCount: vcpuCount,
         memory: layout.regions.map { $0.start.rawValue..<$0.end.rawValue },
         version: configuration.version))
-    let loader = TableLoader(tables)
     self.init(
       vcpuCount: vcpuCount, memoryByteCount: layout.ramByteCount,
       uuid: configuration.uuid.wireBytes)
     var files = [
       ("etc/e820", Self.memoryMap(layout)),
-      (TableLoader.rsdpFileName, loader.rsdp),
-      (TableLoader.tablesFileName, loader.tables),
-      (TableLoader.commandsFileName, loader.commands),
       (SMBIOSTables.entryPointFileName, smbios.entryPoint),
       (SMBIOSTables.structuresFileName, smbios.structures),
     ]
@@ -34,10 +30,35 @@ extension FirmwareItems {
     }
     files += configuration.firmwareFiles
     do {
+      try addTables(of: board)
       for (name, bytes) in files { try add(name, bytes) }
     } catch {
       throw .configuration(error.description)
     }
+  }
+
+  /// The ACPI tables, made when firmware asks for them: by then it has programmed what they describe.
+  private mutating func addTables(of board: Board) throws(FirmwareItemError) {
+    @Sendable func contents() -> [[UInt8]] {
+      let loader = TableLoader(ACPITables(board.platform))
+      return [loader.rsdp, loader.tables, loader.commands]
+    }
+    let names = [
+      TableLoader.rsdpFileName, TableLoader.tablesFileName, TableLoader.commandsFileName,
+    ]
+    let byteCounts = contents().map { $0.count }
+    // The first has one length. The others grow by a table, a window and the like, and loaders take the
+    // zeroes behind them for nothing.
+    try addLate(
+      [
+        (names[0], byteCounts[0]), (names[1], Self.roomForTables(byteCounts[1])),
+        (names[2], Self.roomForTables(byteCounts[2])),
+      ], contents: contents)
+  }
+
+  /// A multiple of 4 KiB, and of a loader's command, with 1 KiB or more to spare.
+  private static func roomForTables(_ byteCount: Int) -> Int {
+    (byteCount + 1024 + 4095) / 4096 * 4096
   }
 
   /// RAM only: what else there is at fixed addresses, firmware for this chip set knows.

@@ -7,7 +7,10 @@ import Testing
 /// What a driver finds in a completion queue.
 struct Reply: Equatable {
   var identifier: UInt16
+  /// Without *More*.
   var status: NVMeStatus
+  /// *More*: there is an entry in the error log.
+  var hasMore: Bool
   var result: UInt32
   var submissionHead: UInt16
   var submissionQueue: UInt16
@@ -79,8 +82,10 @@ final class DriverQueue {
     guard last >> 16 & 1 == phase else { return nil }
     head = (head + 1) % count
     if head == 0 { phase ^= 1 }
+    let status = UInt16(last >> 17)
     return Reply(
-      identifier: UInt16(last & 0xFFFF), status: NVMeStatus(rawValue: UInt16(last >> 17)),
+      identifier: UInt16(last & 0xFFFF), status: NVMeStatus(rawValue: status & ~NVMeStatus.more),
+      hasMore: status & NVMeStatus.more != 0,
       result: bytes.loadLE(at: 0), submissionHead: bytes.loadLE(at: 8),
       submissionQueue: bytes.loadLE(at: 10))
   }
@@ -109,6 +114,7 @@ final class DriverQueue {
     ring()
     let reply = try wait()
     #expect(reply.identifier == identifier && reply.submissionQueue == UInt16(number))
+    #expect(reply.hasMore == (reply.status != .success))
     return reply
   }
 }

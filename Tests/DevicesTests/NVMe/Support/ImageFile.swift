@@ -4,10 +4,10 @@ import Foundation
 final class ImageFile: Sendable {
   let path: String
 
-  init(_ bytes: [UInt8]) throws {
-    path =
-      FileManager.default.temporaryDirectory
-      .appendingPathComponent("disk-\(UUID().uuidString)").path
+  init(
+    _ bytes: [UInt8], directory: URL = FileManager.default.temporaryDirectory
+  ) throws {
+    path = directory.appendingPathComponent("disk-\(UUID().uuidString)").path
     guard FileManager.default.createFile(atPath: path, contents: Data(bytes)) else {
       throw CocoaError(.fileWriteUnknown)
     }

@@ -1,5 +1,6 @@
 import Foundation
 import GuestMemory
+import Sandbox
 import TestSupport
 import Testing
 
@@ -16,12 +17,13 @@ final class TestDisk {
   /// - Parameter usesMSIX: all vectors are on, with their number as data.
   init(
     _ store: any BlockStore, pairs: Int = 4, threads: Int = 4, usesMSIX: Bool = true,
-    adminCount: Int = 16
+    adminCount: Int = 16, history: NVMeHistory = NVMeHistory { 0 }
   ) throws {
     memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: 8 << 20))
     controller = try NVMeController(
-      store: store, memory: memory, identity: NVMeIdentity(serial: "S-1"), queuePairCount: pairs,
-      threadCount: threads, messages: sink, interruptLine: line)
+      store: store, memory: memory, identity: NVMeIdentity(serial: "S-1"), history: history,
+      queuePairCount: pairs, threadCount: threads, messages: sink, interruptLine: line,
+        onThreadStart: { ThreadFilter.enter(.disk) })
     admin = try DriverQueue(0, controller, memory, count: adminCount)
     configure(0x04, 2, 6)
     if usesMSIX {

@@ -1,0 +1,65 @@
+public import Devices
+internal import GuestMemory
+public import KVM
+internal import ZeroTracker
+
+/// What a machine is doing, for people who ask why a guest hangs.
+public struct MachineStatus: Sendable {
+  /// One vCPU.
+  public struct Processor: Sendable {
+    /// Its number.
+    public let id: UInt32
+    /// What it does.
+    public let state: State
+    /// Its exits so far, by the raw values of `ExitKind`.
+    public let exitCounts: [UInt64]
+  }
+
+  /// What a vCPU does.
+  public enum State: Hashable, Sendable {
+    /// It left the guest and told.
+    case known(VCPUSnapshot)
+    /// Its thread answers an exit and has not come back.
+    case busy(ObservedExit)
+    /// A flat program has not started it.
+    case notStarted
+    /// Its thread has ended, or has not begun.
+    case absent
+  }
+
+  /// In the order of their numbers.
+  public let processors: [Processor]
+  /// NVMe disks in the order of their slots; nil for one whose lock was taken.
+  public let disks: [NVMeActivity?]
+  /// The first serial port of a PC; nil without one, or if its lock was taken.
+  public let serialPort: UARTActivity?
+  /// Whether guest writes are tracked.
+  public let isTracking: Bool
+}
+
+extension Machine {
+  /// Asks all vCPUs and looks into the devices. Any thread but a vCPU's; also before and after the run, and
+  /// while it is paused. The vCPUs leave the guest for a moment.
+  ///
+  /// - Parameter seconds: how long it waits for a vCPU that is busy in a device.
+  /// - Throws: `.unavailable` when the process has no more descriptors.
+  public func status(waitingSeconds seconds: Int = 1) throws(MachineError) -> MachineStatus {
+    let answers = try control.inspect(seconds: seconds)
+    let processors = runners.indices.map { index in
+      let runner = runners[index]
+      let state: MachineStatus.State =
+        if let snapshot = answers.snapshots[UInt32(index)] {
+          .known(snapshot)
+        } else if answers.present.contains(UInt32(index)) {
+          .busy(runner.kicker.lastExit)
+        } else {
+          computer == nil && index > 0 && !control.hasStartedSecondaries ? .notStarted : .absent
+        }
+      return MachineStatus.Processor(
+        id: UInt32(index), state: state, exitCounts: runner.counts.values)
+    }
+    return MachineStatus(
+      processors: processors, disks: computer?.diskActivities ?? [],
+      serialPort: computer?.serialPort.activity, isTracking: memory.tracker.isTracking)
+  }
+}

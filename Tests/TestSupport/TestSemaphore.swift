@@ -1,0 +1,38 @@
+import Glibc
+
+/// A semaphore that threads under any filter may wait at: it sleeps by futex(2).
+///
+/// Sendable: the memory is there as long as self, and the C library's functions alone use it.
+@safe final class TestSemaphore: @unchecked Sendable {
+  private let semaphore: UnsafeMutablePointer<sem_t>
+
+  init() {
+    unsafe semaphore = .allocate(capacity: 1)
+    unsafe sem_init(semaphore, 0, 0)
+  }
+
+  deinit {
+    unsafe sem_destroy(semaphore)
+    unsafe semaphore.deallocate()
+  }
+
+  func signal() {
+    unsafe sem_post(semaphore)
+  }
+
+  /// May return early.
+  func wait() {
+    unsafe sem_wait(semaphore)
+  }
+
+  /// Returns after the time at the latest.
+  func wait(microseconds: Int) {
+    var end = timespec()
+    // SAFETY: the structure lives for the calls.
+    unsafe clock_gettime(CLOCK_REALTIME, &end)
+    end.tv_nsec += microseconds * 1000
+    end.tv_sec += end.tv_nsec / 1_000_000_000
+    end.tv_nsec %= 1_000_000_000
+    unsafe sem_timedwait(semaphore, &end)
+  }
+}

@@ -1,0 +1,80 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
+# Step of scripts/test: disks and clock as nvme-cli, lspci, hwclock and rtcwake see them, in Linux guests in
+# the rig. Sourced, never run.
+#
+# What runs is in devices-in-rig.sh, what the guests do in devices-init.sh, what must come of it here.
+
+devices_series=(6.12 7.3)
+
+# make_device_guests DIRECTORY: what is taken along into the rig.
+make_device_guests() {
+  local directory=$1 kernel series tree=$1/tree program
+  rm -rf "$directory"
+  mkdir -p "$tree"/{bin,dev,lib,lib64,proc,sbin,sys,usr/lib}
+  cp /bin/busybox "$tree/bin/"
+  for program in nvme:/usr/sbin/nvme lspci:/usr/bin/lspci hwclock:/sbin/hwclock \
+    rtcwake:/usr/sbin/rtcwake; do
+    take_program "$tree" "${program#*:}"
+    # Before busybox's own, which have some of the names.
+    [[ -e $tree/sbin/${program%%:*} ]] || ln -s "${program#*:}" "$tree/sbin/${program%%:*}"
+  done
+  install -m 755 "$here/tests/devices-init.sh" "$tree/init"
+  for series in "${devices_series[@]}"; do
+    get_kernel "$series" || return 1
+    mkdir -p "$directory/guest/$series"
+    pack_initramfs "$tree" | gzip -1 >"$directory/guest/$series/initrd" || return 1
+    cp "$kernel/vmlinuz" "$directory/guest/$series/"
+  done
+}
+
+# check_seen GUEST PATTERN: one of its lines is that, as an extended regular expression.
+check_seen() {
+  if grep -qxE "@ $2" "$out/$1.told"; then
+    pass_check "$guests, $1: $2"
+  else
+    fail_check "$guests, $1: no '$2' in: $(grep -E "^@ ${2%% *}" "$out/$1.told" | tr '\n' ';')"
+  fi
+}
+
+check_devices() {
+  local guest=$1 line
+  check_status "$guest" 0
+  # NGUIDs follow the serial numbers; Linux does not call them bogus.
+  check_seen "$guest" 'disk alpha eui\.[0-9a-f]{32} 512 32768'
+  check_seen "$guest" 'disk beta eui\.[0-9a-f]{32} 4096 32768'
+  check_equal "$guest: what Linux has to say of the disks" \
+    "$(grep -E '^@ (nvme|trouble) ' "$out/$guest.told")" ''
+  for line in 'id-ctrl vid +: 0x564d' 'id-ctrl sn +: alpha *' 'id-ctrl lpa +: 0x6' \
+    'id-ctrl elpe +: 63' 'id-ns eui64 +: 0{16}' 'effects [1-9][0-9]*' 'errors counted 1' \
+    'error-log sqid +: 0' 'error-log status_field.*(INVALID_OPCODE|Invalid Command Opcode).*' \
+    'power cycles 1' 'units read 1[67]' 'lspci .*Express \(v2\) Root Complex Integrated Endpoint.*' \
+    'lspci .*FLReset\+.*' 'lspci .*Power Management version 3' 'lspci .*MSI-X: Enable\+.*' \
+    'reset methods flr.*' 'function reset 3' 'same contents after function resets' \
+    'hwclock -r: status 0, 0 failures' 'hwclock -w: status 0, 0 failures' 'busybox hwclock: works' \
+    'rtcwake on: status 0' 'waited 1' 'rtcwake freeze: (status 0|this kernel does not sleep)' \
+    'clock interrupts 1' 'hwclock --set: status 0' reboot 'clock kept' 'errors kept 1' poweroff; do
+    check_seen "$guest" "$line"
+  done
+}
+
+run_devices_in_rig() {
+  local rig_status=0 guests=Devices out=$logs/devices/out before=$failed console series
+  make_device_guests "$logs/devices" || return 1
+  logged devices-in-rig "$here/rig" --timeout 900 --cpus 1 --out "$out" \
+    --file "$vmm_run:/usr/bin/vmm-run" --file "$logs/devices/guest:/guest" \
+    --script "$here/tests/devices-in-rig.sh" -- "${devices_series[@]}" || rig_status=$?
+  if [[ $rig_status -ne 0 ]]; then
+    fail_check "Devices of Linux guests in the rig: exit status $rig_status"
+  fi
+  for series in "${devices_series[@]}"; do
+    console=$out/devices-$series.console
+    tr -d '\r' <"$console" | grep '^@ ' >"${console%.console}.told"
+    check_devices "devices-$series"
+  done
+  if [[ $failed -eq $before ]]; then
+    rm -rf "$logs/devices/guest" "$logs/devices/tree"
+  else
+    cat "$logs/devices-in-rig.log"
+  fi
+}
