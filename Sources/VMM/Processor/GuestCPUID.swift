@@ -16,7 +16,8 @@ struct GuestCPUID {
     parameters: HyperVParameters, vcpuCount: Int, offersNesting: Bool
   ) throws(MachineError) {
     let supported = try kvm { () throws(KVMError) in try system.supportedCPUID() }
-    processor = Self.processor(supported, offersNesting: offersNesting)
+    processor = Self.processor(
+      supported, brand: Self.brandOfHost, offersNesting: offersNesting)
     topology = ProcessorTopology(vcpuCount: vcpuCount)
     let leaves: [HyperVLeaf]
     do {
@@ -35,7 +36,9 @@ struct GuestCPUID {
 
   /// What KVM supports, without its own hypervisor leaves and, unless offered, without what virtual
   /// machines in the guest would need.
-  static func processor(_ supported: [CPUIDEntry], offersNesting: Bool) -> [CPUIDEntry] {
+  static func processor(
+    _ supported: [CPUIDEntry], brand: [CPUIDEntry], offersNesting: Bool
+  ) -> [CPUIDEntry] {
     supported.compactMap { entry in
       var entry = entry
       switch entry.function {
@@ -51,11 +54,14 @@ struct GuestCPUID {
       default: break
       }
       return entry
-    } + brandLeaves.map { CPUIDEntry(ofHost: $0) }
+    } + brand
   }
 
-  /// The processor's brand string, 16 bytes a leaf. KVM may not list them, and a guest then shows no name.
+  /// The processor's brand string, 16 bytes a leaf. KVM may not list it, and a guest then shows no
+  /// name.
   private static let brandLeaves: ClosedRange<UInt32> = 0x8000_0002...0x8000_0004
+
+  static var brandOfHost: [CPUIDEntry] { brandLeaves.map { CPUIDEntry(ofHost: $0) } }
 
   /// - Throws: `.unavailable` if the processor cannot address all of the memory: KVM takes such a
   ///   slot, or says no more than EINVAL, and the guest faults where it touches it.

@@ -41,7 +41,8 @@ struct MachineSandbox: Sendable {
         LandlockRule(path: ArgumentText.bytes(of: mapPath), [.writeFile, .truncate]))
       rules.append(
         LandlockRule(
-          path: ArgumentText.bytes(of: Self.directory(of: mapPath)), [.writeFile, .truncate, .makeFile, .removeFile]))
+          path: ArgumentText.bytes(of: Self.directory(of: mapPath)),
+          [.writeFile, .truncate, .makeFile, .removeFile]))
     }
     sandbox = Sandbox(policy, files: rules)
     keptDescriptors = Set([mapPath.flatMap(Self.descriptor)].compactMap(\.self))

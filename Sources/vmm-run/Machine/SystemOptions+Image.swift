@@ -37,7 +37,8 @@ extension SystemOptions {
     var names: Set<String> = []
     return try disks.map { disk in
       let store = try RawImageStore(
-        path: HostPath(argument: disk.path), isReadOnly: disk.isReadOnly, isKnownRaw: disk.isKnownRaw,
+        path: HostPath(argument: disk.path), isReadOnly: disk.isReadOnly,
+        isKnownRaw: disk.isKnownRaw,
         sectorByteCount: disk.sectorByteCount)
       Diagnostics.warnOfMissingLocks(store.lockGap, of: "disk image \(disk.path)")
       // A file that is there twice, to be read, is two disks.

@@ -38,7 +38,9 @@ import Testing
     }
     let without = FileLockCalls(
       lockWhole: { _, _ in ENOSYS }, shareByte: { _, _ in ENOLCK }, testByte: { _, _ in ENOLCK })
-    let both = try (0..<2).map { _ in try RawImageStore(path: HostPath(image.path), lockCalls: without) }
+    let both = try (0..<2).map { _ in
+      try RawImageStore(path: HostPath(image.path), lockCalls: without)
+    }
     #expect(
       both[1].lockGap?.description
         == "its file system has no locks (fcntl(F_OFD_SETLK): No locks available (errno 37))")

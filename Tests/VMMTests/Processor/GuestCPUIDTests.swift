@@ -15,9 +15,11 @@ import Testing
     entry(0x8000_000A, eax: 1), entry(0x8000_001E),
   ]
 
+  private static let brand = [entry(0x8000_0002, eax: 0x414D_4441), entry(0x8000_0003)]
+
   @Test func virtualMachineExtensionsAreHidden() {
     #expect(
-      GuestCPUID.processor(Self.host, offersNesting: false) == [
+      GuestCPUID.processor(Self.host, brand: [], offersNesting: false) == [
         Self.entry(0), Self.entry(1, ecx: 1 << 31 | 1 << 26), Self.entry(0x8000_0001, ecx: 1 << 6),
         Self.entry(0x8000_0008), Self.entry(0x8000_001E),
       ])
@@ -25,10 +27,23 @@ import Testing
 
   @Test func virtualMachineExtensionsAreShownOnRequest() {
     #expect(
-      GuestCPUID.processor(Self.host, offersNesting: true) == [
+      GuestCPUID.processor(Self.host, brand: [], offersNesting: true) == [
         Self.entry(0), Self.entry(1, ecx: 1 << 31 | 1 << 26 | 1 << 5),
         Self.entry(0x8000_0001, ecx: 1 << 6 | 1 << 2), Self.entry(0x8000_0008),
         Self.entry(0x8000_000A, eax: 1), Self.entry(0x8000_001E),
       ])
+  }
+
+  @Test func theBrandIsTheProcessorsAndNotKVMs() {
+    let kvm = [Self.entry(0), Self.entry(0x8000_0002, eax: 0x204D_564B)]
+    #expect(
+      GuestCPUID.processor(kvm, brand: Self.brand, offersNesting: false)
+        == [Self.entry(0)] + Self.brand)
+  }
+
+  @Test func theBrandOfTheHostIsText() {
+    let text = GuestCPUID.brandOfHost.flatMap { [$0.eax, $0.ebx, $0.ecx, $0.edx] }
+    #expect(text.count == 12)
+    #expect(text[0] != 0)
   }
 }

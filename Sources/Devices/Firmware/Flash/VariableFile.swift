@@ -40,7 +40,9 @@ public final class VariableFile: FlashStore {
     if let template, template.count != initialBytes.count {
       throw .size(path: path.description, byteCount: initialBytes.count, expected: template.count)
     }
-    guard FirmwareVolume.isPlausible(initialBytes) else { throw .notVariables(path: path.description) }
+    guard FirmwareVolume.isPlausible(initialBytes) else {
+      throw .notVariables(path: path.description)
+    }
     self.path = path
     self.file = file
   }

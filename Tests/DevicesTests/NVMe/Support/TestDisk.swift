@@ -23,7 +23,7 @@ final class TestDisk {
     controller = try NVMeController(
       store: store, memory: memory, identity: NVMeIdentity(serial: "S-1"), history: history,
       queuePairCount: pairs, threadCount: threads, messages: sink, interruptLine: line,
-        onThreadStart: { ThreadFilter.enter(.disk) })
+      onThreadStart: { ThreadFilter.enter(.disk) })
     admin = try DriverQueue(0, controller, memory, count: adminCount)
     configure(0x04, 2, 6)
     if usesMSIX {
