@@ -95,7 +95,7 @@ public final class GuestMemory: Sendable {
   ///
   /// No bytes are RAM where their address is; a negative count never is. Any address is accepted.
   public func isRAM(_ address: GPA, byteCount: Int) -> Bool {
-    layout.contains(address, byteCount: byteCount)
+    unsafe bytes(at: address, byteCount) != nil
   }
 
   /// Where each region is mapped, for registering memory slots and nothing else.
