@@ -50,7 +50,7 @@ import Testing
         counts.meetings.add(meetings ?? 0, ordering: .relaxed)
         counts.discards.add(1, ordering: .relaxed)
         // Long enough for writers to come in, and to be there when the gate closes.
-        usleep(20)
+        TestThreads.nap(microseconds: 20)
       }
       counts.isDone.store(true, ordering: .relaxed)
     }

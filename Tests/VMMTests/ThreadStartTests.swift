@@ -22,11 +22,12 @@ struct ThreadStartTests {
 
   private func machine(
     _ program: [UInt8], _ control: MachineControl, _ roles: Roles,
-    policy: TrackingPolicy = .default
+    policy: TrackingPolicy = .default, endsOnCrash: Bool = true
   ) throws -> Machine {
     var configuration = MachineConfiguration(
       program: program, memoryByteCount: 16 << 20, vcpuCount: 3)
     configuration.trackingPolicy = policy
+    configuration.endsOnCrash = endsOnCrash
     configuration.onThreadStart = { roles.note($0) }
     configuration.portDevices = [
       (ExitPort.ports, ExitPort { control.end(with: .exited(status: $0)) })
@@ -34,7 +35,8 @@ struct ThreadStartTests {
     return try Machine(configuration, control: control)
   }
 
-  /// Those that the guest never started come to their end, too.
+  /// Those that the guest never started come to their end, too. One waits for the end of tracking
+  /// and one for a crash: a vCPU's thread, which notices both, may make no threads.
   @Test func everyThread() throws {
     let (control, roles) = (MachineControl(), Roles())
     let machine = try machine(Self.endsAtOnce, control, roles)
@@ -45,17 +47,21 @@ struct ThreadStartTests {
       return
     }
     #expect(roles.count(.vcpu) == 3)
-    #expect(roles.count(.service) == 1)
+    #expect(roles.count(.service) == 2)
     #expect(roles.count(.disk) == 0)
     #expect(machine.vcpuThreadIDs.count >= 1)
   }
 
-  /// Without an end of tracking there is nobody to wait for it.
+  /// No thread waits for what cannot happen: an end of tracking, or the end of a run after a crash.
   @Test(arguments: [TrackingPolicy.always, .never, .untilAnswered(seconds: 0)])
   func noClock(policy: TrackingPolicy) throws {
-    let (control, roles) = (MachineControl(), Roles())
-    _ = try machine(Self.endsAtOnce, control, roles, policy: policy).run()
-    #expect(roles.count(.service) == 0)
+    for endsOnCrash in [true, false] {
+      let (control, roles) = (MachineControl(), Roles())
+      let machine = try machine(
+        Self.endsAtOnce, control, roles, policy: policy, endsOnCrash: endsOnCrash)
+      _ = machine.run()
+      #expect(roles.count(.service) == (endsOnCrash ? 1 : 0))
+    }
   }
 
   @Test func endedBeforeItsBeginning() throws {

@@ -4,7 +4,7 @@ import Testing
 @testable import Devices
 
 /// When the clock asks to be woken, and what becomes of it then.
-@Suite struct RTCTimerTests {
+@Suite(.onVCPUThread) struct RTCTimerTests {
   private static let second: Int64 = 1_000_000_000
   private let clock = ManualClock(RealTimeClockTests.leapDay)
   private let line = RecordingLine()

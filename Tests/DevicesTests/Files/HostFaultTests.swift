@@ -164,7 +164,7 @@ private func startSignals() throws -> () -> Int {
     while true {
       for thread in threads { _ = signalThread(process, thread, SIGALRM) }
       count.append(true)
-      usleep(100)
+      TestThreads.nap(microseconds: 100)
     }
   }
   return { count.values.count }

@@ -1,9 +1,10 @@
 import GuestMemory
+import TestSupport
 import Testing
 
 @testable import Devices
 
-@Suite struct FlashChipTests {
+@Suite(.onVCPUThread) struct FlashChipTests {
   private let store = RecordingFlashStore(byteCount: 4 * 4096)
   private let failures = Recorder<FlashStoreError>()
   private let modes = Recorder<Bool>()

@@ -1,5 +1,6 @@
 import Glibc
 import GuestMemory
+import TestSupport
 import Testing
 import ZeroTracker
 
@@ -265,7 +266,7 @@ import ZeroTracker
     disk.admin.ring()
     // Threads of the disk take them side by side: all four are parked before the fifth comes.
     let engine = disk.controller.engine
-    while engine.state.withLock({ $0.parkedEventCount < 4 }) { usleep(100) }
+    while engine.state.withLock({ $0.parkedEventCount < 4 }) { TestThreads.nap(microseconds: 100) }
     let fifth = try disk.admin.run(.admin(.asynchronousEventRequest))
     #expect(fifth.status == .eventRequestLimitExceeded)
     #expect(try disk.admin.run(.admin(.abort, 0)).result == 1)

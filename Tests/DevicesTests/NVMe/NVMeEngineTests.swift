@@ -11,7 +11,7 @@ import ZeroTracker
     let deadline = ContinuousClock.now + .seconds(30)
     while try !condition() {
       try #require(ContinuousClock.now < deadline)
-      usleep(100)
+      TestThreads.nap(microseconds: 100)
     }
   }
 
@@ -187,7 +187,7 @@ import ZeroTracker
     disk.configure(0x04, 2, 2)
     try disk.admin.enqueue(.admin(.getFeatures, 7))
     disk.admin.ring()
-    usleep(20_000)
+    TestThreads.nap(microseconds: 20_000)
     #expect(try disk.admin.poll() == nil)
     disk.configure(0x04, 2, 6)
     #expect(try disk.admin.wait().status == .success)
@@ -200,7 +200,7 @@ import ZeroTracker
     disk.controller.stop()
     try disk.admin.enqueue(.admin(.getFeatures, 7))
     disk.admin.ring()
-    usleep(10_000)
+    TestThreads.nap(microseconds: 10_000)
     #expect(try disk.admin.poll() == nil)
   }
 

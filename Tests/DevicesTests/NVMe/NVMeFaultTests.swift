@@ -130,7 +130,7 @@ import ZeroTracker
     var generator = SeededGenerator(seed: 5)
     for round in 0..<60 {
       disk.write(0x14, 0)
-      while disk.read(0x1C) & 1 == 1 { usleep(50) }
+      while disk.read(0x1C) & 1 == 1 { TestThreads.nap(microseconds: 50) }
       let admin = try DriverQueue(0, disk.controller, disk.memory, count: 16)
       disk.enable(adminCount: 16)
       let queue = try DriverQueue(1, disk.controller, disk.memory, count: 64)
@@ -153,7 +153,7 @@ import ZeroTracker
       }
       store.stick(false)
       if isReset {
-        while disk.read(0x1C) & 1 == 1 { usleep(50) }
+        while disk.read(0x1C) & 1 == 1 { TestThreads.nap(microseconds: 50) }
         #expect(try queue.poll() == nil, "round \(round)")
       } else {
         let identifiers = try (0..<count).map { _ in try queue.wait().identifier }
@@ -178,7 +178,7 @@ import ZeroTracker
       controller.stop()
       isStopped.append(true)
     }
-    usleep(20_000)
+    TestThreads.nap(microseconds: 20_000)
     #expect(isStopped.values == [])
     store.stick(false)
     stopper.join()

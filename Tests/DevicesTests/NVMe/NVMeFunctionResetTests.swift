@@ -1,5 +1,7 @@
 import Foundation
 import GuestMemory
+import Sandbox
+import TestSupport
 import Testing
 import ZeroTracker
 
@@ -14,6 +16,7 @@ import ZeroTracker
   private static let power = 0x50
 
   private let store = FaultyStore(pattern(1 << 20, seed: 4))
+  private let vcpu = RoleThread(.vcpu)
 
   /// The disk as a part of a bus, which is where such resets are seen.
   private func makeHost(_ disk: TestDisk) -> PCIHost {
@@ -21,12 +24,16 @@ import ZeroTracker
   }
 
   private func read(_ host: PCIHost, _ offset: Int, _ width: Int) -> UInt64 {
-    host.readConfiguration(Self.address, offset: offset, width: width)
-      & (UInt64.max >> UInt64(64 - 8 * width))
+    vcpu.run {
+      host.readConfiguration(Self.address, offset: offset, width: width)
+        & (UInt64.max >> UInt64(64 - 8 * width))
+    }
   }
 
   private func write(_ host: PCIHost, _ offset: Int, _ width: Int, _ value: UInt64) {
-    host.writeConfiguration(Self.address, offset: offset, width: width, value: value)
+    vcpu.run {
+      host.writeConfiguration(Self.address, offset: offset, width: width, value: value)
+    }
   }
 
   @Test("the capabilities: MSI-X, power management, PCI Express with function level reset")
@@ -92,7 +99,7 @@ import ZeroTracker
     queue.ring()
     #expect(disk.read(0x1C) == 0)
     store.stick(false)
-    while read(host, 0, 4) == 0xFFFF_FFFF { usleep(50) }
+    while read(host, 0, 4) == 0xFFFF_FFFF { TestThreads.nap(microseconds: 50) }
     #expect(read(host, 0, 4) == 0x0001_564D && read(host, 4, 2) == 0)
     #expect(disk.read(0x14) == 0 && disk.read(0x1C) == 0)
     #expect(disk.controller.engine.state.withLock { $0.inFlightCount } == 0)
@@ -124,9 +131,9 @@ import ZeroTracker
       }
       for _ in 0..<(round % 40) { try queue.enqueue(.io(.read, 0, 1)) }
       queue.ring()
-      usleep(UInt32(round * 7 % 100))
+      TestThreads.nap(microseconds: round * 7 % 100)
       write(host, Self.deviceControl, 2, 0x8000)
-      while read(host, 0, 4) == 0xFFFF_FFFF { usleep(20) }
+      while read(host, 0, 4) == 0xFFFF_FFFF { TestThreads.nap(microseconds: 20) }
       #expect(disk.controller.engine.state.withLock { $0.inFlightCount } == 0)
       #expect(!disk.line.isAsserted, "round \(round)")
     }
@@ -140,7 +147,7 @@ import ZeroTracker
     write(host, Self.power, 2, 3)
     let identifier = try queue.enqueue(.io(.read, 0, 1))
     queue.ring()
-    usleep(20_000)
+    TestThreads.nap(microseconds: 20_000)
     #expect(store.callCount(.read) == 0)
     write(host, Self.power, 2, 0)
     #expect(try queue.wait().identifier == identifier)

@@ -52,7 +52,7 @@ import ZeroTracker
     for thread in threads { thread.join() }
     #expect(excesses.values == [])
     disk.write(0x14, 0)
-    while disk.read(0x1C) & 1 == 1 { usleep(100) }
+    while disk.read(0x1C) & 1 == 1 { TestThreads.nap(microseconds: 100) }
     let admin = try DriverQueue(0, disk.controller, disk.memory, count: 16)
     disk.enable(adminCount: 16)
     #expect(try admin.run(.admin(.getFeatures, 7)).status == .success)

@@ -20,7 +20,7 @@ import ZeroTracker
     let deadline = ContinuousClock.now + .seconds(30)
     while try !condition() {
       try #require(ContinuousClock.now < deadline)
-      usleep(100)
+      TestThreads.nap(microseconds: 100)
     }
   }
 
@@ -124,7 +124,7 @@ import ZeroTracker
       // Lets the attending thread through, command by command, until it has noticed.
       store.waitFor(1)
       store.letOneThrough()
-      usleep(1000)
+      TestThreads.nap(microseconds: 1000)
     }
     #expect(engine.state.withLock { $0.queues.submission[1]!.cautionCount } > 200)
     store.open()

@@ -1,3 +1,4 @@
+import Sandbox
 import TestSupport
 import Testing
 
@@ -223,21 +224,22 @@ import Testing
   }
 
   @Test("vCPUs that program a bridge at once leave what is decoded and what is read in agreement")
-  func atOnce() throws {
+  func atOnce() {
     let bus = PCIHost([(HostBridge.address, host), (ISABridge.address, isa)])
     for round in 0..<200 {
-      let threads = try (0..<3).map { number in
-        try HostThread {
-          let value = UInt64(round + number) & 7
-          bus.writeConfiguration(
-            HostBridge.address, offset: 0x60, width: 4, value: value << 28 | UInt64(number) & 1)
-          bus.writeConfiguration(
-            ISABridge.address, offset: 0x40, width: 4, value: value << 8)
-          bus.writeConfiguration(
-            ISABridge.address, offset: 0x44, width: 1, value: UInt64(number) << 7)
-        }
-      }
-      for thread in threads { thread.join() }
+      TestThreads.run(
+        as: .vcpu,
+        (0..<3).map { number in
+          {
+            let value = UInt64(round + number) & 7
+            bus.writeConfiguration(
+              HostBridge.address, offset: 0x60, width: 4, value: value << 28 | UInt64(number) & 1)
+            bus.writeConfiguration(
+              ISABridge.address, offset: 0x40, width: 4, value: value << 8)
+            bus.writeConfiguration(
+              ISABridge.address, offset: 0x44, width: 1, value: UInt64(number) << 7)
+          }
+        })
       let express = bus.readConfiguration(HostBridge.address, offset: 0x60, width: 4)
       #expect(host.configurationRange?.start == (express & 1 == 0 ? nil : express & ~1))
       let isOn = bus.readConfiguration(ISABridge.address, offset: 0x44, width: 1) != 0

@@ -1,9 +1,10 @@
+import TestSupport
 import Testing
 
 @testable import Devices
 
 /// The capabilities of power management and PCI Express: registers, D3hot, function level reset.
-@Suite struct PCICapabilityTests {
+@Suite(.onVCPUThread) struct PCICapabilityTests {
   private static let address = PCIAddress(device: 3)
   private static let bar = PCIBAR(index: 0, byteCount: 0x4000)
   private static let place: UInt64 = 0xC000_0000

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Devices
@@ -8,7 +9,7 @@ import Testing
   private static let hour: Int64 = 3_600_000_000_000
 
   private func wait(until condition: () -> Bool) {
-    while !condition() { usleep(500) }
+    while !condition() { TestThreads.nap(microseconds: 500) }
   }
 
   @Test("a time that has come calls the function once, on a thread that was prepared")
@@ -22,7 +23,7 @@ import Testing
     wait { calls.values.count == 3 }
     timer.set(-1)
     wait { calls.values.count == 4 }
-    usleep(20_000)
+    TestThreads.nap(microseconds: 20_000)
     #expect(calls.values == ["start", "call", "call", "call"])
     timer.stop()
     timer.stop()
@@ -32,12 +33,12 @@ import Testing
   func idle() throws {
     let calls = Recorder<Bool>()
     let timer = try WallClockTimer(onThreadStart: {}, action: { calls.append(true) })
-    usleep(100_000)
+    TestThreads.nap(microseconds: 100_000)
     #expect(timer.wakeCount == 0)
     timer.set(nil)
     timer.set(Self.now + 50_000_000)
     timer.set(nil)
-    usleep(150_000)
+    TestThreads.nap(microseconds: 150_000)
     // At most one for each change.
     #expect(timer.wakeCount <= 2 && calls.values.isEmpty)
     timer.set(Self.now + Self.hour)
@@ -54,7 +55,7 @@ import Testing
       timer.set(Self.now + 2_000_000)
       wait { calls.values.count == count }
     }
-    usleep(20_000)
+    TestThreads.nap(microseconds: 20_000)
     #expect(calls.values.count == 20)
   }
 
@@ -73,9 +74,9 @@ import Testing
         #expect(device.register(0x0C) & 0xC0 == 0xC0)
       }
       device.stopTimer()
-      usleep(50_000)
+      TestThreads.nap(microseconds: 50_000)
       let count = line.edgeCount
-      usleep(50_000)
+      TestThreads.nap(microseconds: 50_000)
       #expect(line.edgeCount == count)
     }
     #expect(gone == nil)

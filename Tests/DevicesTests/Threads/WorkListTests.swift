@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Devices
@@ -22,7 +23,7 @@ import Testing
     let found = Recorder<Int?>()
     let waiters = try (0..<3).map { _ in try HostThread { found.append(list.next()) } }
     list.add(1)
-    while found.values.isEmpty { usleep(100) }
+    while found.values.isEmpty { TestThreads.nap(microseconds: 100) }
     list.close()
     for thread in waiters { thread.join() }
     list.add(0)

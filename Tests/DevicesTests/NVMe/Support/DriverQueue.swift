@@ -1,5 +1,7 @@
 import Foundation
 import GuestMemory
+import Sandbox
+import TestSupport
 import Testing
 
 @testable import Devices
@@ -25,6 +27,7 @@ final class DriverQueue {
   let completionStart: UInt64
   private let controller: NVMeController
   private let memory: GuestMemory
+  private let vcpu: RoleThread
   private let count: Int
   private var tail = 0
   private var head = 0
@@ -37,8 +40,13 @@ final class DriverQueue {
   /// Writes of the tail's and of the head's register.
   private(set) var registerWriteCounts = [0, 0]
 
-  init(_ number: Int, _ controller: NVMeController, _ memory: GuestMemory, count: Int) throws {
+  /// - Parameter vcpu: the thread that writes doorbells.
+  init(
+    _ number: Int, _ controller: NVMeController, _ memory: GuestMemory, count: Int,
+    vcpu: RoleThread = RoleThread(.vcpu)
+  ) throws {
     self.number = number
+    self.vcpu = vcpu
     self.controller = controller
     self.memory = memory
     self.count = count
@@ -72,7 +80,9 @@ final class DriverQueue {
   }
 
   func doorbell(_ index: Int, _ value: UInt64) {
-    controller.writeBAR(0, offset: 0x1000 + 4 * UInt64(index), width: 4, value: value)
+    vcpu.run { [controller] in
+      controller.writeBAR(0, offset: 0x1000 + 4 * UInt64(index), width: 4, value: value)
+    }
   }
 
   /// The next completion, if there is one; it stays until `acknowledge`.
@@ -102,7 +112,7 @@ final class DriverQueue {
         acknowledge()
         return reply
       }
-      usleep(50)
+      TestThreads.nap(microseconds: 50)
     }
     throw Silent()
   }

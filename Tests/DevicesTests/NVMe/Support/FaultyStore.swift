@@ -1,5 +1,6 @@
 import Foundation
 import GuestMemory
+import TestSupport
 import ZeroTracker
 
 @testable import Devices
@@ -56,12 +57,12 @@ final class FaultyStore: BlockStore {
   }
 
   func waitForStuck(_ count: Int) {
-    while stuckCount < count { usleep(100) }
+    while stuckCount < count { TestThreads.nap(microseconds: 100) }
   }
 
   private func begin(_ operation: Operation) throws(BlockStoreError) {
     state.withLock { $0.stuckCount += 1 }
-    while state.withLock({ $0.isStuck }) { usleep(50) }
+    while state.withLock({ $0.isStuck }) { TestThreads.nap(microseconds: 50) }
     try state.withLock { state throws(BlockStoreError) in
       state.stuckCount -= 1
       state.calls[operation, default: 0] += 1

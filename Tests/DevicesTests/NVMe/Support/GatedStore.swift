@@ -1,6 +1,7 @@
 import Foundation
 import GuestMemory
 import Synchronization
+import TestSupport
 import ZeroTracker
 
 @testable import Devices
@@ -39,14 +40,14 @@ final class GatedStore: BlockStore {
 
   /// Waits until so many reads wait.
   func waitFor(_ count: Int) {
-    while waitingCount < count { usleep(100) }
+    while waitingCount < count { TestThreads.nap(microseconds: 100) }
   }
 
   func read(
     at offset: UInt64, byteCount: Int, into memory: GuestMemory, at address: GPA
   ) throws(BlockStoreError) {
     waiting.add(1, ordering: .relaxed)
-    while !mayPass() { usleep(100) }
+    while !mayPass() { TestThreads.nap(microseconds: 100) }
     waiting.subtract(1, ordering: .relaxed)
   }
 

@@ -7,12 +7,15 @@ import Testing
 @testable import Devices
 
 /// A controller over an image, enabled, with guest memory and an admin queue.
+///
+/// Its threads, and the one that reads and writes its registers, are under the filters of the program's.
 final class TestDisk {
   let memory: GuestMemory
   let controller: NVMeController
   let sink = RecordingSink()
   let line = RecordingLine()
   let admin: DriverQueue
+  let vcpu = RoleThread(.vcpu)
 
   /// - Parameter usesMSIX: all vectors are on, with their number as data.
   init(
@@ -24,7 +27,7 @@ final class TestDisk {
       store: store, memory: memory, identity: NVMeIdentity(serial: "S-1"), history: history,
       queuePairCount: pairs, threadCount: threads, messages: sink, interruptLine: line,
       onThreadStart: { ThreadFilter.enter(.disk) })
-    admin = try DriverQueue(0, controller, memory, count: adminCount)
+    admin = try DriverQueue(0, controller, memory, count: adminCount, vcpu: vcpu)
     configure(0x04, 2, 6)
     if usesMSIX {
       for vector in 0...UInt64(pairs) {
@@ -37,16 +40,22 @@ final class TestDisk {
   }
 
   func configure(_ offset: Int, _ width: Int, _ value: UInt64) {
-    controller.configuration.write(offset: offset, width: width, value: value)
-    controller.configurationChanged()
+    vcpu.run { [controller] in
+      controller.configuration.write(offset: offset, width: width, value: value)
+      controller.configurationChanged()
+    }
   }
 
   func write(_ offset: UInt64, _ value: UInt64, width: Int = 4) {
-    controller.writeBAR(0, offset: offset, width: width, value: value)
+    vcpu.run { [controller] in
+      controller.writeBAR(0, offset: offset, width: width, value: value)
+    }
   }
 
   func read(_ offset: UInt64, width: Int = 4) -> UInt64 {
-    controller.readBAR(0, offset: offset, width: width) & (width == 8 ? .max : 0xFFFF_FFFF)
+    vcpu.run { [controller] in
+      controller.readBAR(0, offset: offset, width: width) & (width == 8 ? .max : 0xFFFF_FFFF)
+    }
   }
 
   func enable(adminCount: Int) {
@@ -58,7 +67,7 @@ final class TestDisk {
 
   /// Makes an I/O pair, its completions on the vector of its number or another.
   func makePair(_ number: Int, count: Int = 64, vector: Int? = nil) throws -> DriverQueue {
-    let queue = try DriverQueue(number, controller, memory, count: count)
+    let queue = try DriverQueue(number, controller, memory, count: count, vcpu: vcpu)
     let size = UInt32(count - 1) << 16 | UInt32(number)
     #expect(
       try admin.run(

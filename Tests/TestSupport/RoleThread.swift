@@ -1,0 +1,64 @@
+public import Sandbox
+import Synchronization
+
+/// A thread under the filter of a role, which runs what other threads give it, in that order.
+public final class RoleThread: Sendable {
+  private struct State {
+    var jobs: [@Sendable () -> Void] = []
+    var isOver = false
+  }
+
+  private final class Core: Sendable {
+    let state = Mutex(State())
+    let work = TestSemaphore()
+  }
+
+  private let core = Core()
+
+  public init(_ role: SandboxRole) {
+    TestThreads.start { [core] in
+      ThreadFilter.enter(role)
+      while true {
+        core.work.wait()
+        let (job, isOver) = core.state.withLock { state in
+          (state.jobs.isEmpty ? nil : state.jobs.removeFirst(), state.isOver)
+        }
+        if let job {
+          job()
+        } else if isOver {
+          return
+        }
+      }
+    }
+  }
+
+  /// The thread ends when it has run all it was given.
+  deinit {
+    core.state.withLock { $0.isOver = true }
+    core.work.signal()
+  }
+
+  func add(_ job: @escaping @Sendable () -> Void) {
+    core.state.withLock { $0.jobs.append(job) }
+    core.work.signal()
+  }
+
+  /// Runs the body there, and waits for it. Not for that thread itself.
+  public func run<R: Sendable>(_ body: @escaping @Sendable () -> R) -> R {
+    let result = Result<R>()
+    add {
+      let value = body()
+      result.value.withLock { $0 = value }
+      result.isThere.signal()
+    }
+    while true {
+      result.isThere.wait()
+      if let value = result.value.withLock({ $0 }) { return value }
+    }
+  }
+
+  private final class Result<R: Sendable>: Sendable {
+    let value = Mutex<R?>(nil)
+    let isThere = TestSemaphore()
+  }
+}
