@@ -35,6 +35,7 @@ let package = Package(
         .product(name: "Devices", package: "vmm-run"),
         .product(name: "GuestMemory", package: "vmm-run"),
         .product(name: "HyperVCore", package: "vmm-run"),
+        .product(name: "Sandbox", package: "vmm-run"),
         .product(name: "VMM", package: "vmm-run"),
         .product(name: "ZeroTracker", package: "vmm-run"),
       ],

@@ -20,11 +20,12 @@ fuzz_targets() {
   "$fuzz_binary" --list
 }
 
-# fuzz_process TARGET ARGUMENT...: one target's process, its output in a log. The sanitizer keeps little
-# freed memory and no allocation's stack, for speed; Swift's own backtraces do not go with it.
+# fuzz_process TARGET ARGUMENT...: one target's process, its output in the log $fuzz_log, if set, or
+# TARGET. The sanitizer keeps little freed memory and no allocation's stack, for speed; Swift's own
+# backtraces do not go with it.
 fuzz_process() {
   local target=$1 status=0
-  local log=$fuzz_logs/$target.log
+  local log=$fuzz_logs/${fuzz_log:-$target}.log
   shift
   mkdir -p "$fuzz_logs" "$fuzz_crashes"
   ASAN_OPTIONS=quarantine_size_mb=8:thread_local_quarantine_size_kb=64:malloc_context_size=0 \
@@ -41,6 +42,14 @@ fuzz_process() {
 # replay_fuzz TARGET: every input of the committed corpus once.
 replay_fuzz() {
   fuzz_process "$1" -runs=0 "Fuzz/Corpus/$1"
+}
+
+# replay_fuzz_sandboxed TARGET DIRECTORY...: every input once, under the filter of the thread that runs such
+# code in the program.
+replay_fuzz_sandboxed() {
+  local target=$1
+  shift
+  fuzz_log=$target-sandboxed fuzz_process "$target" "${@/#/--sandboxed=}"
 }
 
 # run_fuzz_target TARGET ARGUMENT...: what is new goes to the work corpus.

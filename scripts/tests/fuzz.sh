@@ -10,7 +10,8 @@ source "$here/lib/fuzz.sh"
 fuzz_test_executions=50000
 fuzz_test_seconds=8
 
-# run_fuzz: the corpus of each target, then new inputs, the same ones at every run.
+# run_fuzz: the corpus of each target, then new inputs, the same ones at every run. What reached something
+# new, and the corpus, once more in the sandbox.
 run_fuzz() {
   local target counts work before=$failed
   local -a targets
@@ -30,6 +31,12 @@ run_fuzz() {
       pass_check "fuzz $target: $counts"
     else
       fail_check "fuzz $target: see .build-fuzz/crashes/$target-*"
+    fi
+    if logged "fuzz-$target-sandboxed" replay_fuzz_sandboxed "$target" "$work/$target" \
+      "Fuzz/Corpus/$target"; then
+      pass_check "fuzz $target: $(tail -n 1 "$fuzz_logs/$target-sandboxed.log")"
+    else
+      fail_check "fuzz $target in the sandbox: see $fuzz_logs/$target-sandboxed.log"
     fi
   done
   rm -rf "$work"

@@ -17,7 +17,7 @@ check_stress() {
   local build
   for build in debug static; do
     check_status "$build" 0
-    check_equal "$build: errors" "$(cat "$out/$build.stderr")" ''
+    check_equal "$build: errors" "$(grep -v '^vmm-run: reported as zero' "$out/$build.stderr")" ''
     check_equal "$build: last line" "$(tail -n 1 "$out/$build.console")" 'stress: done'
     check_equal "$build: lives of $1 rounds" \
       "$(grep -c "^stress: life [0-9]*: $1 rounds," "$out/$build.console")" "$stress_lives"

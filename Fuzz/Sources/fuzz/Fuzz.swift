@@ -20,6 +20,14 @@ internal import Glibc
       return
     }
     _ = unsafe target
+    let replayed = SandboxedReplay.directories
+    if !replayed.isEmpty {
+      do {
+        try unsafe SandboxedReplay.run(target, replayed)
+      } catch {
+        fatalError("\(error)")
+      }
+    }
     // The defaults come first, so that what is given wins.
     var words = CommandLine.arguments
     words.insert(contentsOf: defaults, at: 1)

@@ -62,7 +62,6 @@ extension SandboxPermission {
     SandboxPermission(.restartSyscall, .all, why: "calls that a stop interrupted"),
     SandboxPermission(.clockGetTime, .all, why: "clocks that the processor does not tell"),
     SandboxPermission(.time, .service, why: "the time zone"),
-    SandboxPermission(.clockNanosleep, .guest, why: "a console that takes nothing"),
   ]
 
   private static let transfers: [SandboxPermission] = [

@@ -23,7 +23,6 @@ public struct SystemCall: RawRepresentable, Hashable, Sendable, CustomStringConv
 extension SystemCall {
   static let brk = SystemCall(__NR_brk)
   static let clockGetTime = SystemCall(__NR_clock_gettime)
-  static let clockNanosleep = SystemCall(__NR_clock_nanosleep)
   static let clone = SystemCall(__NR_clone)
   static let clone3 = SystemCall(__NR_clone3)
   static let close = SystemCall(__NR_close)

@@ -1,3 +1,5 @@
+internal import Sandbox
+
 /// One trust boundary under fuzzing. What must not happen is a trap: of the code behind the boundary, or
 /// of `require` in the target.
 ///
@@ -8,12 +10,18 @@ protocol FuzzTarget: AnyObject {
   static var name: String { get }
   /// The longest input worth trying.
   static var maximumInputByteCount: Int { get }
+  /// The thread of the program that runs what is behind the boundary: a vCPU's, if not said.
+  static var role: SandboxRole { get }
 
   /// Makes what all inputs share.
   init() throws
 
   /// Takes one input.
   func run(_ input: FuzzInput)
+}
+
+extension FuzzTarget {
+  static var role: SandboxRole { .vcpu }
 }
 
 /// Ends the process, and with it the input, if something is not as it must be. Not `precondition`: its

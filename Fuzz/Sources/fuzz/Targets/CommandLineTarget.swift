@@ -1,9 +1,12 @@
+internal import Sandbox
+
 @testable internal import CommandLineOptions
 
 /// Command lines: sizes, each alone, and whole lines, of any words or of words that mean something.
 final class CommandLineTarget: FuzzTarget {
   static let name = "command-line"
   static let maximumInputByteCount = 256
+  static let role = SandboxRole.service
 
   /// Without commands and options, which come from their definitions.
   private static let values = [
