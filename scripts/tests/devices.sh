@@ -40,6 +40,10 @@ check_seen() {
 check_devices() {
   local guest=$1 line
   check_status "$guest" 0
+  if ! grep -q '^@ kernel' "$out/$guest.told"; then
+    fail_check "$guests, $guest: it did not start: $(tail -n 1 "$out/$guest.stderr")"
+    return
+  fi
   # NGUIDs follow the serial numbers; Linux does not call them bogus.
   check_seen "$guest" 'disk alpha eui\.[0-9a-f]{32} 512 32768'
   check_seen "$guest" 'disk beta eui\.[0-9a-f]{32} 4096 32768'
