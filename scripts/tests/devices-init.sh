@@ -9,6 +9,12 @@ mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 
+# By their paths: busybox's shell takes its own programs first.
+hwclock=/sbin/hwclock
+rtcwake=/sbin/rtcwake
+nvme=/sbin/nvme
+lspci=/sbin/lspci
+
 tell() {
   echo "@ $*"
 }
@@ -52,19 +58,20 @@ describe_disk() {
 }
 
 smart() {
-  nvme smart-log "/dev/$controller" | sed -n "s/^$1[^:]*: *\([0-9]*\).*/\1/p"
+  $nvme smart-log "/dev/$controller" | sed -n "s/^$1[^:]*: *\([0-9]*\).*/\1/p"
 }
 
 # use_nvme: log pages, as nvme-cli sees them; alpha's controller.
 use_nvme() {
-  nvme id-ctrl "/dev/$controller" | grep -E '^(vid|ssvid|sn|mn|lpa|elpe|subnqn) ' | tell_lines id-ctrl
-  nvme id-ns "/dev/${controller}n1" | grep -E '^(nguid|eui64|lbaf +0) ' | tell_lines id-ns
-  tell "effects $(nvme effects-log "/dev/$controller" | grep -c 'ACS\|IOCS')"
+  $nvme id-ctrl "/dev/$controller" | grep -E '^(vid|ssvid|sn|mn|lpa|elpe|subnqn) ' | tell_lines id-ctrl
+  $nvme id-ns "/dev/${controller}n1" | grep -E '^(nguid|eui64|lbaf +0) ' | tell_lines id-ns
+  # Without --csi it wants to map the registers, which kernels refuse, and ends in silence.
+  $nvme effects-log "/dev/$controller" --csi=0 2>&1 | tell_lines effects
   before=$(smart num_err_log_entries)
   # An opcode that there is not.
-  nvme admin-passthru "/dev/$controller" --opcode=0x7d --data-len=0 2>&1 | tell_lines passthru
+  $nvme admin-passthru "/dev/$controller" --opcode=0x7d --data-len=0 2>&1 | tell_lines passthru
   tell "errors counted $(($(smart num_err_log_entries) - before))"
-  nvme error-log "/dev/$controller" --log-entries=1 | grep -E '^(sqid|status_field|nsid|error_count)' |
+  $nvme error-log "/dev/$controller" --log-entries=1 | grep -E '^(sqid|status_field|nsid|error_count)' |
     tell_lines error-log
   tell "power cycles $(smart power_cycles)"
   read_before=$(smart 'Data Units Read')
@@ -75,7 +82,7 @@ use_nvme() {
 # use_pci: capabilities, and a reset of the function during reads.
 use_pci() {
   device=/sys/class/nvme/$controller/device
-  lspci -vv -s "$(sed -n 's/^PCI_SLOT_NAME=//p' "$device/uevent")" | tell_lines lspci
+  $lspci -vv -s "$(sed -n 's/^PCI_SLOT_NAME=//p' "$device/uevent")" | tell_lines lspci
   tell "reset methods $(cat "$device/reset_method")"
   sum=$(dd if="/dev/${controller}n1" bs=1M 2>/dev/null | sha256sum)
   for round in 1 2 3; do
@@ -93,26 +100,27 @@ use_pci() {
 use_clock() {
   for arguments in '-r' '--test -w' '-w'; do
     # shellcheck disable=SC2086 # words
-    output=$(hwclock $arguments --utc -f /dev/rtc0 -v 2>&1)
-    tell "hwclock $arguments: status $?, $(echo "$output" | grep -ci 'timed out\|cannot') failures"
+    $hwclock $arguments --utc -f /dev/rtc0 -v >/tmp/hwclock 2>&1
+    tell "hwclock $arguments: status $?, $(grep -ci 'timed out\|cannot\|failed' /tmp/hwclock) failures"
   done
   tell "busybox hwclock: $(busybox hwclock -r -u -f /dev/rtc0 >/dev/null 2>&1 && echo works)"
   before=$(cut -d . -f 1 /proc/uptime)
-  rtcwake -m on -s 3 --utc -d rtc0 >/dev/null 2>&1
+  $rtcwake -m on -s 3 --utc -d rtc0 >/dev/null 2>&1
   tell "rtcwake on: status $?"
   tell "waited $(($(cut -d . -f 1 /proc/uptime) - before >= 2))"
   if grep -qw freeze /sys/power/state 2>/dev/null; then
-    rtcwake -m freeze -s 5 --utc -d rtc0 >/dev/null 2>&1
+    $rtcwake -m freeze -s 5 --utc -d rtc0 >/dev/null 2>&1
     tell "rtcwake freeze: status $?"
   else
     tell 'rtcwake freeze: this kernel does not sleep'
   fi
-  tell "clock interrupts $(($(sed -n 's/^ *8: *\([0-9]*\) .*/\1/p' /proc/interrupts) > 3))"
+  tell "clock interrupts $(sed -n 's/^ *8: *\([0-9]*\) .*/\1/p' /proc/interrupts)"
 }
 
-if hwclock -r --utc -f /dev/rtc0 | grep -q '^2031-02-03'; then
-  tell 'clock kept'
-  await_disk alpha
+# The second boot: the first one has left a word at the beginning of a disk.
+await_disk alpha
+if [ "$(dd if="/dev/${controller}n1" bs=6 count=1 2>/dev/null)" = second ]; then
+  tell "clock $($hwclock -r --utc -f /dev/rtc0)"
   tell "errors kept $(($(smart num_err_log_entries) > 0))"
   end poweroff
 fi
@@ -125,6 +133,8 @@ use_nvme
 use_pci
 use_clock
 dmesg | grep -iE '(rtc|nvme).*(lost|error|timeout|fail)' | tell_lines trouble
-hwclock --set --date '2031-02-03 04:05:06' --utc -f /dev/rtc0
+await_disk alpha
+echo second | dd of="/dev/${controller}n1" conv=fsync 2>/dev/null
+$hwclock --set --date '2031-02-03 04:05:06' --utc -f /dev/rtc0
 tell "hwclock --set: status $?"
 end reboot

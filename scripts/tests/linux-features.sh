@@ -55,6 +55,7 @@ run_features_in_rig() {
   check_equal 'idle: a vCPU that waits, by SIGUSR1' \
     "$(grep -qE '^ +0  halted +0xffffffff[0-9a-f]{8} ' "$out/idle.stderr"; echo $?)" 0
   check_equal 'idle: a disk, by SIGUSR1' "$(grep -c '^  disk0  ready$' "$out/idle.stderr")" 1
+  check_equal 'idle: its queue, by SIGUSR1' "$(grep -c '^ *1 more idle$' "$out/idle.stderr")" 1
 
   if [[ $failed -eq $before ]]; then
     rm -rf "$logs/features/guest" "$logs/features/files"

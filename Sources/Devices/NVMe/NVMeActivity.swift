@@ -17,11 +17,11 @@ public struct NVMeActivity: Hashable, Sendable {
     public let shadowTail: UInt32?
     /// Commands fetched and not completed.
     public let inFlightCount: Int
-    /// The first completion that the guest has not taken, as far as the controller knows.
+    /// The first completion that the guest has not taken.
     public let completionHead: UInt32
     /// Where the next completion goes.
     public let completionTail: UInt32
-    /// Completions that the guest has not taken, as far as the controller knows.
+    /// Completions that the guest has not taken.
     public let untaken: UInt32
     /// Whether commands wait for room in the completion queue.
     public let waitsForRoom: Bool
@@ -49,10 +49,14 @@ extension NVMeEngine {
 
 extension NVMeQueueSet {
   fileprivate func activity(_ memory: GuestMemory) -> [NVMeActivity.Queue] {
-    submission.indices.compactMap { identifier -> NVMeActivity.Queue? in
-      guard let ring = submission[identifier], let target = completion[ring.completionQueue] else {
-        return nil
-      }
+    // A copy, so that a look changes nothing. The controller itself reads heads in shadow doorbells
+    // only when it must.
+    var seen = self
+    for queue in completion.indices { seen.takeHead(queue, memory) }
+    return submission.indices.compactMap { identifier -> NVMeActivity.Queue? in
+      guard let ring = submission[identifier],
+        let target = seen.completion[ring.completionQueue]
+      else { return nil }
       return NVMeActivity.Queue(
         identifier: identifier, entryCount: ring.count, submissionHead: ring.head,
         submissionTail: ring.tail,

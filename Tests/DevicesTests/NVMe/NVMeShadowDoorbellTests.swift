@@ -168,6 +168,31 @@ import ZeroTracker
     }
   }
 
+  @Test("the status report counts completions that the guest has not taken, by its shadow doorbell")
+  func activity() throws {
+    let disk = try makeDisk()
+    #expect(try disk.admin.run(shadow.command).status == .success)
+    let queue = try disk.makePair(1)
+    queue.shadow = shadow
+    for _ in 0..<5 { #expect(try queue.run(.io(.read, 0, 1)).status == .success) }
+    func pair() -> NVMeActivity.Queue? {
+      disk.controller.activity?.queues.first { $0.identifier == 1 }
+    }
+    var seen: NVMeActivity.Queue?
+    try waitUntil {
+      seen = pair()
+      return seen != nil
+    }
+    #expect(seen?.untaken == 0 && seen?.completionHead == 5)
+    // What the report finds is no news to the controller: the registers' rules stay.
+    #expect(disk.controller.engine.state.withLock { $0.queues.completion[1]?.head } == 0)
+    try queue.enqueue(.io(.read, 0, 1))
+    queue.ring()
+    try waitUntil { pair()?.untaken == 1 }
+    #expect(try queue.wait().status == .success)
+    try waitUntil { pair()?.untaken == 0 }
+  }
+
   @Test("the event indices are marked as touched")
   func touches() throws {
     let disk = try makeDisk()
