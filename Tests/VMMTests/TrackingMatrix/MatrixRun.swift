@@ -91,6 +91,8 @@ final class MatrixRun: Sendable {
     configuration.isPreallocated = machine.isPreallocated
     configuration.writtenPageSource = WrittenPageSourceKind(rawValue: machine.source)
     configuration.granularity = try! TrackingGranularity(byteCount: machine.granularityBytes)
+    // No filters: `signal` swaps memory out and reads pagemap on the vCPU's thread.
+    configuration.onThreadStart = { _ in }
     configuration.portDevices.append(
       (PortRange(start: Self.port, count: 1), SignalPort { [self] in signal($0) }))
   }
