@@ -118,8 +118,8 @@ extension SystemOptions {
       files.add(firmware.imagePath, of: .firmware)
       files.add(firmware.variablesPath, of: .variables)
       files.add(firmware.templatePath, of: .variablesTemplate)
-      if firmware.templatePath == nil,
-        let usual = FirmwareOptions.usualTemplate(of: firmware.imagePath)
+      if firmware.templatePath == nil, let imagePath = firmware.imagePath,
+        let usual = FirmwareOptions.usualTemplate(of: imagePath)
       {
         files.add(usual, named: "the template of '\(OptionDefinition.firmware.name)'")
       }

@@ -38,8 +38,7 @@ extension SystemOptions {
     return try disks.map { disk in
       let store = try RawImageStore(
         path: HostPath(argument: disk.path), isReadOnly: disk.isReadOnly,
-        isKnownRaw: disk.isKnownRaw,
-        sectorByteCount: disk.sectorByteCount)
+        isKnownRaw: disk.isKnownRaw, sectorByteCount: disk.sectorByteCount)
       Diagnostics.warnOfMissingLocks(store.lockGap, of: "disk image \(disk.path)")
       // A file that is there twice, to be read, is two disks.
       var name = Self.absolutePath(disk.path)
@@ -73,6 +72,7 @@ extension SystemOptions {
 
 extension FirmwareOptions {
   fileprivate func guest(_ messages: RateLimitedDiagnostics) throws -> FirmwareGuest {
+    guard let imagePath else { preconditionFailure("firmware that was not looked for") }
     let image = try FirmwareImage(try GuestFile.firmware(imagePath).read(), name: imagePath)
     guard let store = try variableStore() else { return FirmwareGuest(image: image) }
     let chip = try FlashChip(store: store) { error in messages.report(error) }
@@ -98,7 +98,7 @@ extension FirmwareOptions {
   /// The template that was given, or the usual one if it is there.
   private func template() throws -> [UInt8]? {
     if let templatePath { return try Self.variables(templatePath) }
-    guard let usual = Self.usualTemplate(of: imagePath), Self.exists(usual) else { return nil }
+    guard let usual = imagePath.flatMap(Self.usualTemplate), Self.exists(usual) else { return nil }
     return try Self.variables(usual)
   }
 
