@@ -5,6 +5,8 @@
 
 firmware=/usr/share/OVMF/OVMF_CODE_4M.fd
 template=/usr/share/OVMF/OVMF_VARS_4M.fd
+# What machines start with.
+image=$firmware
 
 # start NAME OPTION...: a machine of that name, its console in NAME.console, what is typed from type_at.
 start() {
@@ -13,7 +15,7 @@ start() {
   rm -f "/tmp/$name.keys"
   mkfifo "/tmp/$name.keys"
   cut -d ' ' -f 1 /proc/uptime >"/out/$name.times"
-  vmm-run run --firmware "$firmware" "$@" --trace-hypercalls "/out/$name.trace" \
+  vmm-run run --firmware "$image" "$@" --trace-hypercalls "/out/$name.trace" \
     <"/tmp/$name.keys" >"/out/$name.console" 2>"/out/$name.stderr" &
   pid=$!
   exec 7>"/tmp/$name.keys"
@@ -77,10 +79,13 @@ reach_shell() {
   await 'Shell>' 300
 }
 
-# The shell, typed at. Its first start makes the variables.
+# The shell, typed at. Its first start makes the variables. The image is what the package's descriptors name.
 first_shell() {
+  image=auto
   start shell --memory 1G --vars /tmp/vars.fd --trace-io
+  image=$firmware
   reach_shell
+  vmm-run check >/out/check 2>&1
   refuse locked --firmware "$firmware" --vars /tmp/vars.fd
   keys 'reset -s\r'
   finish 600
@@ -111,6 +116,11 @@ refusals() {
   cp /tmp/empty.fd /tmp/no-vars.fd
   cp "$firmware" /tmp/only.fd
   head -c 131072 "$template" >/tmp/short.fd
+  cp "$template" /tmp/known.fd
+  cat "$template" "$firmware" >/tmp/whole.fd
+  refuse unknown-layout --firmware /tmp/only.fd --vars /tmp/known.fd
+  refuse whole-image --firmware /tmp/whole.fd --vars /tmp/known.fd --vars-template "$template"
+  refuse same-file --firmware "$firmware" --vars "$firmware"
   refuse no-firmware --firmware /tmp/nothing.fd
   refuse odd-firmware --firmware /tmp/odd.fd
   refuse empty-firmware --firmware /tmp/empty.fd
@@ -145,4 +155,5 @@ grub() {
   /usr/bin/sparse-cp --sparse=always /tmp/grub.img /out/grub.img
 }
 
+sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1 >/out/model
 for scenario in "$@"; do $scenario; done

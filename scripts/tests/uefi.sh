@@ -5,6 +5,7 @@
 #
 # What runs is in uefi-in-rig.sh; what must come of it here.
 
+ovmf=/usr/share/OVMF
 uefi_disks=$logs/uefi/disks
 counter_guid='-guid 6f1e1f5c-3f3c-4d0e-9c55-0b6a1f0c0005'
 
@@ -39,7 +40,11 @@ check_uefi_told() {
 }
 
 check_uefi_shell() {
+  local found="$ovmf/OVMF_CODE_4M.fd, variables from $ovmf/OVMF_VARS_4M.fd, by "
+  found+=/usr/share/qemu/firmware/60-edk2-x86_64.json
   check_status shell 0
+  check_equal 'shell: the firmware that check finds' \
+    "$(sed -n 's/^ *UEFI firmware (--firmware auto) *available *//p' "$out/check")" "$found"
   check_equal 'shell: prompts' "$(grep -cF 'Shell> ' "$out/shell.console")" 1
   # COM2 and CPU hotplug, which OVMF looks for; a device that is missing by mistake would be more.
   check_equal 'shell: ports without a device' \
@@ -50,6 +55,14 @@ check_uefi_shell() {
 check_uefi_menu() {
   check_status menu 0
   check_equal 'menu: reached' "$(grep -cF 'Select Entry' "$out/menu.console")" 1
+  # The front page has the processor's name and speed, by SMBIOS.
+  if grep -qaE '[1-9][0-9]*\.[0-9]+ GHz|0\.[0-9]*[1-9][0-9]* GHz' "$out/menu.console" &&
+    grep -qaF "$(cat "$out/model")" "$out/menu.console"; then
+    pass_check "$guests, menu: $(cat "$out/model"), $(grep -aoE '[0-9.]+ GHz' "$out/menu.console" | tail -n 1)"
+  else
+    fail_check "$guests, menu: not the name '$(cat "$out/model")', or no speed: $(
+      grep -aoE '[0-9.]+ GHz' "$out/menu.console" | tail -n 1)"
+  fi
 }
 
 check_uefi_counter() {
@@ -117,6 +130,9 @@ check_uefi_refusals() {
   check_refused no-variables 'no-vars.fd has 65536 bytes and .* 540672'
   check_refused short-variables 'short.fd has 131072 bytes and .* 540672'
   check_refused no-template 'no template .*--vars-template'
+  check_refused unknown-layout 'no template is known .* in /tmp/known\.fd; .*--vars-template'
+  check_refused whole-image 'whole\.fd has its variables in it'
+  check_refused same-file "'--vars' .* and '--firmware' .* are one file"
   check_refused long-name 'opt/a b'
   check_refused own-name 'etc/e820 is there already'
 }
@@ -131,7 +147,8 @@ uefi_guests() {
   out=$logs/uefi/$name
   rm -rf "$out"
   logged "uefi-$name" "$here/rig" --timeout 1800 --cpus 1 --out "$out" \
-    --file "$vmm_run:/usr/bin/vmm-run" --file "$firmware/usr/share/OVMF:/usr/share/OVMF" \
+    --file "$vmm_run:/usr/bin/vmm-run" --file "$firmware$ovmf:$ovmf" \
+    --file "$firmware/usr/share/qemu/firmware:/usr/share/qemu/firmware" \
     --file "$uefi_disks:/uefi" --file /bin/cp:/usr/bin/sparse-cp \
     --script "$here/tests/uefi-in-rig.sh" -- "$@" ||
     fail_check "$guests: the rig's exit status $?"
