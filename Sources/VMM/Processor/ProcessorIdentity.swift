@@ -15,7 +15,9 @@ struct ProcessorIdentity {
   /// processor's own without its turbo.
   init(of machine: VirtualMachine) {
     let kilohertz = machine.tscKilohertz() ?? 0
-    self.init(name: Self.name(GuestCPUID.brandOfHost), megahertz: UInt16(clamping: (kilohertz + 500) / 1000))
+    self.init(
+      name: Self.name(GuestCPUID.brandOfHost),
+      megahertz: UInt16(clamping: (kilohertz + 500) / 1000))
   }
 
   /// The brand string: 16 bytes a leaf, ended by a zero if it is shorter, and padded by blanks on either
