@@ -50,7 +50,8 @@ extension SMBIOSStructure {
   }
 
   /// *Processor Information*, type 4: one processor of many cores, as CPUID says too.
-  static func processor(coreCount: Int) -> SMBIOSStructure {
+  static func processor(_ platform: SMBIOSPlatform) -> SMBIOSStructure {
+    let coreCount = platform.vcpuCount
     let short = UInt8(min(coreCount, 0xFF))
     var structure = SMBIOSStructure(type: 4, handle: 0x400)
     structure.append("CPU 0")
@@ -58,9 +59,16 @@ extension SMBIOSStructure {
     structure.append(other)  // 0x06: the family
     structure.append(manufacturer)
     structure.append(UInt64(0))  // 0x08: CPUID leaf 1, which guests can ask for themselves
-    structure.append(UInt8(0))  // 0x10: no version
+    // 0x10: the version, which is where tools and firmware look for the name.
+    if platform.processorName.isEmpty {
+      structure.append(UInt8(0))
+    } else {
+      structure.append(platform.processorName)
+    }
     structure.append(UInt8(0))  // 0x11: voltage unknown
-    structure.append(bytes: [0, 0, 0, 0, 0, 0])  // 0x12: clocks unknown
+    structure.append(UInt16(0))  // 0x12: external clock unknown
+    structure.append(platform.processorMegahertz)  // 0x14: at most
+    structure.append(platform.processorMegahertz)  // 0x16: when it started
     structure.append(UInt8(0x41))  // 0x18: populated, enabled
     structure.append(other)  // 0x19: the socket
     structure.append(bytes: [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])  // 0x1A: caches not described

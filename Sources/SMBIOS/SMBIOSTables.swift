@@ -14,7 +14,7 @@ public struct SMBIOSTables: Hashable, Sendable {
     let memoryArray: UInt16 = 0x1000
     var all: [SMBIOSStructure] = [
       .firmware(version: platform.version), .system(platform), .enclosure(),
-      .processor(coreCount: platform.vcpuCount),
+      .processor(platform),
       .memoryArray(handle: memoryArray, byteCount: platform.memoryByteCount),
       .memoryDevice(in: memoryArray, byteCount: platform.memoryByteCount),
     ]

@@ -48,7 +48,7 @@ enum memory_kind memory_kind_of(const EFI_MEMORY_DESCRIPTOR *descriptor) {
     case EfiRuntimeServicesData:
     case EfiACPIReclaimMemory:
     case EfiACPIMemoryNVS: return MEMORY_OTHER_RAM;
-    // Reserved memory may be RAM, and may be anything else.
+    case EfiReservedMemoryType: return MEMORY_RESERVED;
     default: return MEMORY_NOT_RAM;
   }
 }

@@ -12,6 +12,8 @@ enum memory_kind {
   MEMORY_CONVENTIONAL,
   // In use by firmware or by this program.
   MEMORY_OTHER_RAM,
+  // RAM that firmware keeps, or a device's: nothing says which, so it is not read.
+  MEMORY_RESERVED,
   // Devices and whatever else may not be read.
   MEMORY_NOT_RAM,
 };

@@ -71,9 +71,15 @@ static void check_run(enum memory_kind kind, BOOLEAN is_reported, UINT64 start, 
     }
   } else if (is_reported && kind == MEMORY_OTHER_RAM) {
     check_in_use(start, end, counts);
+  } else if (is_reported && kind == MEMORY_RESERVED) {
+    counts->reported_reserved += end - start;
   } else if (is_reported) {
     counts->reported_not_ram += end - start;
   }
+}
+
+static BOOLEAN is_ram(enum memory_kind kind) {
+  return kind == MEMORY_CONVENTIONAL || kind == MEMORY_OTHER_RAM;
 }
 
 void check_pages(const struct memory_map *map, const struct zeroed_ranges *zeroed,
@@ -84,7 +90,7 @@ void check_pages(const struct memory_map *map, const struct zeroed_ranges *zeroe
     const enum memory_kind kind = memory_kind_of(descriptor);
     UINT64 gpn = descriptor->PhysicalStart >> EFI_PAGE_SHIFT;
     const UINT64 end = gpn + descriptor->NumberOfPages;
-    if (kind != MEMORY_NOT_RAM && end > counts->end_of_ram_gpn) counts->end_of_ram_gpn = end;
+    if (is_ram(kind) && end > counts->end_of_ram_gpn) counts->end_of_ram_gpn = end;
     while (gpn < end) {
       BOOLEAN is_reported;
       const UINT64 run_end = end_of_uniform_run(zeroed, gpn, end, &is_reported);

@@ -16,9 +16,9 @@ struct page_counts {
   struct page_range largest_missed_run;
   // The first non-zero word of the first false pages; `false_pages` says how many are valid.
   struct false_word false_words[SHOWN_FALSE_WORDS];
-  // Reported pages elsewhere: in RAM that is in use, and of these the non-zero ones; in memory that is
-  // not read; in no descriptor.
-  UINT64 reported_in_use, in_use_false, reported_not_ram, reported_outside_map;
+  // Reported pages elsewhere: in RAM that is in use, and of these the non-zero ones; in reserved memory; in
+  // memory of other kinds; in no descriptor.
+  UINT64 reported_in_use, in_use_false, reported_reserved, reported_not_ram, reported_outside_map;
   UINT64 end_of_ram_gpn;
 };
 

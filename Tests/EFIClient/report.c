@@ -77,6 +77,7 @@ void print_report(const struct answer *answer, const struct page_counts *counts)
       {L"  reported but not zero: false", L"false-pages", counts->false_pages},
       {L"reported pages of RAM in use", L"in-use-pages", counts->reported_in_use},
       {L"  not zero (any more)", L"in-use-false-pages", counts->in_use_false},
+      {L"reported pages of reserved memory", L"reserved-pages", counts->reported_reserved},
       {L"reported pages that are not RAM", L"not-ram-pages", counts->reported_not_ram},
       {L"reported pages outside the map", L"outside-map-pages", counts->reported_outside_map},
   };

@@ -13,7 +13,8 @@ struct DMIDecodeTests {
     let uuid = SystemUUID(naming: "a machine")
     let tables = SMBIOSTables(
       SMBIOSPlatform(
-        uuid: uuid, vcpuCount: 2, memory: [0..<(2 << 30), (4 << 30)..<(6 << 30)], version: "1.2"))
+        uuid: uuid, vcpuCount: 2, processorName: "A Processor", processorMegahertz: 2345,
+        memory: [0..<(2 << 30), (4 << 30)..<(6 << 30)], version: "1.2"))
     // As `dmidecode --dump-bin` writes it: the entry point, which points at the structures behind.
     let start = 32
     var entry = tables.entryPoint
@@ -38,6 +39,7 @@ struct DMIDecodeTests {
     #expect(process.terminationStatus == 0)
     for line in [
       "SMBIOS 3.0.0 present.", "UUID: \(uuid)", "Manufacturer: vmm-run", "Core Count: 2",
+      "Version: A Processor", "Max Speed: 2345 MHz", "Current Speed: 2345 MHz",
       "System is a virtual machine", "UEFI is supported", "Maximum Capacity: 4 GB", "Size: 4 GB",
       "Starting Address: 0x0000000100000000", "Ending Address: 0x000000017FFFFFFF",
       "Range Size: 2 GB", "End Of Table",

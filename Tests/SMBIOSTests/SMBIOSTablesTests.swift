@@ -64,6 +64,25 @@ import Testing
     #expect(Array(small[0x0C..<0x0E]) == [0, 4] && Array(small[0x1C..<0x20]) == [0, 0, 0, 0])
   }
 
+  @Test("the processor's name and speed; none where none is known")
+  func processor() throws {
+    func tables(_ name: String, _ megahertz: UInt16) -> SMBIOSTables {
+      SMBIOSTables(
+        SMBIOSPlatform(
+          uuid: Self.uuid, vcpuCount: 1, processorName: name, processorMegahertz: megahertz,
+          memory: [0..<(1 << 30)], version: "1"))
+    }
+    let named = tables("A CPU\u{0} @ 3.20GHz\u{e9}", 3210)
+    let processor = try #require(try structures(named).first { $0.type == 4 }).bytes
+    // Texts: the socket, the manufacturer, the name.
+    #expect(processor[0x10] == 3)
+    #expect(Array(processor[0x14..<0x18]) == [0x8A, 0x0C, 0x8A, 0x0C])
+    let text = Array("CPU 0\0vmm-run\0A CPU @ 3.20GHz\0\0".utf8)
+    #expect(named.structures.indices.contains { named.structures[$0...].starts(with: text) })
+    let unnamed = try #require(try structures(tables("\u{7}", 0)).first { $0.type == 4 }).bytes
+    #expect(unnamed[0x10] == 0 && Array(unnamed[0x14..<0x18]) == [0, 0, 0, 0])
+  }
+
   @Test(
     "the processor has as many cores as there are vCPUs, also beyond a byte",
     arguments: [1, 64, 300])

@@ -42,6 +42,10 @@ import Testing
     "run --firmware @a --vars @new --serial file:@new",
     "run --firmware @a --vars @new --serial file:@d/../new",
     "run --firmware @a --vars-template @b --trace-hypercalls @b",
+    "run --firmware @a --vars @a", "run --firmware @a --vars @link",
+    "run --firmware @a --vars @hard",
+    "run --firmware @CODE.fd --vars @VARS.fd", "run --firmware @a --vars @b --vars-template @b",
+    "run --firmware @a --vars @b --disk @b",
     "run --firmware @CODE.fd --serial file:@VARS.fd",
     "run --firmware @a --fw-cfg opt/x=@b --serial file:@b",
     "run --kernel @b --serial file:@new --trace-hypercalls @new",
@@ -58,6 +62,7 @@ import Testing
     "run --kernel @a --serial file:/dev/null --trace-hypercalls /dev/null",
     "run --firmware @a --vars @new --serial file:@d/new", "run --kernel @a --serial file:@none/x",
     "run --firmware @CODE.fd --vars-template @b --serial file:@VARS.fd",
+    "run --firmware @CODE.fd --vars @VARS.fd --no-persist", "run --firmware @CODE.fd --vars @new",
     "demo --map @a --trace-hypercalls @b",
   ])
   func noConflicts(line: String) throws {

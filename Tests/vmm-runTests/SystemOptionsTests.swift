@@ -235,6 +235,17 @@ import Testing
     #expect(options.machine.memory == .gibi(1))
   }
 
+  @Test("firmware that descriptors name", arguments: ["--firmware", "--firmware auto"])
+  func automaticFirmware(line: String) throws {
+    var firmware = FirmwareOptions(imagePath: nil)
+    #expect(try system(line) == SystemOptions(.firmware(firmware)))
+    firmware.variablesPath = "v"
+    #expect(try system("\(line) --vars v") == SystemOptions(.firmware(firmware)))
+    #expect(try system("--vars v \(line)") == SystemOptions(.firmware(firmware)))
+    guard case .firmware(let named) = try system("--firmware ./auto").boot else { return }
+    #expect(named.imagePath == "./auto")
+  }
+
   @Test func everyFirmwareOption() throws {
     var firmware = FirmwareOptions(imagePath: "f")
     firmware.variablesPath = "v"
@@ -263,7 +274,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("--firmware", "option '--firmware' needs a value: '--firmware FILE'"),
+    ("--firmware=", "option '--firmware' needs a value: '--firmware FILE'"),
+    ("--firmware --firmware f", "option '--firmware' was given more than once"),
     (
       "--firmware f --kernel k",
       "options '--kernel' and '--firmware' cannot be combined; a machine starts with one of them"

@@ -62,6 +62,7 @@ refuse() {
   echo $? >"/out/$name.status"
 }
 
+sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1 >/out/model
 mkdir /images
 for name in disk-6.12 disk-6.1 disk-7.3 reboot root count button; do
   image $name

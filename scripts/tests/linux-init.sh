@@ -145,6 +145,8 @@ crash() {
 
 tell "kernel $(uname -r)"
 tell "processors $(nproc)"
+# What lscpu prints as the model's name.
+tell "model $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
 tell "clock source $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
 tell "$(dmesg | sed -n 's/.*Hypervisor detected:/hypervisor/p')"
 

@@ -50,6 +50,7 @@ check_facts() {
   check_equal "$guest: kernel" "$(sed -n "s/^@ kernel \($series\)\..*/\1/p" "$out/$guest.told" |
     uniq)" "$series"
   check_told "$guest" "processors $cpus"
+  check_told "$guest" "model $(cat "$out/model")"
   check_told "$guest" 'hypervisor Microsoft Hyper-V'
   check_told "$guest" 'clock source hyperv_clocksource_tsc_page'
   check_told "$guest" poweroff

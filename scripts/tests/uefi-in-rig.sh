@@ -4,6 +4,9 @@
 # uefi.sh checks that.
 
 firmware=/usr/share/OVMF/OVMF_CODE_4M.fd
+template=/usr/share/OVMF/OVMF_VARS_4M.fd
+# What machines start with.
+image=$firmware
 
 # start NAME OPTION...: a machine of that name, its console in NAME.console, what is typed from type_at.
 start() {
@@ -12,17 +15,17 @@ start() {
   rm -f "/tmp/$name.keys"
   mkfifo "/tmp/$name.keys"
   cut -d ' ' -f 1 /proc/uptime >"/out/$name.times"
-  vmm-run run --firmware "$firmware" "$@" --trace-hypercalls "/out/$name.trace" \
+  vmm-run run --firmware "$image" "$@" --trace-hypercalls "/out/$name.trace" \
     <"/tmp/$name.keys" >"/out/$name.console" 2>"/out/$name.stderr" &
   pid=$!
   exec 7>"/tmp/$name.keys"
 }
 
-# await TEXT SECONDS: until the console has the text, or the machine ends, or the time is over.
+# await PATTERN SECONDS: until the console has a match, or the machine ends, or the time is over.
 await() {
   tries=$(($2 * 5))
   while [ $tries -gt 0 ] && kill -0 "$pid" 2>/dev/null; do
-    if grep -qF "$1" "/out/$name.console"; then
+    if grep -qE "$1" "/out/$name.console"; then
       cut -d ' ' -f 1 /proc/uptime >>"/out/$name.times"
       return 0
     fi
@@ -61,11 +64,28 @@ refuse() {
   echo $? >"/out/$refused.status"
 }
 
-# The shell, typed at. Its first start makes the variables.
-first_shell() {
-  start shell --memory 1G --vars /tmp/vars.fd --trace-io
-  if await 'ESC' 300; then keys '\033'; fi
+# OVMF of late starts the shell only from a menu, whose last entry it is: one up from its first.
+reach_shell() {
+  await 'startup\.nsh|Press any key' 300
+  if grep -qF 'Press any key' "/out/$name.console"; then
+    sleep 1
+    keys '\r'
+    await 'EFI Internal Shell' 300
+    sleep 1
+    keys '\033[A'
+    keys '\r'
+  fi
+  if await 'startup\.nsh' 300; then keys '\033'; fi
   await 'Shell>' 300
+}
+
+# The shell, typed at. Its first start makes the variables. The image is what the package's descriptors name.
+first_shell() {
+  image=auto
+  start shell --memory 1G --vars /tmp/vars.fd --trace-io
+  image=$firmware
+  reach_shell
+  vmm-run check >/out/check 2>&1
   refuse locked --firmware "$firmware" --vars /tmp/vars.fd
   keys 'reset -s\r'
   finish 600
@@ -74,8 +94,7 @@ first_shell() {
 # `exit` leads to the firmware's menu, whose last entry is Reset: one up from its first.
 menu() {
   start menu --memory 6G --cpus 2 --vars /tmp/vars.fd --on-reset exit
-  if await 'ESC' 300; then keys '\033'; fi
-  await 'Shell>' 300
+  reach_shell
   keys 'exit\r'
   if await 'Select Entry' 300; then keys '\033[A' && keys '\r'; fi
   finish 600
@@ -85,7 +104,7 @@ menu() {
 counter() {
   for name in counter counted; do
     start $name --memory 512M --vars /tmp/counter.fd --disk /uefi/counter.img
-    await 'counted 22.' 300
+    await 'counted 22\.' 300
     kill -9 "$pid"
     finish 5
   done
@@ -96,7 +115,12 @@ refusals() {
   head -c 65536 /dev/zero >/tmp/empty.fd
   cp /tmp/empty.fd /tmp/no-vars.fd
   cp "$firmware" /tmp/only.fd
-  head -c 131072 /uefi/vars.fd >/tmp/short.fd
+  head -c 131072 "$template" >/tmp/short.fd
+  cp "$template" /tmp/known.fd
+  cat "$template" "$firmware" >/tmp/whole.fd
+  refuse unknown-layout --firmware /tmp/only.fd --vars /tmp/known.fd
+  refuse whole-image --firmware /tmp/whole.fd --vars /tmp/known.fd --vars-template "$template"
+  refuse same-file --firmware "$firmware" --vars "$firmware"
   refuse no-firmware --firmware /tmp/nothing.fd
   refuse odd-firmware --firmware /tmp/odd.fd
   refuse empty-firmware --firmware /tmp/empty.fd
@@ -110,11 +134,11 @@ refusals() {
 # Asks which memory is zero as an operating system's loader would, and reads it all. Huge pages, once
 # nothing is tracked any more, let it read 4 GiB in seconds.
 client() {
-  cp /uefi/vars.fd /tmp/kept.fd
+  cp "$template" /tmp/kept.fd
   start client --memory 4G --disk /uefi/client.img --vars /tmp/kept.fd --no-persist --thp \
     --tracking-policy until-answered=0
   finish 600
-  cmp /uefi/vars.fd /tmp/kept.fd >/out/kept.cmp 2>&1
+  cmp "$template" /tmp/kept.fd >/out/kept.cmp 2>&1
 }
 
 # GRUB and Linux from the second disk, twice. The second boot finds what the first left: also that
@@ -131,4 +155,5 @@ grub() {
   /usr/bin/sparse-cp --sparse=always /tmp/grub.img /out/grub.img
 }
 
+sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1 >/out/model
 for scenario in "$@"; do $scenario; done

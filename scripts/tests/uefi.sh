@@ -1,31 +1,32 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
-# Step of scripts/test: stock OVMF, what it boots, and its variables, in the rig. Sourced, never run.
+# shellcheck disable=SC2154,SC2034 # guests and out are for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
+# Steps of scripts/test: stock OVMF of several Debian suites, what it boots, and its variables, in the
+# rig. Sourced, never run; needs firmware.sh.
 #
 # What runs is in uefi-in-rig.sh; what must come of it here.
 
 ovmf=/usr/share/OVMF
+uefi_disks=$logs/uefi/disks
 counter_guid='-guid 6f1e1f5c-3f3c-4d0e-9c55-0b6a1f0c0005'
 
-# make_uefi_disks DIRECTORY: what is taken along into the rig.
+# make_uefi_disks: what all of these steps take along into the rig. OVMF, too, so that steps that run
+# side by side find it.
 make_uefi_disks() {
-  local directory=$1 kernel
-  require_packages ovmf || return 1
-  rm -rf "$directory"
-  mkdir -p "$directory/disks"
+  local work=$logs/uefi/work kernel firmware suite
+  for suite in "${firmware_suites[@]}"; do get_firmware "$suite" || return 1; done
+  rm -rf "$uefi_disks" "$work"
+  mkdir -p "$uefi_disks" "$work"
   get_kernel 6.12 efivarfs qemu_fw_cfg || return 1
-  make_efi_client "$directory/client.efi" || return 1
-  make_esp_disk "$directory/disks/client.img" 40M "$directory/client.efi:/EFI/BOOT/BOOTX64.EFI" ||
-    return 1
+  make_efi_client "$work/client.efi" || return 1
+  make_esp_disk "$uefi_disks/client.img" 40M "$work/client.efi:/EFI/BOOT/BOOTX64.EFI" || return 1
   # One call of SetVariable each; `set` would make two, and the variable be absent between them.
   printf '%s\r\n' '@echo -off' "setvar counter $counter_guid" 'for %i run (10 99)' \
     "  setvar counter $counter_guid -nv -bs =%i" '  echo counted %i.' 'endfor' \
-    >"$directory/startup.nsh"
-  make_esp_disk "$directory/disks/counter.img" 40M "$directory/startup.nsh:/startup.nsh" || return 1
-  make_uefi_root "$directory/tree" "$kernel"/{efivarfs,qemu_fw_cfg}.ko || return 1
-  make_grub_disk "$directory/disks/grub.img" "$kernel/vmlinuz" "$directory/tree" ||
-    return 1
-  cp "$ovmf/OVMF_VARS_4M.fd" "$directory/disks/vars.fd"
+    >"$work/startup.nsh"
+  make_esp_disk "$uefi_disks/counter.img" 40M "$work/startup.nsh:/startup.nsh" || return 1
+  make_uefi_root "$work/tree" "$kernel"/{efivarfs,qemu_fw_cfg}.ko || return 1
+  make_grub_disk "$uefi_disks/grub.img" "$kernel/vmlinuz" "$work/tree" || return 1
+  rm -rf "$work"
 }
 
 # uefi_told GUEST NAME: what follows NAME in the last of the guest's lines `@ NAME ...`.
@@ -38,25 +39,42 @@ check_uefi_told() {
   check_equal "$1: $2" "$(uefi_told "$1" "$2")" "$3"
 }
 
-check_uefi_shells() {
-  local told found
+check_uefi_shell() {
+  local found="$ovmf/OVMF_CODE_4M.fd, variables from $ovmf/OVMF_VARS_4M.fd, by "
+  found+=/usr/share/qemu/firmware/60-edk2-x86_64.json
   check_status shell 0
+  check_equal 'shell: the firmware that check finds' \
+    "$(sed -n 's/^ *UEFI firmware (--firmware auto) *available *//p' "$out/check")" "$found"
   check_equal 'shell: prompts' "$(grep -cF 'Shell> ' "$out/shell.console")" 1
   # COM2 and CPU hotplug, which OVMF looks for; a device that is missing by mistake would be more.
   check_equal 'shell: ports without a device' \
     "$(sed -n 's/^vmm-run: .* port \(0x[0-9a-f]*\):.*/\1/p' "$out/shell.stderr" | sort -u | tr '\n' ' ')" \
     '0x2ff 0xcd8 0xcdd '
+}
+
+check_uefi_menu() {
   check_status menu 0
   check_equal 'menu: reached' "$(grep -cF 'Select Entry' "$out/menu.console")" 1
+  # The front page has the processor's name and speed, by SMBIOS.
+  if grep -qaE '[1-9][0-9]*\.[0-9]+ GHz|0\.[0-9]*[1-9][0-9]* GHz' "$out/menu.console" &&
+    grep -qaF "$(cat "$out/model")" "$out/menu.console"; then
+    pass_check "$guests, menu: $(cat "$out/model"), $(grep -aoE '[0-9.]+ GHz' "$out/menu.console" | tail -n 1)"
+  else
+    fail_check "$guests, menu: not the name '$(cat "$out/model")', or no speed: $(
+      grep -aoE '[0-9.]+ GHz' "$out/menu.console" | tail -n 1)"
+  fi
+}
 
+check_uefi_counter() {
+  local told found
   # `found` is the last value that was told, or the one that was being written.
   told=$(grep -aoE 'counted [0-9]+\.' "$out/counter.console" | tail -n 1 | tr -cd 0-9)
   found=$(tr -d '\r' <"$out/counted.console" |
     sed -n '/counter - 0001 Bytes/{n;s/^\([0-9]*\).*/\1/p}')
   if [[ ${told:-0} -ge 22 && ${found:-0} -ge $told && $found -le $((told + 1)) ]]; then
-    pass_check "UEFI, counter: killed after $told, found $found"
+    pass_check "$guests, counter: killed after $told, found $found"
   else
-    fail_check "UEFI, counter: killed after ${told:-nothing}, found ${found:-nothing}"
+    fail_check "$guests, counter: killed after ${told:-nothing}, found ${found:-nothing}"
   fi
 }
 
@@ -70,12 +88,17 @@ check_uefi_client() {
   check_uefi_told client in-use-false-pages 0
   check_uefi_told client impossible-ranges 0
   check_uefi_told client not-ram-pages 0
+  # In pages: of 4 GiB 2 lie below 4 GiB and 2 above. What firmware reserves of it is RAM, too.
+  check_equal 'client: reported ranges that are not all RAM' "$(jq -rs '
+    [.[].ranges // [] | .[] | {start: .startPage, end: (.startPage + .pageCount)}
+     | select((.end <= 524288 or (.start >= 1048576 and .end <= 1572864)) | not)] | length
+    ' "$out/client.trace")" 0
   share=$(uefi_told client share-permille)
   if [[ ${share:-0} -ge 950 ]]; then
-    pass_check "UEFI, client: $share per mille of the zero memory reported, of $(
+    pass_check "$guests, client: $share per mille of the zero memory reported, of $(
       uefi_told client truly-zero-pages) pages"
   else
-    fail_check "UEFI, client: ${share:-no} per mille of the zero memory reported"
+    fail_check "$guests, client: ${share:-no} per mille of the zero memory reported"
   fi
   check_equal 'client: variables with --no-persist' "$(cat "$out/kept.cmp")" ''
 }
@@ -107,38 +130,73 @@ check_uefi_refusals() {
   check_refused no-variables 'no-vars.fd has 65536 bytes and .* 540672'
   check_refused short-variables 'short.fd has 131072 bytes and .* 540672'
   check_refused no-template 'no template .*--vars-template'
+  check_refused unknown-layout 'no template is known .* in /tmp/known\.fd; .*--vars-template'
+  check_refused whole-image 'whole\.fd has its variables in it'
+  check_refused same-file "'--vars' .* and '--firmware' .* are one file"
   check_refused long-name 'opt/a b'
   check_refused own-name 'etc/e820 is there already'
 }
 
-# uefi_rig NAME SCENARIO...: one boot of the rig.
-uefi_rig() {
-  local name=$1
-  shift
-  logged "uefi-$name" "$here/rig" --timeout 1800 --cpus 1 --out "$logs/uefi/$name" \
-    --file "$vmm_run:/usr/bin/vmm-run" --file "$ovmf" --file "$logs/uefi/disks:/uefi" \
-    --file /bin/cp:/usr/bin/sparse-cp --script "$here/tests/uefi-in-rig.sh" -- "$@"
+# uefi_guests SUITE NAME SCENARIO...: one boot of the rig with the OVMF of that suite; sets `guests` and
+# `out` for the checks of its scenarios.
+uefi_guests() {
+  local suite=$1 name=$1-$2 firmware
+  shift 2
+  get_firmware "$suite" || return 1
+  guests="UEFI, OVMF $(firmware_version "$firmware")"
+  out=$logs/uefi/$name
+  rm -rf "$out"
+  logged "uefi-$name" "$here/rig" --timeout 1800 --cpus 1 --out "$out" \
+    --file "$vmm_run:/usr/bin/vmm-run" --file "$firmware$ovmf:$ovmf" \
+    --file "$firmware/usr/share/qemu/firmware:/usr/share/qemu/firmware" \
+    --file "$uefi_disks:/uefi" --file /bin/cp:/usr/bin/sparse-cp \
+    --script "$here/tests/uefi-in-rig.sh" -- "$@" ||
+    fail_check "$guests: the rig's exit status $?"
 }
 
-# Two rigs side by side: each has one CPU.
-run_uefi_in_rig() {
-  local shells boots before=$failed guests=UEFI out=$logs/uefi/out
-  make_uefi_disks "$logs/uefi" || return 1
-  uefi_rig shells first_shell menu counter refusals &
-  shells=$!
-  uefi_rig boots client grub &
-  boots=$!
-  wait "$shells" || fail_check "UEFI shells in the rig: exit status $?"
-  wait "$boots" || fail_check "UEFI boots in the rig: exit status $?"
-  mkdir -p "$out"
-  cp -- "$logs"/uefi/{shells,boots}/* "$out"
-  check_uefi_shells
+# end_uefi_guests FAILED-BEFORE: keeps what explains a failure, and no more.
+end_uefi_guests() {
+  if [[ $failed -eq $1 ]]; then
+    rm -f "$out/grub.img"
+  else
+    cat "$logs/uefi-$(basename -- "$out").log"
+  fi
+}
+
+run_uefi_shells() {
+  local guests out before=$failed
+  uefi_guests bookworm shells first_shell menu counter refusals || return 1
+  check_uefi_shell
+  check_uefi_menu
+  check_uefi_counter
+  check_uefi_refusals
+  end_uefi_guests "$before"
+}
+
+run_uefi_boots() {
+  local guests out before=$failed
+  uefi_guests bookworm boots client grub || return 1
   check_uefi_client
   check_uefi_grub
-  check_uefi_refusals
-  if [[ $failed -eq $before ]]; then
-    rm -rf "$logs/uefi/disks" "$logs"/uefi/*/grub.img
-  else
-    cat "$logs"/uefi-*.log
-  fi
+  end_uefi_guests "$before"
+}
+
+run_uefi_trixie() {
+  run_uefi_suite trixie
+}
+
+run_uefi_sid() {
+  run_uefi_suite sid
+}
+
+# run_uefi_suite SUITE: what any OVMF must do: the shell, the program that asks for zero memory, GRUB with
+# a kernel.
+run_uefi_suite() {
+  local guests out before=$failed
+  uefi_guests "$1" all first_shell client grub || return 1
+  check_uefi_shell
+  check_uefi_client
+  check_uefi_grub
+  check_refused locked 'vars.fd is in use'
+  end_uefi_guests "$before"
 }

@@ -85,7 +85,28 @@ public struct ForeignImage: Hashable, Sendable {
     return nil
   }
 
-  /// What is wrong with such a file, and what to do, as the rest of a message.
+  /// What is wrong with a file that was to be taken along as it is, and what to do, as the rest of a
+  /// message.
+  ///
+  /// - Returns: nil for bytes that are of no other format.
+  public static func complaint(of bytes: [UInt8], path: String) -> String? {
+    let found = all.first { image in
+      guard case .start(let start) = image.place else { return false }
+      return bytes.count >= start + image.magic.count
+        && bytes[start..<(start + image.magic.count)].elementsEqual(image.magic)
+    }
+    guard let found else { return nil }
+    let file = ShellWord(path)
+    return switch found.cure {
+    case .convert(let format):
+      "is \(found.name), not raw; convert it (qemu-img convert -f \(format) -O raw \(file) "
+        + "\(ShellWord(path + ".raw")))"
+    case .unpack(let command): "is \(found.name); unpack it first (\(command) \(file))"
+    case .none: "is \(found.name)"
+    }
+  }
+
+  /// What is wrong with such a file as a disk, and what to do, as the rest of a message.
   func complaint(path: String) -> String {
     let file = ShellWord(path)
     let raw = ShellWord(path + ".raw")

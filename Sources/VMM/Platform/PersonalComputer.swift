@@ -87,7 +87,8 @@ public final class PersonalComputer: Sendable {
     var memoryDevices: [(MMIORange, any BusDevice)] = []
     if let firmware {
       let items = try FirmwareItems(
-        own, vcpuCount: vcpuCount, layout: memory.layout, board: board)
+        own, vcpuCount: vcpuCount, processor: ProcessorIdentity(of: machine),
+        layout: memory.layout, board: board)
       portDevices.append(
         (FirmwareConfiguration.ports, FirmwareConfiguration(items: items, memory: memory)))
       memoryDevices += try FirmwareFlash(firmware, with: machine).devices

@@ -5,6 +5,8 @@ internal import VMM
 enum RunCommand {
   static func run(_ options: RunOptions) -> ExitStatus {
     do {
+      var options = options
+      try options.findFirmware(in: .ofHost())
       try options.files.check()
       switch options.guest {
       case .program(let path): return try runProgram(path, options.machine)

@@ -22,6 +22,11 @@ struct GuestFile {
       role: "firmware variables", path: path, maximumByteCount: FirmwareVolume.maximumByteCount)
   }
 
+  /// One of `FirmwareCatalog`.
+  static func firmwareDescriptor(_ path: String) -> GuestFile {
+    GuestFile(role: "firmware descriptor", path: path, maximumByteCount: 1 << 20)
+  }
+
   /// Of `--fw-cfg`.
   static func attachment(_ path: String) -> GuestFile {
     GuestFile(role: "file", path: path, maximumByteCount: FirmwareItems.maximumFileByteCount)

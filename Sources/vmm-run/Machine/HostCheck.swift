@@ -24,7 +24,7 @@ enum HostCheck {
       let finding = CheckReport.Finding(
         name: "/dev/kvm", status: .unusable, detail: error.description, cure: nil)
       return CheckReport(
-        findings: [finding] + sandboxFindings(),
+        findings: [finding, firmware(.ofHost())] + sandboxFindings(),
         conclusions: .init(hyperv: nil, writtenPageSource: nil, canRunGuests: false))
     }
     var findings = [
@@ -48,6 +48,7 @@ enum HostCheck {
         detail: obstacle?.description ?? "KVM_EXIT_HYPERV", cure: nil))
     findings += writtenPageSources()
     findings.append(hugePages())
+    findings.append(firmware(.ofHost()))
     findings += sandboxFindings()
     let transport = try? HyperVTransport.choose(.automatic, on: system)
     let canRun = transport == .kernel || system.has(.userSpaceMSR)
@@ -67,6 +68,22 @@ enum HostCheck {
         name: "\(kind.title) (--tracking \(kind.rawValue))",
         status: obstacle == nil ? .available : .missing,
         detail: obstacle?.description ?? "tells which pages the guest wrote", cure: nil)
+    }
+  }
+
+  /// What `--firmware auto` would start.
+  static func firmware(_ catalog: FirmwareCatalog) -> CheckReport.Finding {
+    let name = "UEFI firmware (--firmware auto)"
+    do throws(FirmwareCatalog.Failure) {
+      let found = try catalog.find()
+      return .init(
+        name: name, status: .available,
+        detail: "\(found.imagePath), variables from \(found.templatePath), by"
+          + " \(found.descriptorPath)",
+        cure: nil)
+    } catch {
+      return .init(
+        name: name, status: .missing, detail: error.finding, cure: FirmwareCatalog.cure)
     }
   }
 

@@ -32,7 +32,7 @@ struct RunFiles {
     add(path, named: name, isOutput: false)
   }
 
-  /// Adds a file that is emptied or replaced.
+  /// Adds a file that is emptied, replaced or written over.
   mutating func addOutput(_ path: String?, of option: OptionDefinition) {
     if let path { add(path, named: "'\(option.name)'", isOutput: true) }
   }
@@ -116,10 +116,14 @@ extension SystemOptions {
       files.add(linux.initrdPath, of: .initrd)
     case .firmware(let firmware):
       files.add(firmware.imagePath, of: .firmware)
-      files.add(firmware.variablesPath, of: .variables)
+      if firmware.keepsVariables {
+        files.addOutput(firmware.variablesPath, of: .variables)
+      } else {
+        files.add(firmware.variablesPath, of: .variables)
+      }
       files.add(firmware.templatePath, of: .variablesTemplate)
-      if firmware.templatePath == nil,
-        let usual = FirmwareOptions.usualTemplate(of: firmware.imagePath)
+      if firmware.templatePath == nil, let imagePath = firmware.imagePath,
+        let usual = FirmwareOptions.usualTemplate(of: imagePath)
       {
         files.add(usual, named: "the template of '\(OptionDefinition.firmware.name)'")
       }

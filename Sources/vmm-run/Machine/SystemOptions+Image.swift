@@ -38,8 +38,7 @@ extension SystemOptions {
     return try disks.map { disk in
       let store = try RawImageStore(
         path: HostPath(argument: disk.path), isReadOnly: disk.isReadOnly,
-        isKnownRaw: disk.isKnownRaw,
-        sectorByteCount: disk.sectorByteCount)
+        isKnownRaw: disk.isKnownRaw, sectorByteCount: disk.sectorByteCount)
       Diagnostics.warnOfMissingLocks(store.lockGap, of: "disk image \(disk.path)")
       // A file that is there twice, to be read, is two disks.
       var name = Self.absolutePath(disk.path)
@@ -73,7 +72,12 @@ extension SystemOptions {
 
 extension FirmwareOptions {
   fileprivate func guest(_ messages: RateLimitedDiagnostics) throws -> FirmwareGuest {
-    let image = try FirmwareImage(try GuestFile.firmware(imagePath).read(), name: imagePath)
+    guard let imagePath else { preconditionFailure("firmware that was not looked for") }
+    let bytes = try GuestFile.firmware(imagePath).read()
+    if FirmwareVolume.holdsVariables(bytes), let path = variablesPath ?? templatePath {
+      throw FlashStoreError.insideImage(path: path, image: imagePath)
+    }
+    let image = try FirmwareImage(bytes, name: imagePath)
     guard let store = try variableStore() else { return FirmwareGuest(image: image) }
     let chip = try FlashChip(store: store) { error in messages.report(error) }
     return FirmwareGuest(image: image, variables: chip)
@@ -83,28 +87,30 @@ extension FirmwareOptions {
   private func variableStore() throws -> (any FlashStore)? {
     let template = try template()
     guard let variablesPath else { return template.map { VolatileFlashStore($0) } }
+    // Firmware looks for its variables in one place only, and forgets them if they lie otherwise.
+    guard let template else {
+      throw Self.exists(variablesPath)
+        ? FlashStoreError.unknownLayout(path: variablesPath) : .noTemplate(path: variablesPath)
+    }
     if keepsVariables {
       let file = try VariableFile(path: HostPath(argument: variablesPath), template: template)
       Diagnostics.warnOfMissingLocks(file.lockGap, of: "the variables file \(variablesPath)")
       return file
     }
-    guard Self.exists(variablesPath) else {
-      guard let template else { throw FlashStoreError.noTemplate(path: variablesPath) }
-      return VolatileFlashStore(template)
-    }
-    return VolatileFlashStore(try Self.variables(variablesPath))
+    guard Self.exists(variablesPath) else { return VolatileFlashStore(template) }
+    return VolatileFlashStore(try Self.variables(variablesPath, template: template))
   }
 
   /// The template that was given, or the usual one if it is there.
   private func template() throws -> [UInt8]? {
-    if let templatePath { return try Self.variables(templatePath) }
-    guard let usual = Self.usualTemplate(of: imagePath), Self.exists(usual) else { return nil }
-    return try Self.variables(usual)
+    if let templatePath { return try Self.variables(templatePath, template: nil) }
+    guard let usual = imagePath.flatMap(Self.usualTemplate), Self.exists(usual) else { return nil }
+    return try Self.variables(usual, template: nil)
   }
 
-  private static func variables(_ path: String) throws -> [UInt8] {
+  private static func variables(_ path: String, template: [UInt8]?) throws -> [UInt8] {
     let bytes = try GuestFile.variables(path).read()
-    guard FirmwareVolume.isPlausible(bytes) else { throw FlashStoreError.notVariables(path: path) }
+    try FlashStoreError.check(bytes, path: path, template: template)
     return bytes
   }
 

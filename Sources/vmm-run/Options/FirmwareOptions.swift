@@ -8,7 +8,11 @@ struct FirmwareOptions: Equatable, Sendable {
     var path: String
   }
 
-  var imagePath: String
+  /// The word for the image that QEMU's firmware descriptors name; a file of that name is `./auto`.
+  static let automaticImage = "auto"
+
+  /// Nil for the one that descriptors name, until it is found (`findImage`).
+  var imagePath: String?
   /// Where the variables stay; nil to start with empty ones and keep none.
   var variablesPath: String?
   /// What a new variables file is made from; nil for the one that belongs to the image.
@@ -21,13 +25,15 @@ struct FirmwareOptions: Equatable, Sendable {
   var bootOrder: [Int] = []
   var files: [File] = []
 
-  init(imagePath: String) {
+  init(imagePath: String?) {
     self.imagePath = imagePath
   }
 
-  /// - Parameter diskCount: how many disks the machine has, for `--boot-order`.
-  init(imagePath: String, _ parsed: ParsedOptions, diskCount: Int) throws(UsageError) {
-    self.imagePath = imagePath
+  /// - Parameters:
+  ///   - image: the value of `--firmware`.
+  ///   - diskCount: how many disks the machine has, for `--boot-order`.
+  init(image: String, _ parsed: ParsedOptions, diskCount: Int) throws(UsageError) {
+    imagePath = image == Self.automaticImage ? nil : image
     variablesPath = parsed.text(.variables)
     templatePath = parsed.text(.variablesTemplate)
     keepsVariables = !parsed.contains(.noPersist)
@@ -63,6 +69,14 @@ struct FirmwareOptions: Equatable, Sendable {
       order.append(index)
     }
     return order
+  }
+
+  /// Looks for an image if none was named, and takes its template unless another one was named.
+  mutating func findImage(in catalog: FirmwareCatalog) throws(FirmwareCatalog.Failure) {
+    guard imagePath == nil else { return }
+    let found = try catalog.find()
+    imagePath = found.imagePath
+    templatePath = templatePath ?? found.templatePath
   }
 
   /// What the template of an image is called: Debian's `OVMF_CODE_4M.fd` goes with `OVMF_VARS_4M.fd`.

@@ -2,7 +2,11 @@
 extension OptionDefinition {
   static let firmware = OptionDefinition(
     name: "--firmware", placeholder: "FILE",
-    summary: "The guest: UEFI firmware, such as /usr/share/OVMF/OVMF_CODE_4M.fd.")
+    summary: """
+      The guest: UEFI firmware, such as /usr/share/OVMF/OVMF_CODE_4M.fd. Without FILE, or with auto: \
+      the first that fits of those that QEMU's firmware descriptors name; 'vmm-run check' shows it.
+      """,
+    impliedValue: FirmwareOptions.automaticImage)
 
   static let variables = OptionDefinition(
     name: "--vars", placeholder: "FILE",
@@ -14,7 +18,8 @@ extension OptionDefinition {
   static let variablesTemplate = OptionDefinition(
     name: "--vars-template", placeholder: "FILE",
     summary: """
-      Empty variables of this firmware (default: the firmware's name with VARS for CODE).
+      Empty variables of this firmware (default: the firmware's name with VARS for CODE, or as \
+      its descriptor says).
       """)
 
   static let noPersist = OptionDefinition(

@@ -7,6 +7,8 @@ struct OptionDefinition: Equatable, Sendable {
   let summary: String
   /// Whether it may be given more than once, each time with a value of its own.
   var isRepeatable = false
+  /// What the option means without a value; nil if it must have one.
+  var impliedValue: String?
 
   var takesValue: Bool { placeholder != nil }
   var synopsis: String {

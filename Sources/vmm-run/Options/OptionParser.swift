@@ -35,7 +35,7 @@ struct OptionParser {
       }
       var value = attached
       if value == nil, let next = rest.first, !next.hasPrefix("-") { value = rest.removeFirst() }
-      guard let value, !value.isEmpty else {
+      guard let value = value ?? option.impliedValue, !value.isEmpty else {
         throw .missingValue(option: option.name, placeholder: placeholder)
       }
       parsed.add(value, to: option)

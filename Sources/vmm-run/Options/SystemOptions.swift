@@ -64,7 +64,7 @@ struct SystemOptions: Equatable, Sendable {
       boot = .linux(LinuxOptions(kernelPath: path, parsed))
     } else if let path = parsed.text(.firmware) {
       boot = .firmware(
-        try FirmwareOptions(imagePath: path, parsed, diskCount: disks.count))
+        try FirmwareOptions(image: path, parsed, diskCount: disks.count))
     } else {
       return nil
     }

@@ -202,6 +202,15 @@ func variableVolume(blocks: Int) -> [UInt8] {
   var bytes = [UInt8](repeating: 0xFF, count: blocks * 4096)
   bytes.storeLE(UInt64(bytes.count), at: 0x20)
   bytes.replaceSubrange(0x28..<0x2C, with: Array("_FVH".utf8))
+  // gEfiSystemNvDataFvGuid.
+  bytes.storeLE(0x4C8B_7696_FFF1_2B8D as UInt64, at: 0x10)
+  bytes.storeLE(0x504F_5B07_4727_85A9 as UInt64, at: 0x18)
+  bytes.storeLE(0x48 as UInt16, at: 0x30)
+  // The block map, and the size of the store of variables in the volume.
+  bytes.storeLE(UInt32(blocks), at: 0x38)
+  bytes.storeLE(4096 as UInt32, at: 0x3C)
+  bytes.storeLE(0 as UInt64, at: 0x40)
+  bytes.storeLE(UInt32(bytes.count - 0x48), at: 0x58)
   return bytes
 }
 

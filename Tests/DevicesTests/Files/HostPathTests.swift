@@ -40,10 +40,7 @@ import Testing
       _ = unsafe path.withCString { unsafe unlink($0) }
       _ = unsafe rmdir(directory)
     }
-    // A firmware volume's header, and else erased flash.
-    var template = [UInt8](repeating: 0xFF, count: 4096)
-    template.storeLE(UInt64(template.count), at: 0x20)
-    template.replaceSubrange(0x28..<0x2C, with: Array("_FVH".utf8))
+    let template = variableVolume(blocks: 1)
     do {
       let file = try VariableFile(path: path, template: template)
       #expect(file.initialBytes == template)

@@ -102,6 +102,7 @@ import Testing
   func roomForTables(express: UInt64) throws {
     var items = try FirmwareItems(
       PersonalComputerConfiguration(), vcpuCount: 64,
+      processor: ProcessorIdentity(name: "", megahertz: 0),
       layout: GuestMemoryLayout(ramByteCount: 64 << 20), board: board)
     write(HostBridge.address, 0x60, width: 8, express)
     write(ISABridge.address, 0x40, width: 4, 0xFF80)

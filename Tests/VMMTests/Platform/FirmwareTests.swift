@@ -84,6 +84,20 @@ struct FirmwareTests {
     }
   }
 
+  @Test(
+    "an image that is stored in another way is named as what it is, with the command that helps")
+  func foreign() throws {
+    var bytes = [UInt8](repeating: 0x5A, count: 64 << 10)
+    bytes.replaceSubrange(0..<8, with: [0x51, 0x46, 0x49, 0xFB, 0, 0, 0, 3])
+    bytes[bytes.count - 1] = 1
+    let error = #expect(throws: MachineError.self) { try FirmwareImage(bytes, name: "a b.qcow2") }
+    #expect(
+      error
+        == .configuration(
+          "firmware a b.qcow2 is a qcow2 image, not raw; convert it (qemu-img convert -f qcow2 -O raw "
+            + "'a b.qcow2' 'a b.qcow2.raw')"))
+  }
+
   @Test("firmware and variables that do not fit together below 4 GiB")
   func tooLarge() throws {
     var bytes = [UInt8](repeating: 0, count: 16 << 20)

@@ -10,8 +10,16 @@ public enum FlashStoreError: Error, Equatable, Sendable, CustomStringConvertible
   case notVariables(path: String)
   /// It is a store for firmware of another layout.
   case size(path: String, byteCount: Int, expected: Int)
+  /// It is as long as this firmware's, and divided in another way.
+  case layout(path: String)
+  /// It is an image of another format, or compressed. `complaint` is the rest of the message.
+  case foreign(path: String, complaint: String)
   /// It is not there, and nothing is known to make it from.
   case noTemplate(path: String)
+  /// It is there, and nothing is known to tell whether it fits.
+  case unknownLayout(path: String)
+  /// The firmware's image has the variables in it.
+  case insideImage(path: String, image: String)
 
   init(_ failure: LockedFile.Failure, path: String) {
     self =
@@ -21,6 +29,24 @@ public enum FlashStoreError: Error, Equatable, Sendable, CustomStringConvertible
       case .locked: .locked(path: path)
       case .kind: .kind(path: path)
       }
+  }
+
+  /// Whether the bytes of a file are a store of variables, for the same firmware as a template's.
+  ///
+  /// - Parameters:
+  ///   - path: for the message.
+  ///   - template: a store of that firmware; nil if none is known.
+  public static func check(
+    _ bytes: [UInt8], path: String, template: [UInt8]?
+  ) throws(FlashStoreError) {
+    if let complaint = ForeignImage.complaint(of: bytes, path: path) {
+      throw .foreign(path: path, complaint: complaint)
+    }
+    if let template, template.count != bytes.count {
+      throw .size(path: path, byteCount: bytes.count, expected: template.count)
+    }
+    guard FirmwareVolume.isPlausible(bytes) else { throw .notVariables(path: path) }
+    if let template, !FirmwareVolume.areAlike(bytes, template) { throw .layout(path: path) }
   }
 
   public var description: String {
@@ -38,6 +64,17 @@ public enum FlashStoreError: Error, Equatable, Sendable, CustomStringConvertible
     case .size(let path, let byteCount, let expected):
       "the variables file \(path) has \(byteCount) bytes and this firmware's have \(expected); "
         + "use the firmware it was made for, or another file"
+    case .layout(let path):
+      "the variables file \(path) is divided in another way than this firmware's; use the firmware it "
+        + "was made for, or another file"
+    case .foreign(let path, let complaint):
+      "\(path) \(complaint)"
+    case .unknownLayout(let path):
+      "no template is known that says whether this firmware can keep its variables in \(path); name it "
+        + "with --vars-template (Debian: /usr/share/OVMF/OVMF_VARS_4M.fd)"
+    case .insideImage(let path, let image):
+      "the firmware \(image) has its variables in it and would never keep any in \(path); use an image "
+        + "without (Debian: /usr/share/OVMF/OVMF_CODE_4M.fd)"
     case .noTemplate(let path):
       "there is no variables file \(path) and no template to make it from; name one with "
         + "--vars-template (Debian: /usr/share/OVMF/OVMF_VARS_4M.fd)"

@@ -21,11 +21,18 @@ public final class VariableFile: FlashStore {
   ///
   /// - Parameter template: empty variables of the firmware; nil if none are known.
   /// - Throws: `FlashStoreError`, if the file is not one for this firmware, or in use.
-  public init(path: HostPath, template: [UInt8]?) throws(FlashStoreError) {
+  public convenience init(path: HostPath, template: [UInt8]?) throws(FlashStoreError) {
+    try self.init(path: path, template: template, namingCalls: .system)
+  }
+
+  /// - Parameter namingCalls: the system calls that give a new file its name.
+  init(
+    path: HostPath, template: [UInt8]?, namingCalls: FileNamingCalls
+  ) throws(FlashStoreError) {
     // SAFETY: the path is lent, terminated, for the call.
     if unsafe path.withCString({ unsafe access($0, F_OK) }) != 0, errno == ENOENT {
       guard let template else { throw .noTemplate(path: path.description) }
-      try Self.make(path, template)
+      try Self.make(path, template, namingCalls)
     }
     let file: LockedFile
     do throws(LockedFile.Failure) {
@@ -37,12 +44,7 @@ public final class VariableFile: FlashStore {
     } catch {
       throw FlashStoreError(error, path: path.description)
     }
-    if let template, template.count != initialBytes.count {
-      throw .size(path: path.description, byteCount: initialBytes.count, expected: template.count)
-    }
-    guard FirmwareVolume.isPlausible(initialBytes) else {
-      throw .notVariables(path: path.description)
-    }
+    try FlashStoreError.check(initialBytes, path: path.description, template: template)
     self.path = path
     self.file = file
   }
@@ -68,9 +70,11 @@ public final class VariableFile: FlashStore {
     }
   }
 
-  /// Makes the file under another name and links it to its own once it is complete. Where somebody else
+  /// Makes the file under another name and gives it its own once it is complete. Where somebody else
   /// was faster, theirs stays.
-  private static func make(_ path: HostPath, _ bytes: [UInt8]) throws(FlashStoreError) {
+  private static func make(
+    _ path: HostPath, _ bytes: [UInt8], _ calls: FileNamingCalls
+  ) throws(FlashStoreError) {
     let draft = try makeDraft(path)
     // SAFETY: the paths are lent, terminated, for the calls.
     defer { _ = unsafe draft.withCString { unsafe unlink($0) } }
@@ -81,11 +85,9 @@ public final class VariableFile: FlashStore {
     } catch {
       throw FlashStoreError(error, path: path.description)
     }
-    let result = unsafe draft.withCString { from in
-      unsafe path.withCString { unsafe link(from, $0) }
-    }
-    guard result == 0 || errno == EEXIST else {
-      throw .system(operation: "link", path: path.description, errno: errno)
+    let error = FileNaming.give(path, to: draft, calls: calls)
+    guard error == 0 || error == EEXIST else {
+      throw .system(operation: "link", path: path.description, errno: error)
     }
   }
 

@@ -16,6 +16,9 @@ public final class FirmwareImage: Sendable {
   /// - Parameter name: for messages, usually its path.
   /// - Throws: `MachineError.configuration` if that cannot be firmware; `.memory`.
   public init(_ bytes: [UInt8], name: String) throws(MachineError) {
+    if let complaint = ForeignImage.complaint(of: bytes, path: name) {
+      throw .configuration("firmware \(name) \(complaint)")
+    }
     guard bytes.count.isMultiple(of: Self.pageByteCount), !bytes.isEmpty,
       bytes.count <= FirmwareVolume.maximumByteCount
     else {

@@ -6,14 +6,16 @@ internal import SMBIOS
 extension FirmwareItems {
   /// What firmware is told of this machine.
   ///
+  /// - Parameter processor: as management tools and setup menus show it.
   /// - Throws: `MachineError.configuration` for a file of the user's that cannot be taken along.
   init(
-    _ configuration: PersonalComputerConfiguration, vcpuCount: Int, layout: GuestMemoryLayout,
-    board: Board
+    _ configuration: PersonalComputerConfiguration, vcpuCount: Int, processor: ProcessorIdentity,
+    layout: GuestMemoryLayout, board: Board
   ) throws(MachineError) {
     let smbios = SMBIOSTables(
       SMBIOSPlatform(
-        uuid: configuration.uuid, vcpuCount: vcpuCount,
+        uuid: configuration.uuid, vcpuCount: vcpuCount, processorName: processor.name,
+        processorMegahertz: processor.megahertz,
         memory: layout.regions.map { $0.start.rawValue..<$0.end.rawValue },
         version: configuration.version))
     self.init(
