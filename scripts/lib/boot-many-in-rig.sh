@@ -6,6 +6,19 @@
 boots=$1 limit=$2 cpus=$3
 shift 3
 
+# places: where the vCPUs stood in the two reports that vmm-run gave, and their exits between: a guest that is
+# slow moves, one that hangs does not.
+places() {
+  awk '
+    /exits since/ { report++ }
+    report && $1 ~ /^[0-9]+$/ && match($0, /0x[0-9a-f]+/) {
+      place = substr($0, RSTART, RLENGTH)
+      if (report == 1) first[$1] = place
+      else printf "; vCPU %s at %s, then %s after %d exits", $1, first[$1], place,
+        $(NF - 5) + $(NF - 4) + $(NF - 3) + $(NF - 2) + $NF
+    }' $errors
+}
+
 # reason STATUS: why the boot failed, in a few words.
 reason() {
   panic=$(tr -d '\r' <"$console" | grep -m 1 -E 'Kernel panic|BUG:|Oops|stack guard page|PANIC')
@@ -13,7 +26,7 @@ reason() {
   if [ -n "$panic" ]; then
     echo "panic: $panic"
   elif [ "$1" = limit ]; then
-    echo "no end within $limit s; last line: ${last:-none}"
+    echo "no end within $limit s; last line: ${last:-none}$(places)"
   else
     echo "status $1: $(tail -n 1 "$errors"); last line: ${last:-none}"
   fi
