@@ -131,6 +131,18 @@ refusals() {
   refuse own-name --firmware "$firmware" --fw-cfg "etc/e820=/tmp/empty.fd"
 }
 
+# A new variables file on a file system without hard links. It is there before the disk is looked for.
+fat() {
+  for module in nls_cp437 nls_ascii fat vfat; do insmod "/uefi/modules/$module.ko"; done
+  mkdir /fat
+  cat /uefi/fat.img >/dev/rig/disk0
+  mount -t vfat /dev/rig/disk0 /fat
+  touch /fat/one && ln /fat/one /fat/two 2>/dev/null && echo 'hard links'
+  rm /fat/one
+  refuse on-fat --firmware "$firmware" --vars /fat/vars.fd --disk /nothing
+  cmp "$template" /fat/vars.fd && ls /fat
+} >/out/fat 2>&1
+
 # Asks which memory is zero as an operating system's loader would, and reads it all. Huge pages, once
 # nothing is tracked any more, let it read 4 GiB in seconds.
 client() {

@@ -16,9 +16,13 @@ make_uefi_disks() {
   for suite in "${firmware_suites[@]}"; do get_firmware "$suite" || return 1; done
   rm -rf "$uefi_disks" "$work"
   mkdir -p "$uefi_disks" "$work"
-  get_kernel 6.12 efivarfs qemu_fw_cfg || return 1
+  get_kernel 6.12 efivarfs qemu_fw_cfg nls_cp437 nls_ascii fat vfat || return 1
+  mkdir "$uefi_disks/modules"
+  cp "$kernel"/{nls_cp437,nls_ascii,fat,vfat}.ko "$uefi_disks/modules" || return 1
   make_efi_client "$work/client.efi" || return 1
   make_esp_disk "$uefi_disks/client.img" 40M "$work/client.efi:/EFI/BOOT/BOOTX64.EFI" || return 1
+  truncate -s 40M "$uefi_disks/fat.img"
+  quietly mformat -F -i "$uefi_disks/fat.img" :: || return 1
   # One call of SetVariable each; `set` would make two, and the variable be absent between them.
   printf '%s\r\n' '@echo -off' "setvar counter $counter_guid" 'for %i run (10 99)' \
     "  setvar counter $counter_guid -nv -bs =%i" '  echo counted %i.' 'endfor' \
@@ -137,6 +141,12 @@ check_uefi_refusals() {
   check_refused own-name 'etc/e820 is there already'
 }
 
+# The new file is complete, and the only one there.
+check_uefi_fat() {
+  check_refused on-fat 'disk image /nothing'
+  check_equal 'variables on a file system without hard links' "$(cat "$out/fat")" vars.fd
+}
+
 # uefi_guests SUITE NAME SCENARIO...: one boot of the rig with the OVMF of that suite; sets `guests` and
 # `out` for the checks of its scenarios.
 uefi_guests() {
@@ -146,7 +156,7 @@ uefi_guests() {
   guests="UEFI, OVMF $(firmware_version "$firmware")"
   out=$logs/uefi/$name
   rm -rf "$out"
-  logged "uefi-$name" "$here/rig" --timeout 1800 --cpus 1 --out "$out" \
+  logged "uefi-$name" "$here/rig" --timeout 1800 --cpus 1 --disk 64M --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$firmware$ovmf:$ovmf" \
     --file "$firmware/usr/share/qemu/firmware:/usr/share/qemu/firmware" \
     --file "$uefi_disks:/uefi" --file /bin/cp:/usr/bin/sparse-cp \
@@ -165,11 +175,12 @@ end_uefi_guests() {
 
 run_uefi_shells() {
   local guests out before=$failed
-  uefi_guests bookworm shells first_shell menu counter refusals || return 1
+  uefi_guests bookworm shells first_shell menu counter refusals fat || return 1
   check_uefi_shell
   check_uefi_menu
   check_uefi_counter
   check_uefi_refusals
+  check_uefi_fat
   end_uefi_guests "$before"
 }
 

@@ -71,14 +71,6 @@ struct FirmwareOptions: Equatable, Sendable {
     return order
   }
 
-  /// Looks for an image if none was named, and takes its template unless another one was named.
-  mutating func findImage(in catalog: FirmwareCatalog) throws(FirmwareCatalog.Failure) {
-    guard imagePath == nil else { return }
-    let found = try catalog.find()
-    imagePath = found.imagePath
-    templatePath = templatePath ?? found.templatePath
-  }
-
   /// What the template of an image is called: Debian's `OVMF_CODE_4M.fd` goes with `OVMF_VARS_4M.fd`.
   ///
   /// - Returns: nil for a name that does not say that it is the code's half.

@@ -39,16 +39,6 @@ struct RunOptions: Equatable, Sendable {
     }
   }
 
-  /// Looks for firmware if some was asked for and none was named.
-  mutating func findFirmware(in catalog: FirmwareCatalog) throws(FirmwareCatalog.Failure) {
-    guard case .system(var system) = guest, case .firmware(var firmware) = system.boot else {
-      return
-    }
-    try firmware.findImage(in: catalog)
-    system.boot = .firmware(firmware)
-    guest = .system(system)
-  }
-
   private static func cpuCounts(of guest: Guest) -> ClosedRange<Int> {
     switch guest {
     case .program: MachineOptions.cpuCounts
