@@ -13,7 +13,7 @@ for program in "$@"; do
   truncate -s 0 "$disk" && truncate -s 64M "$disk" || exit 1
   # The limit is for guests that hang.
   timeout -s KILL 500 "${program#*=}" run --kernel "$guest" --memory 128M --cpus 2 --disk "$disk" \
-    --append "rounds=$rounds lives=$lives cpus=2" \
+    --tracking-policy always --append "rounds=$rounds lives=$lives cpus=2" \
     </dev/null >"$out/$name.console" 2>"$out/$name.stderr"
   echo $? >"$out/$name.status"
 done
