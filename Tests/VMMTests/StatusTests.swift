@@ -54,7 +54,7 @@ struct StatusTests {
       (PortRange(start: 0xEC, count: 1), SignalPort { _ in control.startSecondaryVCPUs() })
     ]
     let machine = try Machine(configuration, control: control)
-    #expect(try machine.status().processors.map(\.state) == [.absent, .notStarted])
+    #expect(try machine.status().processors.map(\.state) == [.notStarted, .notStarted])
     let outcome = Task { await machine.runOnThread() }
     func count(_ index: UInt64) throws -> UInt32 {
       try machine.memory.load(at: GPA(0x20_0000 + 4 * index))
@@ -93,6 +93,26 @@ struct StatusTests {
     control.end(with: .stopped)
     _ = await outcome.value
     #expect(try machine.status().processors.map(\.state) == [.absent, .absent])
+  }
+
+  @Test(arguments: Host.transports)
+  func looksAndPausesStartNoProcessor(transport: HyperVTransport) async throws {
+    let control = MachineControl()
+    // The first counts; what would be the port that starts the second does nothing.
+    let machine = try Machine(
+      configuration(Self.counter, vcpus: 2, transport), control: control)
+    let outcome = Task { await machine.runOnThread() }
+    while try machine.memory.load(at: GPA(0x20_0000), as: UInt32.self) == 0 { await Task.yield() }
+    for _ in 0..<20 {
+      #expect(try machine.status(waitingSeconds: 60).processors[1].state == .notStarted)
+      #expect(try control.pause())
+      control.resume()
+    }
+    let before: UInt32 = try machine.memory.load(at: GPA(0x20_0000))
+    while try machine.memory.load(at: GPA(0x20_0000)) == before { await Task.yield() }
+    #expect(try machine.memory.load(at: GPA(0x20_0004), as: UInt32.self) == 0)
+    control.end(with: .stopped)
+    _ = await outcome.value
   }
 
   @Test(arguments: Host.transports)

@@ -21,9 +21,9 @@ public struct MachineStatus: Sendable {
     case known(VCPUSnapshot)
     /// Its thread answers an exit and has not come back.
     case busy(ObservedExit)
-    /// A flat program has not started it.
+    /// Its thread has not begun. A flat program starts all but the first.
     case notStarted
-    /// Its thread has ended, or has not begun.
+    /// Its thread has ended.
     case absent
   }
 
@@ -50,10 +50,10 @@ extension Machine {
       let state: MachineStatus.State =
         if let snapshot = answers.snapshots[UInt32(index)] {
           .known(snapshot)
-        } else if answers.present.contains(UInt32(index)) {
+        } else if answers.asked.contains(UInt32(index)) {
           .busy(runner.kicker.lastExit)
         } else {
-          computer == nil && index > 0 && !control.hasStartedSecondaries ? .notStarted : .absent
+          answers.begun.contains(UInt32(index)) ? .absent : .notStarted
         }
       return MachineStatus.Processor(
         id: UInt32(index), state: state, exitCounts: runner.counts.values)

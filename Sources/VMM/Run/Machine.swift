@@ -197,10 +197,7 @@ public final class Machine: Sendable {
     }
     control.attach(
       startSecondaries: { secondariesStart.ring() },
-      interruptAll: { [self] in
-        for runner in runners { runner.kicker.kick() }
-        secondariesStart.ring()
-      })
+      interruptAll: { [self] in for runner in runners { runner.kicker.kick() } })
     // It may have ended before there was anybody to interrupt.
     if let outcome = control.outcome { control.end(with: outcome) }
     let startService: @Sendable () -> Void = { [onThreadStart] in onThreadStart(.service) }

@@ -25,17 +25,19 @@ public final class MachineControl: Sendable {
   /// Ends the run. The first outcome counts; where the guest has reported a crash, that is the outcome,
   /// unless the host fails.
   public func end(with outcome: MachineOutcome) {
-    let interrupt = state.withLock { state in
+    let (interrupt, startSecondaries) = state.withLock { state in
       if state.outcome == nil {
         state.outcome =
           outcome.isHostFailure ? outcome : state.crash.map { .crashed($0) } ?? outcome
       }
-      return state.interruptAll
+      return (state.interruptAll, state.startSecondaries)
     }
     // Before the kick: a vCPU that misses the kick sees the flag, one that misses the flag is
     // kicked out of its next run.
     ending.store(true, ordering: .sequentiallyConsistent)
     interrupt?()
+    // Their threads see the flag and end; a kick does not reach them.
+    startSecondaries?()
     gate.open()
   }
 
@@ -67,17 +69,11 @@ public final class MachineControl: Sendable {
     return try gate.close { interrupt?() }
   }
 
-  /// Asks the vCPUs of a running machine what they do: those that have begun, and the answers of those that
-  /// came within `seconds`.
-  func inspect(
-    seconds: Int
-  ) throws(MachineError) -> (present: Set<UInt32>, snapshots: [UInt32: VCPUSnapshot]) {
+  /// Asks the vCPUs of a running machine what they do; waits for `seconds` at most.
+  func inspect(seconds: Int) throws(MachineError) -> PauseGate.Answers {
     let interrupt = state.withLock { $0.interruptAll }
     return try gate.inspect(seconds: seconds) { interrupt?() }
   }
-
-  /// Whether the other vCPUs were let into the guest.
-  var hasStartedSecondaries: Bool { state.withLock { !$0.mayStartSecondaries } }
 
   /// Lets the vCPUs go on.
   public func resume() {

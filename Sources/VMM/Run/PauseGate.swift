@@ -11,17 +11,30 @@ final class PauseGate: Sendable {
     let isComplete: Alarm
   }
 
+  /// What `inspect` finds.
+  struct Answers {
+    /// vCPUs whose threads have begun, ended or not.
+    var begun: Set<UInt32>
+    /// Those that were asked and have not ended since.
+    var asked: Set<UInt32>
+    /// From those of them that have answered.
+    var snapshots: [UInt32: VCPUSnapshot]
+  }
+
   /// A look at all vCPUs.
   fileprivate struct Inspection {
     let isComplete: Alarm
-    /// Those that have not answered.
+    /// Those of `asked` that have not answered.
     var pending: Set<UInt32>
+    var asked: Set<UInt32>
     var answers: [UInt32: VCPUSnapshot]
   }
 
   fileprivate struct State {
     /// vCPUs whose threads are between `enter` and `leave`.
     var present: Set<UInt32> = []
+    /// vCPUs whose threads have come by `enter`.
+    var begun: Set<UInt32> = []
     /// Those that wait, with what they were doing; nil if KVM did not tell.
     var waiting: [UInt32: VCPUSnapshot?] = [:]
     var pause: Pause?
@@ -69,17 +82,15 @@ final class PauseGate: Sendable {
   /// Asks all vCPUs what they are doing, also while they are paused.
   ///
   /// - Parameter interrupt: kicks all vCPUs out of the guest.
-  /// - Returns: which vCPUs have begun, and the answers of those that came within `seconds`: a thread that
-  ///   waits inside a device does not.
-  func inspect(
-    seconds: Int, interrupt: () -> Void
-  ) throws(MachineError) -> (present: Set<UInt32>, snapshots: [UInt32: VCPUSnapshot]) {
+  /// - Returns: with the snapshots that came within `seconds`: none comes from a thread that waits inside a
+  ///   device.
+  func inspect(seconds: Int, interrupt: () -> Void) throws(MachineError) -> Answers {
     let isComplete = try Alarm()
     return inspecting.withLock { _ in
       let isWaited = state.withLock { state in
         let inspection = Inspection(
           isComplete: isComplete, pending: state.present.subtracting(state.waiting.keys),
-          answers: state.waiting.compactMapValues { $0 })
+          asked: state.present, answers: state.waiting.compactMapValues { $0 })
         state.inspection = inspection
         publish(state)
         return !inspection.pending.isEmpty
@@ -93,20 +104,30 @@ final class PauseGate: Sendable {
           state.inspection = nil
           publish(state)
         }
-        return (state.present, state.inspection?.answers ?? [:])
+        return Answers(
+          begun: state.begun, asked: state.inspection?.asked ?? [],
+          snapshots: state.inspection?.answers ?? [:])
       }
     }
   }
 
-  /// A vCPU's thread begins.
+  /// A vCPU's thread begins; the next it does is `pass`.
   func enter(_ id: UInt32) {
-    state.withLock { state in _ = state.present.insert(id) }
+    state.withLock { state in
+      state.present.insert(id)
+      state.begun.insert(id)
+      // It answers before it enters the guest, unless all others have: then the inspection is over.
+      guard state.inspection?.pending.isEmpty == false else { return }
+      state.inspection?.asked.insert(id)
+      state.inspection?.pending.insert(id)
+    }
   }
 
   /// A vCPU's thread ends.
   func leave(_ id: UInt32) {
     state.withLock { state in
       state.present.remove(id)
+      state.inspection?.asked.remove(id)
       state.answerInspection(id, nil)
       publish(state)
       if state.isComplete { state.pause?.isComplete.ring() }

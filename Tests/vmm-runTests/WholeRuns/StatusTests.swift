@@ -109,7 +109,7 @@ struct StatusTests {
     #expect(read(1, from: output.reader, patienceMilliseconds: 60_000) == [0x21])
     program.send(SIGUSR1)
     let text = report()
-    #expect(text.contains("  0  runs") && text.contains("  1  not started"))
+    #expect(text.contains("  0  runs") && text.contains("  1  not started"), "\(text)")
     end(program)
   }
 
