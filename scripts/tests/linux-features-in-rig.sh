@@ -42,7 +42,7 @@ mkdir /images
 /bin/busybox truncate -s 64M /images/idle.img
 start idle 7.3 idle --disk /images/idle.img
 tries=0
-while ! grep -q '@ idle' /out/idle.console && [ $tries -lt 600 ]; do
+while ! grep -q '@ idle' /out/idle.console 2>/dev/null && [ $tries -lt 600 ]; do
   sleep 0.2
   tries=$((tries + 1))
 done
