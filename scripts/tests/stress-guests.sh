@@ -12,7 +12,7 @@ for program in "$@"; do
   # All zeroes: the guest fills it in its first life.
   truncate -s 0 "$disk" && truncate -s 64M "$disk" || exit 1
   # The limit is for guests that hang.
-  timeout -s KILL 500 "${program#*=}" run --kernel "$guest" --memory 128M --cpus 2 --disk "$disk" \
+  timeout -s KILL 800 "${program#*=}" run --kernel "$guest" --memory 128M --cpus 2 --disk "$disk" \
     --tracking-policy always --append "rounds=$rounds lives=$lives cpus=2" \
     </dev/null >"$out/$name.console" 2>"$out/$name.stderr"
   echo $? >"$out/$name.status"

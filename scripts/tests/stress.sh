@@ -10,7 +10,7 @@ source "$here/lib/stress-guest.sh"
 
 stress_lives=3
 stress_rounds_here=150
-stress_rounds_in_rig=60
+stress_rounds_in_rig=30
 
 # check_stress ROUNDS: each build's run came to its end, with all that it was to do.
 check_stress() {
@@ -45,7 +45,7 @@ run_stress_in_rig() {
   mkdir -p "$logs/stress-rig"
   make_stress_guest "$logs/stress-rig/guest" || return 1
   debug=$(swift build --show-bin-path)/vmm-run
-  logged stress-in-rig "$here/rig" --timeout 1200 --out "$out" \
+  logged stress-in-rig "$here/rig" --timeout 1800 --out "$out" \
     --file "$debug" --file "$vmm_run" --file "$logs/stress-rig/guest:/guest" \
     --script "$here/tests/stress-guests.sh" -- \
     /out /guest "$stress_rounds_in_rig" "$stress_lives" "debug=$debug" "static=$vmm_run" ||

@@ -1,4 +1,5 @@
 internal import GuestMemory
+internal import Sandbox
 
 @testable internal import Devices
 
@@ -10,6 +11,8 @@ internal import GuestMemory
 final class NVMeTarget: FuzzTarget {
   static let name = "nvme"
   static let maximumInputByteCount = 1024
+  /// The harness serves the queues on the thread that rings.
+  static let role = SandboxRole.disk
 
   private static let pairCount = 3
   /// How deep commands overlap.
