@@ -120,7 +120,7 @@ final class CommandLineTarget: FuzzTarget {
     case .linux(let linux):
       require(!linux.kernelPath.isEmpty, "a kernel without a name")
     case .firmware(let firmware):
-      require(!firmware.imagePath.isEmpty, "firmware without a name")
+      require(firmware.imagePath?.isEmpty != true, "firmware without a name")
       require(Set(firmware.bootOrder).count == firmware.bootOrder.count, "a disk twice")
       require(firmware.bootOrder.allSatisfy { $0 < diskCount }, "a disk that is not there")
       require(
