@@ -51,10 +51,9 @@ public final class RoleThread: Sendable {
       result.value.withLock { $0 = value }
       result.isThere.signal()
     }
-    while true {
-      result.isThere.wait()
-      if let value = result.value.withLock({ $0 }) { return value }
-    }
+    result.isThere.wait()
+    // The thread has stored it before it signalled.
+    return result.value.withLock { $0! }
   }
 
   private final class Result<R: Sendable>: Sendable {

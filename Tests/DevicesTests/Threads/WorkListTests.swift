@@ -4,7 +4,7 @@ import Testing
 
 @testable import Devices
 
-@Suite(.timeLimit(.minutes(1))) struct WorkListTests {
+@Suite(.timeLimit(.minutes(10))) struct WorkListTests {
   @Test("a number waits once, however often and from how many threads it is added")
   func bounded() throws {
     let list = WorkList(count: 5)
