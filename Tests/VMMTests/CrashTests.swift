@@ -7,7 +7,7 @@ import Testing
 
 /// What a guest says by the crash registers, and what it may do afterwards.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(5)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct CrashTests {
   private static let message = Array("Kernel panic - not syncing: \u{1B}[2J\nend".utf8)
   private static let messageAddress: UInt64 = 0x50_0000

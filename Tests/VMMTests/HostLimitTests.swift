@@ -7,7 +7,7 @@ import VMM
 
 /// A host that runs out of something while a machine is built: an error, whatever step it hits.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(2)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct HostLimitTests {
   @Test func noDescriptorsLeftAtEachStep() async {
     await #expect(processExitsWith: .exitCode(0)) {

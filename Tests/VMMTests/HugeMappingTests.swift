@@ -3,7 +3,7 @@ import VMM
 
 /// While tracking is on KVM maps by small pages; when it ends, huge mappings come back.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(5)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct HugeMappingTests {
   /// 32 MiB from 16 MiB on, one load a page.
   private static let reads = ProbeStep.load(at: 16 << 20, count: 8192, stride: 4096)

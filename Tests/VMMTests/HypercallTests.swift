@@ -6,7 +6,7 @@ import ZeroTracker
 
 /// Hypercalls from a guest, good and hostile, on every transport this host has.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(5)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct HypercallTests {
   @Test(arguments: Host.transports)
   func capabilitiesAreAnsweredInBothConventions(transport: HyperVTransport) throws {

@@ -6,7 +6,7 @@ import VMM
 
 /// Pausing the vCPUs of a machine that never rests.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(5)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct PauseTests {
   /// inc dword [0x200000]; jmp back. The second vCPU, once started, counts at 0x200004.
   private static let program: [UInt8] = [

@@ -8,7 +8,7 @@ import VMM
 
 /// What a machine says about its vCPUs while they run, wait, or hang.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(5)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct StatusTests {
   /// A port that keeps whoever writes to it until it is opened.
   private final class StuckPort: BusDevice {

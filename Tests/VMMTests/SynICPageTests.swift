@@ -52,7 +52,7 @@ import ZeroTracker
 
   @Test(
     .enabled(if: Host.hasKernelTransport, "needs the kernel's Hyper-V interface"),
-    .timeLimit(.minutes(5)))
+    .timeLimit(.minutes(10)))
   func aGuestFindsThemClear() throws {
     let probe = try Probe(
       Probe.introduction + [
@@ -69,7 +69,7 @@ import ZeroTracker
   /// A type in a message slot that nobody sent would keep the slot busy for ever.
   @Test(
     .enabled(if: Host.hasKernelTransport, "needs the kernel's Hyper-V interface"),
-    .timeLimit(.minutes(5)))
+    .timeLimit(.minutes(10)))
   func aStaleSlotBlocksNoTimer() throws {
     let slot = Self.pages + 2 * 256
     let probe = try Probe(

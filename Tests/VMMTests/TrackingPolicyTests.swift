@@ -7,7 +7,7 @@ import ZeroTracker
 
 /// When tracking ends, and what the guest is told then.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(5)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct TrackingPolicyTests {
   private static let replies = [Probe.reply, Probe.reply + 0x1000, Probe.reply + 0x2000]
 

@@ -5,7 +5,7 @@ import VMM
 
 /// The MSRs and the hypercall page that this process implements.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(5)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct UserspaceInterfaceTests {
   private static let invalidOpcode: UInt64 = 6
   private static let generalProtection: UInt64 = 13

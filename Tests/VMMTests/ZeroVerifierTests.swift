@@ -8,7 +8,7 @@ import ZeroTracker
 
 /// `--verify-zeroed`: the witness against a writer that nobody knows of.
 @Suite(
-  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(5)))
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct ZeroVerifierTests {
   private static let hidden: UInt64 = 0x123_4000
 

@@ -6,7 +6,7 @@ import Testing
 /// The demo guest on a real virtual machine, on every backing and with every number of vCPUs.
 @Suite(
   .enabled(if: (try? KVMSystem()) != nil, "needs read-write /dev/kvm"), .serialized,
-  .timeLimit(.minutes(5)))
+  .timeLimit(.minutes(10)))
 struct DemoRunTests {
   private static let memory = ByteCount.mebi(64)
 

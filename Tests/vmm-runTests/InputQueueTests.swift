@@ -3,7 +3,7 @@ import Testing
 
 @testable import vmm_run
 
-@Suite(.timeLimit(.minutes(5))) struct InputQueueTests {
+@Suite(.timeLimit(.minutes(10))) struct InputQueueTests {
   private let guest = FakeGuest()
 
   private func isReadable(_ descriptor: Int32) -> Bool {

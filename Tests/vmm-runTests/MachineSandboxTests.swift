@@ -13,7 +13,7 @@ import VMM
   .enabled(if: (try? KVMSystem()) != nil, "needs read-write /dev/kvm"),
   .enabled(if: SeccompFilter.isAvailable, "needs seccomp filters"),
   .disabled(if: Sanitizer.isActive, "a sanitizer asks the kernel for more"), .serialized,
-  .timeLimit(.minutes(5)))
+  .timeLimit(.minutes(10)))
 struct MachineSandboxTests {
   @Test(
     arguments: [

@@ -8,7 +8,7 @@ import ZeroTracker
 @testable import Devices
 
 /// All devices of a PC on their buses, while several vCPUs access them at once.
-@Suite(.timeLimit(.minutes(2))) struct ConcurrentAccessTests {
+@Suite(.timeLimit(.minutes(10))) struct ConcurrentAccessTests {
   private static let threadCount = 4
   /// Where a BAR of the disk may be moved to.
   private static let window: UInt64 = 0xC000_0000

@@ -7,7 +7,7 @@ import ZeroTracker
 @testable import Devices
 
 /// Files on a host with limits and signals, each in a process of its own.
-@Suite(.timeLimit(.minutes(2))) struct HostFaultTests {
+@Suite(.timeLimit(.minutes(10))) struct HostFaultTests {
   @Test("a disk larger than files may be: what lies beyond is full, the rest works")
   func diskBeyondFileSizeLimit() async {
     await #expect(processExitsWith: .exitCode(0)) {

@@ -7,7 +7,7 @@ import ZeroTracker
 @testable import Devices
 
 /// A process that is killed (SIGKILL) in the middle of writes: its files are what the guest was told.
-@Suite(.timeLimit(.minutes(2))) struct KillTests {
+@Suite(.timeLimit(.minutes(10))) struct KillTests {
   private static let template = variableVolume(blocks: 3)
 
   @Test(

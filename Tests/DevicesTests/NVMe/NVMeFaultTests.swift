@@ -7,7 +7,7 @@ import ZeroTracker
 @testable import Devices
 
 /// A back-end that fails, is full, short or stuck.
-@Suite(.timeLimit(.minutes(2))) struct NVMeFaultTests {
+@Suite(.timeLimit(.minutes(10))) struct NVMeFaultTests {
   private static let byteCount = 1 << 20
   private let store = FaultyStore(pattern(byteCount, seed: 1))
 

@@ -83,11 +83,12 @@ import ZeroTracker
     let disk = try TestDisk(store, pairs: 1, threads: 3)
     let host = makeHost(disk)
     let queue = try disk.makePair(1)
-    let interruptCount = disk.sink.messages.count
     store.stick(true)
     for _ in 0..<10 { try queue.enqueue(.io(.read, 0, 1)) }
     queue.ring()
     store.waitForStuck(3)
+    // All three threads are there, so none has yet to signal what `makePair` waited for.
+    let interruptCount = disk.sink.messages.count
     #expect(read(host, Self.deviceStatus, 2) & 0x20 != 0, "transactions are pending")
     write(host, Self.deviceControl, 2, 0x8000)
     for _ in 0..<3 {

@@ -8,7 +8,7 @@ import ZeroTracker
 @testable import Devices
 
 /// A guest that asks for as much as it can: what waits, runs and is kept has bounds that are ours.
-@Suite(.timeLimit(.minutes(2))) struct NVMeResourceTests {
+@Suite(.timeLimit(.minutes(10))) struct NVMeResourceTests {
   private static let byteCount = 1 << 20
 
   @Test(

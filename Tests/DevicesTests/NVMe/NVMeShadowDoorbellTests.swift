@@ -7,7 +7,7 @@ import ZeroTracker
 @testable import Devices
 
 /// Doorbell Buffer Config, through a controller with threads.
-@Suite(.timeLimit(.minutes(5))) struct NVMeShadowDoorbellTests {
+@Suite(.timeLimit(.minutes(10))) struct NVMeShadowDoorbellTests {
   private let shadow = ShadowPages()
 
   private func makeDisk(usesMSIX: Bool = true) throws -> TestDisk {

@@ -12,7 +12,7 @@ import ZeroTracker
   .enabled(
     if: UserSpaceGuest.given != nil && Host.hasKernelTransport,
     "needs LINUX_KERNEL, LINUX_INITRD and a KVM with hardware virtualisation"),
-  .serialized, .timeLimit(.minutes(5)))
+  .serialized, .timeLimit(.minutes(10)))
 struct LinuxTruthTests {
   struct Case: CustomTestStringConvertible, Sendable {
     var source: WrittenPageSourceKind

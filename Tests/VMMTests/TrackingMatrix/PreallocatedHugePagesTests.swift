@@ -8,7 +8,7 @@ import VMM
   .enabled(
     if: Host.hasKVM && MatrixHost.freeHugePageByteCount >= 1 << 30,
     "needs read-write /dev/kvm and 512 free 2 MiB pages"),
-  .serialized, .timeLimit(.minutes(5)))
+  .serialized, .timeLimit(.minutes(10)))
 struct PreallocatedHugePagesTests {
   /// 16 MiB are written, half by the guest and half by the VMM, in blocks of 1 MiB all over 1 GiB.
   @Test(arguments: Host.sources)
