@@ -69,6 +69,17 @@ update_archive() {
   fi
 }
 
+# fill_rig_cache FUNCTION ARGUMENT...: runs `FUNCTION CACHE ARGUMENT...` with the rig's cache, while nothing else
+# fills that; sets `cache`.
+fill_rig_cache() {
+  cache=$(realpath -m -- "${RIG_CACHE:-$PWD/.build-rig}")
+  mkdir -p "$cache" || return 1
+  (
+    flock 9
+    "$1" "$cache" "${@:2}"
+  ) 9>"$cache/lock"
+}
+
 # search_archive PATTERN: names of packages, one a line.
 search_archive() {
   apt-cache -c "$archive/apt.conf" search --names-only "$1" | cut -d ' ' -f 1

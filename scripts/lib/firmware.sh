@@ -8,12 +8,7 @@ firmware_suites=(bookworm trixie sid)
 # get_firmware SUITE: sets `firmware`, the directory in the rig's cache where the package is unpacked.
 get_firmware() {
   local cache
-  cache=$(realpath -m -- "${RIG_CACHE:-$PWD/.build-rig}")
-  mkdir -p "$cache" || return 1
-  (
-    flock 9
-    fetch_firmware "$cache" "$1"
-  ) 9>"$cache/lock" || return 1
+  fill_rig_cache fetch_firmware "$1" || return 1
   firmware=$cache/firmware/$1
 }
 

@@ -15,12 +15,7 @@ kernel_versions() {
 # get_kernel SERIES MODULE...: sets `kernel`, the directory in the rig's cache where the kernel is.
 get_kernel() {
   local cache
-  cache=$(realpath -m -- "${RIG_CACHE:-$PWD/.build-rig}")
-  mkdir -p "$cache" || return 1
-  (
-    flock 9
-    fetch_kernel "$cache" "$@"
-  ) 9>"$cache/lock" || return 1
+  fill_rig_cache fetch_kernel "$@" || return 1
   kernel=$cache/kernels/$1
 }
 
