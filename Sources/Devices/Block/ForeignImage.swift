@@ -95,31 +95,30 @@ public struct ForeignImage: Hashable, Sendable {
       return bytes.count >= start + image.magic.count
         && bytes[start..<(start + image.magic.count)].elementsEqual(image.magic)
     }
-    guard let found else { return nil }
-    let file = ShellWord(path)
-    return switch found.cure {
-    case .convert(let format):
-      "is \(found.name), not raw; convert it (qemu-img convert -f \(format) -O raw \(file) "
-        + "\(ShellWord(path + ".raw")))"
-    case .unpack(let command): "is \(found.name); unpack it first (\(command) \(file))"
-    case .none: "is \(found.name)"
-    }
+    return found?.finding(path: path)
   }
 
   /// What is wrong with such a file as a disk, and what to do, as the rest of a message.
   func complaint(path: String) -> String {
+    let finding = finding(path: path)
+    return switch cure {
+    case .convert, .unpack:
+      finding + ", or, if it is raw all the same, say so (--disk FILE,format=raw)"
+    case .none:
+      finding + ", and this machine has no CD drive; one that is made for USB sticks, too, can be "
+        + "a disk (--disk FILE,format=raw,readonly)"
+    }
+  }
+
+  /// What it is, and the command that makes it a raw file.
+  private func finding(path: String) -> String {
     let file = ShellWord(path)
-    let raw = ShellWord(path + ".raw")
     return switch cure {
     case .convert(let format):
-      "is \(name), not raw; convert it (qemu-img convert -f \(format) -O raw \(file) \(raw)), or, "
-        + "if it is raw all the same, say so (--disk FILE,format=raw)"
-    case .unpack(let command):
-      "is \(name); unpack it first (\(command) \(file)), or, if it is raw all the same, say so "
-        + "(--disk FILE,format=raw)"
-    case .none:
-      "is \(name), and this machine has no CD drive; one that is made for USB sticks, too, can be "
-        + "a disk (--disk FILE,format=raw,readonly)"
+      "is \(name), not raw; convert it (qemu-img convert -f \(format) -O raw \(file) "
+        + "\(ShellWord(path + ".raw")))"
+    case .unpack(let command): "is \(name); unpack it first (\(command) \(file))"
+    case .none: "is \(name)"
     }
   }
 }

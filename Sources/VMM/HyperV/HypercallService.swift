@@ -40,18 +40,19 @@ final class HypercallService: Sendable {
   }
 
   func answer(_ request: HypercallRequest, vcpuID: UInt32) -> HypercallResult {
-    guard let onHypercall else {
-      let result = dispatcher.answer(request, memory: memory)
-      // The input value of a call that succeeds is the code alone.
-      if request.input.rawValue == Self.zeroedMemoryCall, result.rawValue == 0 {
-        trackingEnd.noteAnswer()
-      }
-      return result
+    let result: HypercallResult
+    if let onHypercall {
+      let outcome = dispatcher.dispatch(request, memory: memory)
+      onHypercall(HypercallEvent(vcpuID: vcpuID, request: request, outcome: outcome))
+      result = outcome.result
+    } else {
+      result = dispatcher.answer(request, memory: memory)
     }
-    let outcome = dispatcher.dispatch(request, memory: memory)
-    onHypercall(HypercallEvent(vcpuID: vcpuID, request: request, outcome: outcome))
-    if outcome.reportedRanges != nil { trackingEnd.noteAnswer() }
-    return outcome.result
+    // The input value of a call that succeeds is the code alone.
+    if request.input.rawValue == Self.zeroedMemoryCall, result.rawValue == 0 {
+      trackingEnd.noteAnswer()
+    }
+    return result
   }
 }
 

@@ -59,8 +59,8 @@ final class StopSignal: Sendable {
     ]
     // SAFETY: the array lives for the call, which is told its true length.
     while unsafe poll(&set, 2, timeoutMilliseconds) < 0 {
-      // Other than EINTR, poll fails only for want of kernel memory, which a pause may bring. It needs none to
-      // sleep, and the sandbox has no other sleep.
+      // Other than EINTR, poll fails only for want of kernel memory, which a pause may bring. It
+      // needs none to sleep, and the sandbox has no other sleep.
       if errno != EINTR { _ = poll(nil, 0, 10) }
     }
     return Readiness(isStopped: set[1].revents != 0, events: set[0].revents)

@@ -110,7 +110,7 @@ extension FirmwareOptions {
 
   private static func variables(_ path: String, template: [UInt8]?) throws -> [UInt8] {
     let bytes = try GuestFile.variables(path).read()
-    try FlashStoreError.check(bytes, path: path, template: template)
+    try FirmwareVolume.check(bytes, path: path, template: template)
     return bytes
   }
 

@@ -19,9 +19,28 @@ public enum FirmwareVolume {
   /// Of EDK2's *VARIABLE_STORE_HEADER*, which comes next.
   private static let storeSizeOffset = 0x10
 
+  /// Makes sure that a file's bytes are a store of variables, for the same firmware as a template's.
+  ///
+  /// - Parameters:
+  ///   - path: for the message.
+  ///   - template: a store of that firmware; nil if none is known.
+  /// - Throws: what they are instead.
+  public static func check(
+    _ bytes: [UInt8], path: String, template: [UInt8]?
+  ) throws(FlashStoreError) {
+    if let complaint = ForeignImage.complaint(of: bytes, path: path) {
+      throw .foreign(path: path, complaint: complaint)
+    }
+    if let template, template.count != bytes.count {
+      throw .size(path: path, byteCount: bytes.count, expected: template.count)
+    }
+    guard isPlausible(bytes) else { throw .notVariables(path: path) }
+    if let template, layout(bytes) != layout(template) { throw .layout(path: path) }
+  }
+
   /// Whether the bytes begin with a header, of a volume of variables that is all there, and are whole
   /// blocks.
-  public static func isPlausible(_ bytes: [UInt8]) -> Bool {
+  private static func isPlausible(_ bytes: [UInt8]) -> Bool {
     guard holdsVariables(bytes), bytes.count <= maximumByteCount,
       bytes.count.isMultiple(of: FlashGeometry.blockByteCount)
     else { return false }
@@ -37,15 +56,8 @@ public enum FirmwareVolume {
       && Array(bytes[signatureOffset..<(signatureOffset + signature.count)]) == signature
   }
 
-  /// Whether firmware that works with one of two stores works with the other: both are as long, and divided
-  /// in the same way.
-  ///
-  /// - Precondition: both are plausible.
-  public static func areAlike(_ one: [UInt8], _ other: [UInt8]) -> Bool {
-    guard one.count == other.count else { return false }
-    return layout(one) == layout(other)
-  }
-
+  /// How a plausible volume is divided: firmware that works with one store works with another of the same
+  /// size and layout.
   private static func layout(_ bytes: [UInt8]) -> [UInt8] {
     guard let end = headerByteCount(bytes) else { return [] }
     let sizeStart = end + storeSizeOffset

@@ -31,24 +31,6 @@ public enum FlashStoreError: Error, Equatable, Sendable, CustomStringConvertible
       }
   }
 
-  /// Whether the bytes of a file are a store of variables, for the same firmware as a template's.
-  ///
-  /// - Parameters:
-  ///   - path: for the message.
-  ///   - template: a store of that firmware; nil if none is known.
-  public static func check(
-    _ bytes: [UInt8], path: String, template: [UInt8]?
-  ) throws(FlashStoreError) {
-    if let complaint = ForeignImage.complaint(of: bytes, path: path) {
-      throw .foreign(path: path, complaint: complaint)
-    }
-    if let template, template.count != bytes.count {
-      throw .size(path: path, byteCount: bytes.count, expected: template.count)
-    }
-    guard FirmwareVolume.isPlausible(bytes) else { throw .notVariables(path: path) }
-    if let template, !FirmwareVolume.areAlike(bytes, template) { throw .layout(path: path) }
-  }
-
   public var description: String {
     switch self {
     case .system(let operation, let path, let errno):

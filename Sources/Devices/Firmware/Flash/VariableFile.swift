@@ -44,7 +44,7 @@ public final class VariableFile: FlashStore {
     } catch {
       throw FlashStoreError(error, path: path.description)
     }
-    try FlashStoreError.check(initialBytes, path: path.description, template: template)
+    try FirmwareVolume.check(initialBytes, path: path.description, template: template)
     self.path = path
     self.file = file
   }
