@@ -53,7 +53,7 @@ extension Machine {
         } else if answers.asked.contains(UInt32(index)) {
           .busy(runner.kicker.lastExit)
         } else {
-          answers.begun.contains(UInt32(index)) ? .absent : .notStarted
+          answers.ended.contains(UInt32(index)) ? .absent : .notStarted
         }
       return MachineStatus.Processor(
         id: UInt32(index), state: state, exitCounts: runner.counts.values)

@@ -13,9 +13,9 @@ final class PauseGate: Sendable {
 
   /// What `inspect` finds.
   struct Answers {
-    /// vCPUs whose threads have begun, ended or not.
-    var begun: Set<UInt32>
-    /// Those that were asked and have not ended since.
+    /// vCPUs whose threads have ended.
+    var ended: Set<UInt32>
+    /// Those that were asked and have not ended since. A thread that began too late is in neither set.
     var asked: Set<UInt32>
     /// From those of them that have answered.
     var snapshots: [UInt32: VCPUSnapshot]
@@ -33,8 +33,8 @@ final class PauseGate: Sendable {
   fileprivate struct State {
     /// vCPUs whose threads are between `enter` and `leave`.
     var present: Set<UInt32> = []
-    /// vCPUs whose threads have come by `enter`.
-    var begun: Set<UInt32> = []
+    /// vCPUs whose threads have come by `leave`.
+    var ended: Set<UInt32> = []
     /// Those that wait, with what they were doing; nil if KVM did not tell.
     var waiting: [UInt32: VCPUSnapshot?] = [:]
     var pause: Pause?
@@ -105,7 +105,7 @@ final class PauseGate: Sendable {
           publish(state)
         }
         return Answers(
-          begun: state.begun, asked: state.inspection?.asked ?? [],
+          ended: state.ended, asked: state.inspection?.asked ?? [],
           snapshots: state.inspection?.answers ?? [:])
       }
     }
@@ -115,7 +115,6 @@ final class PauseGate: Sendable {
   func enter(_ id: UInt32) {
     state.withLock { state in
       state.present.insert(id)
-      state.begun.insert(id)
       // It answers before it enters the guest, unless all others have: then the inspection is over.
       guard state.inspection?.pending.isEmpty == false else { return }
       state.inspection?.asked.insert(id)
@@ -127,6 +126,7 @@ final class PauseGate: Sendable {
   func leave(_ id: UInt32) {
     state.withLock { state in
       state.present.remove(id)
+      state.ended.insert(id)
       state.inspection?.asked.remove(id)
       state.answerInspection(id, nil)
       publish(state)

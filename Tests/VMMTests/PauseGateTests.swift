@@ -1,0 +1,41 @@
+import Testing
+
+@testable import VMM
+
+/// Who is asked when threads come and go during a look at the vCPUs. Needs no KVM.
+@Suite struct PauseGateTests {
+  private let gate = PauseGate()
+
+  /// vCPU 0 is there; the body is what happens until the look is over.
+  private func inspect(_ body: (PauseGate) -> Void) throws -> PauseGate.Answers {
+    gate.enter(0)
+    return try gate.inspect(seconds: 60) { body(gate) }
+  }
+
+  private func answer(_ id: UInt32) {
+    #expect(gate.pass(id) { nil })
+  }
+
+  @Test func whoBeginsWhileOthersAreAskedIsAskedToo() throws {
+    let answers = try inspect { gate in
+      gate.enter(1)
+      answer(0)
+      answer(1)
+    }
+    #expect(answers.asked == [0, 1] && answers.ended == [])
+  }
+
+  @Test func whoBeginsAfterTheLastAnswerHasNotBegunYet() throws {
+    let answers = try inspect { gate in
+      answer(0)
+      gate.enter(1)
+    }
+    #expect(answers.asked == [0] && answers.ended == [])
+    #expect(!gate.pass(1) { nil }, "nobody is asked any more")
+  }
+
+  @Test func whoEndsIsNotWaitedFor() throws {
+    let answers = try inspect { $0.leave(0) }
+    #expect(answers.asked == [] && answers.ended == [0])
+  }
+}
