@@ -13,6 +13,7 @@ let strict: [SwiftSetting] = [
 let package = Package(
   name: "vmm-run",
   products: [
+    .library(name: "DeviceKit", targets: ["DeviceKit"]),
     .library(name: "Devices", targets: ["Devices"]),
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
     .library(name: "HostPages", targets: ["HostPages"]),
@@ -47,11 +48,16 @@ let package = Package(
     .target(name: "HostPages", dependencies: ["CKVM"], swiftSettings: strict),
     .target(
       name: "GuestMemory", dependencies: ["CLinux", "ZeroTracker"], swiftSettings: strict),
-    .target(name: "Devices", dependencies: ["GuestMemory", "ZeroTracker"], swiftSettings: strict),
+    // What device models are made of: buses, PCI, interrupts.
+    .target(name: "DeviceKit", dependencies: ["GuestMemory", "ZeroTracker"], swiftSettings: strict),
+    .target(
+      name: "Devices", dependencies: ["DeviceKit", "GuestMemory", "ZeroTracker"],
+      swiftSettings: strict),
     .target(
       name: "VMM",
       dependencies: [
-        "ACPI", "Devices", "GuestMemory", "HostPages", "HyperVCore", "KVM", "SMBIOS", "ZeroTracker",
+        "ACPI", "DeviceKit", "Devices", "GuestMemory", "HostPages", "HyperVCore", "KVM", "SMBIOS",
+        "ZeroTracker",
       ],
       swiftSettings: strict),
 
@@ -60,7 +66,7 @@ let package = Package(
     .executableTarget(
       name: "vmm-run",
       dependencies: [
-        "CStart", "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "SMBIOS",
+        "CStart", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "SMBIOS",
         "Sandbox",
         "VMM", "ZeroTracker",
       ],
@@ -84,19 +90,21 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "DevicesTests",
-      dependencies: ["Devices", "GuestMemory", "Sandbox", "TestSupport", "ZeroTracker"],
+      dependencies: [
+        "DeviceKit", "Devices", "GuestMemory", "Sandbox", "TestSupport", "ZeroTracker",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "VMMTests",
       dependencies: [
-        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "Sandbox", "TestSupport",
+        "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "Sandbox", "TestSupport",
         "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
     .testTarget(
       name: "vmm-runTests",
       dependencies: [
-        "Devices", "HyperVCore", "KVM", "SMBIOS", "Sandbox", "TestSupport", "VMM", "ZeroTracker",
+        "DeviceKit", "Devices", "HyperVCore", "KVM", "SMBIOS", "Sandbox", "TestSupport", "VMM", "ZeroTracker",
         "vmm-run",
       ],
       swiftSettings: strict),

@@ -22,6 +22,7 @@ let package = Package(
       name: "measure",
       dependencies: [
         "BenchmarkGuests", "Floors",
+        .product(name: "DeviceKit", package: "vmm-run"),
         .product(name: "Devices", package: "vmm-run"),
         .product(name: "GuestMemory", package: "vmm-run"),
         .product(name: "HostPages", package: "vmm-run"),

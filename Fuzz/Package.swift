@@ -23,6 +23,7 @@ let package = Package(
     .target(
       name: "CommandLineOptions",
       dependencies: [
+        .product(name: "DeviceKit", package: "vmm-run"),
         .product(name: "Devices", package: "vmm-run"),
         .product(name: "HyperVCore", package: "vmm-run"),
         .product(name: "SMBIOS", package: "vmm-run"),
@@ -32,6 +33,7 @@ let package = Package(
       name: "fuzz",
       dependencies: [
         "CLibFuzzer", "CommandLineOptions",
+        .product(name: "DeviceKit", package: "vmm-run"),
         .product(name: "Devices", package: "vmm-run"),
         .product(name: "GuestMemory", package: "vmm-run"),
         .product(name: "HyperVCore", package: "vmm-run"),

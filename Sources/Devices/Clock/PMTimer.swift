@@ -1,3 +1,5 @@
+public import DeviceKit
+
 /// The ACPI power management timer: counts up at 3.579545 MHz, three times the PC's timer clock.
 ///
 /// Source: ACPI 6.5 §4.8.2.1. Firmware and kernels wait by reading it, so a read takes no lock.

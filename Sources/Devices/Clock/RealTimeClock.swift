@@ -1,3 +1,4 @@
+public import DeviceKit
 internal import ZeroTracker
 
 /// The PC's real-time clock and its battery-backed memory: index at port 0x70, data at 0x71.

@@ -1,3 +1,5 @@
+public import DeviceKit
+
 /// The Bochs and QEMU debug console: bytes written to port 0xE9 are text for the host.
 ///
 /// Of a wider write only the low byte is text.

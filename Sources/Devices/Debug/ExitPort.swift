@@ -1,3 +1,5 @@
+public import DeviceKit
+
 /// A port by which a guest ends its run with a code.
 public final class ExitPort: BusDevice {
   /// Where our guest programs expect it: port 0xF4, as QEMU's *isa-debug-exit* is usually placed.

@@ -1,3 +1,4 @@
+public import DeviceKit
 internal import ZeroTracker
 
 /// Three registers by which a guest program reports numbered 64-bit values.

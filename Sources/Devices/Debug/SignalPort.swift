@@ -1,3 +1,5 @@
+public import DeviceKit
+
 /// A port whose every write is a message to the VMM, such as "start the other vCPUs" or "progress".
 public final class SignalPort: BusDevice {
   private let onWrite: @Sendable (UInt32) -> Void

@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// The data of the Identify command (NVMe 1.4 §5.15): 4096 bytes for each *CNS*.
 struct NVMeIdentify: Sendable {
   static let byteCount = 4096

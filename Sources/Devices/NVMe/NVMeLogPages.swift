@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// The pages of Get Log Page (NVMe 1.4 §5.14).
 struct NVMeLogPages {
   let history: NVMeHistory

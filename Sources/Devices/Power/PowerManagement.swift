@@ -1,3 +1,4 @@
+public import DeviceKit
 internal import ZeroTracker
 
 /// The fixed ACPI registers: power button, soft-off and power management timer.

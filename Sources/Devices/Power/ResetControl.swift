@@ -1,3 +1,4 @@
+public import DeviceKit
 internal import ZeroTracker
 
 /// The reset control register, *RST_CNT*, port 0xCF9; the ACPI reset register of the FADT.

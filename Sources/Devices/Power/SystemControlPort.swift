@@ -1,3 +1,4 @@
+public import DeviceKit
 internal import ZeroTracker
 
 /// System control port A, port 0x92: the fast A20 gate and the fast reset.

@@ -1,3 +1,4 @@
+public import DeviceKit
 internal import ZeroTracker
 
 /// Takes what the guest sends: one byte, on the writing vCPU's thread, with no lock held.

@@ -1,4 +1,5 @@
-public import Devices
+public import DeviceKit
+internal import Devices
 public import GuestMemory
 public import HyperVCore
 public import ZeroTracker

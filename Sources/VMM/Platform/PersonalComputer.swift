@@ -1,4 +1,5 @@
 internal import ACPI
+internal import DeviceKit
 public import Devices
 internal import GuestMemory
 internal import KVM

@@ -3,6 +3,7 @@ import GuestMemory
 import TestSupport
 import Testing
 
+@testable import DeviceKit
 @testable import Devices
 
 /// Discards and zeroing on hosts that cannot do them, there or at all: a guest sees no failed disk.

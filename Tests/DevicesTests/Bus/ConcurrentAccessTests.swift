@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 import ZeroTracker
 
+@testable import DeviceKit
 @testable import Devices
 
 /// All devices of a PC on their buses, while several vCPUs access them at once.

@@ -1,3 +1,4 @@
+import DeviceKit
 import Devices
 import TestSupport
 import Testing

@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 import ZeroTracker
 
+@testable import DeviceKit
 @testable import Devices
 
 /// Files on a host with limits and signals, each in a process of its own.

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import DeviceKit
 @testable import Devices
 
 @Suite struct VariableFileTests {

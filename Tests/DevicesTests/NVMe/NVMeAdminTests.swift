@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 import ZeroTracker
 
+@testable import DeviceKit
 @testable import Devices
 
 @Suite(.timeLimit(.minutes(10))) struct NVMeAdminTests {

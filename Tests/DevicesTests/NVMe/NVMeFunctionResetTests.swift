@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 import ZeroTracker
 
+@testable import DeviceKit
 @testable import Devices
 
 /// A disk's function level reset and its sleep, as a guest brings them about.

@@ -3,6 +3,7 @@ import GuestMemory
 import Testing
 import ZeroTracker
 
+@testable import DeviceKit
 @testable import Devices
 
 /// What a disk tells of its past: error log, health log, and where Identify announces them.

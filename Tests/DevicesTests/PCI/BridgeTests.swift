@@ -2,6 +2,7 @@ import Sandbox
 import TestSupport
 import Testing
 
+@testable import DeviceKit
 @testable import Devices
 
 /// The two bridges' base registers: what firmware writes is where things are.

@@ -1,5 +1,6 @@
 import ZeroTracker
 
+@testable import DeviceKit
 @testable import Devices
 
 /// A function with BARs that answers each read with its name and offset, and records writes.

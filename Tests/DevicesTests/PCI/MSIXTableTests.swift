@@ -1,6 +1,7 @@
 import TestSupport
 import Testing
 
+@testable import DeviceKit
 @testable import Devices
 
 @Suite(.onVCPUThread) struct MSIXTableTests {

@@ -1,6 +1,7 @@
 import TestSupport
 import Testing
 
+@testable import DeviceKit
 @testable import Devices
 
 /// The capabilities of power management and PCI Express: registers, D3hot, function level reset.

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import DeviceKit
 @testable import Devices
 
 /// Mistakes of the VMM's own.

@@ -1,3 +1,4 @@
+import DeviceKit
 import Devices
 
 /// One call of a device by the bus.

@@ -1,3 +1,4 @@
+import DeviceKit
 import Devices
 
 /// A wire that keeps every level that was set.

@@ -1,3 +1,4 @@
+import DeviceKit
 import Devices
 
 /// One step of a driver's probe: a byte written, or a byte read and what it must be.

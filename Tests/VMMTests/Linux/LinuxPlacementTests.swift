@@ -1,3 +1,4 @@
+import DeviceKit
 import GuestMemory
 import Testing
 

@@ -3,6 +3,7 @@ import Synchronization
 import Testing
 
 @testable import ACPI
+@testable import DeviceKit
 @testable import Devices
 @testable import VMM
 

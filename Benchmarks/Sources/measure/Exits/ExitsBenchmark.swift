@@ -1,4 +1,5 @@
 import BenchmarkGuests
+import DeviceKit
 import Devices
 import KVM
 import VMM

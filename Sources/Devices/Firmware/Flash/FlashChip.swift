@@ -1,3 +1,4 @@
+public import DeviceKit
 public import GuestMemory
 internal import ZeroTracker
 

@@ -4,6 +4,7 @@ import Sandbox
 import TestSupport
 import Testing
 
+@testable import DeviceKit
 @testable import Devices
 
 /// What a driver finds in a completion queue.

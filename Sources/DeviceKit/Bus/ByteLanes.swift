@@ -1,7 +1,7 @@
 /// Splits accesses to 8-bit registers at consecutive addresses, lowest first, as the bus bridge does.
-enum ByteLanes {
+package enum ByteLanes {
   /// Reads `width` registers from `offset`; those at `registerCount` and above read as 0xFF.
-  static func read(
+  package static func read(
     offset: UInt64, width: Int, registerCount: UInt64, _ register: (UInt64) -> UInt8
   ) -> UInt64 {
     var value: UInt64 = 0
@@ -15,7 +15,7 @@ enum ByteLanes {
   }
 
   /// Writes `width` registers from `offset`; those at `registerCount` and above take nothing.
-  static func write(
+  package static func write(
     offset: UInt64, width: Int, value: UInt64, registerCount: UInt64,
     _ register: (UInt64, UInt8) -> Void
   ) {

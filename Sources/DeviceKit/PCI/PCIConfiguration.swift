@@ -63,7 +63,7 @@ public final class PCIConfiguration: Sendable {
   }
 
   /// Looks at all registers, and changes some, while no guest writes any.
-  func update<Result>(_ body: (inout PCIConfigurationSpace) -> Result) -> Result {
+  package func update<Result>(_ body: (inout PCIConfigurationSpace) -> Result) -> Result {
     state.withLock { body(&$0.space) }
   }
 

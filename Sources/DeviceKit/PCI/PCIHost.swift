@@ -95,13 +95,13 @@ public final class PCIHost: Sendable {
   }
 
   /// Reads memory behind a BAR; nil where none is decoded.
-  func readMemory(_ address: UInt64, width: Int) -> UInt64? {
+  package func readMemory(_ address: UInt64, width: Int) -> UInt64? {
     guard let (function, bar, offset) = lookUp(address, width: width) else { return nil }
     return function.readBAR(bar, offset: offset, width: width)
   }
 
   /// Writes memory behind a BAR; false where none is decoded.
-  func writeMemory(_ address: UInt64, width: Int, value: UInt64) -> Bool {
+  package func writeMemory(_ address: UInt64, width: Int, value: UInt64) -> Bool {
     guard let (function, bar, offset) = lookUp(address, width: width) else { return false }
     function.writeBAR(bar, offset: offset, width: width, value: value)
     return true

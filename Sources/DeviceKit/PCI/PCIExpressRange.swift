@@ -21,7 +21,7 @@ public struct PCIExpressRange: Hashable, Sendable {
 
   /// Bus in bits 27:20 of the offset, device 19:15, function 14:12, register 11:0; nil for a bus without
   /// functions.
-  static func place(_ offset: UInt64) -> (PCIAddress, register: Int)? {
+  package static func place(_ offset: UInt64) -> (PCIAddress, register: Int)? {
     guard offset < 1 << 20 else { return nil }
     return (PCIAddress(encoded: UInt8(offset >> 12)), Int(offset & 0xFFF))
   }

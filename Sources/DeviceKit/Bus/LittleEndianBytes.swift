@@ -1,7 +1,7 @@
 // Registers and structures of the wire, little-endian at named byte offsets.
 extension [UInt8] {
   /// The integer at a byte offset; all its bytes must be there.
-  func loadLE<T: FixedWidthInteger & UnsignedInteger>(at offset: Int, as type: T.Type = T.self) -> T
+  package func loadLE<T: FixedWidthInteger & UnsignedInteger>(at offset: Int, as type: T.Type = T.self) -> T
   {
     var value: T = 0
     for index in 0..<(T.bitWidth / 8) { value |= T(self[offset + index]) << (8 * index) }
@@ -9,14 +9,14 @@ extension [UInt8] {
   }
 
   /// Sets the integer at a byte offset; there must be room for all its bytes.
-  mutating func storeLE<T: FixedWidthInteger & UnsignedInteger>(_ value: T, at offset: Int) {
+  package mutating func storeLE<T: FixedWidthInteger & UnsignedInteger>(_ value: T, at offset: Int) {
     for index in 0..<(T.bitWidth / 8) {
       self[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index))
     }
   }
 
   /// Sets a field of text of fixed length, padded with spaces; what does not fit is cut.
-  mutating func storeText(_ text: String, at offset: Int, byteCount: Int) {
+  package mutating func storeText(_ text: String, at offset: Int, byteCount: Int) {
     let utf8 = Swift.Array(text.utf8.prefix(byteCount))
     for index in 0..<byteCount {
       self[offset + index] = index < utf8.count ? utf8[index] : 0x20

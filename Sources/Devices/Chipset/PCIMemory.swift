@@ -1,3 +1,5 @@
+public import DeviceKit
+
 /// What PCI answers in memory: configuration registers where the host bridge has them, and what is behind
 /// BARs, all at the addresses that the guest gave them.
 ///

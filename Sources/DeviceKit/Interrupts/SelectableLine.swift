@@ -25,7 +25,7 @@ public final class SelectableLine: InterruptLine {
   }
 
   /// Leads the wire to the line numbered `index`, which is one of them, and takes its level along.
-  func select(_ index: Int) {
+  package func select(_ index: Int) {
     state.withLock { state in
       guard index != state.selected else { return }
       if state.isAsserted { lines[state.selected].set(false) }

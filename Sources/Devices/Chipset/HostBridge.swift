@@ -1,3 +1,4 @@
+public import DeviceKit
 internal import Synchronization
 
 /// The memory controller hub of the Q35 chipset (8086:29C0) at 00:00.0, as far as firmware looks at it.

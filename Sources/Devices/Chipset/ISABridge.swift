@@ -1,3 +1,4 @@
+public import DeviceKit
 internal import Synchronization
 
 /// The LPC bridge of the ICH9 (8086:2918) at 00:1f.0: where firmware finds the ACPI ports and behind which
