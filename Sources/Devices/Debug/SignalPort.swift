@@ -2,7 +2,8 @@
 public final class SignalPort: BusDevice {
   private let onWrite: @Sendable (UInt32) -> Void
 
-  /// A port that hands each written value to `onWrite`, on the writing vCPU's thread, with no lock held.
+  /// A port that hands each written value to `onWrite`, on the writing vCPU's thread, with no lock
+  /// held.
   public init(onWrite: @escaping @Sendable (UInt32) -> Void) {
     self.onWrite = onWrite
   }

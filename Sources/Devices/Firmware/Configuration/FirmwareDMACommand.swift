@@ -1,6 +1,7 @@
 internal import GuestMemory
 
-/// A command of `FirmwareConfiguration`'s DMA, as the guest wrote it: big-endian control, length, address.
+/// A command of `FirmwareConfiguration`'s DMA, as the guest wrote it: big-endian control, length,
+/// address.
 struct FirmwareDMACommand {
   enum Operation {
     case nothing, read, skip, write
