@@ -1,7 +1,7 @@
 /// Addresses that the tables name and that firmware chooses, or whoever starts a guest without any.
 ///
-/// The guest may have chosen them: whatever the chip set's registers can hold is described and traps nowhere,
-/// whether or not an operating system can use it.
+/// The guest may have chosen them: whatever the chip set's registers can hold is described and
+/// traps nowhere, whether or not an operating system can use it.
 public struct ACPIAddresses: Hashable, Sendable {
   /// Configuration registers in memory (*ECAM*), for segment 0 from bus 0 on.
   public struct ConfigurationSpace: Hashable, Sendable {

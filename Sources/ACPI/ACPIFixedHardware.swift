@@ -21,8 +21,8 @@ public enum ACPIFixedHardware {
   /// Selector, data, two unused ports, and an address of 8 bytes.
   public static let firmwareConfigurationPortCount: UInt8 = 12
 
-  /// The length of the chip set's root complex registers (*RCBA*); nothing answers there, but it is not
-  /// free.
+  /// The length of the chip set's root complex registers (*RCBA*); nothing answers there, but it is
+  /// not free.
   public static let rootComplexByteCount: UInt32 = 16 << 10
   /// The only I/O APIC, from global system interrupt 0 on.
   public static let ioAPICAddress: UInt32 = 0xFEC0_0000

@@ -36,7 +36,8 @@ public struct ACPITables: Hashable, Sendable {
 
   /// The tables as one piece to be written to the guest physical address `address`.
   ///
-  /// - Parameter address: A multiple of 64. The piece must end by 4 GiB: some pointers have 32 bits.
+  /// - Parameter address: A multiple of 64. The piece must end by 4 GiB: some pointers have 32
+  ///   bits.
   public func blob(at address: UInt64) -> [UInt8] {
     precondition(
       address % Self.alignment == 0 && address <= 1 << 32 - UInt64(byteCount),

@@ -1,5 +1,5 @@
-/// One command of the *BIOS linker loader*, 128 bytes. Source: QEMU's hw/acpi/bios-linker-loader.c, as
-/// edk2's QemuLoader.h describes it too.
+/// One command of the *BIOS linker loader*, 128 bytes. Source: QEMU's hw/acpi/bios-linker-loader.c,
+/// as edk2's QemuLoader.h describes it too.
 struct LoaderCommand: Hashable, Sendable {
   /// Where memory for a file may be. OVMF chooses by itself.
   enum Zone: UInt8 {

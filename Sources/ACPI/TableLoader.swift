@@ -1,7 +1,7 @@
 /// The tables for firmware that places them itself: two files, and the script that links them.
 ///
-/// The script is QEMU's *BIOS linker loader*: 128-byte commands that allocate memory for files, add the
-/// address of one file to a pointer in another, and compute checksums. OVMF and SeaBIOS run it.
+/// The script is QEMU's *BIOS linker loader*: 128-byte commands that allocate memory for files, add
+/// the address of one file to a pointer in another, and compute checksums. OVMF and SeaBIOS run it.
 public struct TableLoader: Hashable, Sendable {
   /// The RSDP, by itself: firmware may want it in other memory than the tables.
   public let rsdp: [UInt8]

@@ -2,8 +2,8 @@ internal import Glibc
 
 /// Host memory that a guest sees at an address that is not RAM: flash, or a framebuffer.
 ///
-/// The tracker knows nothing of it: no answer can name it. Safe from any thread; a guest that can write
-/// it, and several threads that do, see each other's bytes in any order.
+/// The tracker knows nothing of it: no answer can name it. Safe from any thread; a guest that can
+/// write it, and several threads that do, see each other's bytes in any order.
 public final class DeviceMemory: Sendable {
   private let mapping: HostMapping
 

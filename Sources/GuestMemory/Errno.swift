@@ -32,8 +32,8 @@ struct Errno: CustomStringConvertible {
     return "\(message) (\(name))"
   }
 
-  /// The names of what memory and file calls answer; others stay numbers, as the C library's table of
-  /// names is a GNU extension that the importer does not see.
+  /// The names of what memory and file calls answer; others stay numbers, as the C library's table
+  /// of names is a GNU extension that the importer does not see.
   private var name: String {
     switch value {
     case EPERM: "EPERM"

@@ -3,14 +3,15 @@ internal import Synchronization
 
 /// An atomic word that threads can sleep on until it changes (futex(2)).
 ///
-/// Sleepers are woken by `wake` alone, never by a store. Why no wake-up is lost: a sleeper loads the
-/// word, decides by what it found that it has to wait, and passes that value on; the kernel compares it
-/// with the word under the lock that `wake` takes. So a thread that changes the word and then wakes either
-/// changed it before the comparison, and the sleeper returns at once, or finds the sleeper and wakes it.
-/// Waits also end early, for signals and late wake-ups: every wait is in a loop that looks again.
+/// Sleepers are woken by `wake` alone, never by a store. Why no wake-up is lost: a sleeper loads
+/// the word, decides by what it found that it has to wait, and passes that value on; the kernel
+/// compares it with the word under the lock that `wake` takes. So a thread that changes the word
+/// and then wakes either changed it before the comparison, and the sleeper returns at once, or
+/// finds the sleeper and wakes it. Waits also end early, for signals and late wake-ups: every wait
+/// is in a loop that looks again.
 ///
-/// Sendable: the memory is there as long as self, and atomic operations alone change it. A pointer, because
-/// the kernel needs the word's address, which Swift promises for no stored property.
+/// Sendable: the memory is there as long as self, and atomic operations alone change it. A pointer,
+/// because the kernel needs the word's address, which Swift promises for no stored property.
 @safe
 package struct FutexWord: ~Copyable, @unchecked Sendable {
   private let word: UnsafeMutablePointer<Atomic<UInt32>>
@@ -25,8 +26,8 @@ package struct FutexWord: ~Copyable, @unchecked Sendable {
     unsafe word.deallocate()
   }
 
-  // Sequentially consistent, all of them: a load is a plain move all the same on x86-64, and no change of the
-  // word is on a path that counts.
+  // Sequentially consistent, all of them: a load is a plain move all the same on x86-64, and no
+  // change of the word is on a path that counts.
 
   /// What the word is now.
   @inline(__always)

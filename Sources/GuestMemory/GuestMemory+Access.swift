@@ -1,7 +1,7 @@
 internal import Glibc
 
-// Reads and writes of bytes and integers. Each copies: what the guest changes meanwhile changes either
-// the copy's source before, or nothing of the copy after.
+// Reads and writes of bytes and integers. Each copies: what the guest changes meanwhile changes
+// either the copy's source before, or nothing of the copy after.
 extension GuestMemory {
   /// Copies bytes at `address` into all of `bytes`.
   ///
@@ -36,11 +36,12 @@ extension GuestMemory {
 
   /// The little-endian integer at `address`, which need not be aligned.
   ///
-  /// Any thread. Not atomic: a value the guest is just writing may be torn. Integers of at most 64 bits.
+  /// Any thread. Not atomic: a value the guest is just writing may be torn. Integers of at most 64
+  /// bits.
   ///
   /// - Throws: `GuestMemoryError.notRAM`.
-  // Inlinable: generic code that is not specialised for its caller in another module costs hundreds of
-  // instructions, four times for each hypercall of the userspace transport (`measure exits`).
+  // Inlinable: generic code that is not specialised for its caller in another module costs hundreds
+  // of instructions, four times for each hypercall of the userspace transport (`measure exits`).
   @inlinable
   public func load<T: FixedWidthInteger & BitwiseCopyable>(
     at address: GPA, as type: T.Type = T.self
@@ -65,10 +66,11 @@ extension GuestMemory {
 
   /// Lends `byteCount` bytes at `address` for reading without a copy.
   ///
-  /// The guest may change them under the span: check only what was copied from it. The span is valid
-  /// in `body` only.
+  /// The guest may change them under the span: check only what was copied from it. The span is
+  /// valid in `body` only.
   ///
-  /// - Returns: what `body` returns; nil, without calling it, if the bytes are not all RAM of one region.
+  /// - Returns: what `body` returns; nil, without calling it, if the bytes are not all RAM of one
+  ///   region.
   /// - Throws: what `body` throws.
   public func withBytes<R: ~Copyable, E: Error>(
     at address: GPA, byteCount: Int, _ body: (RawSpan) throws(E) -> R
@@ -103,10 +105,11 @@ extension GuestMemory {
     try unsafe write(bytes.span.bytes, at: address)
   }
 
-  /// Writes a little-endian integer at `address`, which need not be aligned; marked as touched before.
+  /// Writes a little-endian integer at `address`, which need not be aligned; marked as touched
+  /// before.
   ///
-  /// Any thread. Not atomic: a guest that reads meanwhile may see a torn value. Integers of at most 64
-  /// bits.
+  /// Any thread. Not atomic: a guest that reads meanwhile may see a torn value. Integers of at most
+  /// 64 bits.
   ///
   /// - Throws: `GuestMemoryError.notRAM`; nothing is written or marked then.
   @inlinable
@@ -154,12 +157,12 @@ extension GuestMemory {
 
   /// Lends `byteCount` bytes at `address` for writing, marked as touched before.
   ///
-  /// The only way to mutable guest memory. The guest may use and change the bytes under the span; it
-  /// is valid in `body` only. A `discard` waits while `body` runs, so `body` should not wait long and
-  /// must not call `discard`. Other writes may be nested.
+  /// The only way to mutable guest memory. The guest may use and change the bytes under the span;
+  /// it is valid in `body` only. A `discard` waits while `body` runs, so `body` should not wait
+  /// long and must not call `discard`. Other writes may be nested.
   ///
-  /// - Returns: what `body` returns; nil, without calling it or marking anything, if the bytes are not
-  ///   all RAM of one region: the guest's fault, so a result and not an error.
+  /// - Returns: what `body` returns; nil, without calling it or marking anything, if the bytes are
+  ///   not all RAM of one region: the guest's fault, so a result and not an error.
   /// - Throws: what `body` throws; the bytes stay marked.
   public func withMutableBytes<R: ~Copyable, E: Error>(
     at address: GPA, byteCount: Int, _ body: (inout MutableRawSpan) throws(E) -> R

@@ -2,11 +2,11 @@ internal import ZeroTracker
 
 // Memory lent to writers that nobody watches.
 extension GuestMemory {
-  /// Lends memory to a writer that neither this type nor the tracker's source sees: a device of another
-  /// process or of the kernel, I/O through pinned pages. None of it is ever reported again.
+  /// Lends memory to a writer that neither this type nor the tracker's source sees: a device of
+  /// another process or of the kernel, I/O through pinned pages. None of it is ever reported again.
   ///
-  /// Whole chunks of the tracking granularity are withheld, before this returns. There is no way back, as
-  /// nobody can tell when such a writer is done. Any thread.
+  /// Whole chunks of the tracking granularity are withheld, before this returns. There is no way
+  /// back, as nobody can tell when such a writer is done. Any thread.
   ///
   /// - Parameters:
   ///   - address: the first byte.
@@ -28,8 +28,8 @@ extension GuestMemory {
 
 /// Guest memory that was claimed, with its address in this process.
 ///
-/// Having one is the proof that the range is withheld from every answer: only `GuestMemory.claim` makes
-/// it. It keeps the mapping alive.
+/// Having one is the proof that the range is withheld from every answer: only `GuestMemory.claim`
+/// makes it. It keeps the mapping alive.
 public struct ClaimedMemory: Sendable {
   private let guestMemory: GuestMemory
   /// The first byte.

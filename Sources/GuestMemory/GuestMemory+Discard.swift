@@ -2,8 +2,9 @@ internal import ZeroTracker
 
 // Giving memory back to the host.
 extension GuestMemory {
-  /// Discards go in pieces of this many bytes, cut at multiples of it in the region: writers are kept
-  /// out for one piece at a time, and no chunk of any tracking granularity (32 MiB at most) is cut.
+  /// Discards go in pieces of this many bytes, cut at multiples of it in the region: writers are
+  /// kept out for one piece at a time, and no chunk of any tracking granularity (32 MiB at most) is
+  /// cut.
   private static let pieceByteCount = 64 << 20
   /// How long a piece waits for writers.
   private static let timeoutMilliseconds = 2000
@@ -12,21 +13,22 @@ extension GuestMemory {
   ///
   /// The guest may run and even use the pages; it then finds them zero or its own later bytes. Any
   /// thread, but never from within `withMutableBytes`. Reportable again are the chunks of the
-  /// tracking granularity that lie wholly in the range, unless claimed, and as far as the source can
-  /// forget.
+  /// tracking granularity that lie wholly in the range, unless claimed, and as far as the source
+  /// can forget.
   ///
   /// ## Why no page is reported that is not zero
-  /// For each piece, while no VMM writer is between its mark and its last byte (`WriterGate`) and no
-  /// answer is being made (the tracker's lock), the source forgets, the kernel discards, and the chunks
-  /// become untouched, in this order (`ZeroTracker.markZeroed(_:after:)`). Bytes of earlier VMM writers
-  /// are gone with the page; later ones mark again. Guest writes after the discard come after the
-  /// forgetting and are noticed. If the discard fails the pages count as written.
+  /// For each piece, while no VMM writer is between its mark and its last byte (`WriterGate`) and
+  /// no answer is being made (the tracker's lock), the source forgets, the kernel discards, and the
+  /// chunks become untouched, in this order (`ZeroTracker.markZeroed(_:after:)`). Bytes of earlier
+  /// VMM writers are gone with the page; later ones mark again. Guest writes after the discard come
+  /// after the forgetting and are noticed. If the discard fails the pages count as written.
   ///
   /// - Parameters:
   ///   - address: a multiple of the backing's page size (4 KiB; `hugetlb` 2 MiB).
   ///   - byteCount: as well; 0 does nothing.
-  /// - Throws: `.notRAM`, `.discardAlignment`; `.discardBusy` if writers stay inside for two seconds;
-  ///   `.system` if the kernel refuses; `.hugePagesLost`. Pieces before the failing one are discarded.
+  /// - Throws: `.notRAM`, `.discardAlignment`; `.discardBusy` if writers stay inside for two
+  ///   seconds; `.system` if the kernel refuses; `.hugePagesLost`. Pieces before the failing one
+  ///   are discarded.
   public func discard(at address: GPA, byteCount: Int) throws(GuestMemoryError) {
     guard let place = layout.locate(address, byteCount: byteCount) else {
       throw .notRAM(address, byteCount: byteCount)

@@ -4,15 +4,16 @@ public import Glibc
 extension GuestMemory {
   /// Reads from a file straight into guest memory, marked as touched before.
   ///
-  /// Short reads are continued and interrupted ones repeated, until all bytes are there. Any thread.
+  /// Short reads are continued and interrupted ones repeated, until all bytes are there. Any
+  /// thread.
   ///
   /// - Parameters:
   ///   - descriptor: open for reading, seekable; its own offset is neither used nor moved.
   ///   - fileOffset: in bytes, where reading starts.
   ///   - byteCount: how many bytes.
   ///   - address: where they go.
-  /// - Throws: `GuestMemoryError.notRAM` before anything is read; `.fileEnded` or `.system` when part of
-  ///   the bytes may have changed.
+  /// - Throws: `GuestMemoryError.notRAM` before anything is read; `.fileEnded` or `.system` when
+  ///   part of the bytes may have changed.
   public func readFile(
     descriptor: Int32, fileOffset: off_t, byteCount: Int, at address: GPA
   ) throws(GuestMemoryError) {
@@ -39,8 +40,8 @@ extension GuestMemory {
   ///   - fileOffset: in bytes, where writing starts.
   ///   - byteCount: how many bytes.
   ///   - address: where they come from.
-  /// - Throws: `GuestMemoryError.notRAM` before anything is written; `.fileEnded` if the file takes no
-  ///   more; `.system` when part of the bytes may be written.
+  /// - Throws: `GuestMemoryError.notRAM` before anything is written; `.fileEnded` if the file takes
+  ///   no more; `.system` when part of the bytes may be written.
   public func writeFile(
     descriptor: Int32, fileOffset: off_t, byteCount: Int, at address: GPA
   ) throws(GuestMemoryError) {

@@ -3,8 +3,8 @@ extension GuestMemory {
   /// Asks the host to put 2 MiB pages together again where all memory is present
   /// (*MADV_COLLAPSE*, Linux 6.1).
   ///
-  /// Stretches with absent pages are left alone: collapsing would allocate them. Any thread; while the
-  /// guest runs it waits now and then. What the kernel declines stays as it is.
+  /// Stretches with absent pages are left alone: collapsing would allocate them. Any thread; while
+  /// the guest runs it waits now and then. What the kernel declines stays as it is.
   package func collapseIntoHugePages() {
     guard backing != .hugetlb else { return }
     for mapping in mappings { mapping.collapsePresentPages() }

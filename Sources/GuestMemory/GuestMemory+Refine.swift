@@ -2,14 +2,14 @@ internal import ZeroTracker
 
 // Winning back zero pages of chunks that the VMM touched only in part.
 extension GuestMemory {
-  /// What bounds one refinement. It ends with the piece that uses the budget up: a chunk is refined whole
-  /// or not at all, so at most 32 MiB more are read.
+  /// What bounds one refinement. It ends with the piece that uses the budget up: a chunk is refined
+  /// whole or not at all, so at most 32 MiB more are read.
   public struct RefinementBudget: Hashable, Sendable {
     /// The bytes read to see whether they are zero.
     public var readByteCount: Int
 
-    /// 256 MiB read, about 30 ms of one processor. A guest that has to zero as much itself takes ten
-    /// times as long, and has it resident afterwards.
+    /// 256 MiB read, about 30 ms of one processor. A guest that has to zero as much itself takes
+    /// ten times as long, and has it resident afterwards.
     public static let `default` = RefinementBudget(readByteCount: 256 << 20)
     /// Refines nothing.
     public static let none = RefinementBudget(readByteCount: 0)
@@ -19,8 +19,8 @@ extension GuestMemory {
       self.readByteCount = max(0, readByteCount)
     }
 
-    /// The bytes of touched chunks looked at, absent pages included: 8 times as many as are read, as an
-    /// absent page costs an eighth at most.
+    /// The bytes of touched chunks looked at, absent pages included: 8 times as many as are read,
+    /// as an absent page costs an eighth at most.
     public var inspectedByteCount: Int {
       let (byteCount, overflow) = readByteCount.multipliedReportingOverflow(by: 8)
       return overflow ? .max : byteCount
@@ -31,15 +31,15 @@ extension GuestMemory {
   private static let piecePageCount = 1024
   /// How long a piece waits for the writers inside.
   private static let waitMilliseconds = 1
-  /// Pieces that wait in vain before the others of the refinement do not wait at all: a writer may wait for a
-  /// slow disk.
+  /// Pieces that wait in vain before the others of the refinement do not wait at all: a writer may
+  /// wait for a slow disk.
   private static let vainWaitCount = 10
 
   /// Looks into touched chunks and makes their zero pages reportable again, lowest address first.
   ///
-  /// Absent pages stay absent, and swapped-out ones where they are: those stay withheld. Claimed chunks
-  /// are left alone. A piece whose writers do not leave is skipped. Any thread, but never from within
-  /// `withMutableBytes`. Why it is right is with `ZeroTracker.refine`.
+  /// Absent pages stay absent, and swapped-out ones where they are: those stay withheld. Claimed
+  /// chunks are left alone. A piece whose writers do not leave is skipped. Any thread, but never
+  /// from within `withMutableBytes`. Why it is right is with `ZeroTracker.refine`.
   ///
   /// - Returns: bytes read.
   @discardableResult

@@ -1,9 +1,10 @@
 extension GuestMemory {
   /// How many bytes of guest RAM the host backs with memory now; a multiple of 4 KiB.
   ///
-  /// - `anonymous`: resident pages of the mapping, from /proc/self/smaps. The shared zero page, which a
-  ///   guest's read of an unused page maps, does not count; nor do swapped pages.
-  /// - `memfd`, `hugetlb`: allocated blocks of the file. Here a read does allocate. Swapped pages count.
+  /// - `anonymous`: resident pages of the mapping, from /proc/self/smaps. The shared zero page,
+  ///   which a guest's read of an unused page maps, does not count; nor do swapped pages.
+  /// - `memfd`, `hugetlb`: allocated blocks of the file. Here a read does allocate. Swapped pages
+  ///   count.
   ///
   /// Not for hot paths: the kernel walks the page tables of the whole process for `anonymous`. Any
   /// thread; while the guest runs the number is old when returned.

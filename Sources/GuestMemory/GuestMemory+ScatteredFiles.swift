@@ -1,24 +1,26 @@
 public import Glibc
 internal import ZeroTracker
 
-// Files read into and written from scattered guest memory: one system call for many pieces, as a guest's
-// buffer is seldom contiguous in its physical memory.
+// Files read into and written from scattered guest memory: one system call for many pieces, as a
+// guest's buffer is seldom contiguous in its physical memory.
 extension GuestMemory {
   /// The most pieces in one system call, well below the kernel's 1024 (*UIO_MAXIOV*).
   private static let maximumPieceCount = 256
   /// The most bytes in one system call: a discard must not wait longer than for this many.
   private static let maximumByteCount = 4 << 20
 
-  /// Reads from a file straight into pieces of guest memory, in order, each marked as touched before.
+  /// Reads from a file straight into pieces of guest memory, in order, each marked as touched
+  /// before.
   ///
-  /// Short reads are continued and interrupted ones repeated, until all bytes are there. Any thread.
+  /// Short reads are continued and interrupted ones repeated, until all bytes are there. Any
+  /// thread.
   ///
   /// - Parameters:
   ///   - descriptor: open for reading, seekable; its own offset is neither used nor moved.
   ///   - fileOffset: in bytes, where reading starts.
   ///   - pieces: where the bytes go; they may overlap, and then get either.
-  /// - Throws: `GuestMemoryError.notRAM` before anything is read; `.fileEnded` or `.system`, with the
-  ///   first piece's address, when part of the bytes may have changed.
+  /// - Throws: `GuestMemoryError.notRAM` before anything is read; `.fileEnded` or `.system`, with
+  ///   the first piece's address, when part of the bytes may have changed.
   public func readFile(
     descriptor: Int32, fileOffset: off_t, into pieces: [GuestMemoryPiece]
   ) throws(GuestMemoryError) {
@@ -45,8 +47,9 @@ extension GuestMemory {
   ///   - descriptor: open for writing, seekable; its own offset is neither used nor moved.
   ///   - fileOffset: in bytes, where writing starts.
   ///   - pieces: where the bytes come from.
-  /// - Throws: `GuestMemoryError.notRAM` before anything is written; `.fileEnded` if the file takes no
-  ///   more; `.system` when part of the bytes may be written. Both carry the first piece's address.
+  /// - Throws: `GuestMemoryError.notRAM` before anything is written; `.fileEnded` if the file takes
+  ///   no more; `.system` when part of the bytes may be written. Both carry the first piece's
+  ///   address.
   public func writeFile(
     descriptor: Int32, fileOffset: off_t, from pieces: [GuestMemoryPiece]
   ) throws(GuestMemoryError) {
@@ -58,8 +61,8 @@ extension GuestMemory {
     }
   }
 
-  /// Calls `call` with parts of the pieces, which are RAM, until all bytes are through. It returns the bytes it
-  /// did, or the negative errno.
+  /// Calls `call` with parts of the pieces, which are RAM, until all bytes are through. It returns
+  /// the bytes it did, or the negative errno.
   func transfer(
     _ operation: String, _ fileOffset: off_t, _ pieces: [GuestMemoryPiece],
     call: ([GuestMemoryPiece], off_t) -> Int
@@ -96,8 +99,8 @@ extension GuestMemory {
     }
   }
 
-  /// Calls `call` with where the pieces are in this process; they are RAM. Its result, or the negative
-  /// errno.
+  /// Calls `call` with where the pieces are in this process; they are RAM. Its result, or the
+  /// negative errno.
   private func withVectors(
     _ pieces: [GuestMemoryPiece], _ call: (UnsafeBufferPointer<iovec>) -> Int
   ) -> Int {

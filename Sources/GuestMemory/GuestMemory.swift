@@ -41,11 +41,11 @@ public final class GuestMemory: Sendable {
   ///   - layout: where RAM is.
   ///   - backing: what the host backs it with.
   ///   - preallocated: allocates every page now. They are zero, and not touched: still reportable.
-  ///   - transparentHugePages: asks for 2 MiB pages (*MADV_HUGEPAGE*) where the kernel would only give
-  ///     them on request; it may decline. No effect on `hugetlb`.
+  ///   - transparentHugePages: asks for 2 MiB pages (*MADV_HUGEPAGE*) where the kernel would only
+  ///     give them on request; it may decline. No effect on `hugetlb`.
   ///   - granularity: memory per bit of the touched map.
-  ///   - onPopulated: called again and again while pages are allocated in advance, with the bytes that
-  ///     have been so far; false gives up.
+  ///   - onPopulated: called again and again while pages are allocated in advance, with the bytes
+  ///     that have been so far; false gives up.
   /// - Throws: `GuestMemoryError.backingAlignment` if a region is not a multiple of the backing's
   ///   pages, `.allocation` if the host does not give the memory, `.interrupted`.
   public init(

@@ -2,9 +2,10 @@ public import ZeroTracker
 
 /// Where RAM lies in guest physical memory: from 0 up to 2 GiB, and the rest from 4 GiB.
 ///
-/// The gap belongs to devices: ECAM, PCI windows, APICs and flash lie between 2 GiB and 4 GiB. This one
-/// value is the source for memory slots, e820 and the like, and the tracker's clipping. The first
-/// region includes the legacy area 0xA0000–0xFFFFF: it is RAM here, whatever the firmware's tables say.
+/// The gap belongs to devices: ECAM, PCI windows, APICs and flash lie between 2 GiB and 4 GiB. This
+/// one value is the source for memory slots, e820 and the like, and the tracker's clipping. The
+/// first region includes the legacy area 0xA0000–0xFFFFF: it is RAM here, whatever the firmware's
+/// tables say.
 public struct GuestMemoryLayout: Hashable, Sendable {
   /// One stretch of RAM without a hole.
   public struct Region: Hashable, Sendable {
@@ -27,8 +28,8 @@ public struct GuestMemoryLayout: Hashable, Sendable {
 
   /// The least RAM: 1 MiB, so that the real-mode address space is all there.
   public static let minimumByteCount: UInt64 = 1 << 20
-  /// The most RAM: 4 TiB, well inside the 46 bits of guest physical address that every CPU with nested
-  /// paging in use has.
+  /// The most RAM: 4 TiB, well inside the 46 bits of guest physical address that every CPU with
+  /// nested paging in use has.
   public static let maximumByteCount: UInt64 = 4 << 40
   /// Where low RAM ends and devices begin: 2 GiB.
   public static let lowEnd = GPA(0x8000_0000)
@@ -42,7 +43,8 @@ public struct GuestMemoryLayout: Hashable, Sendable {
 
   /// Lays out `ramByteCount` bytes of RAM.
   ///
-  /// - Throws: `GuestMemoryError.layout` unless the count is a multiple of 4 KiB from 1 MiB to 4 TiB.
+  /// - Throws: `GuestMemoryError.layout` unless the count is a multiple of 4 KiB from 1 MiB to 4
+  ///   TiB.
   public init(ramByteCount: UInt64) throws(GuestMemoryError) {
     guard ramByteCount % UInt64(GPN.byteCount) == 0,
       (Self.minimumByteCount...Self.maximumByteCount).contains(ramByteCount)
@@ -75,7 +77,8 @@ public struct GuestMemoryLayout: Hashable, Sendable {
 
   /// Whether `byteCount` bytes from `address` on are RAM, all within one region.
   ///
-  /// No bytes are contained where their address is; a negative count never is. Any address is accepted.
+  /// No bytes are contained where their address is; a negative count never is. Any address is
+  /// accepted.
   public func contains(_ address: GPA, byteCount: Int) -> Bool {
     locate(address, byteCount: byteCount) != nil
   }

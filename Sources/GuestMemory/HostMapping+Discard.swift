@@ -1,10 +1,12 @@
 internal import Glibc
 
 extension HostMapping {
-  /// Frees the host memory of whole pages, which read as zero from then on. `address` is for messages.
+  /// Frees the host memory of whole pages, which read as zero from then on. `address` is for
+  /// messages.
   ///
-  /// Private memory is dropped from the page tables. Shared memory stays in its file when that is done,
-  /// so a hole is punched into the file (*MADV_REMOVE*), which takes it out of all page tables as well.
+  /// Private memory is dropped from the page tables. Shared memory stays in its file when that is
+  /// done, so a hole is punched into the file (*MADV_REMOVE*), which takes it out of all page
+  /// tables as well.
   func discard(_ range: Range<Int>, at address: GPA) throws(GuestMemoryError) {
     switch backing {
     case .anonymous:
@@ -33,9 +35,9 @@ extension HostMapping {
     }
   }
 
-  /// Reserves the file's pages again: punching gave the reservation up with them, and without one the
-  /// guest's next access is a bus error when the pool is empty. A second mapping of a shared file
-  /// reserves what is not, and the reservation stays with the file when the mapping goes.
+  /// Reserves the file's pages again: punching gave the reservation up with them, and without one
+  /// the guest's next access is a bus error when the pool is empty. A second mapping of a shared
+  /// file reserves what is not, and the reservation stays with the file when the mapping goes.
   ///
   /// Another process may take the pages in between; then this fails, and so may the guest.
   private func reserveHugePages(_ range: Range<Int>, at address: GPA) throws(GuestMemoryError) {

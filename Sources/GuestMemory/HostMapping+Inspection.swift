@@ -11,8 +11,8 @@ enum PagePresence {
 }
 
 extension GuestMemory {
-  /// Opens what `refine` and `firstNonZeroPage` read, so that they open nothing when they are called,
-  /// perhaps by a thread that may not. They report it if that fails.
+  /// Opens what `refine` and `firstNonZeroPage` read, so that they open nothing when they are
+  /// called, perhaps by a thread that may not. They report it if that fails.
   public func prepareInspection() {
     _ = try? Pagemap.descriptor()
   }
@@ -24,9 +24,10 @@ extension HostMapping {
 
   /// What is behind each page of at most `presencePageCount` pages from `offset` on.
   ///
-  /// A page that is not mapped is absent if the memory is private and it is not swapped out, and if a
-  /// shared file has a hole there. hugetlbfs does not tell its holes, and hides a page on the move: there
-  /// such a page may be anywhere. Write protection of private memory leaves marks that look swapped out.
+  /// A page that is not mapped is absent if the memory is private and it is not swapped out, and if
+  /// a shared file has a hole there. hugetlbfs does not tell its holes, and hides a page on the
+  /// move: there such a page may be anywhere. Write protection of private memory leaves marks that
+  /// look swapped out.
   func presence(_ offset: Int, pageCount: Int) throws(GuestMemoryError) -> [PagePresence] {
     precondition(pageCount <= Self.presencePageCount, "\(pageCount) pages at once")
     let entries = try pagemapEntries(offset, pageCount: pageCount)
@@ -95,14 +96,14 @@ extension HostMapping {
     let page = unsafe bytes(offset, 4096)
     guard unsafe page.loadUnaligned(as: UInt64.self) == 0, let base = page.baseAddress
     else { return false }
-    // Each byte equals the one 8 before it, and the first 8 are zero. The C library compares with the
-    // widest vectors the processor has.
+    // Each byte equals the one 8 before it, and the first 8 are zero. The C library compares with
+    // the widest vectors the processor has.
     return unsafe memcmp(base, base + 8, 4096 - 8) == 0
   }
 }
 
-/// /proc/self/pagemap (proc(5)); open as long as the process lives. It needs no privilege: what is kept
-/// from unprivileged readers is the frame number.
+/// /proc/self/pagemap (proc(5)); open as long as the process lives. It needs no privilege: what is
+/// kept from unprivileged readers is the frame number.
 private enum Pagemap {
   static let path = "/proc/self/pagemap"
   // SAFETY: the path is a C string for the time of the call.

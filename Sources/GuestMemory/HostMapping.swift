@@ -2,8 +2,8 @@ internal import Glibc
 
 /// One region's memory in this process: mapped by `init`, unmapped by `deinit`.
 ///
-/// Aligned to 2 MiB, so that huge pages fit, with inaccessible pages on both sides: an overrun faults,
-/// and the kernel keeps the mapping apart from its neighbours in /proc/self/smaps.
+/// Aligned to 2 MiB, so that huge pages fit, with inaccessible pages on both sides: an overrun
+/// faults, and the kernel keeps the mapping apart from its neighbours in /proc/self/smaps.
 ///
 /// Sendable: every stored property is a constant. The bytes are guest memory, which vCPUs change at
 /// any time; who reads them copies, and draws no conclusion from reading them twice.
@@ -49,7 +49,8 @@ final class HostMapping: @unchecked Sendable {
     self.backing = backing
     self.reservation = reservation
     descriptor = file.release()
-    // Guest memory has no place in a core dump: it is large, and not ours to show. Failure is no harm.
+    // Guest memory has no place in a core dump: it is large, and not ours to show. Failure is no
+    // harm.
     _ = unsafe madvise(base, self.byteCount, MADV_DONTDUMP)
   }
 

@@ -1,6 +1,7 @@
 /// Where a region of guest RAM is in this process: what registering a memory slot needs.
 ///
-/// Nothing else outside `GuestMemory` may use `hostAddress`. Valid as long as the `GuestMemory` lives.
+/// Nothing else outside `GuestMemory` may use `hostAddress`. Valid as long as the `GuestMemory`
+/// lives.
 package struct MappedRegion: Hashable, Sendable {
   /// The first byte of the region.
   package let start: GPA
@@ -9,7 +10,8 @@ package struct MappedRegion: Hashable, Sendable {
   /// HVA of the first byte, 2 MiB aligned.
   package let hostAddress: UInt
 
-  /// The bytes, if they all lie in the region; none do where their address does. Any values are accepted.
+  /// The bytes, if they all lie in the region; none do where their address does. Any values are
+  /// accepted.
   @inline(__always)
   func bytes(at address: GPA, _ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
     // Wraps below the region, to more than any region has; so does a negative count.

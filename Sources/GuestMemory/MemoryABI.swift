@@ -11,9 +11,9 @@ enum MemoryABI {
   /// *MADV_COLLAPSE* of asm-generic/mman-common.h, since Linux 6.1.
   static let collapse: Int32 = 25
 
-  /// memfd_create(2), glibc 2.27. Its declaration is behind `_GNU_SOURCE`, which the importer does not
-  /// define; the symbol is there. Two integer-sized arguments and an `int` result are passed alike by
-  /// Swift and C on x86-64.
+  /// memfd_create(2), glibc 2.27. Its declaration is behind `_GNU_SOURCE`, which the importer does
+  /// not define; the symbol is there. Two integer-sized arguments and an `int` result are passed
+  /// alike by Swift and C on x86-64.
   static func createMemoryFile(name: StaticString, flags: UInt32) -> Int32 {
     // SAFETY: a static string is null-terminated and lives for ever.
     unsafe makeMemoryFile(name.utf8Start, flags)

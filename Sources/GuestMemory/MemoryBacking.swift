@@ -15,7 +15,8 @@ public enum MemoryBacking: String, Sendable, Hashable, CaseIterable {
     self.init(rawValue: name)
   }
 
-  /// The unit the host allocates and discards in, in bytes: regions and discards are multiples of it.
+  /// The unit the host allocates and discards in, in bytes: regions and discards are multiples of
+  /// it.
   public var pageByteCount: Int {
     self == .hugetlb ? 2 << 20 : 4096
   }

@@ -5,8 +5,8 @@ internal import ZeroTracker
 
 /// How many writers are inside a gate: a cell for each thread that writes, which it alone changes.
 ///
-/// Sendable: the memory is there as long as self; a cell is initialised before its number is published and
-/// changed by atomic operations only.
+/// Sendable: the memory is there as long as self; a cell is initialised before its number is
+/// published and changed by atomic operations only.
 @safe
 final class WriterCells: @unchecked Sendable {
   /// A pointer to a number of writers.
@@ -36,13 +36,14 @@ final class WriterCells: @unchecked Sendable {
     unsafe base.deallocate()
   }
 
-  /// A cell of no thread, which no discard looks at: threads without one store to it instead, so that
-  /// leaving takes no branch.
+  /// A cell of no thread, which no discard looks at: threads without one store to it instead, so
+  /// that leaving takes no branch.
   var unused: Cell { unsafe cell(0) }
 
   /// This thread's own cell; nil once all are taken.
   ///
-  /// A thread keeps its cell for good. One that is gone leaves it to the next with the same identity.
+  /// A thread keeps its cell for good. One that is gone leaves it to the next with the same
+  /// identity.
   func ownCell() -> Cell? {
     let thread = pthread_self()
     let index: Int? = owners.withLock { owners in

@@ -3,17 +3,18 @@ internal import Synchronization
 
 /// Lets many writers in at once, or one discard alone.
 ///
-/// A writer is inside between its mark and its last byte. A discard runs while no writer is inside: every
-/// writer has then either finished, and its bytes are discarded with the rest, or not begun, and it will
-/// mark after the discard made the chunk untouched.
+/// A writer is inside between its mark and its last byte. A discard runs while no writer is inside:
+/// every writer has then either finished, and its bytes are discarded with the rest, or not begun,
+/// and it will mark after the discard made the chunk untouched.
 ///
-/// Writers of most threads have a counter of their own, a cell (`WriterCells`), and enter and leave without a
-/// locked operation, which would cost more than all else in a write of a page. The other threads share a
-/// count in `state`: those that came when all cells were taken, and all of a process without membarrier(2).
+/// Writers of most threads have a counter of their own, a cell (`WriterCells`), and enter and leave
+/// without a locked operation, which would cost more than all else in a write of a page. The other
+/// threads share a count in `state`: those that came when all cells were taken, and all of a
+/// process without membarrier(2).
 ///
 /// Why no writer is inside while a discard runs, and why none of them sleeps for ever, is in
-/// docs/memory-ordering.md, "The gate". The steps marked (E) enter, (L) leave, (C) close and (O) open are
-/// named there.
+/// docs/memory-ordering.md, "The gate". The steps marked (E) enter, (L) leave, (C) close and (O)
+/// open are named there.
 final class WriterGate: Sendable {
   /// A writer inside: what `leave` needs.
   @safe
@@ -42,17 +43,17 @@ final class WriterGate: Sendable {
   private let number = lastNumber.add(1, ordering: .relaxed).newValue
   private let cells: WriterCells
   private let state = FutexWord()
-  /// Counts writers that left while the gate was closed: the discard sleeps on it. It wraps, which does no
-  /// harm: a discard that slept through 2^32 of them would sleep until the next.
+  /// Counts writers that left while the gate was closed: the discard sleeps on it. It wraps, which
+  /// does no harm: a discard that slept through 2^32 of them would sleep until the next.
   private let departures = FutexWord()
   /// A full barrier in all threads, or nothing where no writer needs one.
   private let barrier: @Sendable () -> Void
   /// One discard at a time.
   private let discards = Mutex(())
 
-  /// - Parameter ownCellCount: how many threads may write without locked operations. More than any guest
-  ///   has vCPUs and disks; a process that makes threads over and over uses them up, and its later ones
-  ///   share.
+  /// - Parameter ownCellCount: how many threads may write without locked operations. More than any
+  ///   guest has vCPUs and disks; a process that makes threads over and over uses them up, and its
+  ///   later ones share.
   convenience init(ownCellCount: Int = 240) {
     if Membarrier.isAvailable {
       self.init(WriterCells(count: ownCellCount), barrier: Membarrier.synchronize)
@@ -141,8 +142,8 @@ final class WriterGate: Sendable {
   private func enterAsSharer() {
     var seen = state.load()
     while true {
-      // Through a closed gate only with others, who keep the discard away: one of them may be an outer writer
-      // of this thread, which would wait for itself.
+      // Through a closed gate only with others, who keep the discard away: one of them may be an
+      // outer writer of this thread, which would wait for itself.
       let mayNest = unsafe clinux_this_writer().pointee.sharing > 0 && seen & State.sharers != 0
       if seen & State.closed != 0, !mayNest {
         waitUntilOpen()
@@ -183,10 +184,11 @@ final class WriterGate: Sendable {
 
   // MARK: Discards
 
-  /// Runs `body` while no writer is inside. Other writers wait meanwhile, and while it waits itself.
+  /// Runs `body` while no writer is inside. Other writers wait meanwhile, and while it waits
+  /// itself.
   ///
-  /// - Returns: nil if writers stayed inside for `timeoutMilliseconds`; `body` was not run. So it is,
-  ///   too, if the caller itself is a writer.
+  /// - Returns: nil if writers stayed inside for `timeoutMilliseconds`; `body` was not run. So it
+  ///   is, too, if the caller itself is a writer.
   func discard<R>(timeoutMilliseconds: Int, _ body: () -> R) -> R? {
     discards.withLock { _ in
       state.set(State.closed)  // (C1)

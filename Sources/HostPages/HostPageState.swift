@@ -5,8 +5,8 @@ internal import Glibc
 enum HostPageState {
   /// Whether every page of `range` is mapped.
   static func isMapped(_ range: HostRange) -> Bool {
-    // SAFETY: no memory is accessed. MS_ASYNC does nothing (msync(2)), but after the kernel has looked
-    // for holes: it answers ENOMEM to one.
+    // SAFETY: no memory is accessed. MS_ASYNC does nothing (msync(2)), but after the kernel has
+    // looked for holes: it answers ENOMEM to one.
     unsafe msync(UnsafeMutableRawPointer(bitPattern: range.start), range.byteCount, MS_ASYNC) == 0
   }
 
@@ -18,8 +18,8 @@ enum HostPageState {
     return result != 0 || information.totalswap > 0
   }
 
-  /// One byte per page of `addresses`, bit 0 set if it is in the page cache (mincore(2)); as long as
-  /// `buffer` at most. All are set when this process may not know.
+  /// One byte per page of `addresses`, bit 0 set if it is in the page cache (mincore(2)); as long
+  /// as `buffer` at most. All are set when this process may not know.
   ///
   /// - Throws: `registrationLost`, naming `range`, if some of it is not mapped any longer.
   static func residency(

@@ -32,8 +32,8 @@ extension HostRange {
     return nil
   }
 
-  /// Pieces that end at multiples of 1 GiB, in order: no call to the kernel does more at once, and no
-  /// border between two cuts a huge page in two.
+  /// Pieces that end at multiples of 1 GiB, in order: no call to the kernel does more at once, and
+  /// no border between two cuts a huge page in two.
   var pieces: [Range<UInt>] {
     let pieceByteCount: UInt = 1 << 30
     var pieces: [Range<UInt>] = []

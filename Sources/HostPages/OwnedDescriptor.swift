@@ -17,7 +17,8 @@ struct OwnedDescriptor: ~Copyable, Sendable {
 
   /// An ioctl with a struct, copied in and out; the answer, or what `errno` says.
   ///
-  /// EINTR is repeated: no request used here is half done then, but PAGEMAP_SCAN, which starts over.
+  /// EINTR is repeated: no request used here is half done then, but PAGEMAP_SCAN, which starts
+  /// over.
   func call<Argument>(_ request: UInt, _ argument: inout Argument) -> Result<Int, SystemError> {
     unsafe withUnsafeMutablePointer(to: &argument) { pointer in
       while true {

@@ -1,7 +1,8 @@
 internal import CKVM
 internal import Glibc
 
-/// /proc/self/pagemap and its ioctl PAGEMAP_SCAN (Linux 6.7, Documentation/admin-guide/mm/pagemap.rst).
+/// /proc/self/pagemap and its ioctl PAGEMAP_SCAN (Linux 6.7,
+/// Documentation/admin-guide/mm/pagemap.rst).
 struct Pagemap: ~Copyable, Sendable {
   private let descriptor: OwnedDescriptor
 
@@ -28,9 +29,10 @@ struct Pagemap: ~Copyable, Sendable {
     self.descriptor = OwnedDescriptor(taking: descriptor)
   }
 
-  /// Finds what in `addresses` has an entry in the page tables: a page, swapped out or not, or the marker
-  /// that stands for protection where no page is. Neighbours that are alike become one region, and those
-  /// written to have *PAGE_IS_WRITTEN* in `categories`. What is in no region has no entry.
+  /// Finds what in `addresses` has an entry in the page tables: a page, swapped out or not, or the
+  /// marker that stands for protection where no page is. Neighbours that are alike become one
+  /// region, and those written to have *PAGE_IS_WRITTEN* in `categories`. What is in no region has
+  /// no entry.
   ///
   /// - Parameter regions: `regionLimit` of them, overwritten from the start.
   /// - Returns: how many regions were found, and where the next call has to start.

@@ -4,9 +4,9 @@ internal import Glibc
 /// A userfaultfd(2) in asynchronous write-protect mode.
 ///
 /// It is opened with *UFFD_USER_MODE_ONLY*, which every user may do, whatever
-/// `vm.unprivileged_userfaultfd` says. The flag denies a *handler* the faults of kernel-mode writers; with
-/// *UFFD_FEATURE_WP_ASYNC* there is no handler: the kernel takes the protection off by itself, for
-/// read(2) and KVM as for user code (mm/memory.c, `do_wp_page`).
+/// `vm.unprivileged_userfaultfd` says. The flag denies a *handler* the faults of kernel-mode
+/// writers; with *UFFD_FEATURE_WP_ASYNC* there is no handler: the kernel takes the protection off
+/// by itself, for read(2) and KVM as for user code (mm/memory.c, `do_wp_page`).
 struct Userfaultfd: ~Copyable, Sendable {
   private let descriptor: OwnedDescriptor
 

@@ -1,32 +1,37 @@
 internal import CKVM
 internal import Synchronization
 
-/// Asynchronous write protection of memory of this process: the kernel notes each page whose first write
-/// it lets through.
+/// Asynchronous write protection of memory of this process: the kernel notes each page whose first
+/// write it lets through.
 ///
-/// It sees all writers that go through this process's page tables alike: the guest (KVM), this process, and
-/// the kernel on their behalf (read(2), process_vm_writev, vhost). A store of what is there already is a
-/// write. It is userfaultfd(2) with *UFFD_FEATURE_WP_ASYNC*, read with PAGEMAP_SCAN; Linux 6.7.
+/// It sees all writers that go through this process's page tables alike: the guest (KVM), this
+/// process, and the kernel on their behalf (read(2), process_vm_writev, vhost). A store of what is
+/// there already is a write. It is userfaultfd(2) with *UFFD_FEATURE_WP_ASYNC*, read with
+/// PAGEMAP_SCAN; Linux 6.7.
 ///
-/// **Rights.** None: any user may open a userfaultfd with *UFFD_USER_MODE_ONLY*, and kernel-mode writers are
-/// seen with it all the same. `vm.unprivileged_userfaultfd` and CAP_SYS_PTRACE do not matter. A seccomp
-/// filter may refuse the system call; then /dev/userfaultfd is tried. A process that is not dumpable
-/// (prctl(2), PR_SET_DUMPABLE) and not root may not open its own /proc/PID/pagemap.
+/// **Rights.** None: any user may open a userfaultfd with *UFFD_USER_MODE_ONLY*, and kernel-mode
+/// writers are seen with it all the same. `vm.unprivileged_userfaultfd` and CAP_SYS_PTRACE do not
+/// matter. A seccomp filter may refuse the system call; then /dev/userfaultfd is tried. A process
+/// that is not dumpable (prctl(2), PR_SET_DUMPABLE) and not root may not open its own
+/// /proc/PID/pagemap.
 ///
-/// **Not seen.** Writes before `arm`; DMA and io_uring through pages pinned before it; writes through
-/// another mapping of a shared file, in this process or another (vhost-user), or to its descriptor. A
-/// range that was unmapped, mapped anew and registered once more by someone else looks intact.
+/// **Not seen.** Writes before `arm`; DMA and io_uring through pages pinned before it; writes
+/// through another mapping of a shared file, in this process or another (vhost-user), or to its
+/// descriptor. A range that was unmapped, mapped anew and registered once more by someone else
+/// looks intact.
 ///
-/// **Freed memory.** After MADV_DONTNEED (private memory) or MADV_REMOVE (shared files, hugetlbfs) a page
-/// holds zeros and reads as not written; a later write is noted. A later read may be taken for a write,
-/// and with transparent huge pages a later write marks the whole huge page it allocates. Two exceptions err to written: a hole in a shared memory file, while the host has swap, since the
-/// kernel does not say which pages are there; and pages of such a file that MADV_DONTNEED only
-/// took out of the page tables. With hugetlbfs that last state looks like a hole: do not use
-/// MADV_DONTNEED on shared huge pages.
+/// **Freed memory.** After MADV_DONTNEED (private memory) or MADV_REMOVE (shared files, hugetlbfs)
+/// a page holds zeros and reads as not written; a later write is noted. A later read may be taken
+/// for a write, and with transparent huge pages a later write marks the whole huge page it
+/// allocates. Two exceptions err to written: a hole in a shared memory file, while the host has
+/// swap, since the kernel does not say which pages are there; and pages of such a file that
+/// MADV_DONTNEED only took out of the page tables. With hugetlbfs that last state looks like a
+/// hole: do not use MADV_DONTNEED on shared huge pages.
 ///
-/// **Cost.** Protecting memory that is not populated installs a marker per page: 2 KiB of page tables per
-/// MiB, and from then on faults there give 4 KiB pages, no transparent huge pages. A populated transparent
-/// huge page is split by the first write to it. hugetlbfs notes whole huge pages.
+/// **Cost.** Protecting memory that is not populated installs a marker per page: 2 KiB of page
+/// tables per MiB, and from then on faults there give 4 KiB pages, no transparent huge pages. A
+/// populated transparent huge page is split by the first write to it. hugetlbfs notes whole huge
+/// pages.
 ///
 /// Thread-safe: any method from any thread, while the memory is written to. A page written during
 /// `readWrittenPages` may or may not be in its answer; it is in the next.
@@ -50,8 +55,8 @@ public final class WriteProtection: Sendable {
 
   /// Registers the ranges with a userfaultfd; nothing is protected yet.
   ///
-  /// - Parameter ranges: mapped memory of this process: anonymous, memfd, or hugetlbfs in whole huge
-  ///   pages. It may not be registered with another userfaultfd.
+  /// - Parameter ranges: mapped memory of this process: anonymous, memfd, or hugetlbfs in whole
+  ///   huge pages. It may not be registered with another userfaultfd.
   /// - Throws: `invalidRange`; `missingFeatures` or `call` if the host does not do it.
   public init(_ ranges: [HostRange]) throws(HostPagesError) {
     for range in ranges {
@@ -78,11 +83,11 @@ public final class WriteProtection: Sendable {
 
   /// Protects every page: writes from now on are noted. Called again, it forgets what was noted.
   ///
-  /// To be called after all earlier writes were accounted for, and before anything pins pages. Writes
-  /// during the call are noted or not.
+  /// To be called after all earlier writes were accounted for, and before anything pins pages.
+  /// Writes during the call are noted or not.
   ///
-  /// - Throws: `ended`; `registrationLost` if the memory was mapped anew; `call` for want of memory. Some
-  ///   ranges may then be protected, but reading still throws if it did before.
+  /// - Throws: `ended`; `registrationLost` if the memory was mapped anew; `call` for want of
+  ///   memory. Some ranges may then be protected, but reading still throws if it did before.
   public func arm() throws(HostPagesError) {
     guard state.load(ordering: .relaxed) != State.ended else { throw .ended }
     for registration in registrations {
@@ -97,8 +102,8 @@ public final class WriteProtection: Sendable {
   ///
   /// - Parameters:
   ///   - range: one of those given to `init`, whole.
-  ///   - words: bit 0 of word 0 is the first page; at least as many words as the pages need. Bits of
-  ///     further pages keep their value.
+  ///   - words: bit 0 of word 0 is the first page; at least as many words as the pages need. Bits
+  ///     of further pages keep their value.
   /// - Throws: `registrationLost` if the memory was unmapped or mapped anew, `notArmed`, `ended`,
   ///   `invalidRange`. Some bits may be set then.
   public func readWrittenPages(
@@ -138,7 +143,8 @@ public final class WriteProtection: Sendable {
     guard HostPageState.isMapped(range) else { throw .registrationLost(range) }
   }
 
-  /// Takes off the protection and unregisters. Nothing happens the second time; `deinit` does it too.
+  /// Takes off the protection and unregisters. Nothing happens the second time; `deinit` does it
+  /// too.
   ///
   /// To be called while the memory is still mapped.
   ///
@@ -161,7 +167,8 @@ public final class WriteProtection: Sendable {
     return Int(first)..<Int(first) + addresses.count / Int(HostRange.pageByteCount)
   }
 
-  /// Sets the bits of those pages without an entry in the page tables that may hold data all the same.
+  /// Sets the bits of those pages without an entry in the page tables that may hold data all the
+  /// same.
   private func setResident(
     _ addresses: Range<UInt>, of registration: Registration, in words: inout MutableSpan<UInt64>
   ) throws(HostPagesError) {
@@ -169,8 +176,8 @@ public final class WriteProtection: Sendable {
     let pages = pages(addresses, of: registration.range)
     var isResident = [UInt8](repeating: 0, count: min(pages.count, 1 << 14))
     var cursor = addresses.lowerBound
-    // What is swapped out looks as absent as what is not there. Asked before and after: a page that is
-    // not resident in between was then not in swap.
+    // What is swapped out looks as absent as what is not there. Asked before and after: a page that
+    // is not resident in between was then not in swap.
     let hadSwap = HostPageState.hasSwap
     while !hadSwap && cursor < addresses.upperBound {
       let count = try HostPageState.residency(

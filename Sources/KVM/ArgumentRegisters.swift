@@ -1,6 +1,7 @@
 internal import CKVM
 
-/// The general registers of a call that the guest makes of the VMM: where it is, and what it passes.
+/// The general registers of a call that the guest makes of the VMM: where it is, and what it
+/// passes.
 ///
 /// Some of `GeneralRegisters`, so that a hypercall does not copy all of them twice.
 public struct ArgumentRegisters: Hashable, Sendable {
@@ -31,8 +32,8 @@ extension VCPU {
       r8: page.fields.s.regs.regs.r8, rip: page.fields.s.regs.regs.rip)
   }
 
-  /// Replaces RAX and RDX, and no other register: what a call returns. After an exit that synchronised the
-  /// registers, the next `run()` carries them along.
+  /// Replaces RAX and RDX, and no other register: what a call returns. After an exit that
+  /// synchronised the registers, the next `run()` carries them along.
   public mutating func setResultRegisters(rax: UInt64, rdx: UInt64) throws(KVMError) {
     guard heldSets & CKVM_SYNC_X86_REGS != 0 else {
       var all = try generalRegisters()

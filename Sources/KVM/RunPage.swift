@@ -99,8 +99,8 @@ internal import Synchronization
 
   /// The little-endian value of at most 4 bytes at `offset`.
   ///
-  /// Four bytes are loaded whatever the width: copying as many as asked for costs several times more. They are there, as
-  /// items of ports begin a page of the mapping.
+  /// Four bytes are loaded whatever the width: copying as many as asked for costs several times
+  /// more. They are there, as items of ports begin a page of the mapping.
   @inline(__always)
   func loadLE(offset: Int, byteCount: Int) -> UInt32 {
     guard let start = unsafe checked(offset: offset, byteCount: 4) else { return 0 }
@@ -109,7 +109,8 @@ internal import Synchronization
     return value & ((1 << UInt32(8 * byteCount)) - 1)
   }
 
-  /// Stores a little-endian value at `offset`. All four bytes of it: KVM looks at those it asked for.
+  /// Stores a little-endian value at `offset`. All four bytes of it: KVM looks at those it asked
+  /// for.
   @inline(__always)
   func storeLE(_ value: UInt32, offset: Int) {
     guard let start = unsafe checked(offset: offset, byteCount: 4) else { return }

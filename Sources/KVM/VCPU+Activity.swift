@@ -11,8 +11,8 @@ public struct VCPUActivity: RawRepresentable, Hashable, Sendable {
 
   /// KVM_MP_STATE_RUNNABLE: it executes.
   public static let runnable = VCPUActivity(rawValue: UInt32(KVM_MP_STATE_RUNNABLE))
-  /// KVM_MP_STATE_UNINITIALIZED: it waits for INIT and SIPI, as all but the first do at the start when
-  /// local APICs are in the kernel.
+  /// KVM_MP_STATE_UNINITIALIZED: it waits for INIT and SIPI, as all but the first do at the start
+  /// when local APICs are in the kernel.
   public static let uninitialized = VCPUActivity(rawValue: UInt32(KVM_MP_STATE_UNINITIALIZED))
   /// KVM_MP_STATE_HALTED: it waits for an interrupt.
   public static let halted = VCPUActivity(rawValue: UInt32(KVM_MP_STATE_HALTED))
@@ -26,7 +26,8 @@ extension VCPU {
     return VCPUActivity(rawValue: state.mp_state)
   }
 
-  /// Changes what this vCPU is doing; without local APICs in the kernel only `runnable` is possible.
+  /// Changes what this vCPU is doing; without local APICs in the kernel only `runnable` is
+  /// possible.
   public func setActivity(_ activity: VCPUActivity) throws(KVMError) {
     var state = kvm_mp_state(mp_state: activity.rawValue)
     try descriptor.call(

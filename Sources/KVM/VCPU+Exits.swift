@@ -68,8 +68,8 @@ extension VCPU {
       offset: Int(page.fields.io.data_offset), byteCount: Int(page.fields.io.size))
   }
 
-  /// Answers a `.portIn` of one item, a plain `in`, with the low bytes of `value`, as many as the guest asked
-  /// for; allocates nothing.
+  /// Answers a `.portIn` of one item, a plain `in`, with the low bytes of `value`, as many as the
+  /// guest asked for; allocates nothing.
   public func completePortInput(value: UInt32) {
     precondition(page.fields.io.count == 1, "one value for \(page.fields.io.count) items")
     page.storeLE(value, offset: Int(page.fields.io.data_offset))

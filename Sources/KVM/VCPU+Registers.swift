@@ -11,8 +11,8 @@ extension VCPU {
     return GeneralRegisters(raw)
   }
 
-  /// Replaces the general registers; after an exit that synchronised them, the next `run()` carries them
-  /// along.
+  /// Replaces the general registers; after an exit that synchronised them, the next `run()` carries
+  /// them along.
   public func setGeneralRegisters(_ registers: GeneralRegisters) throws(KVMError) {
     if heldSets & CKVM_SYNC_X86_REGS != 0 {
       unsafe page.fields.s.regs.regs = registers.raw
@@ -109,7 +109,8 @@ extension VCPU {
 }
 
 extension VCPU {
-  /// Turns KVM_CAP_HYPERV_ENLIGHTENED_VMCS on, after the CPUID table; Intel processors with nesting only.
+  /// Turns KVM_CAP_HYPERV_ENLIGHTENED_VMCS on, after the CPUID table; Intel processors with nesting
+  /// only.
   public func enableEnlightenedVMCS() throws(KVMError) {
     // KVM stores the versions that it knows, highest and lowest, and takes no null pointer.
     var versions: UInt16 = 0

@@ -12,7 +12,8 @@ public struct VCPU: ~Copyable {
   let page: RunPage
   /// The sets of registers that the kernel can copy into the page.
   let synchronizableSets: UInt64
-  /// Which of the page's registers are those of the guest; none but between an exit and the next run.
+  /// Which of the page's registers are those of the guest; none but between an exit and the next
+  /// run.
   var heldSets: UInt64 = 0
   // The VM outlives its vCPUs: memory slots go only with it.
   private let machine: VirtualMachine
@@ -34,8 +35,9 @@ public struct VCPU: ~Copyable {
     synchronizableSets = machine.synchronizedRegisterSets
   }
 
-  /// Has the general registers (and, if asked, the system registers) copied into the run page at the next
-  /// exit, where the kernel can (KVM_CAP_SYNC_REGS): reading them then costs no system call.
+  /// Has the general registers (and, if asked, the system registers) copied into the run page at
+  /// the next exit, where the kernel can (KVM_CAP_SYNC_REGS): reading them then costs no system
+  /// call.
   ///
   /// For that one exit: most exits need no registers, and copying takes the kernel time.
   public mutating func synchronizeRegisters(system: Bool) {
@@ -46,7 +48,8 @@ public struct VCPU: ~Copyable {
   /// What ends this vCPU's KVM_RUN from another thread.
   public var kicker: VCPUKicker { VCPUKicker(page: page) }
 
-  /// Makes the calling thread the one that runs this vCPU, so that a kick reaches it inside the guest.
+  /// Makes the calling thread the one that runs this vCPU, so that a kick reaches it inside the
+  /// guest.
   public func bindToCurrentThread() {
     VCPUKicker.prepareCurrentThread()
     page.threadID.store(ckvm_thread_id(), ordering: .sequentiallyConsistent)

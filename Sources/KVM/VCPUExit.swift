@@ -17,9 +17,9 @@ public enum VCPUExit: Hashable, Sendable {
   /// KVM_EXIT_HYPERV_HCALL: a Hyper-V hypercall that KVM leaves to userspace; answer with
   /// `VCPU.completeHypercall(_:)`.
   case hyperVHypercall(input: UInt64, inputAddress: UInt64, outputAddress: UInt64)
-  /// KVM_EXIT_HYPERV_SYNIC: the guest wrote SCONTROL, SIEFP or SIMP; the last two as they are now, with
-  /// the address in bits 63:12 and *enabled* in bit 0. Nothing to answer. With KVM_CAP_HYPERV_SYNIC2 the
-  /// kernel leaves it to userspace to clear a page that is enabled.
+  /// KVM_EXIT_HYPERV_SYNIC: the guest wrote SCONTROL, SIEFP or SIMP; the last two as they are now,
+  /// with the address in bits 63:12 and *enabled* in bit 0. Nothing to answer. With
+  /// KVM_CAP_HYPERV_SYNIC2 the kernel leaves it to userspace to clear a page that is enabled.
   case hyperVSynIC(msr: UInt32, eventPage: UInt64, messagePage: UInt64)
   /// HLT, only without interrupt controllers in the kernel.
   case halt

@@ -2,8 +2,8 @@ internal import CKVM
 internal import Glibc
 internal import Synchronization
 
-/// A vCPU's last exit as another thread sees it: right while the vCPU's thread answers it, a guess while the
-/// vCPU runs.
+/// A vCPU's last exit as another thread sees it: right while the vCPU's thread answers it, a guess
+/// while the vCPU runs.
 public enum ObservedExit: Hashable, Sendable {
   /// IN or OUT.
   case port(UInt16)
@@ -38,11 +38,13 @@ public struct VCPUKicker: Sendable {
     page.kick()
     guard let threadID else { return }
     // By number and not by pthread_t, which is invalid once joined: a number that is gone is an
-    // error that means nothing here, and one reused in this process gets a signal that does nothing.
+    // error that means nothing here, and one reused in this process gets a signal that does
+    // nothing.
     _ = ckvm_signal_thread(threadID, Self.signal)
   }
 
-  /// Only its arrival counts. Not SIGUSR1, which users send: it would go to any thread that lets it through.
+  /// Only its arrival counts. Not SIGUSR1, which users send: it would go to any thread that lets it
+  /// through.
   private static let signal = SIGUSR2
 
   /// Makes the calling thread one that the signal wakes.

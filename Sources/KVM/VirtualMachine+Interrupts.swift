@@ -21,8 +21,8 @@ public struct InterruptRoute: Hashable, Sendable {
     self.pin = pin
   }
 
-  /// As in a PC: 0 to 15 to the PICs, all 24 to the I/O APIC, but the timer, interrupt 0, to its pin 2.
-  /// The MADT must say so too.
+  /// As in a PC: 0 to 15 to the PICs, all 24 to the I/O APIC, but the timer, interrupt 0, to its
+  /// pin 2. The MADT must say so too.
   public static let personalComputer: [InterruptRoute] =
     (0..<16).filter { $0 != 2 }.map {
       InterruptRoute(

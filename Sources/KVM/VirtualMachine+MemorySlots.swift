@@ -11,8 +11,8 @@ extension VirtualMachine {
     try set(slot, byteCount: slot.byteCount, options: options)
   }
 
-  /// Takes a registered slot away: accesses to its addresses exit as MMIO. Any thread, also while vCPUs
-  /// run.
+  /// Takes a registered slot away: accesses to its addresses exit as MMIO. Any thread, also while
+  /// vCPUs run.
   public func removeMemorySlot(_ slot: MemorySlot) throws(KVMError) {
     try set(slot, byteCount: 0, options: [])
   }
@@ -70,8 +70,8 @@ extension VirtualMachine {
     }
   }
 
-  /// Sets in `words` the bits of a slot's dirty log; bits that are set stay, also those above the last
-  /// page.
+  /// Sets in `words` the bits of a slot's dirty log; bits that are set stay, also those above the
+  /// last page.
   ///
   /// The kernel overwrites. Where there is nothing to keep the log goes straight to its place: a
   /// buffer of 32 MiB per TiB in between costs several times the system call.

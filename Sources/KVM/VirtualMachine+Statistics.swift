@@ -2,10 +2,11 @@ internal import CKVM
 internal import Glibc
 
 extension VirtualMachine {
-  /// KVM's counters of this VM, by the kernel's names: `pages_4k`, `pages_2m`, `pages_1g` are the pages
-  /// it maps for the guest now, by size.
+  /// KVM's counters of this VM, by the kernel's names: `pages_4k`, `pages_2m`, `pages_1g` are the
+  /// pages it maps for the guest now, by size.
   ///
-  /// Only plain counters are returned, no histograms. Any thread. Source: KVM API, KVM_GET_STATS_FD.
+  /// Only plain counters are returned, no histograms. Any thread. Source: KVM API,
+  /// KVM_GET_STATS_FD.
   ///
   /// - Throws: `.missingCapability` before Linux 5.14.
   public func statistics() throws(KVMError) -> [String: UInt64] {

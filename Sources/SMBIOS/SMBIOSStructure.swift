@@ -1,4 +1,5 @@
-/// One structure while it is being made: a header, fields in order, and its texts (SMBIOS 3.7 §6.1).
+/// One structure while it is being made: a header, fields in order, and its texts (SMBIOS 3.7
+/// §6.1).
 struct SMBIOSStructure {
   private static let headerByteCount = 4
 
@@ -22,8 +23,8 @@ struct SMBIOSStructure {
     fields += bytes
   }
 
-  /// The next field: the number of a text, from 1 on. Texts are ours, never the guest's; an empty one
-  /// would end them all.
+  /// The next field: the number of a text, from 1 on. Texts are ours, never the guest's; an empty
+  /// one would end them all.
   mutating func append(_ text: String) {
     precondition(!text.isEmpty && text.utf8.allSatisfy { (0x20...0x7E).contains($0) }, text)
     texts.append(text)

@@ -1,4 +1,5 @@
-/// The SMBIOS 3 tables of a machine: by them an operating system names it, and tells it from others.
+/// The SMBIOS 3 tables of a machine: by them an operating system names it, and tells it from
+/// others.
 public struct SMBIOSTables: Hashable, Sendable {
   /// The 64-bit entry point (*_SM3_*), the tables' address still zero.
   public let entryPoint: [UInt8]

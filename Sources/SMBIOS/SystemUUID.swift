@@ -14,7 +14,8 @@ public struct SystemUUID: Hashable, Sendable, CustomStringConvertible {
     self.bytes = bytes
   }
 
-  /// From its usual text, `12345678-9abc-def0-1234-56789abcdef0`, upper or lower case; nil for any other.
+  /// From its usual text, `12345678-9abc-def0-1234-56789abcdef0`, upper or lower case; nil for any
+  /// other.
   public init?(_ text: String) {
     let parts = text.split(separator: "-", omittingEmptySubsequences: false)
     guard parts.map({ $0.utf8.count }) == Self.groups.map({ 2 * $0 }) else { return nil }
@@ -31,8 +32,8 @@ public struct SystemUUID: Hashable, Sendable, CustomStringConvertible {
 
   /// The UUID that stands for a name: the same for the same name, on every host.
   ///
-  /// Version 8 of RFC 9562, the one for schemes of one's own: FNV-1a of the name in two halves. It names
-  /// and does not protect: whoever may choose names can make two that collide.
+  /// Version 8 of RFC 9562, the one for schemes of one's own: FNV-1a of the name in two halves. It
+  /// names and does not protect: whoever may choose names can make two that collide.
   public init(naming name: String) {
     var bytes: [UInt8] = []
     for start: UInt64 in [0xCBF2_9CE4_8422_2325, 0x8422_2325_CBF2_9CE4] {

@@ -6,10 +6,10 @@ public enum CrashSignals {
 
   /// Lets the signals of crashes end the process, whatever handled them.
   ///
-  /// Programs that link Swift's runtime dynamically have its handlers, which start another program to print
-  /// a backtrace. The sandbox forbids that: the process would die by SIGSYS, without a line, as the handlers
-  /// block it. For the whole process, before `Sandbox.enterProcess`; not for programs whose own handlers get
-  /// by with the list.
+  /// Programs that link Swift's runtime dynamically have its handlers, which start another program
+  /// to print a backtrace. The sandbox forbids that: the process would die by SIGSYS, without a
+  /// line, as the handlers block it. For the whole process, before `Sandbox.enterProcess`; not for
+  /// programs whose own handlers get by with the list.
   public static func useDefaultActions() {
     for number in all {
       var action = sigaction()

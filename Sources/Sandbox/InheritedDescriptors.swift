@@ -6,8 +6,8 @@ public enum InheritedDescriptors {
   /// Descriptors looked at one by one; those behind are closed without.
   private static let limit: Int32 = 1024
 
-  /// Closes every descriptor from 3 on that is not close-on-exec, as one that came through execve(2) is
-  /// not; so everything the process opened itself has to be.
+  /// Closes every descriptor from 3 on that is not close-on-exec, as one that came through
+  /// execve(2) is not; so everything the process opened itself has to be.
   ///
   /// - Parameter kept: those that are needed still.
   public static func close(except kept: Set<Int32> = []) {

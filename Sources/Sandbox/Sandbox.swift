@@ -1,10 +1,11 @@
 /// A policy on its way into force: first for the process, then for each thread with a role.
 ///
-/// The main thread calls `enterProcess` when what it was given is open and before it makes any thread;
-/// threads of vCPUs and disks call `enter` before anything else. Nothing leads out again.
+/// The main thread calls `enterProcess` when what it was given is open and before it makes any
+/// thread; threads of vCPUs and disks call `enter` before anything else. Nothing leads out again.
 ///
-/// Threads share their memory, so what keeps a guest that broke in is the list of the service threads,
-/// Landlock and the lack of privileges; the shorter lists of the others are what it meets first.
+/// Threads share their memory, so what keeps a guest that broke in is the list of the service
+/// threads, Landlock and the lack of privileges; the shorter lists of the others are what it meets
+/// first.
 public struct Sandbox: Sendable {
   private let policy: SandboxPolicy
   private let rules: [LandlockRule]
@@ -15,9 +16,9 @@ public struct Sandbox: Sendable {
     self.rules = rules
   }
 
-  /// No new privileges, Landlock, and the filter of service threads, for the calling thread and those
-  /// it makes from now on; and an allocator that opens no files (`Allocator`). SIGSYS must have its handler:
-  /// `ForbiddenCallReport`.
+  /// No new privileges, Landlock, and the filter of service threads, for the calling thread and
+  /// those it makes from now on; and an allocator that opens no files (`Allocator`). SIGSYS must
+  /// have its handler: `ForbiddenCallReport`.
   ///
   /// - Returns: the ABI of Landlock in force, 0 for none.
   @discardableResult

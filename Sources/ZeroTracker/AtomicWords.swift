@@ -2,8 +2,8 @@ public import Synchronization
 
 /// A fixed number of atomic 64-bit words: the storage of the touched map.
 ///
-/// Sendable: the pointer never changes after `init`, every access to what it points to is atomic, and
-/// the memory is freed by the last owner.
+/// Sendable: the pointer never changes after `init`, every access to what it points to is atomic,
+/// and the memory is freed by the last owner.
 @safe
 @usableFromInline
 final class AtomicWords: @unchecked Sendable {

@@ -2,9 +2,9 @@ import Synchronization
 
 /// A mutex whose hand-over race detectors can follow.
 ///
-/// Under contention the kernel passes a `Mutex` on, which ThreadSanitizer does not see on Linux; it then
-/// reports races where there are none. The atomic says the same once more: everything before a release
-/// is visible after the acquire that follows it. That costs two unlocked moves on x86-64.
+/// Under contention the kernel passes a `Mutex` on, which ThreadSanitizer does not see on Linux; it
+/// then reports races where there are none. The atomic says the same once more: everything before a
+/// release is visible after the acquire that follows it. That costs two unlocked moves on x86-64.
 package struct Guarded<Value>: ~Copyable {
   private let mutex: Mutex<Value>
   private let handovers = Atomic<UInt>(0)

@@ -1,9 +1,10 @@
-/// The `limit` largest of the ranges offered in ascending order of address; ties go to the lower one.
+/// The `limit` largest of the ranges offered in ascending order of address; ties go to the lower
+/// one.
 ///
-/// A bounded min-heap: its root is the range to lose next (fewest pages, then highest address).
-/// A range is taken only if it has more pages than `threshold`, so after `limit` insertions the
-/// threshold has risen by at least one page. That bounds the insertions a hostile pattern can cause:
-/// `limit` per page of run length, hence about `sqrt(2 * limit * pages)`, 370,000 for 1 TiB.
+/// A bounded min-heap: its root is the range to lose next (fewest pages, then highest address). A
+/// range is taken only if it has more pages than `threshold`, so after `limit` insertions the
+/// threshold has risen by at least one page. That bounds the insertions a hostile pattern can
+/// cause: `limit` per page of run length, hence about `sqrt(2 * limit * pages)`, 370,000 for 1 TiB.
 struct LargestRanges {
   /// A range needs more pages than this to be taken.
   private(set) var threshold: UInt64

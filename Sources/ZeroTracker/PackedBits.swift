@@ -45,8 +45,8 @@ enum PackedBits {
 
   /// Reads a bitmap of `bitCount` bits; nothing else is allocated.
   ///
-  /// - Throws: `malformed` for a run of no words, of more words than are left, of an unknown kind or
-  ///   without its literals, and for a bit above the last one.
+  /// - Throws: `malformed` for a run of no words, of more words than are left, of an unknown kind
+  ///   or without its literals, and for a bit above the last one.
   static func read(
     bitCount: Int, from reader: inout StateReader
   ) throws(TrackerStateError) -> [UInt64] {

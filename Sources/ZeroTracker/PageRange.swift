@@ -54,7 +54,8 @@ extension PageRange: CustomStringConvertible {
 }
 
 extension PageRange {
-  /// The pages as bit numbers of a bitmap whose bit 0 is `region.start`; pages outside are left out.
+  /// The pages as bit numbers of a bitmap whose bit 0 is `region.start`; pages outside are left
+  /// out.
   func bits(in region: PageRange) -> Range<Int> {
     let common = intersection(region)
     guard !common.isEmpty else { return 0..<0 }

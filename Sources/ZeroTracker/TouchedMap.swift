@@ -6,11 +6,11 @@ public import Synchronization
 /// region's first page; a write to part of a chunk touches the chunk.
 ///
 /// ## Ordering
-/// A writer calls `mark`, then writes bytes; never the other way round. `mark` returns after the bit
-/// is visible to every processor and no byte written after it can become visible before:
+/// A writer calls `mark`, then writes bytes; never the other way round. `mark` returns after the
+/// bit is visible to every processor and no byte written after it can become visible before:
 ///
-/// - bit clear: the sequentially consistent OR is a locked instruction, a full barrier on x86-64, and
-///   its acquire half keeps the compiler from moving the bytes above it;
+/// - bit clear: the sequentially consistent OR is a locked instruction, a full barrier on x86-64,
+///   and its acquire half keeps the compiler from moving the bytes above it;
 /// - bit already set: the acquiring load keeps the bytes below it, and what one processor has read,
 ///   every other processor reads from then on (stores of x86-64 reach all processors at once).
 ///
@@ -56,8 +56,8 @@ public final class TouchedMap: Sendable {
     }
   }
 
-  /// Whether the range is one page of the region whose chunk is touched, as with most writes of devices:
-  /// `mark` then has nothing to do.
+  /// Whether the range is one page of the region whose chunk is touched, as with most writes of
+  /// devices: `mark` then has nothing to do.
   @inlinable
   @inline(__always)
   func isMarkedPage(_ range: PageRange) -> Bool {

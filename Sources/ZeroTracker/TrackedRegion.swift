@@ -3,11 +3,11 @@ struct TrackedRegion {
   let range: PageRange
   let touched: TouchedMap
   /// Bit per page: written as far as the source has told; bits above the last page are always 1, so
-  /// that a scan needs no special last word. Kept from answer to answer: what was written once stays
-  /// written, even if a source should forget it unasked.
+  /// that a scan needs no special last word. Kept from answer to answer: what was written once
+  /// stays written, even if a source should forget it unasked.
   private(set) var written: [UInt64]
-  /// Bit per page: found not to be zero when its chunk was refined, so most likely written by the VMM.
-  /// These bits are in `written` as well, which alone is scanned. Empty while there is none.
+  /// Bit per page: found not to be zero when its chunk was refined, so most likely written by the
+  /// VMM. These bits are in `written` as well, which alone is scanned. Empty while there is none.
   private(set) var refined: [UInt64] = []
   /// Bit per chunk, numbered as in `touched`: never to be cleared again. Empty while there is none.
   private(set) var claimed: [UInt64] = []

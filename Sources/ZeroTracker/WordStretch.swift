@@ -2,11 +2,11 @@ import Synchronization
 
 /// Finds the end of a stretch of words that are all 0, or all ones: several words for one branch.
 ///
-/// The word at the start is looked at alone first, so that where every word is another one, as a hostile
-/// guest makes them, a search costs no more than that look.
+/// The word at the start is looked at alone first, so that where every word is another one, as a
+/// hostile guest makes them, a search costs no more than that look.
 enum WordStretch {
-  /// Words for one branch. Runs of a guest that boots are longer than 8 words, and inside a block that
-  /// is not of the stretch all words are compared.
+  /// Words for one branch. Runs of a guest that boots are longer than 8 words, and inside a block
+  /// that is not of the stretch all words are compared.
   private static let blockCount = 8
 
   /// The first word from `start` on with a bit that is not `isSet`; the count if there is none.
@@ -34,8 +34,8 @@ enum WordStretch {
 
   /// The same of the words of both maps ORed; there are as many of each.
   ///
-  /// Others may set bits of `others` meanwhile, so a word may be of the stretch in one look and not in the
-  /// next: each word that is skipped was of the stretch when it was loaded.
+  /// Others may set bits of `others` meanwhile, so a word may be of the stretch in one look and not
+  /// in the next: each word that is skipped was of the stretch when it was loaded.
   @inline(__always)
   static func end(
     of isSet: Bool, in words: Span<UInt64>, or others: Span<Atomic<UInt64>>, from start: Int

@@ -8,8 +8,8 @@
 ///   lie; reported though never written is merely a loss);
 /// - when in doubt it throws, and then nothing is reported.
 ///
-/// A tracker calls its source under its own lock, one call at a time, from any thread. A source must
-/// not call the tracker back: that would deadlock.
+/// A tracker calls its source under its own lock, one call at a time, from any thread. A source
+/// must not call the tracker back: that would deadlock.
 public protocol WrittenPageSource: AnyObject, Sendable {
   /// Sets one bit per 4 KiB page of `region` that was written since tracking began.
   ///
@@ -22,7 +22,8 @@ public protocol WrittenPageSource: AnyObject, Sendable {
   /// - Throws: anything; the tracker then reports nothing in this answer.
   func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws
 
-  /// Ends tracking; called once, after which nothing else is. Without an implementation nothing ends.
+  /// Ends tracking; called once, after which nothing else is. Without an implementation nothing
+  /// ends.
   ///
   /// - Throws: anything; the tracker is stopped all the same, and its next `stop` tries again.
   func stop() throws
@@ -30,8 +31,8 @@ public protocol WrittenPageSource: AnyObject, Sendable {
   /// Forgets that pages of `range` were written: their memory is about to be discarded.
   ///
   /// After `true` a write that begins later must be noticed again as if it were the first. With
-  /// `false` the pages stay written, which is safe; the range may then be forgotten in part, because
-  /// the tracker goes on to discard it. Without an implementation `false`.
+  /// `false` the pages stay written, which is safe; the range may then be forgotten in part,
+  /// because the tracker goes on to discard it. Without an implementation `false`.
   func forget(_ range: PageRange) -> Bool
 }
 

@@ -13,21 +13,22 @@ extension ZeroTracker {
 
   /// Replaces the coarse marks of touched chunks by exact ones, from what is in their pages.
   ///
-  /// `inspect` tells which pages may not be zero. They are withheld one by one from then on, the others
-  /// are reportable again, and the chunks untouched: a later `markTouched` withholds them whole.
+  /// `inspect` tells which pages may not be zero. They are withheld one by one from then on, the
+  /// others are reportable again, and the chunks untouched: a later `markTouched` withholds them
+  /// whole.
   ///
   /// ## Why this keeps the law
   /// With the writers of the VMM away, a page in which only zeros were found was zero then, or its
   /// zeros are the guest's, in part. The guest's writes are known to the source, which every answer
-  /// asks afterwards; the VMM's later writes mark again. So what `ZeroTracker` says of an untouched page
-  /// holds for it.
+  /// asks afterwards; the VMM's later writes mark again. So what `ZeroTracker` says of an untouched
+  /// page holds for it.
   ///
   /// - Parameters:
   ///   - run: what `refinableRun` returned. If it is no longer so, nothing happens.
-  ///   - inspect: returns the pages of `run` that are not surely zero, ascending. It must not call this
-  ///     tracker. If it throws, nothing changes.
-  /// - Precondition: the caller keeps VMM writers of the run away for the time of the call: none may be
-  ///   between its mark and its last byte.
+  ///   - inspect: returns the pages of `run` that are not surely zero, ascending. It must not call
+  ///     this tracker. If it throws, nothing changes.
+  /// - Precondition: the caller keeps VMM writers of the run away for the time of the call: none
+  ///   may be between its mark and its last byte.
   /// - Throws: what `inspect` throws.
   public func refine<E: Error>(
     _ run: PageRange, inspect: (PageRange) throws(E) -> [PageRange]

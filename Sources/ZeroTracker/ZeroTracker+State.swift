@@ -27,9 +27,9 @@ extension ZeroTracker {
   /// - Parameters:
   ///   - bytes: any bytes; what is wrong with them is an error, never a trap.
   ///   - memory: what the caller knows of guest memory.
-  /// - Throws: `TrackerStateError`; nothing is reported from then on, by no call: a caller that goes
-  ///   on without the state does not know what memory holds. A source attached already is told to
-  ///   stop.
+  /// - Throws: `TrackerStateError`; nothing is reported from then on, by no call: a caller that
+  ///   goes on without the state does not know what memory holds. A source attached already is told
+  ///   to stop.
   public func restore(
     _ bytes: [UInt8], memory: RestoredMemory
   ) throws(TrackerStateError) {

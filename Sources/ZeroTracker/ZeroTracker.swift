@@ -6,21 +6,23 @@ import Synchronization
 /// The law: a page is never reported that is not zero. Whatever is uncertain counts as not zero: no
 /// source attached, a source that fails, a chunk touched in part.
 ///
-/// Safe from any thread. `markTouched` takes no lock. All else is serialised by one lock and may wait
-/// for an answer that is being made (milliseconds per TiB). Memory starts zero and unmarked.
+/// Safe from any thread. `markTouched` takes no lock. All else is serialised by one lock and may
+/// wait for an answer that is being made (milliseconds per TiB). Memory starts zero and unmarked.
 ///
 /// ## Why a reported page was zero
 /// A VMM writer marks, then writes. An answer withholds the reply page, reads the source, then the
-/// touched map. Take a page P that it reports, and let S be the instant at which the source looked at P.
+/// touched map. Take a page P that it reports, and let S be the instant at which the source looked
+/// at P.
 ///
 /// 1. Guest: the source did not have P at S, so no guest write to P was visible before S. (A source
 ///    reads no earlier than asked; what the tracker remembers of earlier answers only adds pages.)
-/// 2. VMM: the bit of P was clear when the answer loaded it, after S. Bits are cleared only under the
-///    lock, which the answer holds, so it was clear at S too; and no byte of P changes before its bit
-///    is visible (`TouchedMap`, Ordering). So no VMM write to P was visible at S.
-/// 3. Hence P was zero at S, which lies between the answer's entry and its return. Bytes that changed
-///    later belong to a writer that had not even marked at S: the guest asked for that write (a
-///    device's DMA) or made it while its own call was under way, and must not use P as zero anyway.
+/// 2. VMM: the bit of P was clear when the answer loaded it, after S. Bits are cleared only under
+///    the lock, which the answer holds, so it was clear at S too; and no byte of P changes before
+///    its bit is visible (`TouchedMap`, Ordering). So no VMM write to P was visible at S.
+/// 3. Hence P was zero at S, which lies between the answer's entry and its return. Bytes that
+///    changed later belong to a writer that had not even marked at S: the guest asked for that
+///    write (a device's DMA) or made it while its own call was under way, and must not use P as
+///    zero anyway.
 ///
 /// The map is read last so that marks made during the slow reading of the source still count. Reply
 /// bytes are written after the answer, hence the reply page counts as written before it.
@@ -33,8 +35,8 @@ public final class ZeroTracker: Sendable {
   /// Memory per bit of the touched map.
   public let granularity: TrackingGranularity
   private let touchedMaps: [TouchedMap]
-  /// The first two once more: an element of an array is retained for every mark, a constant is not. RAM of
-  /// a PC has no more regions.
+  /// The first two once more: an element of an array is retained for every mark, a constant is not.
+  /// RAM of a PC has no more regions.
   @usableFromInline let firstMap: TouchedMap
   @usableFromInline let secondMap: TouchedMap?
   let state: Guarded<TrackerState>
@@ -78,7 +80,8 @@ public final class ZeroTracker: Sendable {
   /// Names the one source of guest writes; called once, before `stop`.
   ///
   /// Until then nothing is reported: guest writes are unknown. What the source promises is with
-  /// `WrittenPageSource`. If `restore` ended tracking, the source is kept for `stop` and never asked.
+  /// `WrittenPageSource`. If `restore` ended tracking, the source is kept for `stop` and never
+  /// asked.
   public func attach(source: any WrittenPageSource) {
     state.withLock { state in
       precondition(
@@ -120,29 +123,29 @@ public final class ZeroTracker: Sendable {
 
   /// The largest ranges of pages that were zero during the call.
   ///
-  /// Largest first, equal ones by address; each within one region. Exact at page granularity but for
-  /// touched chunks. The work is bounded whatever the guest wrote (see `ZeroedRunScanner`); it grows
-  /// with a `limit` far above 255. Any thread; calls wait for each other.
+  /// Largest first, equal ones by address; each within one region. Exact at page granularity but
+  /// for touched chunks. The work is bounded whatever the guest wrote (see `ZeroedRunScanner`); it
+  /// grows with a `limit` far above 255. Any thread; calls wait for each other.
   ///
   /// - Parameters:
-  ///   - replyPage: the page the answer will be written to; it counts as written from now on, also if
-  ///     nothing is reported.
+  ///   - replyPage: the page the answer will be written to; it counts as written from now on, also
+  ///     if nothing is reported.
   ///   - limit: the most ranges; 255 fit the reply of *HvExtCallGetBootZeroedMemory*.
   /// - Returns: no range without a source, after `stop`, or if the source fails.
   public func zeroedRanges(replyPage: GPN?, limit: Int = 255) -> [PageRange] {
     state.withLock { $0.zeroedRanges(replyPage: replyPage, limit: limit) }
   }
 
-  /// As `zeroedRanges(replyPage:limit:)`, in plain page numbers (GPNs), for users who have a type of their
-  /// own for ranges.
+  /// As `zeroedRanges(replyPage:limit:)`, in plain page numbers (GPNs), for users who have a type
+  /// of their own for ranges.
   public func zeroedPages(replyPage: UInt64) -> [Range<UInt64>] {
     zeroedRanges(replyPage: GPN(rawValue: replyPage)).map { $0.pageNumbers }
   }
 
   /// Makes memory reportable again that the host discarded already and that reads as zero.
   ///
-  /// Only for a machine at rest: from before the discard until this returns, the caller keeps vCPUs,
-  /// devices and every other writer away from the range. For a running guest use
+  /// Only for a machine at rest: from before the discard until this returns, the caller keeps
+  /// vCPUs, devices and every other writer away from the range. For a running guest use
   /// `markZeroed(_:after:)`. Chunks covered in part stay touched; claimed ones too.
   public func markZeroed(_ range: PageRange) {
     markZeroed(range, after: {})
@@ -151,16 +154,17 @@ public final class ZeroTracker: Sendable {
   /// Discards memory and makes it reportable again, while the guest runs.
   ///
   /// In this order, with answers excluded throughout: the source forgets the pages, `discard` makes
-  /// them read as zero, their chunks become untouched. A guest write before the discard is gone with
-  /// it; one after it is noticed, because forgetting came earlier. One between the two is noticed
-  /// though its bytes are gone: a loss, no lie. Chunks covered in part stay touched; claimed ones too.
+  /// them read as zero, their chunks become untouched. A guest write before the discard is gone
+  /// with it; one after it is noticed, because forgetting came earlier. One between the two is
+  /// noticed though its bytes are gone: a loss, no lie. Chunks covered in part stay touched;
+  /// claimed ones too.
   ///
   /// - Parameters:
   ///   - range: pages; parts outside RAM are ignored.
   ///   - discard: makes every page of the range in RAM zero. It must not call this tracker. If it
   ///     throws, the range counts as written from then on.
-  /// - Precondition: the caller keeps VMM writers of the range away for the time of the call: none may
-  ///   be between its mark and its last byte.
+  /// - Precondition: the caller keeps VMM writers of the range away for the time of the call: none
+  ///   may be between its mark and its last byte.
   /// - Throws: what `discard` throws.
   public func markZeroed<E: Error>(
     _ range: PageRange, after discard: () throws(E) -> Void

@@ -5,8 +5,8 @@ import Synchronization
 /// Words that continue what the last word ended with are skipped, several for one branch. Every
 /// other word costs a bounded number of instructions however many runs it has: inside a word only
 /// runs longer than the worst one kept can matter, and whether there is one is found in at most six
-/// shift-and-AND steps. So the result is always the exact one at 4 KiB, without a budget: a guest that
-/// writes every second page buys a few milliseconds, not 134 million heap insertions per TiB.
+/// shift-and-AND steps. So the result is always the exact one at 4 KiB, without a budget: a guest
+/// that writes every second page buys a few milliseconds, not 134 million heap insertions per TiB.
 ///
 /// Folding to coarser cells first could not report more. A cell counts as zeroed only if all its
 /// pages are, so every folded run lies inside a run found here, no two inside the same one: the 255
@@ -62,7 +62,8 @@ struct ZeroedRunScanner {
     }
   }
 
-  /// A touched word for `1 << pageShift` written words: most of them need no look at the touched map.
+  /// A touched word for `1 << pageShift` written words: most of them need no look at the touched
+  /// map.
   private mutating func scanChunks(
     _ written: Span<UInt64>, _ touched: Span<Atomic<UInt64>>, base: UInt64, pageShift: Int
   ) {

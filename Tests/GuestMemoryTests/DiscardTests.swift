@@ -81,8 +81,8 @@ import ZeroTracker
     #expect(memory.withheldPages == [8])
   }
 
-  /// Writers, discards and answers at once. What a writer wrote is there, or was discarded; at rest every
-  /// byte that is not zero is withheld.
+  /// Writers, discards and answers at once. What a writer wrote is there, or was discarded; at rest
+  /// every byte that is not zero is withheld.
   @Test(.timeLimit(.minutes(10)), arguments: backings)
   func theLawHoldsAmongWritersAndDiscards(backing: MemoryBacking) async throws {
     let memory = try makeMemory(mebibyte, backing)

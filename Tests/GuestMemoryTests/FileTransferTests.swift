@@ -49,7 +49,8 @@ import Testing
     }
   }
 
-  /// Every other page from 2 MiB on, backwards, with a first and a last that are short, and an empty one.
+  /// Every other page from 2 MiB on, backwards, with a first and a last that are short, and an
+  /// empty one.
   private func scatter(_ pageCount: Int) -> [GuestMemoryPiece] {
     var pieces = [GuestMemoryPiece(start: GPA(0x1010), byteCount: 100)]
     for index in (0..<pageCount).reversed() {

@@ -3,7 +3,8 @@ import GuestMemory
 import TestSupport
 import Testing
 
-/// A host that gives no memory, at each place where some is asked for: an error that says what to do.
+/// A host that gives no memory, at each place where some is asked for: an error that says what to
+/// do.
 @Suite(.enabled(if: !Sanitizer.isActive, "a sanitizer needs its own address space"))
 struct HostLimitTests {
   @Test(

@@ -46,7 +46,8 @@ import ZeroTracker
   }
 
   @Test func absentPagesCountForLittle() throws {
-    // Each 32 MiB chunk has one present page: 8 chunks are looked at for 4 MiB of budget, in pieces.
+    // Each 32 MiB chunk has one present page: 8 chunks are looked at for 4 MiB of budget, in
+    // pieces.
     let memory = try makeMemory(512 * mebibyte, .memfd, granularity: 32 << 20)
     for chunk in 0..<16 as Range<UInt64> {
       try memory.store(1 as UInt8, at: GPA(chunk * 32 * mebibyte))

@@ -3,7 +3,8 @@ import GuestMemory
 import Testing
 
 @Suite struct ResidencyTests {
-  /// What one store makes resident: a huge page of anonymous memory on a host that gives them to all.
+  /// What one store makes resident: a huge page of anonymous memory on a host that gives them to
+  /// all.
   private func bytesPerFirstStore(_ backing: MemoryBacking) -> UInt64 {
     let setting = try? String(
       contentsOfFile: "/sys/kernel/mm/transparent_hugepage/enabled", encoding: .utf8)

@@ -7,8 +7,8 @@ import Testing
 @testable import GuestMemory
 
 @Suite(.serialized) struct WriterGateTests {
-  /// A writer of `neverBothInside`: short, so that entries and discards meet often, but not too short to be
-  /// met.
+  /// A writer of `neverBothInside`: short, so that entries and discards meet often, but not too
+  /// short to be met.
   private final class Writer: Sendable {
     let isInside = Atomic<Bool>(false)
     let writes = Atomic<Int>(0)
@@ -30,8 +30,8 @@ import Testing
     let isDone = Atomic<Bool>(false)
   }
 
-  /// Writers that come and go as fast as they can meet discards that do the same. A gate that does not close
-  /// fails this; one that forgets the barrier hardly ever does, hence the test after it.
+  /// Writers that come and go as fast as they can meet discards that do the same. A gate that does
+  /// not close fails this; one that forgets the barrier hardly ever does, hence the test after it.
   @Test(.timeLimit(.minutes(10)), arguments: [240, 1, 0])
   func neverBothInside(ownCellCount: Int) {
     let gate = WriterGate(ownCellCount: ownCellCount)
@@ -58,8 +58,8 @@ import Testing
     #expect(counts.meetings.load(ordering: .relaxed) == 0)
   }
 
-  /// A barrier makes visible what writers stored before it: here the entry of one, in the moment in which
-  /// the gate is closed and nobody was seen yet.
+  /// A barrier makes visible what writers stored before it: here the entry of one, in the moment in
+  /// which the gate is closed and nobody was seen yet.
   @Test func aWriterThatTheBarrierShowsKeepsTheDiscardOut() {
     let cells = WriterCells(count: 1)
     let shown = ShownWriter(cells)
@@ -95,8 +95,8 @@ import Testing
     }
   }
 
-  /// A writer that comes while a discard is at work sleeps until its end, and is woken: 200 times, by threads
-  /// that may sleep in no other way than by futex(2).
+  /// A writer that comes while a discard is at work sleeps until its end, and is woken: 200 times,
+  /// by threads that may sleep in no other way than by futex(2).
   @Test(.timeLimit(.minutes(10)), arguments: [SandboxRole.vcpu, .disk], [240, 0])
   func writersWaitForDiscards(role: SandboxRole, ownCellCount: Int) {
     let gate = WriterGate(ownCellCount: ownCellCount)
@@ -119,8 +119,8 @@ import Testing
     #expect(counts.discards.load(ordering: .relaxed) == 200)
   }
 
-  /// A discard that meets a writer sleeps until it has left, and is woken: a thousand times. A wake-up that is
-  /// lost lets it sleep for ten minutes.
+  /// A discard that meets a writer sleeps until it has left, and is woken: a thousand times. A
+  /// wake-up that is lost lets it sleep for ten minutes.
   @Test(.timeLimit(.minutes(10)), arguments: [SandboxRole.vcpu, .disk], [240, 0])
   func discardsWaitForWriters(role: SandboxRole, ownCellCount: Int) {
     let gate = WriterGate(ownCellCount: ownCellCount)
@@ -168,8 +168,8 @@ import Testing
     #expect(gate.discard(timeoutMilliseconds: 1) { true } == true)
   }
 
-  /// A thread without a cell that is inside of one gate waits for the discard of another, which may be at
-  /// work, as any thread does.
+  /// A thread without a cell that is inside of one gate waits for the discard of another, which may
+  /// be at work, as any thread does.
   @Test func aSharerOfAnotherGateWaits() {
     let gate = WriterGate(ownCellCount: 0)
     let other = WriterGate(ownCellCount: 0)

@@ -1,7 +1,8 @@
 import HostPages
 import Testing
 
-/// Holes in the address space, each in a process of its own, where nobody else maps memory into them.
+/// Holes in the address space, each in a process of its own, where nobody else maps memory into
+/// them.
 @Suite(
   .timeLimit(.minutes(10)),
   .enabled(if: WriteProtection.obstacle() == nil, "needs userfaultfd WP_ASYNC and PAGEMAP_SCAN"))

@@ -88,8 +88,8 @@ struct WriteProtectionTests {
     // A new transparent huge page has no protection.
     let isLarge = holesLookWritten || memory.backing == .transparentHuge
     if memory.backing == .anonymous {
-      // Since Linux 6.14 an empty page table is freed with the pages (PT_RECLAIM), so that a huge page
-      // fits, which transparent_hugepage=always gives to all memory.
+      // Since Linux 6.14 an empty page table is freed with the pages (PT_RECLAIM), so that a huge
+      // page fits, which transparent_hugepage=always gives to all memory.
       let block = kept.union(memory.marked(512..<1024))
       #expect(afterWrite == expected || afterWrite == block)
     } else {

@@ -4,15 +4,15 @@ import Testing
 
 @testable import Sandbox
 
-/// What malloc and free ask of the kernel by themselves, on threads that may not open files. In processes of
-/// their own, as the allocator remembers what it found in a file.
+/// What malloc and free ask of the kernel by themselves, on threads that may not open files. In
+/// processes of their own, as the allocator remembers what it found in a file.
 @Suite(
   .timeLimit(.minutes(10)),
   .enabled(if: SeccompFilter.isAvailable, "needs seccomp filters"),
   .disabled(if: Sanitizer.isActive, "a sanitizer has an allocator of its own"))
 struct AllocatorTests {
-  /// Blocks of all sizes up to 4 MiB, taken and given back until the top of the thread's heap is many times
-  /// as large as what glibc gives back unless it is set otherwise.
+  /// Blocks of all sizes up to 4 MiB, taken and given back until the top of the thread's heap is
+  /// many times as large as what glibc gives back unless it is set otherwise.
   @Test(arguments: [SandboxRole.vcpu, .disk])
   func freeingLargeBlocksOpensNothing(role: SandboxRole) async {
     await #expect(processExitsWith: .exitCode(3)) { [number = role.rawValue as UInt16] in
@@ -35,8 +35,8 @@ struct AllocatorTests {
     }
   }
 
-  /// Forty threads that allocate: from the ninth arena on glibc counts the processors in a file, unless it
-  /// knows how many arenas there may be.
+  /// Forty threads that allocate: from the ninth arena on glibc counts the processors in a file,
+  /// unless it knows how many arenas there may be.
   @Test func manyThreadsOpenNothing() async {
     await #expect(processExitsWith: .exitCode(3)) {
       Allocator.keepFromFiles()

@@ -87,8 +87,9 @@ import Testing
     }
   }
 
-  /// execve, execveat, fork, vfork, ptrace, kill, socket, connect, open, creat, mount, bpf, io_uring,
-  /// setuid, chmod, prctl, keyctl, unshare, setns, perf_event_open, init_module, pidfd_open.
+  /// execve, execveat, fork, vfork, ptrace, kill, socket, connect, open, creat, mount, bpf,
+  /// io_uring, setuid, chmod, prctl, keyctl, unshare, setns, perf_event_open, init_module,
+  /// pidfd_open.
   @Test(
     arguments: SandboxRole.allCases,
     [
@@ -139,7 +140,8 @@ import Testing
     #expect(!isAllowed(.fallocate, [1: 0x03], by: .vcpu))
   }
 
-  /// The kernel runs the program at every entry into the guest, and once for every number to prepare.
+  /// The kernel runs the program at every entry into the guest, and once for every number to
+  /// prepare.
   @Test func searchesAreShort() {
     let filter = Self.filter(.vcpu, full: true)
     #expect(filter.run(Call(.ioctl, [1: UInt64(CKVM_RUN)])).count <= 24)

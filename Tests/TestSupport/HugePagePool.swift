@@ -2,8 +2,8 @@ import Foundation
 
 /// The host's pool of 2 MiB pages, enlarged for the time of a test.
 ///
-/// There is one pool, so one test of this process has it at a time; the others wait in `init`. A test
-/// that has it may not make a second one, nor suspend.
+/// There is one pool, so one test of this process has it at a time; the others wait in `init`. A
+/// test that has it may not make a second one, nor suspend.
 package struct HugePagePool: ~Copyable {
   private static let path = "/proc/sys/vm/nr_hugepages"
   private static let turn = DispatchSemaphore(value: 1)

@@ -1,7 +1,7 @@
 import Glibc
 
-/// Limits of this process, as `ulimit` sets them. For the processes of exit tests only: all threads have
-/// the same.
+/// Limits of this process, as `ulimit` sets them. For the processes of exit tests only: all threads
+/// have the same.
 public enum ProcessLimit: UInt32, Sendable {
   // The numbers of setrlimit(2).
   case fileSize = 1

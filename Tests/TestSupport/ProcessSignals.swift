@@ -6,7 +6,8 @@ public enum ProcessSignals {
     public init() {}
   }
 
-  /// Lets a signal reach this thread and those it makes: the threads that tests run on block nearly all.
+  /// Lets a signal reach this thread and those it makes: the threads that tests run on block nearly
+  /// all.
   public static func unblock(_ signal: Int32) throws {
     var set = sigset_t()
     // SAFETY: the set lives for the calls.

@@ -1,5 +1,5 @@
-/// A small reproducible generator (SplitMix64; Steele, Lea, Flood 2014): the same numbers for the same
-/// seed on every machine, so that a failing property names the seed to repeat.
+/// A small reproducible generator (SplitMix64; Steele, Lea, Flood 2014): the same numbers for the
+/// same seed on every machine, so that a failing property names the seed to repeat.
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
   private var state: UInt64
 

@@ -20,8 +20,8 @@ import Glibc
     unsafe sem_post(semaphore)
   }
 
-  /// Returns after a `signal` only: the thread sanitizer sees no other order between the two threads,
-  /// as it does not see a `Mutex`.
+  /// Returns after a `signal` only: the thread sanitizer sees no other order between the two
+  /// threads, as it does not see a `Mutex`.
   func wait() {
     // The one error is EINTR.
     while unsafe sem_wait(semaphore) != 0 {}

@@ -4,17 +4,20 @@ public import Sandbox
 
 /// The filter that a thread of the program would run under, for threads that tests make.
 ///
-/// A call that the role may not make ends the tests by SIGSYS. Standard error then has the call, and the
-/// stack that made it.
+/// A call that the role may not make ends the tests by SIGSYS. Standard error then has the call,
+/// and the stack that made it.
 public enum ThreadFilter {
-  /// Puts the calling thread under the role's filter, for good; it has to be one that ends with the test.
+  /// Puts the calling thread under the role's filter, for good; it has to be one that ends with the
+  /// test.
   ///
-  /// Nothing happens where the kernel has no filters, nor with a sanitizer, which makes calls of its own.
+  /// Nothing happens where the kernel has no filters, nor with a sanitizer, which makes calls of
+  /// its own.
   public static func enter(_ role: SandboxRole, _ policy: SandboxPolicy = SandboxPolicy()) {
     guard SeccompFilter.isAvailable, !Sanitizer.isActive else { return }
     _ = isReportReady
     do {
-      // The threads that tests run on block nearly all signals, and a blocked SIGSYS has no handler.
+      // The threads that tests run on block nearly all signals, and a blocked SIGSYS has no
+      // handler.
       try ProcessSignals.unblock(SIGSYS)
       try NoNewPrivileges.set()
       try policy.filter(for: role).install()

@@ -3,8 +3,8 @@ import Synchronization
 import Testing
 import ZeroTracker
 
-/// What an answer reads before what, and what it never runs beside: one thread after the other, so that
-/// nothing is left to chance.
+/// What an answer reads before what, and what it never runs beside: one thread after the other, so
+/// that nothing is left to chance.
 @Suite struct AnswerOrderTests {
   /// The map is read last.
   @Test func marksMadeWhileTheSourceIsReadCount() throws {

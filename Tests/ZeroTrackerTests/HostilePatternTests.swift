@@ -3,7 +3,8 @@ import TestSupport
 import Testing
 import ZeroTracker
 
-/// Patterns a guest would write to buy VMM time: the work of one answer is bounded, the answer exact.
+/// Patterns a guest would write to buy VMM time: the work of one answer is bounded, the answer
+/// exact.
 @Suite(.onVCPUThread) struct HostilePatternTests {
   /// The same word everywhere, or one that depends on its index.
   final class Pattern: WrittenPageSource {

@@ -106,7 +106,8 @@ import ZeroTracker
     #expect(tracker.zeroedRanges(replyPage: nil) == [pages(512, 512)])
   }
 
-  /// Refinement in between must not lose a page that is not zero, nor withhold more than without it.
+  /// Refinement in between must not lose a page that is not zero, nor withhold more than without
+  /// it.
   @Test(arguments: [4096, 65536, twoMebibytes, 32 << 20] as [UInt64], 0..<20 as Range<UInt64>)
   func refinedAnswersEqualTheTruth(byteCount: UInt64, seed: UInt64) throws {
     var random = SeededGenerator(seed: seed)

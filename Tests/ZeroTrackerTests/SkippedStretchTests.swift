@@ -2,8 +2,8 @@ import TestSupport
 import Testing
 import ZeroTracker
 
-/// Stretches of words in one state, which the scan skips several at a time, end where they end: at each
-/// distance from the start, and from the end of a region whose last word is not full.
+/// Stretches of words in one state, which the scan skips several at a time, end where they end: at
+/// each distance from the start, and from the end of a region whose last word is not full.
 @Suite(.onVCPUThread) struct SkippedStretchTests {
   /// Three blocks of eight words, and what no block takes.
   private static let wordCounts = 1...27

@@ -3,8 +3,8 @@ import Testing
 
 @testable import vmm_run
 
-/// Which firmware descriptors name: real descriptor files, as distributions have them, in directories of
-/// the test's own.
+/// Which firmware descriptors name: real descriptor files, as distributions have them, in
+/// directories of the test's own.
 @Suite struct FirmwareCatalogTests {
   private let directory: TemporaryDirectory
   private var catalog: FirmwareCatalog {

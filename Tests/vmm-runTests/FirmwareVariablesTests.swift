@@ -4,8 +4,8 @@ import Testing
 @testable import Devices
 @testable import vmm_run
 
-/// Combinations of firmware and variables that the firmware would never save to: refused before anything is
-/// made, in one line.
+/// Combinations of firmware and variables that the firmware would never save to: refused before
+/// anything is made, in one line.
 @Suite struct FirmwareVariablesTests {
   private let directory: TemporaryDirectory
 

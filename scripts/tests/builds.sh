@@ -21,6 +21,13 @@ lint_format() {
   logged format swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Fuzz
 }
 
+# What the formatter does not see: comments past the 100th column. A string may be longer.
+refuse_long_comments() {
+  ! LC_ALL=C.UTF-8 grep -rnE --include='*.swift' '^.{101,}$' \
+    Package.swift Sources Tests Benchmarks Fuzz | grep -E '^[^:]+:[0-9]+:(.*[[:space:]])?//' |
+    cut -c 1-160
+}
+
 # All scripts, by name or by their first line.
 lint_scripts() {
   local -a scripts

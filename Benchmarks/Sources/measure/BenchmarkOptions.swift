@@ -21,7 +21,8 @@ struct BenchmarkOptions {
   private(set) var memoryMiB = 512
   /// In one round.
   private(set) var exits = 500
-  /// What the name of a case of exits, or the title of a section of answers, must contain; nil for all.
+  /// What the name of a case of exits, or the title of a section of answers, must contain; nil for
+  /// all.
   private(set) var only: String?
   /// Whether plain C is measured too; without it a profiler sees the VMM alone.
   private(set) var hasFloor = true

@@ -1,8 +1,8 @@
 internal import CLibFuzzer
 internal import Glibc
 
-/// Runs one target under libFuzzer: `fuzz --target=NAME [libFuzzer's arguments]`, or lists all of them:
-/// `fuzz --list`.
+/// Runs one target under libFuzzer: `fuzz --target=NAME [libFuzzer's arguments]`, or lists all of
+/// them: `fuzz --list`.
 ///
 /// libFuzzer ignores arguments with two dashes, and hands them on to the processes that it starts
 /// itself (`-merge=1`, `-fork=1`): so the target's name reaches those too.
@@ -46,8 +46,9 @@ internal import Glibc
     exit(status)
   }
 
-  /// An input may take 20 seconds, on a busy machine, and the process 1 GiB before libFuzzer calls it a hang or a leak. Leaks
-  /// are not looked for at exit: what a target shares between inputs lives until then.
+  /// An input may take 20 seconds, on a busy machine, and the process 1 GiB before libFuzzer calls
+  /// it a hang or a leak. Leaks are not looked for at exit: what a target shares between inputs
+  /// lives until then.
   private static var defaults: [String] {
     [
       "-max_len=\(type(of: unsafe target).maximumInputByteCount)", "-timeout=20",

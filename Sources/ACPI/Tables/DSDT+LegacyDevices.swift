@@ -45,8 +45,8 @@ extension DSDT {
       [.io(first: 0x70, portCount: 2), .irqNoFlags(ACPIFixedHardware.realTimeClockInterrupt)])
   }
 
-  /// fw_cfg, by the name that Linux's driver knows. Present and decoding, but not to be shown (*_STA*,
-  /// ACPI 6.3 §6.3.7): Windows has no driver for it, and would list it as unknown.
+  /// fw_cfg, by the name that Linux's driver knows. Present and decoding, but not to be shown
+  /// (*_STA*, ACPI 6.3 §6.3.7): Windows has no driver for it, and would list it as unknown.
   private static var firmwareConfiguration: AMLTerm {
     .device(
       "FWCF",

@@ -1,9 +1,10 @@
 /// A device model behind I/O ports or memory-mapped registers.
 ///
-/// It is called on the exiting vCPU's thread, by several of them at once, and guards its registers with
-/// its own lock. The guest chooses offset, width and value: no call may trap, and slow work belongs on
-/// another thread. A device claimed at several ranges sees offsets from the start of each and cannot
-/// tell them apart; give each range its own object where that matters, as `ReportPort` does.
+/// It is called on the exiting vCPU's thread, by several of them at once, and guards its registers
+/// with its own lock. The guest chooses offset, width and value: no call may trap, and slow work
+/// belongs on another thread. A device claimed at several ranges sees offsets from the start of
+/// each and cannot tell them apart; give each range its own object where that matters, as
+/// `ReportPort` does.
 public protocol BusDevice: AnyObject, Sendable {
   /// Answers an `in` instruction or a load.
   ///

@@ -1,4 +1,5 @@
-/// Splits accesses to 8-bit registers at consecutive addresses, lowest first, as the bus bridge does.
+/// Splits accesses to 8-bit registers at consecutive addresses, lowest first, as the bus bridge
+/// does.
 package enum ByteLanes {
   /// Reads `width` registers from `offset`; those at `registerCount` and above read as 0xFF.
   package static func read(

@@ -1,8 +1,8 @@
-/// Which device has which addresses of a bus; never changes, so that vCPU threads look them up without a
-/// lock.
+/// Which device has which addresses of a bus; never changes, so that vCPU threads look them up
+/// without a lock.
 ///
-/// Not generic: the type of its entries would have to be made at every start of the process, which takes as
-/// long as all else that a bus does then.
+/// Not generic: the type of its entries would have to be made at every start of the process, which
+/// takes as long as all else that a bus does then.
 struct ClaimTable: Sendable {
   struct Claim: Sendable {
     let start: UInt64
@@ -28,8 +28,8 @@ struct ClaimTable: Sendable {
     }
   }
 
-  /// A claim as `withDevice` looks it up. The reference is not counted: else every access would retain and
-  /// release it, by locked operations (`measure exits`).
+  /// A claim as `withDevice` looks it up. The reference is not counted: else every access would
+  /// retain and release it, by locked operations (`measure exits`).
   @safe
   private struct Entry: Sendable {
     let start: UInt64
@@ -44,8 +44,8 @@ struct ClaimTable: Sendable {
 
   /// A table of these claims.
   ///
-  /// - Parameter overlap: makes the error for the lowest two claims that share an address, the one that
-  ///   starts first, or was given first, in front.
+  /// - Parameter overlap: makes the error for the lowest two claims that share an address, the one
+  ///   that starts first, or was given first, in front.
   init(_ claims: [Claim], overlap: (Claim, Claim) -> BusError) throws(BusError) {
     // The sort is stable: of claims that start together, the one given first is named first.
     let claims = claims.sorted { $0.start < $1.start }
@@ -59,8 +59,8 @@ struct ClaimTable: Sendable {
     }
   }
 
-  /// Calls `access` with the device that claims an address, the one whose range starts last at or below
-  /// it and reaches that far, and the offset from that start; nil if none claims it.
+  /// Calls `access` with the device that claims an address, the one whose range starts last at or
+  /// below it and reaches that far, and the offset from that start; nil if none claims it.
   @inline(__always)
   func withDevice<Value>(
     at address: UInt64, _ access: (any BusDevice, _ offset: UInt64) -> Value

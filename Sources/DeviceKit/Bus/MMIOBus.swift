@@ -2,10 +2,10 @@ internal import ZeroTracker
 
 /// Hands loads and stores that no memory slot backs to the device that claims the address.
 ///
-/// An access belongs to the device that claims its first byte. KVM cuts accesses at page borders, so a
-/// guest can make pieces of 3, 5, 6 or 7 bytes; devices see them as accesses of 4, 2 and 1 bytes, in
-/// ascending order. The claims never change; what moves, such as memory behind a PCI base address
-/// register, answers where none of them is.
+/// An access belongs to the device that claims its first byte. KVM cuts accesses at page borders,
+/// so a guest can make pieces of 3, 5, 6 or 7 bytes; devices see them as accesses of 4, 2 and 1
+/// bytes, in ascending order. The claims never change; what moves, such as memory behind a PCI base
+/// address register, answers where none of them is.
 public final class MMIOBus: Sendable {
   private let claims: ClaimTable
   private let decoder: (any AddressDecoder)?

@@ -7,8 +7,8 @@ public struct MMIORange: Hashable, Sendable, CustomStringConvertible {
 
   /// The addresses `start` to `start + byteCount - 1`.
   ///
-  /// Whoever places a range checks it: no bytes, or bytes past the last address, are a mistake of ours
-  /// and trap.
+  /// Whoever places a range checks it: no bytes, or bytes past the last address, are a mistake of
+  /// ours and trap.
   public init(start: UInt64, byteCount: UInt64) {
     precondition(byteCount > 0, "no bytes at 0x\(String(start, radix: 16))")
     precondition(

@@ -1,7 +1,8 @@
 /// Hands port accesses to the device that claims the port.
 ///
-/// An access belongs to the device that claims its first port, however wide it is: hardware would split
-/// a wide one at the border, but devices with 4-byte registers at a single claimed port rely on this.
+/// An access belongs to the device that claims its first port, however wide it is: hardware would
+/// split a wide one at the border, but devices with 4-byte registers at a single claimed port rely
+/// on this.
 public final class PortBus: Sendable {
   private let claims: ClaimTable
   private let decoder: (any AddressDecoder)?

@@ -7,8 +7,8 @@ public struct PortRange: Hashable, Sendable, CustomStringConvertible {
 
   /// The ports `start` to `start + count - 1`.
   ///
-  /// Ranges are the VMM's choice, never the guest's: no ports, or ports past 0xFFFF, are a mistake of
-  /// ours and trap.
+  /// Ranges are the VMM's choice, never the guest's: no ports, or ports past 0xFFFF, are a mistake
+  /// of ours and trap.
   public init(start: UInt16, count: UInt16) {
     precondition(count > 0, "no ports at 0x\(String(start, radix: 16))")
     precondition(

@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// Counts the accesses to ports that no device claims: a counter for each port and direction.
 ///
-/// All are allocated when the bus is made. vCPU threads count, and a table that grew with what the guest
-/// tries would have them allocate, and give large blocks back, as the guest likes.
+/// All are allocated when the bus is made. vCPU threads count, and a table that grew with what the
+/// guest tries would have them allocate, and give large blocks back, as the guest likes.
 ///
 /// Sendable: the memory is there as long as self, and atomic operations alone change it.
 @safe final class UnclaimedPorts: @unchecked Sendable {
@@ -17,7 +17,8 @@ internal import Synchronization
     guard let memory = unsafe calloc(Self.count, MemoryLayout<Atomic<UInt64>>.stride) else {
       preconditionFailure("no memory for \(Self.count) counters")
     }
-    // SAFETY: large enough, aligned to 16 bytes, and the bytes of an atomic integer are the integer's.
+    // SAFETY: large enough, aligned to 16 bytes, and the bytes of an atomic integer are the
+    // integer's.
     unsafe counters = memory.bindMemory(to: Atomic<UInt64>.self, capacity: Self.count)
   }
 

@@ -85,8 +85,8 @@ public struct ForeignImage: Hashable, Sendable {
     return nil
   }
 
-  /// What is wrong with a file that was to be taken along as it is, and what to do, as the rest of a
-  /// message.
+  /// What is wrong with a file that was to be taken along as it is, and what to do, as the rest of
+  /// a message.
   ///
   /// - Returns: nil for bytes that are of no other format.
   public static func complaint(of bytes: [UInt8], path: String) -> String? {

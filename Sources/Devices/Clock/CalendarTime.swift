@@ -23,7 +23,8 @@ struct CalendarTime: Equatable, Sendable {
     self.second = second
   }
 
-  /// The time so many seconds after 1970 began; before year 0 or past 9999 the nearest time that is not.
+  /// The time so many seconds after 1970 began; before year 0 or past 9999 the nearest time that is
+  /// not.
   init(secondsSince1970: Int64) {
     let seconds = min(
       max(secondsSince1970, Self.representable.lowerBound), Self.representable.upperBound)

@@ -7,7 +7,8 @@ public final class ExitPort: BusDevice {
 
   private let onExit: @Sendable (UInt32) -> Void
 
-  /// A port that hands each written code to `onExit`, on the writing vCPU's thread, with no lock held.
+  /// A port that hands each written code to `onExit`, on the writing vCPU's thread, with no lock
+  /// held.
   ///
   /// The code is the value as written, unlike QEMU, which exits with `code * 2 + 1`. A guest with
   /// several vCPUs, or one that goes on, may write more than once.

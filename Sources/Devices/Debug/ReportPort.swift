@@ -10,9 +10,9 @@ internal import ZeroTracker
 /// | 0xE8 | the value's high 32 bits |
 ///
 /// The registers are 4 bytes wide but each claims one port, for the debug console's 0xE9 lies among
-/// their bytes. So there is one `BusDevice` per register (`attachments`) and none for the whole. Narrow
-/// writes are zero-extended. A commit leaves the value as it is; it begins as 0. Registers are shared by
-/// all vCPUs: guests that report from several take turns themselves.
+/// their bytes. So there is one `BusDevice` per register (`attachments`) and none for the whole.
+/// Narrow writes are zero-extended. A commit leaves the value as it is; it begins as 0. Registers
+/// are shared by all vCPUs: guests that report from several take turns themselves.
 public final class ReportPort: Sendable {
   private struct Value {
     var low: UInt32 = 0
@@ -22,8 +22,8 @@ public final class ReportPort: Sendable {
   private let value = Guarded(Value())
   private let onReport: @Sendable (UInt32, UInt64) -> Void
 
-  /// Registers that hand each report's key and value to `onReport`, on the committing vCPU's thread,
-  /// with no lock held. One vCPU's reports arrive in its order.
+  /// Registers that hand each report's key and value to `onReport`, on the committing vCPU's
+  /// thread, with no lock held. One vCPU's reports arrive in its order.
   public init(onReport: @escaping @Sendable (_ key: UInt32, _ value: UInt64) -> Void) {
     self.onReport = onReport
   }

@@ -4,7 +4,8 @@ public import DeviceKit
 public final class SignalPort: BusDevice {
   private let onWrite: @Sendable (UInt32) -> Void
 
-  /// A port that hands each written value to `onWrite`, on the writing vCPU's thread, with no lock held.
+  /// A port that hands each written value to `onWrite`, on the writing vCPU's thread, with no lock
+  /// held.
   public init(onWrite: @escaping @Sendable (UInt32) -> Void) {
     self.onWrite = onWrite
   }

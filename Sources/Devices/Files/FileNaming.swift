@@ -15,13 +15,14 @@ enum FileNaming {
     case EINVAL, ENOSYS, EOPNOTSUPP: break
     case let error: return error
     }
-    // And one that cannot rename exclusively, either. What somebody else makes between the two calls is
-    // replaced by the same bytes.
+    // And one that cannot rename exclusively, either. What somebody else makes between the two
+    // calls is replaced by the same bytes.
     return calls.exists(path) ? EEXIST : calls.rename(draft, path)
   }
 }
 
-/// The system calls of `FileNaming`; each returns 0 or an error number. Tests put failures in their place.
+/// The system calls of `FileNaming`; each returns 0 or an error number. Tests put failures in their
+/// place.
 struct FileNamingCalls: Sendable {
   /// link(2).
   var link: @Sendable (_ from: HostPath, _ to: HostPath) -> Int32
@@ -57,8 +58,8 @@ struct FileNamingCalls: Sendable {
   }
 }
 
-/// renameat2(2). Its declaration is behind `_GNU_SOURCE`, which the importer does not define; the symbol is
-/// there.
+/// renameat2(2). Its declaration is behind `_GNU_SOURCE`, which the importer does not define; the
+/// symbol is there.
 @_silgen_name("renameat2")
 private func renameat2(
   _ fromDirectory: Int32, _ from: UnsafePointer<CChar>, _ toDirectory: Int32,

@@ -1,7 +1,7 @@
 /// The path of a file on this host: bytes without a NUL, in no particular encoding.
 ///
-/// Most paths are text, and a literal is one. Linux takes any bytes, and a name from another system may
-/// be no UTF-8, which a `String` would not give back.
+/// Most paths are text, and a literal is one. Linux takes any bytes, and a name from another system
+/// may be no UTF-8, which a `String` would not give back.
 public struct HostPath: Hashable, Sendable, ExpressibleByStringInterpolation,
   CustomStringConvertible
 {

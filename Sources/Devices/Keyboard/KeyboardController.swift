@@ -1,10 +1,12 @@
 public import DeviceKit
 internal import ZeroTracker
 
-/// An i8042: the keyboard and mouse controller of a PC, at ports 0x60 (data) and 0x64 (command, status).
+/// An i8042: the keyboard and mouse controller of a PC, at ports 0x60 (data) and 0x64 (command,
+/// status).
 ///
-/// Guests also reset by it: command 0xFE, or the output port's bit 0. Bytes of the devices pass as they
-/// are; the translation that configuration bit 6 asks for is left to who feeds `sendFromKeyboard(_:)`.
+/// Guests also reset by it: command 0xFE, or the output port's bit 0. Bytes of the devices pass as
+/// they are; the translation that configuration bit 6 asks for is left to who feeds
+/// `sendFromKeyboard(_:)`.
 public final class KeyboardController: Sendable {
   private struct State {
     var registers: KeyboardControllerState

@@ -55,7 +55,8 @@ struct KeyboardControllerState: Sendable {
   }
 
   /// Output full 0x01, system 0x04, last write was a command 0x08, not locked 0x10, mouse 0x20. The
-  /// input buffer (0x02) is never full, so that the status is never 0xFF, which means "no controller".
+  /// input buffer (0x02) is never full, so that the status is never 0xFF, which means "no
+  /// controller".
   var status: UInt8 {
     var status: UInt8 = 0x10
     if let output { status |= output.source == .mouse ? 0x21 : 0x01 }

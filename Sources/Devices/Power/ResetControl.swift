@@ -3,8 +3,8 @@ internal import ZeroTracker
 
 /// The reset control register, *RST_CNT*, port 0xCF9; the ACPI reset register of the FADT.
 ///
-/// The port lies inside the PCI configuration address register at 0xCF8. That device, where there is
-/// one, claims the range and passes accesses of one byte at 0xCF9 on.
+/// The port lies inside the PCI configuration address register at 0xCF8. That device, where there
+/// is one, claims the range and passes accesses of one byte at 0xCF9 on.
 public final class ResetControl: BusDevice {
   /// Port 0xCF9.
   public static let ports = PortRange(start: 0xCF9, count: 1)

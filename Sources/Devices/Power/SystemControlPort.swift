@@ -11,7 +11,8 @@ public final class SystemControlPort: BusDevice {
   private let value = Guarded<UInt8>(SystemControlPort.addressLine20)
   private let onReset: @Sendable () -> Void
 
-  /// A port that calls `onReset` on the vCPU's thread, with no lock held, when bit 0 is written as 1.
+  /// A port that calls `onReset` on the vCPU's thread, with no lock held, when bit 0 is written
+  /// as 1.
   public init(onReset: @escaping @Sendable () -> Void) {
     self.onReset = onReset
   }

@@ -16,8 +16,8 @@ public struct UARTActivity: Hashable, Sendable {
 
 /// A 16550A UART as in a PC, with a terminal attached that is always ready.
 ///
-/// Bytes leave at once, whatever the divisor. Left out: parity, framing and break conditions, which a
-/// line without noise does not have, and the DMA signals.
+/// Bytes leave at once, whatever the divisor. Left out: parity, framing and break conditions, which
+/// a line without noise does not have, and the DMA signals.
 public final class UART16550: BusDevice {
   /// *COM1*, interrupt 4.
   public static let firstSerialPort = PortRange(start: 0x3F8, count: 8)
@@ -51,8 +51,8 @@ public final class UART16550: BusDevice {
 
   /// Hands input to the guest, from any thread.
   ///
-  /// - Returns: how many of the bytes, from the first, were taken: what the receiver has room for. If
-  ///   not all, `onRoom` tells when to offer the rest.
+  /// - Returns: how many of the bytes, from the first, were taken: what the receiver has room for.
+  ///   If not all, `onRoom` tells when to offer the rest.
   public func receive(_ bytes: [UInt8]) -> Int {
     state.withLock { state in
       let count = min(bytes.count, state.registers.room)

@@ -73,8 +73,8 @@ struct UARTState: Sendable {
       divisor = divisor & 0x00FF | UInt16(value) << 8
     case UARTRegister.interruptEnable:
       enabled = UARTInterruptEnable(rawValue: value).intersection(.all)
-      // Drivers start sending by enabling the interrupt of an empty transmitter, some without having
-      // disabled it before.
+      // Drivers start sending by enabling the interrupt of an empty transmitter, some without
+      // having disabled it before.
       isTransmitterInterruptPending = enabled.contains(.transmitterEmpty)
     case UARTRegister.interruptIdentification: writeFIFOControl(value)
     case UARTRegister.lineControl: lineControl = value

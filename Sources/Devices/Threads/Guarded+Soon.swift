@@ -2,8 +2,8 @@ internal import Glibc
 package import ZeroTracker
 
 extension Guarded {
-  /// Runs `body` alone with the value, or gives nil if the lock stays taken: for a look at a device that may
-  /// be the one that hangs. No sleep; a holder that was driven off the processor gets it.
+  /// Runs `body` alone with the value, or gives nil if the lock stays taken: for a look at a device
+  /// that may be the one that hangs. No sleep; a holder that was driven off the processor gets it.
   package borrowing func withLockSoon<R>(
     _ body: (inout sending Value) -> sending R
   ) -> sending R? {

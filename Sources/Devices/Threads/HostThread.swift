@@ -44,8 +44,8 @@ internal import Glibc
     pthread_equal(pthread_self(), handle) != 0
   }
 
-  /// How often the calling thread has slept: on a lock, for a device, for a peer. Being driven off the
-  /// processor is no sleep (*ru_nvcsw*, getrusage(2)).
+  /// How often the calling thread has slept: on a lock, for a device, for a peer. Being driven off
+  /// the processor is no sleep (*ru_nvcsw*, getrusage(2)).
   static var sleepCount: Int {
     var usage = rusage()
     // RUSAGE_THREAD, which glibc's headers keep to GNU C.

@@ -3,10 +3,10 @@ internal import Glibc
 /// Numbers that wait for a thread: each at most once, so that the list is bounded however often the
 /// guest asks.
 ///
-/// Sendable because every access to `waiting`, `isWaiting` and `isClosed` is between `pthread_mutex_lock`
-/// and `pthread_mutex_unlock` of its own mutex. Threads wait at a semaphore, which counts what is waiting: a
-/// condition variable needs three system calls for each wake-up instead of two, as a thread that it woke
-/// cannot know that nobody else wants the mutex.
+/// Sendable because every access to `waiting`, `isWaiting` and `isClosed` is between
+/// `pthread_mutex_lock` and `pthread_mutex_unlock` of its own mutex. Threads wait at a semaphore,
+/// which counts what is waiting: a condition variable needs three system calls for each wake-up
+/// instead of two, as a thread that it woke cannot know that nobody else wants the mutex.
 @safe package final class WorkList: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let semaphore: UnsafeMutablePointer<sem_t>
@@ -41,7 +41,8 @@ internal import Glibc
       waiting.append(number)
     }
     unlock()
-    // After the unlocking: the thread that wakes needs the lock, and may run before this one goes on.
+    // After the unlocking: the thread that wakes needs the lock, and may run before this one goes
+    // on.
     if isNew { unsafe sem_post(semaphore) }
   }
 

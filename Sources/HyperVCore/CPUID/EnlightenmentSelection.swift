@@ -34,8 +34,8 @@ public struct EnlightenmentSelection: Hashable, Sendable {
     EnlightenmentSelection(.none, adding: enlightenments)
   }
 
-  /// The set, given what is recommended and what is available; not validated, and not limited to the
-  /// latter.
+  /// The set, given what is recommended and what is available; not validated, and not limited to
+  /// the latter.
   public func resolved(recommended: Enlightenments, all: Enlightenments) -> Enlightenments {
     let start: Enlightenments =
       switch base {

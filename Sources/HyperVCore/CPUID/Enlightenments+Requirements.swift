@@ -9,7 +9,8 @@ extension Enlightenments {
     }
   }
 
-  /// The members that are left once others are gone: without `missing` and all that needs any of it.
+  /// The members that are left once others are gone: without `missing` and all that needs any of
+  /// it.
   public func removing(_ missing: Enlightenments) -> Enlightenments {
     // Requirements include those of requirements, so once is enough.
     Self.table.reduce(into: subtracting(missing)) { left, entry in

@@ -70,7 +70,8 @@ public struct Enlightenments: OptionSet, Hashable, Sendable {
     .directFlush, .enlightenedVMCS, .enlightenedMSRBitmap,
   ]
 
-  /// The single enlightenments in this set, in the stable order of ``names``; unknown bits are left out.
+  /// The single enlightenments in this set, in the stable order of ``names``; unknown bits are left
+  /// out.
   public var members: [Enlightenments] {
     Self.table.lazy.map(\.member).filter { contains($0) }
   }

@@ -19,7 +19,8 @@ public struct HyperVCPUID: Sendable {
   ///
   /// - Parameters:
   ///   - enlightenments: what the partition offers; checked by ``Enlightenments/validate()``.
-  ///   - virtualProcessorCount: the most virtual processors the partition will ever have, at least 1.
+  ///   - virtualProcessorCount: the most virtual processors the partition will ever have, at
+  ///     least 1.
   ///   - locksHypercallMSR: whether the transport honours the Locked bit of the HYPERCALL MSR.
   ///     ``SyntheticMSRs`` does, KVM's kernel does not; false promises nothing.
   ///   - parameters: what is no enlightenment of its own.
@@ -92,8 +93,8 @@ public struct HyperVCPUID: Sendable {
   /// no host.
   private static let hardwareFeatures = HyperVLeaf(function: 0x4000_0006)
 
-  /// Leaves 0x40000007 to 0x4000000A; the first three are for a root partition. EBX of the last stays 0:
-  /// performance monitoring of nested guests is not promised.
+  /// Leaves 0x40000007 to 0x4000000A; the first three are for a root partition. EBX of the last
+  /// stays 0: performance monitoring of nested guests is not promised.
   private static func nested(_ features: NestedFeatures) -> [HyperVLeaf] {
     [
       HyperVLeaf(function: 0x4000_0007), HyperVLeaf(function: 0x4000_0008),

@@ -4,8 +4,8 @@ public struct HyperVParameters: Hashable, Sendable {
   public static let neverNotifies: UInt32 = 0xFFFF_FFFF
 
   /// How often a guest tries to take a lock before it says by hypercall 0x0008 that it spins (leaf
-  /// 0x40000004 EBX). Never, unless set: the processor's own pause detection sees it sooner. For hosts
-  /// that run more vCPUs than they have processors QEMU advises 0xFFF.
+  /// 0x40000004 EBX). Never, unless set: the processor's own pause detection sees it sooner. For
+  /// hosts that run more vCPUs than they have processors QEMU advises 0xFFF.
   public var spinRetryCount = Self.neverNotifies
   /// The vendor.
   public var vendor = HypervisorVendor.microsoft

@@ -1,6 +1,7 @@
 /// The vendor in leaf 0x40000000: up to 12 printable ASCII characters.
 ///
-/// Windows does not look at it; Linux uses the interface only under the default. A thread-safe value.
+/// Windows does not look at it; Linux uses the interface only under the default. A thread-safe
+/// value.
 ///
 /// Source: TLFS, Feature Discovery, leaf 0x40000000.
 public struct HypervisorVendor: Hashable, Sendable, CustomStringConvertible {

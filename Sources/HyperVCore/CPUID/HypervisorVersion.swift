@@ -1,7 +1,7 @@
 /// The version in leaf 0x40000002. Informational: no feature depends on it. A thread-safe value.
 ///
-/// As text it is `MAJOR.MINOR.BUILD.NUMBER-PACK-BRANCH`, which is how Linux prints it; see ``init(_:)``
-/// for what may be left out.
+/// As text it is `MAJOR.MINOR.BUILD.NUMBER-PACK-BRANCH`, which is how Linux prints it; see
+/// ``init(_:)`` for what may be left out.
 ///
 /// Source: TLFS, Feature Discovery, leaf 0x40000002.
 public struct HypervisorVersion: Hashable, Sendable {
@@ -53,8 +53,8 @@ extension HypervisorVersion: LosslessStringConvertible {
     "\(major).\(minor).\(build).\(serviceNumber)-\(servicePack)-\(serviceBranch)"
   }
 
-  /// `10.0.20348`, `10.0.20348.1` or `10.0.20348.1-0-0`: decimal numbers that fit their fields. Nil for
-  /// any other text.
+  /// `10.0.20348`, `10.0.20348.1` or `10.0.20348.1-0-0`: decimal numbers that fit their fields. Nil
+  /// for any other text.
   public init?(_ text: String) {
     let parts = text.split(separator: "-", omittingEmptySubsequences: false)
     let numbers = parts[0].split(separator: ".", omittingEmptySubsequences: false)

@@ -8,8 +8,8 @@
 ///
 /// There is room for 255 ranges, in 0xFF8 bytes. A thread-safe value.
 ///
-/// Source: TLFS, *HvExtCallGetBootZeroedMemory* (web edition), not the PDF 6.0b §9.4.7, whose output
-/// is a single range in 16 bytes.
+/// Source: TLFS, *HvExtCallGetBootZeroedMemory* (web edition), not the PDF 6.0b §9.4.7, whose
+/// output is a single range in 16 bytes.
 public struct BootZeroedMemoryReply: Hashable, Sendable {
   /// Bytes of the encoded reply: the count and all 255 ranges, used or not.
   public static let byteCount = 0xFF8
@@ -29,8 +29,8 @@ public struct BootZeroedMemoryReply: Hashable, Sendable {
 
   /// Reads an encoded reply, as a guest would.
   ///
-  /// Takes exactly ``byteCount`` bytes. What lies behind the last counted range is not looked at, and
-  /// ranges are kept as they are, even if they make no sense.
+  /// Takes exactly ``byteCount`` bytes. What lies behind the last counted range is not looked at,
+  /// and ranges are kept as they are, even if they make no sense.
   public init(decoding bytes: RawSpan) throws(BootZeroedMemoryReplyError) {
     guard bytes.byteCount == Self.byteCount, let count = bytes.loadLE(at: 0, as: UInt64.self)
     else {
@@ -72,8 +72,8 @@ extension BootZeroedMemoryReply {
   ///
   /// A guest takes each page told here as zero without looking, so a provider's slip must not reach
   /// it: the page (GPN) that holds the reply itself is cut out, and ranges that are empty or leave
-  /// the GPA space are dropped rather than repaired. The rest goes largest first, ranges of one size
-  /// in the provider's order, and is cut at 255.
+  /// the GPA space are dropped rather than repaired. The rest goes largest first, ranges of one
+  /// size in the provider's order, and is cut at 255.
   public init(zeroedRanges: [BootZeroedRange], excludingPage replyPage: UInt64) {
     let safe = zeroedRanges.flatMap { $0.excluding(page: replyPage) }
     // The position breaks ties: the standard sort does not promise to be stable.

@@ -3,8 +3,8 @@
 /// Units are 4 KiB pages: a start GPN, not a byte address. Any two numbers are representable, since
 /// a decoded reply may hold anything. A thread-safe value.
 ///
-/// Source: TLFS, *HvExtCallGetBootZeroedMemory* (web edition). The PDF 6.0b §9.4.7 has a single range
-/// that starts at a byte address; guests expect the newer form.
+/// Source: TLFS, *HvExtCallGetBootZeroedMemory* (web edition). The PDF 6.0b §9.4.7 has a single
+/// range that starts at a byte address; guests expect the newer form.
 public struct BootZeroedRange: Hashable, Sendable {
   /// Pages in the 64-bit GPA space, 2^52: the first GPN that is not a page.
   public static let addressSpacePageCount: UInt64 = 1 << 52

@@ -11,10 +11,10 @@ public final class GetBootZeroedMemory: Hypercall {
 
   /// The call, answered from the ranges that a closure gives.
   ///
-  /// - Parameter zeroedPages: the pages (GPNs) that read as zero now. It is called at most once a call,
-  ///   after all validation has passed, with the GPN of the page that receives the reply, which must not
-  ///   be reported: from now on it is not zero. Any order will do: the largest go first. The reply page,
-  ///   empty ranges and ranges past the GPA space are taken out.
+  /// - Parameter zeroedPages: the pages (GPNs) that read as zero now. It is called at most once a
+  ///   call, after all validation has passed, with the GPN of the page that receives the reply,
+  ///   which must not be reported: from now on it is not zero. Any order will do: the largest go
+  ///   first. The reply page, empty ranges and ranges past the GPA space are taken out.
   public init(_ zeroedPages: @escaping @Sendable (UInt64) -> [Range<UInt64>]) {
     self.zeroedPages = zeroedPages
   }

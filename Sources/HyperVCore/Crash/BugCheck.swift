@@ -1,4 +1,5 @@
-/// A bug check code of Windows: why it stopped. Open: most codes have no name here. A thread-safe value.
+/// A bug check code of Windows: why it stopped. Open: most codes have no name here. A thread-safe
+/// value.
 ///
 /// Source: Windows driver documentation, "Bug Check Code Reference".
 public struct BugCheck: RawRepresentable, Hashable, Sendable {

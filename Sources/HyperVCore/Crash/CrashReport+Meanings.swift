@@ -1,5 +1,6 @@
 extension CrashReport {
-  /// What each of the five parameters means in a report of a guest of some family; empty where unknown.
+  /// What each of the five parameters means in a report of a guest of some family; empty where
+  /// unknown.
   public func parameterMeanings(of family: GuestIdentity.Family) -> [String] {
     var meanings = ["", "", "", "", ""]
     switch family {

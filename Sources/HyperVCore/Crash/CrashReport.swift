@@ -47,8 +47,8 @@ public struct CrashReport: Hashable, Sendable {
 
   /// The text at GPA P3 with P4 bytes, if *CrashMessage* is set.
   ///
-  /// Nil for an empty text, one longer than 4096 bytes, or one that leaves the 64-bit address space:
-  /// the guest may be past telling the truth.
+  /// Nil for an empty text, one longer than 4096 bytes, or one that leaves the 64-bit address
+  /// space: the guest may be past telling the truth.
   public var message: Message? {
     let (start, byteCount) = (parameters[3], parameters[4])
     guard control & Self.messageBit != 0, (1...Self.maximumMessageByteCount).contains(byteCount),

@@ -1,11 +1,11 @@
 /// One hypercall: its number, its frame, what offers it, and how it is answered.
 ///
 /// ``HypercallDispatcher`` holds a table of these. It checks the frame against ``frame`` and reads
-/// the input before it calls ``answer(_:input:output:)``, so a handler sees only calls that are well formed. A
-/// new call is a type in a file of its own.
+/// the input before it calls ``answer(_:input:output:)``, so a handler sees only calls that are
+/// well formed. A new call is a type in a file of its own.
 ///
-/// Several vCPUs may make the same call at once, so a handler must be safe from any thread. A class, since
-/// calling one behind a protocol takes the fewest instructions.
+/// Several vCPUs may make the same call at once, so a handler must be safe from any thread. A
+/// class, since calling one behind a protocol takes the fewest instructions.
 public protocol Hypercall: AnyObject, Sendable {
   /// The call code, bits 15:0 of the hypercall input value.
   static var code: HypercallCode { get }
@@ -16,19 +16,20 @@ public protocol Hypercall: AnyObject, Sendable {
   /// The enlightenments that offer the call; the guest needs all of them.
   static var requirement: Enlightenments { get }
 
-  /// The bit by which *HvExtCallQueryCapabilities* (0x8001) announces the call; empty for a call that is
-  /// announced elsewhere.
+  /// The bit by which *HvExtCallQueryCapabilities* (0x8001) announces the call; empty for a call
+  /// that is announced elsewhere.
   static var capability: ExtendedCapabilities { get }
 
   /// Answers a call whose frame is correct.
   ///
   /// - Parameters:
   ///   - arguments: the fields of the input value that matter to a handler.
-  ///   - input: the header, then the whole rep list, as bytes of ``HypercallFrame``; empty for a call
-  ///     without input. The guest cannot change it any more: it is a copy.
-  ///   - output: as many bytes as the frame says, zero; written to the guest if the status is success.
-  /// - Returns: the status, and for a rep call how many elements of the list are done, counted from its
-  ///   beginning. With success and some left the guest calls again, from there on.
+  ///   - input: the header, then the whole rep list, as bytes of ``HypercallFrame``; empty for a
+  ///     call without input. The guest cannot change it any more: it is a copy.
+  ///   - output: as many bytes as the frame says, zero; written to the guest if the status is
+  ///     success.
+  /// - Returns: the status, and for a rep call how many elements of the list are done, counted from
+  ///   its beginning. With success and some left the guest calls again, from there on.
   func answer(
     _ arguments: HypercallArguments, input: RawSpan, output: inout MutableRawSpan
   ) -> HypercallResult

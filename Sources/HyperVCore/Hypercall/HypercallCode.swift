@@ -57,7 +57,8 @@ public struct HypercallCode: RawRepresentable, Hashable, Sendable {
 }
 
 extension HypercallCode: CustomStringConvertible {
-  /// The TLFS name with the number, like `HvExtCallQueryCapabilities (0x8001)`, or the number alone.
+  /// The TLFS name with the number, like `HvExtCallQueryCapabilities (0x8001)`, or the number
+  /// alone.
   public var description: String {
     guard let name = Self.names[self] else { return rawValue.hexadecimal }
     return "\(name) (\(rawValue.hexadecimal))"

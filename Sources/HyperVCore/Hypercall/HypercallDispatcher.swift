@@ -1,22 +1,23 @@
 /// Answers hypercalls from a table of calls.
 ///
 /// The frame of every call is checked here, so that both transports, a KVM exit and a trapping
-/// hypercall page, give the same answers. It holds no state: any thread may use it at any time, and two
-/// vCPUs may call at once if `memory` and the handlers allow it.
+/// hypercall page, give the same answers. It holds no state: any thread may use it at any time, and
+/// two vCPUs may call at once if `memory` and the handlers allow it.
 ///
 /// The TLFS leaves open which of several errors a guest sees. This is the order here:
 ///
-/// 1. the call is not offered: *INVALID_HYPERCALL_CODE*. Not *ACCESS_DENIED*, since a guest learns by
-///    this status that it may go on without; Windows asks 0x8001 whether it is advertised or not.
+/// 1. the call is not offered: *INVALID_HYPERCALL_CODE*. Not *ACCESS_DENIED*, since a guest learns
+///    by this status that it may go on without; Windows asks 0x8001 whether it is advertised or
+///    not.
 /// 2. reserved bits, rep fields that do not fit the call, a variable header or *Is Nested*:
 ///    *INVALID_HYPERCALL_INPUT*.
-/// 3. fast, where the call has output or more than two registers of input: *INVALID_PARAMETER*, as KVM's
-///    kernel says for extended calls.
+/// 3. fast, where the call has output or more than two registers of input: *INVALID_PARAMETER*, as
+///    KVM's kernel says for extended calls.
 /// 4. input or output not 8-byte aligned, crossing a page, or not in RAM that the guest may read or
 ///    write: *INVALID_ALIGNMENT*.
 ///
-/// An address that the call has no use for is not looked at: guests pass 0 or anything else. On failure
-/// no memory changes.
+/// An address that the call has no use for is not looked at: guests pass 0 or anything else. On
+/// failure no memory changes.
 ///
 /// Source: TLFS 6.0b §3; TLFS, Hypercall Interface.
 @safe public struct HypercallDispatcher: Sendable {
@@ -43,8 +44,9 @@
       elementByteCount = frame.isHint ? 0 : frame.elementByteCount ?? 0
       outputByteCount = frame.isHint ? 0 : frame.outputByteCount
       allowsFast = outputByteCount == 0 && headerByteCount <= 16 && !isList
-      // Is Nested asks for the hypervisor one level further out. None is advertised (leaf 0x40000004,
-      // EAX bit 12 is clear), and an answer about this level's memory would be wrong for that one.
+      // Is Nested asks for the hypervisor one level further out. None is advertised (leaf
+      // 0x40000004, EAX bit 12 is clear), and an answer about this level's memory would be wrong
+      // for that one.
       forbiddenBits =
         frame.isHint
         ? 0
@@ -66,8 +68,8 @@
   /// - Parameters:
   ///   - enlightenments: what is offered. They need not be consistent: boot-zeroed memory without
   ///     extended hypercalls is simply not offered.
-  ///   - calls: what can be answered, each code once. ``QueryCapabilities`` and ``NotifyLongSpinWait``
-  ///     are always there.
+  ///   - calls: what can be answered, each code once. ``QueryCapabilities`` and
+  ///     ``NotifyLongSpinWait`` are always there.
   public init(enlightenments: Enlightenments, calls: [any Hypercall]) {
     self.enlightenments = enlightenments
     let offered = calls.filter { enlightenments.contains(type(of: $0).requirement) }

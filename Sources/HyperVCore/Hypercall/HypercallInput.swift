@@ -1,7 +1,7 @@
 /// The hypercall input value: which call, in which form.
 ///
-/// Every 64-bit value is representable, since a guest chooses it; ``HypercallDispatcher`` judges it.
-/// A thread-safe value.
+/// Every 64-bit value is representable, since a guest chooses it; ``HypercallDispatcher`` judges
+/// it. A thread-safe value.
 ///
 /// | bits  | field |
 /// |-------|-------|
@@ -30,8 +30,8 @@ public struct HypercallInput: RawRepresentable, Hashable, Sendable {
 
   /// Composes an input value from its fields; reserved bits are zero.
   ///
-  /// The header size takes 10 bits, the two rep fields 12 bits each. Higher bits of the arguments are
-  /// cut off, so that no argument can reach a neighbouring field or trap.
+  /// The header size takes 10 bits, the two rep fields 12 bits each. Higher bits of the arguments
+  /// are cut off, so that no argument can reach a neighbouring field or trap.
   public init(
     callCode: HypercallCode,
     isFast: Bool = false,

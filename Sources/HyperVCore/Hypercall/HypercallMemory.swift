@@ -4,7 +4,8 @@
 /// `address + byteCount` equal to 2^64, and must be safe to call from the thread that dispatches.
 /// The dispatcher asks only for ranges inside one 4 KiB page.
 public protocol HypercallMemory: ~Copyable {
-  /// Whether all `byteCount` bytes from a GPA (in bytes) on are RAM that the guest itself may write.
+  /// Whether all `byteCount` bytes from a GPA (in bytes) on are RAM that the guest itself may
+  /// write.
   ///
   /// False for holes, ROM and device memory: a hypercall must not become a way around the guest's
   /// own access rights.
@@ -18,8 +19,8 @@ public protocol HypercallMemory: ~Copyable {
 
   /// Copies guest RAM from a GPA (in bytes) on into all of `bytes`.
   ///
-  /// Returns false if not possible; `bytes` then has any content. Only calls with input need it: neither
-  /// 0x8001 nor 0x8002 has any, so the default reads nothing.
+  /// Returns false if not possible; `bytes` then has any content. Only calls with input need it:
+  /// neither 0x8001 nor 0x8002 has any, so the default reads nothing.
   func read(into bytes: inout MutableRawSpan, at address: GuestAddress) -> Bool
 }
 

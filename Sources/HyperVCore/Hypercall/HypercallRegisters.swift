@@ -10,7 +10,8 @@ public struct HypercallRegisters: Hashable, Sendable {
   public var rbx: UInt64
   /// RCX: the input value (64-bit), or the input GPA's low half (32-bit).
   public var rcx: UInt64
-  /// RDX: the input GPA (64-bit), or the input value's high half and the result's high half (32-bit).
+  /// RDX: the input GPA (64-bit), or the input value's high half and the result's high half
+  /// (32-bit).
   public var rdx: UInt64
   /// RSI: the output GPA's low half (32-bit).
   public var rsi: UInt64

@@ -7,10 +7,12 @@ public struct HypercallRequest: Hashable, Sendable {
   /// The hypercall input value.
   public var input: HypercallInput
 
-  /// The input parameters' GPA in bytes, or data in a fast call, or anything in a call without input.
+  /// The input parameters' GPA in bytes, or data in a fast call, or anything in a call without
+  /// input.
   public var inputAddress: GuestAddress
 
-  /// The output parameters' GPA in bytes, or data in a fast call, or anything in a call without output.
+  /// The output parameters' GPA in bytes, or data in a fast call, or anything in a call without
+  /// output.
   public var outputAddress: GuestAddress
 
   /// Composes a request.

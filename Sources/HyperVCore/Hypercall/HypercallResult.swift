@@ -15,8 +15,8 @@ public struct HypercallResult: RawRepresentable, Hashable, Sendable {
 
   /// Composes a result value.
   ///
-  /// `repsCompleted` counts from the first element of the list, not from the rep start index, and is
-  /// 0 for a simple call. It takes 12 bits; higher bits are cut off.
+  /// `repsCompleted` counts from the first element of the list, not from the rep start index, and
+  /// is 0 for a simple call. It takes 12 bits; higher bits are cut off.
   public init(status: HypercallStatus, repsCompleted: Int = 0) {
     rawValue = UInt64(status.rawValue)
     rawValue |= (UInt64(truncatingIfNeeded: repsCompleted) & 0xFFF) << 32

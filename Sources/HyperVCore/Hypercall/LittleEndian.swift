@@ -1,5 +1,5 @@
-// Guest data is little-endian and unaligned, so it is taken apart at named byte offsets; no Swift type
-// is laid over it.
+// Guest data is little-endian and unaligned, so it is taken apart at named byte offsets; no Swift
+// type is laid over it.
 
 extension RawSpan {
   /// The little-endian integer at a byte offset, nil if it does not lie wholly inside the span.

@@ -1,7 +1,7 @@
 /// What of a partition's registers decides whether a hypercall is admitted, in one word.
 ///
-/// A VMM that keeps ``SyntheticMSRs`` under a lock can publish it in an atomic variable after each write of a
-/// register, and then needs no lock for each hypercall. A thread-safe value.
+/// A VMM that keeps ``SyntheticMSRs`` under a lock can publish it in an atomic variable after each
+/// write of a register, and then needs no lock for each hypercall. A thread-safe value.
 public struct HypercallAdmissionState: RawRepresentable, Hashable, Sendable {
   /// HYPERCALL, but with bit 1 telling whether GUEST_OS_ID is not 0. 0 admits nothing.
   public let rawValue: UInt64
@@ -19,8 +19,7 @@ public struct HypercallAdmissionState: RawRepresentable, Hashable, Sendable {
       hypercall.rawValue & ~Self.identityBit | (guestOSID == 0 ? 0 : Self.identityBit)
   }
 
-  /// ``HypercallPage/admits(isProtectedMode:privilegeLevel:guestOSID:hypercallPage:instructionAddress:)``
-  /// with the identity and page of this state.
+  /// `HypercallPage.admits` with the identity and page of this state.
   public func admits(
     isProtectedMode: Bool, privilegeLevel: Int, instructionAddress: GuestAddress?
   ) -> HypercallAdmission {

@@ -1,8 +1,8 @@
 /// The code page through which a guest makes hypercalls, for a VMM without KVM's help.
 ///
 /// VMCALL does not leave KVM, so that the page traps by an `out` to a port that nothing else uses.
-/// The port is an immediate operand: DX would be the low part of the input GPA. All registers of the
-/// calling convention pass through unharmed, XMM included, in 64-bit and 32-bit code alike.
+/// The port is an immediate operand: DX would be the low part of the input GPA. All registers of
+/// the calling convention pass through unharmed, XMM included, in 64-bit and 32-bit code alike.
 ///
 /// Source: TLFS, Hypercall Interface, "Establishing the Hypercall Interface" and "Legal Hypercall
 /// Environments".
@@ -29,8 +29,8 @@ public enum HypercallPage {
   /// Whether an `out` to the page's port is a hypercall.
   ///
   /// The port alone proves nothing: any code that may use ports, at any privilege level, can write
-  /// to it. What fails this gets #UD, as a hypercall from a wrong place does. Of several reasons the
-  /// first in the order of the parameters is given. A pure function.
+  /// to it. What fails this gets #UD, as a hypercall from a wrong place does. Of several reasons
+  /// the first in the order of the parameters is given. A pure function.
   ///
   /// - Parameters:
   ///   - isProtectedMode: CR0.PE.
@@ -57,8 +57,7 @@ public enum HypercallPage {
 }
 
 extension SyntheticMSRs {
-  /// ``HypercallPage/admits(isProtectedMode:privilegeLevel:guestOSID:hypercallPage:instructionAddress:)``
-  /// with the identity and page that these registers hold.
+  /// `HypercallPage.admits` with the identity and page that these registers hold.
   public func admitsHypercall(
     isProtectedMode: Bool, privilegeLevel: Int, instructionAddress: GuestAddress?
   ) -> HypercallAdmission {

@@ -1,4 +1,5 @@
-/// What a VMM has yet to do after a guest wrote a synthetic MSR, before that guest's next instruction.
+/// What a VMM has yet to do after a guest wrote a synthetic MSR, before that guest's next
+/// instruction.
 public enum MSREffect: Hashable, Sendable {
   /// Put the hypercall page's code (``HypercallPage/code(port:)``) into the page with this GPN.
   ///

@@ -25,9 +25,9 @@ public struct PartitionClock: Hashable, Sendable {
   /// Makes a clock.
   ///
   /// - Parameters:
-  ///   - tscFrequencyHertz: more than ``referenceFrequencyHertz``, since a scale of 1 or more has no
-  ///     encoding; checked by `precondition`. Ask ``canRepresent(tscFrequencyHertz:)`` first when
-  ///     the number comes from outside.
+  ///   - tscFrequencyHertz: more than ``referenceFrequencyHertz``, since a scale of 1 or more has
+  ///     no encoding; checked by `precondition`. Ask ``canRepresent(tscFrequencyHertz:)`` first
+  ///     when the number comes from outside.
   ///   - apicFrequencyHertz: under KVM 10^9, unless its bus cycle was changed.
   ///   - creationTSC: the guest TSC at which reference time is 0.
   public init(tscFrequencyHertz: UInt64, apicFrequencyHertz: UInt64, creationTSC: UInt64 = 0) {

@@ -7,8 +7,8 @@
 /// | 8           | *TscScale*, u64 |
 /// | 16          | *TscOffset*, s64 |
 ///
-/// A guest reads the sequence, then scale, offset and RDTSC, then the sequence again, and repeats if
-/// it changed. A thread-safe value.
+/// A guest reads the sequence, then scale, offset and RDTSC, then the sequence again, and repeats
+/// if it changed. A thread-safe value.
 ///
 /// Source: TLFS, Timers, "Partition Reference TSC Mechanism".
 public struct ReferenceTSCPage: Hashable, Sendable {

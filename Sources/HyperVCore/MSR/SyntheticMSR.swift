@@ -16,7 +16,8 @@ public struct SyntheticMSR: RawRepresentable, Hashable, Sendable {
     self.rawValue = rawValue
   }
 
-  /// The indices that belong to the Hyper-V interface: what a VMM has trapped for ``SyntheticMSRs``.
+  /// The indices that belong to the Hyper-V interface: what a VMM has trapped for
+  /// ``SyntheticMSRs``.
   public static let range: ClosedRange<UInt32> = 0x4000_0000...0x4000_01FF
 
   /// *HV_X64_MSR_GUEST_OS_ID*.

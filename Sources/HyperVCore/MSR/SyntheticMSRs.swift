@@ -1,8 +1,9 @@
 /// The synthetic MSRs of a partition, for a VMM that handles them itself.
 ///
 /// Meant for a KVM without its own Hyper-V code, where accesses to ``SyntheticMSR/range`` exit to
-/// the VMM. The partition's state is here, and VP_ASSIST_PAGE of each VP; what else belongs to a vCPU comes
-/// with each access. A value with mutating methods: vCPUs share it, so the owner keeps it under a lock.
+/// the VMM. The partition's state is here, and VP_ASSIST_PAGE of each VP; what else belongs to a
+/// vCPU comes with each access. A value with mutating methods: vCPUs share it, so the owner keeps
+/// it under a lock.
 ///
 /// An MSR whose enlightenment is off does not exist, which a guest notices as #GP.
 ///
@@ -10,8 +11,8 @@
 public struct SyntheticMSRs: Sendable {
   /// The enlightenments that can be had from these registers and ``HypercallDispatcher`` alone.
   ///
-  /// Missing are those that live in the local APIC or interrupt and flush other vCPUs: a VMM on this
-  /// transport takes the intersection, so that CPUID promises nothing that faults.
+  /// Missing are those that live in the local APIC or interrupt and flush other vCPUs: a VMM on
+  /// this transport takes the intersection, so that CPUID promises nothing that faults.
   public static let servedEnlightenments: Enlightenments = [
     .relaxedTiming, .vpIndex, .vpRuntime, .crash, .time, .reset, .frequencies,
     .extendedHypercalls, .bootZeroedMemory,
@@ -32,7 +33,8 @@ public struct SyntheticMSRs: Sendable {
   /// REFERENCE_TSC as it reads.
   public private(set) var referenceTSC = OverlayPageMSR(rawValue: 0)
 
-  /// VP_ASSIST_PAGE of the VPs that have written theirs. A list, as a machine has a few dozen at most.
+  /// VP_ASSIST_PAGE of the VPs that have written theirs. A list, as a machine has a few dozen at
+  /// most.
   private var vpAssistPages: [(vpIndex: UInt32, register: OverlayPageMSR)] = []
 
   /// CRASH_P0 to CRASH_P4.
@@ -158,8 +160,8 @@ public struct SyntheticMSRs: Sendable {
   /// Whether the partition has the register at all.
   private func isPresent(_ msr: SyntheticMSR) -> Bool {
     switch msr {
-    // No privilege is about the last: AccessIntrCtrlRegs is for EOI, ICR and TPR. Linux writes it without
-    // having looked at any.
+    // No privilege is about the last: AccessIntrCtrlRegs is for EOI, ICR and TPR. Linux writes it
+    // without having looked at any.
     case .guestOSID, .hypercall, .vpAssistPage: !enlightenments.isEmpty
     case .vpIndex: enlightenments.contains(.vpIndex)
     case .reset: enlightenments.contains(.reset)

@@ -1,4 +1,5 @@
-/// What a synthetic MSR access needs to know about the vCPU that makes it and the machine around it.
+/// What a synthetic MSR access needs to know about the vCPU that makes it and the machine around
+/// it.
 ///
 /// Made anew for each access, on the vCPU's thread. A thread-safe value.
 public struct VirtualProcessorContext: Sendable {
@@ -7,8 +8,8 @@ public struct VirtualProcessorContext: Sendable {
 
   /// What RDTSC gives the guest on this vCPU now.
   ///
-  /// The guest's own view, so with KVM's TSC offset, since a guest mixes the reference TSC page (which
-  /// it computes from RDTSC) with TIME_REF_COUNT and must not see time go back.
+  /// The guest's own view, so with KVM's TSC offset, since a guest mixes the reference TSC page
+  /// (which it computes from RDTSC) with TIME_REF_COUNT and must not see time go back.
   public var timestampCounter: UInt64
 
   /// How long the vCPU ran, guest and hypervisor together, in units of 100 ns.

@@ -1,20 +1,20 @@
 internal import CLinux
 internal import Glibc
 
-/// Takes from a thread every file that no rule gives it (Documentation/userspace-api/landlock.rst). What
-/// is open stays usable.
+/// Takes from a thread every file that no rule gives it (Documentation/userspace-api/landlock.rst).
+/// What is open stays usable.
 public enum Landlock {
   /// What the kernel's version of it is called; 0 where it has none, or none is in force.
   public static var abi: Int {
     max(0, Int(clinux_landlock_version()))
   }
 
-  /// Restricts the calling thread, and those it makes from now on, for good: files to `rules`, no TCP,
-  /// and no signals or abstract sockets to other processes, as far as the kernel's ABI goes.
+  /// Restricts the calling thread, and those it makes from now on, for good: files to `rules`, no
+  /// TCP, and no signals or abstract sockets to other processes, as far as the kernel's ABI goes.
   ///
   /// The thread has to have given up new privileges. A path that does not exist is passed over. The
-  /// descriptors of paths stay open: procfs makes new directories for processes when nobody holds the
-  /// old ones, and rules are for the old.
+  /// descriptors of paths stay open: procfs makes new directories for processes when nobody holds
+  /// the old ones, and rules are for the old.
   ///
   /// - Returns: the ABI in force; 0 if the kernel has no Landlock and nothing was restricted.
   @discardableResult

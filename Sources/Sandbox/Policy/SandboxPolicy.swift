@@ -2,8 +2,8 @@ internal import Glibc
 
 /// What the threads of a virtual machine may ask of the kernel, once its guest runs.
 ///
-/// A value; `SeccompFilter` enforces it. Whatever a thread with another role may, a service thread may,
-/// so that its filter can be put in force first, for all.
+/// A value; `SeccompFilter` enforces it. Whatever a thread with another role may, a service thread
+/// may, so that its filter can be put in force first, for all.
 public struct SandboxPolicy: Hashable, Sendable {
   /// Guest writes are tracked by write protection, which needs userfaultfd(2) and PAGEMAP_SCAN.
   public var usesWriteProtection = false

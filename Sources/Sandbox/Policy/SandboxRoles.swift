@@ -1,4 +1,5 @@
-/// Roles that may do the same. Not a `Set`, whose types are made at run time: at every start of the process.
+/// Roles that may do the same. Not a `Set`, whose types are made at run time: at every start of the
+/// process.
 struct SandboxRoles: OptionSet, Sendable {
   let rawValue: UInt16
 

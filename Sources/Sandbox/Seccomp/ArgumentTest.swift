@@ -1,7 +1,7 @@
 /// A test of the low 32 bits of one argument of a system call.
 ///
-/// The low half suffices for every argument tested here: the kernel takes them as `int` or `unsigned
-/// int`, or knows no flag above bit 31.
+/// The low half suffices for every argument tested here: the kernel takes them as `int` or
+/// `unsigned int`, or knows no flag above bit 31.
 public struct ArgumentTest: Hashable, Sendable {
   /// 0 to 5.
   public let index: Int

@@ -2,7 +2,8 @@ internal import CLinux
 
 /// One instruction of the classic Berkeley packet filter, as seccomp runs it over a `seccomp_data`.
 ///
-/// Source: kernel, Documentation/networking/filter.rst and Documentation/userspace-api/seccomp_filter.rst.
+/// Source: kernel, Documentation/networking/filter.rst and
+/// Documentation/userspace-api/seccomp_filter.rst.
 public struct BPFInstruction: Hashable, Sendable {
   public let code: UInt16
   /// How many instructions to skip if the condition holds, and if not.

@@ -1,10 +1,11 @@
 internal import CLinux
 internal import Glibc
 
-/// One line on standard error when a thread asks for a forbidden call; then SIGSYS ends the process.
+/// One line on standard error when a thread asks for a forbidden call; then SIGSYS ends the
+/// process.
 public enum ForbiddenCallReport {
-  /// Installs the handler, for the whole process. What handled SIGSYS before comes after the line; it
-  /// may restore a terminal, say.
+  /// Installs the handler, for the whole process. What handled SIGSYS before comes after the line;
+  /// it may restore a terminal, say.
   ///
   /// - Parameters:
   ///   - program: what the line begins with, such as `vmm-run: `.

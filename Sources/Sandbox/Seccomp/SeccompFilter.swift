@@ -1,9 +1,10 @@
 internal import CLinux
 
-/// A program that answers each system call of a thread: allowed, refused with an error, or forbidden.
+/// A program that answers each system call of a thread: allowed, refused with an error, or
+/// forbidden.
 ///
-/// A pure value; `install` gives it to the kernel. Forbidden is whatever no rule allows, every call of
-/// another architecture (`int 0x80`) and every call of the x32 ABI: the kernel sends SIGSYS
+/// A pure value; `install` gives it to the kernel. Forbidden is whatever no rule allows, every call
+/// of another architecture (`int 0x80`) and every call of the x32 ABI: the kernel sends SIGSYS
 /// (*SECCOMP_RET_TRAP*) with `role` as its data.
 public struct SeccompFilter: Hashable, Sendable {
   /// Byte offsets in `struct seccomp_data`.
@@ -34,8 +35,8 @@ public struct SeccompFilter: Hashable, Sendable {
     self.program = program
   }
 
-  /// Finds the call's rule by halves. What takes no look at arguments the kernel answers from a bitmap
-  /// later on, but to fill that it runs the program for every number there is (Linux 5.11).
+  /// Finds the call's rule by halves. What takes no look at arguments the kernel answers from a
+  /// bitmap later on, but to fill that it runs the program for every number there is (Linux 5.11).
   private static func search(
     _ rules: ArraySlice<SystemCallRule>, otherwise forbidden: BPFInstruction
   ) -> [BPFInstruction] {

@@ -30,7 +30,8 @@ public struct MachineConfiguration: Sendable {
   public var enlightenments = EnlightenmentSelection.recommended
   /// What of the interface is a value.
   public var hyperVParameters = HyperVParameters()
-  /// Whether the guest finds VMX or SVM. Windows that does starts its own hypervisor, on top of this one.
+  /// Whether the guest finds VMX or SVM. Windows that does starts its own hypervisor, on top of
+  /// this one.
   public var offersNesting = false
   /// Whether 0x8002 is offered; applies to default and explicit sets alike.
   public var offersZeroedMemory = true
@@ -39,8 +40,8 @@ public struct MachineConfiguration: Sendable {
   public var computer = PersonalComputerConfiguration()
   /// Whether a crash that the guest reports ends the run; if not, it goes on, and may reset itself.
   public var endsOnCrash = true
-  /// How long a guest that has reported a crash may go on, for its last words, unless it resets or halts
-  /// before: at least 1.
+  /// How long a guest that has reported a crash may go on, for its last words, unless it resets or
+  /// halts before: at least 1.
   public var secondsAfterCrash = 5
   /// What each thread that the machine makes does before anything else, such as to enter a sandbox.
   public var onThreadStart: @Sendable (MachineThreadRole) -> Void = { _ in }

@@ -4,8 +4,8 @@ internal import HostPages
 public enum WrittenPageSourceKind: String, Hashable, Sendable, CaseIterable {
   /// KVM's dirty log: every guest write, on every kernel and backing, without privilege.
   case dirtyLog = "dirty-log"
-  /// Write protection of this process's mapping (userfaultfd): the guest's writes, this process's own
-  /// and those of the kernel for others, such as vhost. Linux 6.7.
+  /// Write protection of this process's mapping (userfaultfd): the guest's writes, this process's
+  /// own and those of the kernel for others, such as vhost. Linux 6.7.
   case writeProtect = "write-protect"
 
   /// For people: `dirty log`.

@@ -4,8 +4,8 @@ internal import KVM
 
 /// CRASH_CTL of a guest whose other synthetic MSRs are KVM's.
 ///
-/// KVM's own takes no message: it reads as *CrashNotify* alone. So accesses to it exit, by the MSR filter;
-/// CRASH_P0 to CRASH_P4 stay in KVM. Source: KVM API, KVM_X86_SET_MSR_FILTER.
+/// KVM's own takes no message: it reads as *CrashNotify* alone. So accesses to it exit, by the MSR
+/// filter; CRASH_P0 to CRASH_P4 stay in KVM. Source: KVM API, KVM_X86_SET_MSR_FILTER.
 enum CrashRegister {
   static let index = SyntheticMSR.crashControl.rawValue
 

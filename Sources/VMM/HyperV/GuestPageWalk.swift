@@ -29,7 +29,8 @@ struct GuestPageWalk {
   ///
   /// Inlined always: it has one caller, which would copy the mode for it.
   ///
-  /// - Parameter rootShift: the lowest bit of the index into the first table: 39, or 48 for five levels.
+  /// - Parameter rootShift: the lowest bit of the index into the first table: 39, or 48 for five
+  ///   levels.
   @inline(__always)
   private func walk(_ linear: UInt64, in guest: GuestMemory, rootShift: UInt64) -> UInt64? {
     var table = mode.cr3 & Self.addressMask

@@ -6,8 +6,8 @@ public import KVM
 public struct HyperVHost: Hashable, Sendable {
   /// Everything that is available.
   public let all: Enlightenments
-  /// The default. As QEMU recommends for Windows: everything, except that AutoEOI is deprecated only where
-  /// KVM uses the processor's APIC virtualisation.
+  /// The default. As QEMU recommends for Windows: everything, except that AutoEOI is deprecated
+  /// only where KVM uses the processor's APIC virtualisation.
   public let recommended: Enlightenments
 
   /// Asks the host.
@@ -84,8 +84,8 @@ struct OfferedEnlightenments {
   /// What was asked for by name and is not available, with what needs it.
   let missing: Enlightenments
 
-  /// - Throws: `.enlightenments` when the selection does not hold together, `.configuration` when it has
-  ///   what only nested guests use, without nesting.
+  /// - Throws: `.enlightenments` when the selection does not hold together, `.configuration` when
+  ///   it has what only nested guests use, without nesting.
   init(
     _ selection: EnlightenmentSelection, reportsZeroedMemory: Bool, offersNesting: Bool,
     on host: HyperVHost
@@ -99,7 +99,8 @@ struct OfferedEnlightenments {
         "Hyper-V enlightenment \(nested) is for guests with guests of their own; add --nested or"
           + " remove it")
     }
-    // KVM does nothing for this one: it reports where it holds, and a user who pins vCPUs may know better.
+    // KVM does nothing for this one: it reports where it holds, and a user who pins vCPUs may know
+    // better.
     let absent = asked.subtracting(host.all).subtracting(.noNonArchitecturalCoreSharing)
     offered = asked.removing(absent)
     missing = asked.subtracting(offered)

@@ -3,10 +3,10 @@ internal import HyperVCore
 
 /// The SynIC pages of one vCPU whose SynIC is KVM's: they are cleared when the guest enables them.
 ///
-/// TLFS, Virtual Interrupt Controller, has both pages as overlays that start cleared, and guests rely on it: a
-/// message slot that is not free blocks a timer for ever. KVM clears them only without
-/// KVM_CAP_HYPERV_SYNIC2. It tells of a write before the vCPU's next instruction, and delivers a timer's
-/// message from this vCPU's KVM_RUN alone, so none can be lost here.
+/// TLFS, Virtual Interrupt Controller, has both pages as overlays that start cleared, and guests
+/// rely on it: a message slot that is not free blocks a timer for ever. KVM clears them only
+/// without KVM_CAP_HYPERV_SYNIC2. It tells of a write before the vCPU's next instruction, and
+/// delivers a timer's message from this vCPU's KVM_RUN alone, so none can be lost here.
 ///
 /// For the vCPU's thread.
 final class SynICPages {

@@ -9,8 +9,8 @@ internal import ZeroTracker
 /// Hyper-V's MSRs and hypercalls, implemented here for a KVM that has none.
 ///
 /// MSR accesses exit by the MSR filter; hypercalls by an `out` to a private port, which is all the
-/// code in the hypercall page. Called on the vCPUs' threads; the partition's registers are one value
-/// under a lock, and what decides on hypercalls one atomic word.
+/// code in the hypercall page. Called on the vCPUs' threads; the partition's registers are one
+/// value under a lock, and what decides on hypercalls one atomic word.
 final class UserspaceHyperV: Sendable {
   /// Not assigned to any device of a PC.
   static let hypercallPort: UInt8 = 0xEE
@@ -113,8 +113,8 @@ final class UserspaceHyperV: Sendable {
 
   /// Answers an `out` to the hypercall port: the hypercall, or #UD if it came from elsewhere.
   ///
-  /// Who makes one hypercall makes more: the next exit brings its registers along. If that is a hypercall
-  /// too, and admitted, it makes no system call.
+  /// Who makes one hypercall makes more: the next exit brings its registers along. If that is a
+  /// hypercall too, and admitted, it makes no system call.
   func answerHypercall(vcpu: inout VCPU) throws(KVMError) {
     let mode = try vcpu.processorMode()
     let general = try vcpu.argumentRegisters()

@@ -8,8 +8,8 @@ struct GuestCPUID {
   private let hypervisor: [CPUIDEntry]
   private let topology: ProcessorTopology
 
-  /// - Parameter enlightenments: what the transport has; a bit that KVM does not serve would be a #GP in
-  ///   the guest, as KVM_CAP_HYPERV_ENFORCE_CPUID is on.
+  /// - Parameter enlightenments: what the transport has; a bit that KVM does not serve would be a
+  ///   #GP in the guest, as KVM_CAP_HYPERV_ENFORCE_CPUID is on.
   /// - Throws: `.enlightenments` when the set does not hold together.
   init(
     system: KVMSystem, transport: HyperVTransport, enlightenments: Enlightenments,

@@ -20,8 +20,8 @@ struct ProcessorIdentity {
       megahertz: UInt16(clamping: (kilohertz + 500) / 1000))
   }
 
-  /// The brand string: 16 bytes a leaf, ended by a zero if it is shorter, and padded by blanks on either
-  /// side.
+  /// The brand string: 16 bytes a leaf, ended by a zero if it is shorter, and padded by blanks on
+  /// either side.
   static func name(_ leaves: [CPUIDEntry]) -> String {
     let bytes = leaves.flatMap { leaf in
       [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx].flatMap { register in

@@ -3,8 +3,8 @@ internal import KVM
 /// How the guest's processors are arranged: one package of as many cores as vCPUs, one thread each.
 /// The APIC ID of a vCPU is its number.
 ///
-/// One package, because client editions of Windows use one or two and no more. Sources: SDM Vol. 2A,
-/// CPUID; AMD64 Architecture Programmer's Manual Vol. 3, appendix E.
+/// One package, because client editions of Windows use one or two and no more. Sources: SDM Vol.
+/// 2A, CPUID; AMD64 Architecture Programmer's Manual Vol. 3, appendix E.
 struct ProcessorTopology {
   let vcpuCount: Int
 
@@ -43,7 +43,8 @@ struct ProcessorTopology {
       // CmpLegacy: leaf 1 counts cores, not threads.
       entry.ecx.set(bit: 1, to: vcpuCount > 1)
     case 0x8000_0008 where isAMD:
-      // Cores less one, and the bits of their IDs; bits 31:16 say how the timestamp counter is read.
+      // Cores less one, and the bits of their IDs; bits 31:16 say how the timestamp counter is
+      // read.
       entry.ecx = entry.ecx & 0xFFFF_0000 | UInt32(min(vcpuCount, 256) - 1) | coreBitCount << 12
     case 0x8000_001D where entry.eax & 0x1F != 0:
       entry.eax = entry.eax & 0x3FFF | sharing(level: entry.eax >> 5 & 7) << 14
@@ -58,8 +59,8 @@ struct ProcessorTopology {
     return entry
   }
 
-  /// How many processors share a cache, less one: the first two levels belong to a core, the third to
-  /// the package.
+  /// How many processors share a cache, less one: the first two levels belong to a core, the third
+  /// to the package.
   private func sharing(level: UInt32) -> UInt32 {
     level >= 3 ? min(UInt32(vcpuCount) - 1, 0xFFF) : 0
   }

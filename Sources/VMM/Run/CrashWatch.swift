@@ -1,10 +1,12 @@
 internal import Devices
 internal import KVM
 
-/// Gives a guest that has reported its crash the time to say why, then ends the run: when every vCPU has
-/// halted for good, or after some seconds. A guest that resets or switches itself off is quicker.
+/// Gives a guest that has reported its crash the time to say why, then ends the run: when every
+/// vCPU has halted for good, or after some seconds. A guest that resets or switches itself off is
+/// quicker.
 ///
-/// Linux writes the crash register before it has printed all it knows, and Windows before it shows it.
+/// Linux writes the crash register before it has printed all it knows, and Windows before it shows
+/// it.
 final class CrashWatch: Sendable {
   private let crashes: Alarm
   private let runEnds: Alarm

@@ -1,6 +1,7 @@
 internal import Synchronization
 
-/// Why a vCPU left the guest, as far as that reached this process. What KVM answers by itself is not seen.
+/// Why a vCPU left the guest, as far as that reached this process. What KVM answers by itself is
+/// not seen.
 public enum ExitKind: Int, Hashable, Sendable, CaseIterable {
   /// IN, INS.
   case portRead
@@ -24,7 +25,8 @@ public enum ExitKind: Int, Hashable, Sendable, CaseIterable {
 
 /// The exits of one vCPU by kind, since it was made.
 ///
-/// Its thread counts, any thread reads. Loads and stores and no locked addition: there is one writer.
+/// Its thread counts, any thread reads. Loads and stores and no locked addition: there is one
+/// writer.
 final class ExitCounts: Sendable {
   private let counts: InlineArray<9, Atomic<UInt64>>
 

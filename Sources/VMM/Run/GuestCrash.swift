@@ -6,8 +6,8 @@ public struct GuestCrash: Hashable, Sendable {
   public let report: CrashReport
   /// What the guest said it is.
   public let identity: GuestIdentity
-  /// The message's bytes, at most 4096, as they lay in memory at the report; nil if there is none, or its
-  /// address is no memory.
+  /// The message's bytes, at most 4096, as they lay in memory at the report; nil if there is none,
+  /// or its address is no memory.
   public let message: [UInt8]?
   /// The vCPU that wrote the register.
   public let vcpuID: UInt32

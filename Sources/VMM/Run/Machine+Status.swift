@@ -38,8 +38,8 @@ public struct MachineStatus: Sendable {
 }
 
 extension Machine {
-  /// Asks all vCPUs and looks into the devices. Any thread but a vCPU's; also before and after the run, and
-  /// while it is paused. The vCPUs leave the guest for a moment.
+  /// Asks all vCPUs and looks into the devices. Any thread but a vCPU's; also before and after the
+  /// run, and while it is paused. The vCPUs leave the guest for a moment.
   ///
   /// - Parameter seconds: how long it waits for a vCPU that is busy in a device.
   /// - Throws: `.unavailable` when the process has no more descriptors.

@@ -43,7 +43,8 @@ public final class Machine: Sendable {
   /// Builds the machine and loads its program.
   ///
   /// - Parameters:
-  ///   - control: what ends the run; one machine each. It may do so while the machine is being made.
+  ///   - control: what ends the run; one machine each. It may do so while the machine is being
+  ///     made.
   ///   - onHypercall: called on the vCPU's thread for every hypercall that reaches this process,
   ///     after the answer and before tracking may stop.
   /// - Throws: `MachineError` with the cure, if the host cannot do what is asked; `.stopped`.

@@ -2,8 +2,8 @@ internal import Synchronization
 
 /// What devices and the host use to end a run or start its other vCPUs.
 ///
-/// Made before the machine, so that devices can hold it. Safe from any thread, but not from a signal
-/// handler.
+/// Made before the machine, so that devices can hold it. Safe from any thread, but not from a
+/// signal handler.
 public final class MachineControl: Sendable {
   private struct State: Sendable {
     var outcome: MachineOutcome?
@@ -22,8 +22,8 @@ public final class MachineControl: Sendable {
 
   public init() {}
 
-  /// Ends the run. The first outcome counts; where the guest has reported a crash, that is the outcome,
-  /// unless the host fails.
+  /// Ends the run. The first outcome counts; where the guest has reported a crash, that is the
+  /// outcome, unless the host fails.
   public func end(with outcome: MachineOutcome) {
     let (interrupt, startSecondaries) = state.withLock { state in
       if state.outcome == nil {
@@ -58,8 +58,9 @@ public final class MachineControl: Sendable {
     state.withLock { $0.onCrash = watch }
   }
 
-  /// Takes all vCPUs out of the guest and keeps them out until `resume` or `end`; returns when none is
-  /// in it. Disks finish what they have begun. Not for a vCPU's own thread: it would wait for itself.
+  /// Takes all vCPUs out of the guest and keeps them out until `resume` or `end`; returns when none
+  /// is in it. Disks finish what they have begun. Not for a vCPU's own thread: it would wait for
+  /// itself.
   ///
   /// - Returns: false if a vCPU was still busy after 10 seconds; it will not enter the guest again.
   /// - Throws: `.unavailable` when the process has no more descriptors.

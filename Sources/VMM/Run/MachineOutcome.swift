@@ -10,7 +10,8 @@ public enum MachineOutcome: Sendable {
   case reset
   /// Triple fault: an exception without a handler. On a PC one of the ways to reset it.
   case tripleFault(vcpuID: UInt32, instructionPointer: UInt64)
-  /// The guest reported its own crash by the Hyper-V crash MSRs. It was given time for its last words.
+  /// The guest reported its own crash by the Hyper-V crash MSRs. It was given time for its last
+  /// words.
   case crashed(GuestCrash)
   /// Neither guest nor host asked for the end.
   case failed(MachineError)

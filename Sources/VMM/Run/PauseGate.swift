@@ -1,8 +1,8 @@
 internal import Synchronization
 internal import ZeroTracker
 
-/// Where vCPU threads wait while the machine is paused, and where they say what they are doing when they
-/// are asked.
+/// Where vCPU threads wait while the machine is paused, and where they say what they are doing when
+/// they are asked.
 ///
 /// Safe from any thread. Devices' own threads are not paused.
 final class PauseGate: Sendable {
@@ -15,7 +15,8 @@ final class PauseGate: Sendable {
   struct Answers {
     /// vCPUs whose threads have ended.
     var ended: Set<UInt32>
-    /// Those that were asked and have not ended since. A thread that began too late is in neither set.
+    /// Those that were asked and have not ended since. A thread that began too late is in neither
+    /// set.
     var asked: Set<UInt32>
     /// From those of them that have answered.
     var snapshots: [UInt32: VCPUSnapshot]
@@ -45,8 +46,8 @@ final class PauseGate: Sendable {
   }
 
   private let state = Guarded(State())
-  /// `State.isClosed`, written under the lock. Looked at before every entry into the guest, where a lock
-  /// would cost more than all else.
+  /// `State.isClosed`, written under the lock. Looked at before every entry into the guest, where a
+  /// lock would cost more than all else.
   private let isClosed = Atomic<Bool>(false)
   /// One inspection at a time.
   private let inspecting = Mutex(())
@@ -60,8 +61,8 @@ final class PauseGate: Sendable {
     let current = state.withLock { state in
       let current = state.pause ?? pause
       state.pause = current
-      // Before the kick: a vCPU that misses the kick sees this, one that misses this is kicked out of its
-      // next run.
+      // Before the kick: a vCPU that misses the kick sees this, one that misses this is kicked out
+      // of its next run.
       publish(state)
       if state.isComplete { current.isComplete.ring() }
       return current
@@ -82,8 +83,8 @@ final class PauseGate: Sendable {
   /// Asks all vCPUs what they are doing, also while they are paused.
   ///
   /// - Parameter interrupt: kicks all vCPUs out of the guest.
-  /// - Returns: with the snapshots that came within `seconds`: none comes from a thread that waits inside a
-  ///   device.
+  /// - Returns: with the snapshots that came within `seconds`: none comes from a thread that waits
+  ///   inside a device.
   func inspect(seconds: Int, interrupt: () -> Void) throws(MachineError) -> Answers {
     let isComplete = try Alarm()
     return inspecting.withLock { _ in
@@ -134,7 +135,8 @@ final class PauseGate: Sendable {
     }
   }
 
-  /// On a vCPU's thread: says what the vCPU is doing if that is asked, and waits while there is a pause.
+  /// On a vCPU's thread: says what the vCPU is doing if that is asked, and waits while there is a
+  /// pause.
   ///
   /// - Parameter snapshot: what the vCPU is doing; nil if KVM does not tell.
   /// - Returns: whether the gate was closed.

@@ -92,8 +92,8 @@ final class VCPURunner: @unchecked Sendable {
       synICPages.change(msr: msr, eventPage: eventPage, messagePage: messagePage)
     case .interrupted:
       counts.count(.interruption)
-      // Whatever asks a vCPU to leave the guest says so before it kicks, and is looked at before the next
-      // run: a kick that came too late for that must not outlive it.
+      // Whatever asks a vCPU to leave the guest says so before it kicks, and is looked at before
+      // the next run: a kick that came too late for that must not outlive it.
       vcpu.clearKick()
     case .halt, .shutdown, .systemEvent, .internalError, .failedEntry, .unknown:
       control.end(with: try outcome(of: exit, of: vcpu))

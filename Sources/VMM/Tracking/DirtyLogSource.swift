@@ -4,10 +4,10 @@ internal import ZeroTracker
 
 /// KVM's dirty log as the source of guest-written pages.
 ///
-/// Logging is on from each slot's creation, so the log begins empty and holds exactly what the guest,
-/// and KVM on its behalf, wrote. It does not see this process's own writes: those are the touched
-/// map's. Where manual protect is missing a read resets the log; the tracker keeps the bits it saw,
-/// so nothing is lost. Source: KVM API, KVM_GET_DIRTY_LOG.
+/// Logging is on from each slot's creation, so the log begins empty and holds exactly what the
+/// guest, and KVM on its behalf, wrote. It does not see this process's own writes: those are the
+/// touched map's. Where manual protect is missing a read resets the log; the tracker keeps the bits
+/// it saw, so nothing is lost. Source: KVM API, KVM_GET_DIRTY_LOG.
 ///
 /// Thread-safe: the tracker calls it one call at a time, and KVM serialises the rest.
 final class DirtyLogSource: WrittenPageSource {
@@ -15,7 +15,8 @@ final class DirtyLogSource: WrittenPageSource {
   private let slots: [MemorySlot]
   private let isManual: Bool
 
-  /// - Parameter slots: one for each region of the tracker, in its order, registered with logging on.
+  /// - Parameter slots: one for each region of the tracker, in its order, registered with logging
+  ///   on.
   init(machine: VirtualMachine, slots: [MemorySlot], isManual: Bool) {
     self.machine = machine
     self.slots = slots

@@ -4,9 +4,9 @@ internal import ZeroTracker
 
 /// Write protection of the host's mapping as the source of written pages.
 ///
-/// It sees every writer that goes through this process's page tables: the guest, this process, and the
-/// kernel for others. What was written before `arm` is the touched map's. Whoever pinned pages before, or
-/// writes through another mapping, must claim.
+/// It sees every writer that goes through this process's page tables: the guest, this process, and
+/// the kernel for others. What was written before `arm` is the touched map's. Whoever pinned pages
+/// before, or writes through another mapping, must claim.
 ///
 /// Thread-safe: the tracker calls it one call at a time.
 final class WriteProtectSource: WrittenPageSource {
@@ -47,8 +47,8 @@ final class WriteProtectSource: WrittenPageSource {
     try protection.end()
   }
 
-  /// Nothing needs forgetting: a discarded page is neither present nor swapped out, and only such pages
-  /// are asked for. A write after the discard makes it present again, and not protected.
+  /// Nothing needs forgetting: a discarded page is neither present nor swapped out, and only such
+  /// pages are asked for. A write after the discard makes it present again, and not protected.
   func forget(_ range: PageRange) -> Bool {
     true
   }

@@ -25,8 +25,8 @@ final class InputQueue: Sendable {
 
   /// - Parameters:
   ///   - byteLimit: how many bytes it holds.
-  ///   - offer: Returns how many of the bytes the guest took. If not all, `guestHasRoom` is called once
-  ///     the guest can take more. It must not call this queue.
+  ///   - offer: Returns how many of the bytes the guest took. If not all, `guestHasRoom` is called
+  ///     once the guest can take more. It must not call this queue.
   init(byteLimit: Int, offer: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError) {
     self.byteLimit = byteLimit
     self.offer = offer

@@ -3,8 +3,9 @@ internal import Glibc
 
 /// The firmware of this host, as the descriptors list it that QEMU's users share.
 ///
-/// Descriptors of all directories are sorted by name, and the first that fits is taken. Of several with one
-/// name that of the most specific directory counts, and hides the others also if it is empty.
+/// Descriptors of all directories are sorted by name, and the first that fits is taken. Of several
+/// with one name that of the most specific directory counts, and hides the others also if it is
+/// empty.
 ///
 /// Source: QEMU, docs/interop/firmware.json.
 struct FirmwareCatalog {

@@ -3,8 +3,8 @@ internal import Glibc
 
 /// What one of QEMU's firmware descriptors says: an image, what it is for, and what it needs.
 ///
-/// Source: QEMU, docs/interop/firmware.json. Words that are not known here are kept as text: later versions
-/// have more of them.
+/// Source: QEMU, docs/interop/firmware.json. Words that are not known here are kept as text: later
+/// versions have more of them.
 struct FirmwareDescriptor: Decodable {
   /// An image and how it is stored: `raw`, `qcow2`, ...
   struct File: Decodable {

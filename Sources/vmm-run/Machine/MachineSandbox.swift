@@ -48,7 +48,8 @@ struct MachineSandbox: Sendable {
     keptDescriptors = Set([mapPath.flatMap(Self.descriptor)].compactMap(\.self))
   }
 
-  /// Gives up what is not needed. All files but those above are open by now, and there is one thread.
+  /// Gives up what is not needed. All files but those above are open by now, and there is one
+  /// thread.
   ///
   /// - Throws: `MachineError.unavailable`, which names `--sandbox off`.
   func enter() throws(MachineError) {

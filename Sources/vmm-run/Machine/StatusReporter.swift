@@ -2,8 +2,8 @@ internal import Glibc
 internal import Synchronization
 internal import VMM
 
-/// Prints what the machine of now is doing, whenever it is asked to: SIGUSR1, Ctrl-A i. Any thread but a
-/// vCPU's; takes a second or two if vCPUs are busy in devices.
+/// Prints what the machine of now is doing, whenever it is asked to: SIGUSR1, Ctrl-A i. Any thread
+/// but a vCPU's; takes a second or two if vCPUs are busy in devices.
 final class StatusReporter: Sendable {
   private struct Current: Sendable {
     let machine: Machine

@@ -1,4 +1,5 @@
-/// Whether a guest that triple faults again and again gets anywhere: five times in ten seconds it does not.
+/// Whether a guest that triple faults again and again gets anywhere: five times in ten seconds it
+/// does not.
 struct TripleFaultLimit {
   static let count = 5
   static let nanoseconds: UInt64 = 10_000_000_000

@@ -71,7 +71,8 @@ struct FirmwareOptions: Equatable, Sendable {
     return order
   }
 
-  /// What the template of an image is called: Debian's `OVMF_CODE_4M.fd` goes with `OVMF_VARS_4M.fd`.
+  /// What the template of an image is called: Debian's `OVMF_CODE_4M.fd` goes with
+  /// `OVMF_VARS_4M.fd`.
   ///
   /// - Returns: nil for a name that does not say that it is the code's half.
   static func usualTemplate(of imagePath: String) -> String? {

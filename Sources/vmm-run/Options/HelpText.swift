@@ -47,7 +47,8 @@ enum HelpText {
       """
   }
 
-  /// `{--program | --kernel} FILE`: options of which one is needed, all with the same kind of value.
+  /// `{--program | --kernel} FILE`: options of which one is needed, all with the same kind of
+  /// value.
   private static func alternatives(_ options: [OptionDefinition]) -> String? {
     guard let first = options.first else { return nil }
     guard options.count > 1 else { return first.synopsis }

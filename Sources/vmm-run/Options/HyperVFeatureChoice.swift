@@ -2,9 +2,9 @@ internal import HyperVCore
 
 /// The parts of the Hyper-V interface that the guest is offered, as `--hyperv-features` names them.
 ///
-/// A list of words, separated by commas: first `none`, `default` or `all`, then names, each added, or
-/// removed if a `-` is before it, and `KEY=VALUE`. Without the first word, names alone are exactly what the
-/// guest gets, and values alone go with the default.
+/// A list of words, separated by commas: first `none`, `default` or `all`, then names, each added,
+/// or removed if a `-` is before it, and `KEY=VALUE`. Without the first word, names alone are
+/// exactly what the guest gets, and values alone go with the default.
 struct HyperVFeatureChoice: Equatable, Sendable {
   /// What the guest gets, as far as this host has it.
   var selection = EnlightenmentSelection.recommended
@@ -19,8 +19,8 @@ struct HyperVFeatureChoice: Equatable, Sendable {
     self.selection = selection
   }
 
-  /// Nothing is added silently: a name whose requirements are not in the list is an error, here if the list
-  /// begins with `none` or a name, otherwise when the host has been asked.
+  /// Nothing is added silently: a name whose requirements are not in the list is an error, here if
+  /// the list begins with `none` or a name, otherwise when the host has been asked.
   init(parsing text: String) throws(UsageError) {
     var words = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
     let base = Self.bases.first { $0.word == words[0] }?.base

@@ -5,8 +5,8 @@ struct ParsedOptions: Equatable {
     let value: String
   }
 
-  /// In the order given; an option without a value has an empty one. No dictionary: the types of one are
-  /// made at run time, which takes longer than parsing.
+  /// In the order given; an option without a value has an empty one. No dictionary: the types of
+  /// one are made at run time, which takes longer than parsing.
   private var given: [Given] = []
 
   mutating func add(_ value: String, to option: OptionDefinition) {

@@ -1,7 +1,8 @@
 import Synchronization
 
-/// Messages that a guest can cause, as often as it likes: a few in each interval are told, and how many
-/// were not. So neither standard error nor the time of the thread that reports is the guest's to spend.
+/// Messages that a guest can cause, as often as it likes: a few in each interval are told, and how
+/// many were not. So neither standard error nor the time of the thread that reports is the guest's
+/// to spend.
 ///
 /// Safe from any thread.
 final class RateLimitedDiagnostics: Sendable {

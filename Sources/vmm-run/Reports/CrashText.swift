@@ -1,10 +1,11 @@
 internal import HyperVCore
 internal import VMM
 
-/// A guest's last words for people: who crashed, the five parameters with their meaning, and the message.
+/// A guest's last words for people: who crashed, the five parameters with their meaning, and the
+/// message.
 ///
-/// The message is the guest's and so hostile: at most 4096 bytes of it are there, and none of them moves a
-/// cursor or begins a line of ours.
+/// The message is the guest's and so hostile: at most 4096 bytes of it are there, and none of them
+/// moves a cursor or begins a line of ours.
 struct CrashText {
   /// Lines of the message; the last are the ones that matter.
   static let maximumLineCount = 80

@@ -34,7 +34,8 @@ struct DemoReport: Codable, Equatable, Sendable {
   var unreportedOmitted: UInt64?
   /// What the guest zeroed by itself.
   var guestZeroedBytes: UInt64
-  /// Reported pages in which the guest then found a byte that was not zero. Anything but 0 is a bug.
+  /// Reported pages in which the guest then found a byte that was not zero. Anything but 0 is a
+  /// bug.
   var nonZeroReportedPages: UInt64
   /// Guest memory that occupies the host's when the guest is done.
   var residentBytes: UInt64

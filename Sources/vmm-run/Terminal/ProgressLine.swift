@@ -55,8 +55,8 @@ final class ProgressLine: Sendable {
     draw("\(activity)... \((output.nanoseconds() &- start) / 1_000_000_000) s")
   }
 
-  /// Erases the line; later updates are ignored. Call it before any message to standard error, which
-  /// would otherwise continue the line.
+  /// Erases the line; later updates are ignored. Call it before any message to standard error,
+  /// which would otherwise continue the line.
   func finish() {
     state.withLock { state in
       if state.lastDrawn != nil { output.write(Self.eraseSequence) }

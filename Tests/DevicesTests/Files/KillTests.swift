@@ -6,7 +6,8 @@ import ZeroTracker
 
 @testable import Devices
 
-/// A process that is killed (SIGKILL) in the middle of writes: its files are what the guest was told.
+/// A process that is killed (SIGKILL) in the middle of writes: its files are what the guest was
+/// told.
 @Suite(.timeLimit(.minutes(10))) struct KillTests {
   private static let template = variableVolume(blocks: 3)
 
@@ -96,8 +97,8 @@ import ZeroTracker
   }
 }
 
-/// Kills the process at a step, before or after the write, or, without a file, notes what a file would
-/// have then.
+/// Kills the process at a step, before or after the write, or, without a file, notes what a file
+/// would have then.
 private final class LethalStore: FlashStore {
   private struct State: Sendable {
     var bytes: [UInt8]

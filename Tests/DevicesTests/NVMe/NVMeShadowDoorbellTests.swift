@@ -69,7 +69,8 @@ import ZeroTracker
     for _ in 0..<max(3 * count, 100) {
       #expect(try queue.run(.io(.read, 0, 1)).status == .success)
     }
-    // Nobody waits for heads, so that the guest need not tell them; in short rings it steps over the index.
+    // Nobody waits for heads, so that the guest need not tell them; in short rings it steps over
+    // the index.
     if count >= 64 { #expect(queue.registerWriteCounts[1] == before) }
   }
 
@@ -240,7 +241,8 @@ import ZeroTracker
     // An event index of 0 asks for a ring at the first step.
     #expect(shadow.update(4, from: 0, to: 10, disk.memory))
     disk.write(0x1010, 10)
-    // Three are there and nobody takes them: the rest waits, and the guest is asked to tell its head.
+    // Three are there and nobody takes them: the rest waits, and the guest is asked to tell its
+    // head.
     try waitUntil { disk.controller.engine.state.withLock { $0.queues.completion[1]!.holdsBack } }
     let seen = try (0..<10).map { _ in try pair.wait().identifier }
     #expect(Set(seen) == Set(100..<110))

@@ -65,8 +65,8 @@ import Testing
       Express(0xFC00_0007, read: 0xF000_0007),
       Express(0xF_F000_0001, 0xF_F000_0000),
       Express(0xF_FC00_0005, 0xF_FC00_0000, buses: 64),
-      // Over RAM, the local APICs, the reset vector, from 0: the bridge decodes it, and what exits is
-      // answered.
+      // Over RAM, the local APICs, the reset vector, from 0: the bridge decodes it, and what exits
+      // is answered.
       Express(1, 0), Express(0x1000_0001, 0x1000_0000), Express(0xF000_0001, 0xF000_0000),
       Express(.max, read: 0xF_F000_0007),
       Express(0xFFFF_FFF0_E3FF_FFF9, read: 0xE000_0001, 0xE000_0000),

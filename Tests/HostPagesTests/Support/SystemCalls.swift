@@ -1,7 +1,7 @@
 import Glibc
 
-/// What the importer does not take from the C library: GNU extensions, younger constants and variadic
-/// functions. Integers and pointers are passed alike by Swift and C on x86-64.
+/// What the importer does not take from the C library: GNU extensions, younger constants and
+/// variadic functions. Integers and pointers are passed alike by Swift and C on x86-64.
 enum SystemCalls {
   /// *MFD_CLOEXEC*, and with it *MFD_HUGETLB* and *MFD_HUGE_2MB* of linux/memfd.h.
   static let memfdCloseOnExec: UInt32 = 0x1
@@ -31,8 +31,8 @@ enum SystemCalls {
     processControl(4, isDumpable ? 1 : 0, 0, 0, 0) == 0
   }
 
-  /// Turns this process, which runs as root, into one of user and group 65534 without any capability;
-  /// all its threads but the first, which dispatch has ended.
+  /// Turns this process, which runs as root, into one of user and group 65534 without any
+  /// capability; all its threads but the first, which dispatch has ended.
   static func becomeNobody() -> Bool {
     setgroups(0, nil) == 0 && setgid(65534) == 0 && setuid(65534) == 0
   }

@@ -128,7 +128,8 @@ struct SystemFailure: Error {
     unsafe base.load(fromByteOffset: page * 4096 + 17, as: UInt8.self)
   }
 
-  /// Bit 63 of the page's entry in /proc/PID/pagemap. mincore(2) also counts what is on its way to swap.
+  /// Bit 63 of the page's entry in /proc/PID/pagemap. mincore(2) also counts what is on its way to
+  /// swap.
   func isInPageTables(_ page: Int) throws -> Bool {
     let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: "/proc/thread-self/pagemap"))
     try file.seek(toOffset: UInt64(range.start / 4096 + UInt(page)) * 8)

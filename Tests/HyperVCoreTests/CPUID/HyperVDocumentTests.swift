@@ -35,8 +35,8 @@ struct HyperVDocumentTests {
       .map { String($0.element.prefix { $0 != "=" }) }
   }
 
-  /// `3.EAX 1, 9; 4.EAX 3 without …` as `3.EAX 1`, `3.EAX 9`, `4.EAX 3`. A pair is a field's highest and
-  /// lowest bit.
+  /// `3.EAX 1, 9; 4.EAX 3 without …` as `3.EAX 1`, `3.EAX 9`, `4.EAX 3`. A pair is a field's
+  /// highest and lowest bit.
   private func listed(_ bits: String) -> Set<String> {
     Set(
       bits.split(separator: ";").flatMap { part -> [String] in
@@ -88,7 +88,8 @@ struct HyperVDocumentTests {
     }
   }
 
-  /// QEMU 10.0.2, `qemu-system-x86_64 -device qemu64-x86_64-cpu,help`, without the experimental `x-hv-*`.
+  /// QEMU 10.0.2, `qemu-system-x86_64 -device qemu64-x86_64-cpu,help`, without the experimental
+  /// `x-hv-*`.
   @Test(arguments: [
     "apicv", "avic", "crash", "emsr-bitmap", "enforce-cpuid", "evmcs", "frequencies", "ipi",
     "no-nonarch-coresharing", "passthrough", "reenlightenment", "relaxed", "reset", "runtime",

@@ -33,8 +33,9 @@ enum Verdict: Equatable {
 }
 
 extension SeccompFilter {
-  /// Runs the program as the kernel does, but for the instructions it does not use. Nil where the kernel
-  /// would not have taken it: a jump past the end, a word that is not there, an unknown code.
+  /// Runs the program as the kernel does, but for the instructions it does not use. Nil where the
+  /// kernel would not have taken it: a jump past the end, a word that is not there, an unknown
+  /// code.
   func verdict(on call: Call) -> Verdict? {
     run(call).verdict
   }

@@ -24,8 +24,8 @@ enum SyntheticImages {
 
   static let entry: UInt64 = 0x100_0040
 
-  /// An ELF of two segments and a note: 0x100 bytes of `code` at 16 MiB + 0x40, with 0x1000 in memory,
-  /// and 0x10 bytes at 17 MiB.
+  /// An ELF of two segments and a note: 0x100 bytes of `code` at 16 MiB + 0x40, with 0x1000 in
+  /// memory, and 0x10 bytes at 17 MiB.
   static func elf(code: [UInt8] = [0xF4]) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: 0x400)
     bytes.replaceSubrange(0..<7, with: [0x7F, 0x45, 0x4C, 0x46, 2, 1, 1])

@@ -2,8 +2,8 @@ import Foundation
 import Synchronization
 import VMM
 
-/// A kernel and an initramfs of `scripts/lib/tiny-initramfs.sh`: it says that user space is reached,
-/// then sleeps.
+/// A kernel and an initramfs of `scripts/lib/tiny-initramfs.sh`: it says that user space is
+/// reached, then sleeps.
 struct UserSpaceGuest {
   static let marker = "user space reached"
   /// Longer than any check takes. The test ends the machine before.

@@ -11,8 +11,8 @@ import TestSupport
 import VMM
 import ZeroTracker
 
-/// One run: two vCPUs call 0x8002 in a loop, while two vCPUs and two VMM threads write at random and
-/// a third discards.
+/// One run: two vCPUs call 0x8002 in a loop, while two vCPUs and two VMM threads write at random
+/// and a third discards.
 ///
 /// Nobody waits for a clock. Writers may write so much per answer, a discard comes every so many
 /// answers, and callers wait for who lags behind: so memory is neither untouched nor full at most
@@ -113,8 +113,8 @@ final class Storm: Sendable {
         || (goal.untilViolation && checker.counts.violations.count > 0)
     }
     if isEnd { end() }
-    // Nobody is left behind: a caller that finds the tracker's lock free again and again starves the
-    // discarder, and then all pages are written and every answer is empty.
+    // Nobody is left behind: a caller that finds the tracker's lock free again and again starves
+    // the discarder, and then all pages are written and every answer is empty.
     wait {
       let counts = checker.counts
       let allowed = min(

@@ -6,21 +6,21 @@ import VMM
 /// Says of each answer whether it names a page that was not zero.
 ///
 /// ## Why what it finds is wrong
-/// The epoch is even at rest. The discarder makes it odd before it discards the arena and even again
-/// after that; each value comes once. A writer loads the epoch e, writes to page P, and then stores e
-/// to `done[P]`: guests in the processor's order, VMM threads by acquiring and releasing.
+/// The epoch is even at rest. The discarder makes it odd before it discards the arena and even
+/// again after that; each value comes once. A writer loads the epoch e, writes to page P, and then
+/// stores e to `done[P]`: guests in the processor's order, VMM threads by acquiring and releasing.
 ///
-/// 1. Before its call a caller notes e0 and all of `done`. Let `done[P]` be e0, even. Then the bytes
-///    are in P, and the writer began when the epoch was e0 already: after the discard that ended with
-///    e0, which therefore did not take them.
-/// 2. After the answer the epoch is e0 still. The discarder makes it odd before it does anything, so no
-///    discard had begun when the answer was complete.
+/// 1. Before its call a caller notes e0 and all of `done`. Let `done[P]` be e0, even. Then the
+///    bytes are in P, and the writer began when the epoch was e0 already: after the discard that
+///    ended with e0, which therefore did not take them.
+/// 2. After the answer the epoch is e0 still. The discarder makes it odd before it does anything,
+///    so no discard had begun when the answer was complete.
 /// 3. So P was not zero from before the call until after it. If P is in the answer, the answer is
 ///    wrong.
 ///
-/// A writer that loaded e before a discard and stores it after sets `done[P]` to a number that is not
-/// the epoch any more: nothing follows from it, and nothing is concluded. So it is with one that loaded
-/// an odd e. In doubt the checker is silent; the counts tell how often it was not.
+/// A writer that loaded e before a discard and stores it after sets `done[P]` to a number that is
+/// not the epoch any more: nothing follows from it, and nothing is concluded. So it is with one
+/// that loaded an odd e. In doubt the checker is silent; the counts tell how often it was not.
 ///
 /// A reply may put zeros over a writer's bytes. Such a page was written nevertheless, and the
 /// tracker withholds what was written, so the checker asks no less.
@@ -55,7 +55,8 @@ final class StormChecker: Sendable {
   /// The first few, for a failure's message.
   var violations: [String] { firstViolations.withLock { $0 } }
 
-  /// Checks an answer against the notes made before it; on the vCPU's thread, before the guest goes on.
+  /// Checks an answer against the notes made before it; on the vCPU's thread, before the guest goes
+  /// on.
   func check(_ event: HypercallEvent) {
     guard let ranges = event.outcome.reportedRanges else { return }
     // Acquiring, and after the answer. The thread holds no lock of the tracker any more.

@@ -2,7 +2,8 @@ import Glibc
 import Testing
 import VMM
 
-/// Writers of both sides against callers of 0x8002: the concurrency proof, and a proof of the proof.
+/// Writers of both sides against callers of 0x8002: the concurrency proof, and a proof of the
+/// proof.
 @Suite(
   .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"),
   .disabled(if: Storm.isUnderThreadSanitizer, "races for bytes of guest memory, as guests do"),

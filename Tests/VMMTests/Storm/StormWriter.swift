@@ -5,7 +5,8 @@ import TestSupport
 import VMM
 import ZeroTracker
 
-/// A VMM thread that writes to random pages, by every way that `GuestMemory` has, or by a wrong one.
+/// A VMM thread that writes to random pages, by every way that `GuestMemory` has, or by a wrong
+/// one.
 struct StormWriter {
   enum Way: CaseIterable {
     case store, write, fill, lent

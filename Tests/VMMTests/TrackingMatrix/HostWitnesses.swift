@@ -6,7 +6,8 @@ import VMM
 
 @testable import GuestMemory
 
-/// What the host kernel's own interfaces say of guest memory: the answers that were proposed elsewhere.
+/// What the host kernel's own interfaces say of guest memory: the answers that were proposed
+/// elsewhere.
 struct HostWitnesses {
   /// One flag per page from GPA 0: called zero.
   let mincore: [Bool]

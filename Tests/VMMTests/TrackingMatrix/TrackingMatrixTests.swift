@@ -2,10 +2,12 @@ import Foundation
 import Testing
 import VMM
 
-/// Every kind of memory, every source, every granularity, every writer: nothing false is ever reported.
+/// Every kind of memory, every source, every granularity, every writer: nothing false is ever
+/// reported.
 ///
-/// `TRACKING_GRANULARITIES=4K,2M,32M` chooses granularities (64K). With `TRACKING_MATRIX=FILE` every cell is
-/// appended to the file as a line of JSON, from which `scripts/tracking-matrix` makes docs/tracking.md.
+/// `TRACKING_GRANULARITIES=4K,2M,32M` chooses granularities (64K). With `TRACKING_MATRIX=FILE`
+/// every cell is appended to the file as a line of JSON, from which `scripts/tracking-matrix` makes
+/// docs/tracking.md.
 @Suite(
   .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(20)))
 struct TrackingMatrixTests {

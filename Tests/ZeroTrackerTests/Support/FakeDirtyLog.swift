@@ -1,7 +1,7 @@
 import ZeroTracker
 
-/// A dirty log for tests: the guest's writes are told to it, as the page fault tells the kernel, before
-/// the bytes change.
+/// A dirty log for tests: the guest's writes are told to it, as the page fault tells the kernel,
+/// before the bytes change.
 final class FakeDirtyLog: WrittenPageSource {
   struct Failure: Error, Equatable {}
 

@@ -1,8 +1,8 @@
 import Synchronization
 import ZeroTracker
 
-/// 4096 pages of memory, one flag each for "has a byte that is not zero", with a dirty log that is set,
-/// as by a page fault, before the guest's byte changes.
+/// 4096 pages of memory, one flag each for "has a byte that is not zero", with a dirty log that is
+/// set, as by a page fault, before the guest's byte changes.
 final class FakeMachine: WrittenPageSource {
   static let pageCount = 4096
 
@@ -59,8 +59,8 @@ final class FakeMachine: WrittenPageSource {
     }
   }
 
-  /// The law, as a thread can check it: a page that was not zero before the answer began, and was not
-  /// discarded meanwhile, is not in the answer. Returns the first page that breaks it.
+  /// The law, as a thread can check it: a page that was not zero before the answer began, and was
+  /// not discarded meanwhile, is not in the answer. Returns the first page that breaks it.
   func answerBreakingTheLaw(replyPage: Int) -> UInt64? {
     let discards = discardCount.load(ordering: .sequentiallyConsistent)
     let wasNonZero = (0..<Self.pageCount).map {

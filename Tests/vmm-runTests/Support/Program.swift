@@ -51,7 +51,8 @@ final class Program {
   /// - Parameters:
   ///   - arguments: bytes, in no particular encoding.
   ///   - executable: something else to start.
-  ///   - terminal: the path of a terminal that it gets as its controlling one, in a session of its own.
+  ///   - terminal: the path of a terminal that it gets as its controlling one, in a session of its
+  ///     own.
   init(
     _ arguments: [[UInt8]], executable: String? = nil, input: Stream = .null,
     output: Stream = .null, error: Stream = .null, terminal: String? = nil,

@@ -5,7 +5,8 @@ import Testing
 
 @testable import vmm_run
 
-/// Names of files, and a kernel's command line, that are no UTF-8: byte for byte as they were typed.
+/// Names of files, and a kernel's command line, that are no UTF-8: byte for byte as they were
+/// typed.
 @Suite(
   .enabled(if: Program.canRun, "needs vmm-run beside the tests"),
   .enabled(if: (try? KVMSystem()) != nil, "needs read-write /dev/kvm"), .timeLimit(.minutes(10)))

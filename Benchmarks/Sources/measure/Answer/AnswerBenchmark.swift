@@ -2,9 +2,10 @@ import ZeroTracker
 
 /// Answers to 0x8002 from bitmaps alone: `ZeroTracker.zeroedRanges` against plain C.
 ///
-/// Cases: 64 GiB and 1 TiB; touched map of 64 KiB chunks and of 4 KiB; five patterns of written pages.
-/// Each measured twice: the scan finds the ranges in bitmaps that are there, "with OR" takes the bitmap of
-/// the source over first. C and Swift take turns. A range that differs ends the benchmark.
+/// Cases: 64 GiB and 1 TiB; touched map of 64 KiB chunks and of 4 KiB; five patterns of written
+/// pages. Each measured twice: the scan finds the ranges in bitmaps that are there, "with OR" takes
+/// the bitmap of the source over first. C and Swift take turns. A range that differs ends the
+/// benchmark.
 struct AnswerBenchmark {
   let repetitions: Int
   /// What a section's title must contain; nil for all.

@@ -3,8 +3,9 @@ import ZeroTracker
 
 /// A source that knows the written pages beforehand.
 ///
-/// While `isIdle` it sets nothing: a tracker remembers what it was told, so an answer then costs the scan
-/// alone. Otherwise it ORs a bitmap as long as the tracker's, as a dirty log's reader does.
+/// While `isIdle` it sets nothing: a tracker remembers what it was told, so an answer then costs
+/// the scan alone. Otherwise it ORs a bitmap as long as the tracker's, as a dirty log's reader
+/// does.
 final class GivenPages: WrittenPageSource {
   private let given: [UInt64]
   private let idle = Atomic<Bool>(false)

@@ -4,12 +4,13 @@ import Devices
 import HyperVCore
 import VMM
 
-/// The first answer to 0x8002 as the guest sees it, from its call to the return, in a machine with sparse
-/// memory.
+/// The first answer to 0x8002 as the guest sees it, from its call to the return, in a machine with
+/// sparse memory.
 ///
-/// Cases: 64 GiB and 1 TiB, by the userspace transport, with the default granularity and the dirty log. Each
-/// repetition makes a machine of its own, so that bitmaps come fresh from the kernel. The guest wrote little
-/// more than its stack: what the steps take when it wrote much is another benchmark's (`steps`).
+/// Cases: 64 GiB and 1 TiB, by the userspace transport, with the default granularity and the dirty
+/// log. Each repetition makes a machine of its own, so that bitmaps come fresh from the kernel. The
+/// guest wrote little more than its stack: what the steps take when it wrote much is another
+/// benchmark's (`steps`).
 struct CallBenchmark {
   let repetitions: Int
 

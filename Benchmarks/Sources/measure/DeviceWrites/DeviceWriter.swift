@@ -1,10 +1,12 @@
 import Floors
 import GuestMemory
 
-/// Writes one buffer to many places of guest memory, one after the other, by the library or by plain C.
+/// Writes one buffer to many places of guest memory, one after the other, by the library or by
+/// plain C.
 struct DeviceWriter: Sendable {
   let guest: GuestMemory
-  /// The same memory in this process: where bytes are written decides more about the time than who does.
+  /// The same memory in this process: where bytes are written decides more about the time than who
+  /// does.
   let claimed: ClaimedMemory
   /// The area, in bytes.
   let start: Int

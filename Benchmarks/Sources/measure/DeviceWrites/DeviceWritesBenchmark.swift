@@ -2,12 +2,12 @@ import Floors
 import GuestMemory
 import ZeroTracker
 
-/// A device's write to guest memory, which marks the page as touched before it changes, against `memcpy`
-/// alone.
+/// A device's write to guest memory, which marks the page as touched before it changes, against
+/// `memcpy` alone.
 ///
-/// Both write the same memory, all of it touched before, as a device's buffers are but for the first time.
-/// Cases: 512 bytes and 4 KiB, to memory that fits the second-level cache (256 KiB) and to memory that fits
-/// none (256 MiB); one thread, and two that write to memory of their own.
+/// Both write the same memory, all of it touched before, as a device's buffers are but for the
+/// first time. Cases: 512 bytes and 4 KiB, to memory that fits the second-level cache (256 KiB) and
+/// to memory that fits none (256 MiB); one thread, and two that write to memory of their own.
 struct DeviceWritesBenchmark {
   let rounds: Int
 
@@ -45,8 +45,8 @@ struct DeviceWritesBenchmark {
     try section.finish()
   }
 
-  /// The first round of each is not counted. Who goes first finds what the other left in the caches, so both
-  /// do by turns.
+  /// The first round of each is not counted. Who goes first finds what the other left in the
+  /// caches, so both do by turns.
   private func measure(
     _ writers: [DeviceWriter]
   ) throws -> (guest: Samples, plain: Samples) {

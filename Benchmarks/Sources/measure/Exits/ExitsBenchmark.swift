@@ -4,12 +4,12 @@ import Devices
 import KVM
 import VMM
 
-/// The round trip of an exit, from guest to VMM and back, against plain C that answers the same exit with the
-/// fewest instructions.
+/// The round trip of an exit, from guest to VMM and back, against plain C that answers the same
+/// exit with the fewest instructions.
 ///
-/// Cases: hypercall 0x8001 by each transport that this host has; port and memory-mapped reads and writes
-/// with 1, 10 and 40 devices on the bus, to the last of them. Guest and kernel take most of the time; the
-/// floor has the same guest.
+/// Cases: hypercall 0x8001 by each transport that this host has; port and memory-mapped reads and
+/// writes with 1, 10 and 40 devices on the bus, to the last of them. Guest and kernel take most of
+/// the time; the floor has the same guest.
 struct ExitsBenchmark {
   let rounds: Int
   let exitsPerRound: Int

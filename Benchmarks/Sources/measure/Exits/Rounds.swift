@@ -1,8 +1,8 @@
 import Synchronization
 import VMM
 
-/// Times rounds of exits of the VMM and of the floor, in turn and on the same thread: the floor has its round
-/// while the VMM's guest waits for the answer to the `out` that begins its own.
+/// Times rounds of exits of the VMM and of the floor, in turn and on the same thread: the floor has
+/// its round while the VMM's guest waits for the answer to the `out` that begins its own.
 final class Rounds: Sendable {
   private struct State {
     var remaining: Int

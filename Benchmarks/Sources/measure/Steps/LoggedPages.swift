@@ -2,7 +2,8 @@ import KVM
 import Synchronization
 import ZeroTracker
 
-/// One slot's dirty log as the source, read as the library's own source does. Says how long it took.
+/// One slot's dirty log as the source, read as the library's own source does. Says how long it
+/// took.
 final class LoggedPages: WrittenPageSource {
   struct Times {
     /// The last reading.

@@ -3,8 +3,8 @@ import HyperVCore
 import KVM
 import ZeroTracker
 
-/// Where the time of a real answer goes: a VM whose dirty log is on from the slot's creation, with manual
-/// protect, and 16,384 pages that its guest wrote.
+/// Where the time of a real answer goes: a VM whose dirty log is on from the slot's creation, with
+/// manual protect, and 16,384 pages that its guest wrote.
 ///
 /// Cases: sparse memory of 64 GiB and of 1 TiB. Each repetition makes a VM of its own.
 struct StepsBenchmark {

@@ -5,7 +5,8 @@ struct Figure {
   let unit: String
   /// In the figure's unit.
   let samples: Samples
-  /// What the floor is called, and its samples, taken in turn with the others; nil where there is none.
+  /// What the floor is called, and its samples, taken in turn with the others; nil where there is
+  /// none.
   var floor: (name: String, samples: Samples)?
   /// The most that the ratio is meant to be.
   var goal: Double?

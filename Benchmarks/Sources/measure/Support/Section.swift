@@ -1,6 +1,7 @@
 import Glibc
 
-/// The figures of one subject: a table on standard output, and lines of JSON for whoever collects them.
+/// The figures of one subject: a table on standard output, and lines of JSON for whoever collects
+/// them.
 struct Section {
   private let name: String
   private var figures: [Figure] = []

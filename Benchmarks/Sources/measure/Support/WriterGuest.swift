@@ -3,8 +3,8 @@ import KVM
 
 /// A VM with one vCPU that stores to memory as ordered.
 ///
-/// Slot 0 holds program and page tables, slot 1 the memory that is measured, at GPA 4 GiB. The guest maps
-/// both to themselves by 2 MiB pages, so that KVM may do the same.
+/// Slot 0 holds program and page tables, slot 1 the memory that is measured, at GPA 4 GiB. The
+/// guest maps both to themselves by 2 MiB pages, so that KVM may do the same.
 struct WriterGuest: ~Copyable {
   static let memoryAddress: UInt64 = 4 << 30
 

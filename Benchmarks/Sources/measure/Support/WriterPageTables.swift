@@ -1,7 +1,7 @@
 /// Page tables by 2 MiB pages: the first 2 MiB, and the memory at `WriterGuest.memoryAddress`.
 ///
-/// Every page is writable and open to ring 3; accessed and dirty are set already, so that the processor
-/// never writes to the tables. Source: SDM Vol. 3A §4.5.
+/// Every page is writable and open to ring 3; accessed and dirty are set already, so that the
+/// processor never writes to the tables. Source: SDM Vol. 3A §4.5.
 struct WriterPageTables {
   private static let present: UInt64 = 0x27  // P, R/W, U/S, A
   private static let largePage: UInt64 = 0xE7  // and D, PS

@@ -3,10 +3,11 @@ import KVM
 
 /// What tracking costs a guest that writes: while it is on, and after it ended.
 ///
-/// Cases: preallocated memory in 4 KiB pages and in transparent huge pages; no tracking, KVM's dirty log, and
-/// write protection of the host's mapping: on throughout, ended before the guest's first write, ended after
-/// it wrote every page. Measured in the host between two port exits: the first store to each page, one more
-/// store to each page, stores to all bytes. Each repetition makes a VM of its own; the cases take turns.
+/// Cases: preallocated memory in 4 KiB pages and in transparent huge pages; no tracking, KVM's
+/// dirty log, and write protection of the host's mapping: on throughout, ended before the guest's
+/// first write, ended after it wrote every page. Measured in the host between two port exits: the
+/// first store to each page, one more store to each page, stores to all bytes. Each repetition
+/// makes a VM of its own; the cases take turns.
 struct WritesBenchmark {
   let repetitions: Int
   let byteCount: Int

@@ -1,4 +1,5 @@
-/// The bytes of an input as a stream of choices; zeros after its end, so that every input has a meaning.
+/// The bytes of an input as a stream of choices; zeros after its end, so that every input has a
+/// meaning.
 final class FuzzInput {
   private let bytes: [UInt8]
   private var offset = 0

@@ -1,10 +1,10 @@
 internal import Sandbox
 
-/// One trust boundary under fuzzing. What must not happen is a trap: of the code behind the boundary, or
-/// of `require` in the target.
+/// One trust boundary under fuzzing. What must not happen is a trap: of the code behind the
+/// boundary, or of `require` in the target.
 ///
-/// Inputs come one after the other on one thread. What a run does must depend on its input alone, or
-/// what is found cannot be repeated.
+/// Inputs come one after the other on one thread. What a run does must depend on its input alone,
+/// or what is found cannot be repeated.
 protocol FuzzTarget: AnyObject {
   /// On the command line, and the folder of its corpus.
   static var name: String { get }
@@ -24,8 +24,8 @@ extension FuzzTarget {
   static var role: SandboxRole { .vcpu }
 }
 
-/// Ends the process, and with it the input, if something is not as it must be. Not `precondition`: its
-/// message is lost in release builds.
+/// Ends the process, and with it the input, if something is not as it must be. Not `precondition`:
+/// its message is lost in release builds.
 func require(
   _ isTrue: Bool, _ message: @autoclosure () -> String, line: UInt = #line,
   file: StaticString = #fileID

@@ -1,8 +1,8 @@
 internal import Devices
 internal import GuestMemory
 
-/// fw_cfg by ports and by DMA, with commands in guest memory that the input composes: what is read is the
-/// item, zero past its end, and no byte outside the command and its target changes.
+/// fw_cfg by ports and by DMA, with commands in guest memory that the input composes: what is read
+/// is the item, zero past its end, and no byte outside the command and its target changes.
 final class FirmwareConfigurationTarget: FuzzTarget {
   static let name = "firmware-configuration"
   static let maximumInputByteCount = 512

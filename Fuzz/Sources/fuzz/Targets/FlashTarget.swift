@@ -1,8 +1,8 @@
 internal import Devices
 internal import GuestMemory
 
-/// Byte streams written to the flash chip, against a model of the data sheet: what reads give, what the
-/// store was told, and that nothing outside the chip is touched.
+/// Byte streams written to the flash chip, against a model of the data sheet: what reads give, what
+/// the store was told, and that nothing outside the chip is touched.
 final class FlashTarget: FuzzTarget {
   static let name = "flash"
   static let maximumInputByteCount = 512

@@ -1,8 +1,8 @@
 internal import HyperVCore
 internal import Synchronization
 
-/// Hypercalls from any registers, under any enlightenments, with any answer of the tracker, against the
-/// rules of `HypercallDispatcher` written down once more in raw bits.
+/// Hypercalls from any registers, under any enlightenments, with any answer of the tracker, against
+/// the rules of `HypercallDispatcher` written down once more in raw bits.
 final class HypercallTarget: FuzzTarget {
   static let name = "hypercall"
   static let maximumInputByteCount = 512

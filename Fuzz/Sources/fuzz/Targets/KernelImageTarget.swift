@@ -3,7 +3,8 @@ internal import Sandbox
 
 @testable internal import VMM
 
-/// Kernels, initrds and command lines of any contents and sizes: parsed, placed, and loaded into memory.
+/// Kernels, initrds and command lines of any contents and sizes: parsed, placed, and loaded into
+/// memory.
 ///
 /// A kernel is any bytes, or a good bzImage or ELF with some fields changed.
 final class KernelImageTarget: FuzzTarget {

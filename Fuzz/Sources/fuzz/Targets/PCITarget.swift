@@ -2,8 +2,8 @@ internal import GuestMemory
 
 @testable internal import Devices
 
-/// Streams of configuration writes by ports and ECAM to the two bridges and two NVMe controllers: BARs
-/// and the ECAM move over each other, the ACPI ports over all ports; memory and port accesses
+/// Streams of configuration writes by ports and ECAM to the two bridges and two NVMe controllers:
+/// BARs and the ECAM move over each other, the ACPI ports over all ports; memory and port accesses
 /// meanwhile.
 ///
 /// The controllers' threads have ended, so that a stream always does the same; what they do is

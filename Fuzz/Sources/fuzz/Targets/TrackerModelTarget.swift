@@ -1,7 +1,7 @@
 internal import ZeroTracker
 
-/// Streams of a tracker's operations, against a page by page model and the bytes themselves. The law: a
-/// page that is not zero is never reported.
+/// Streams of a tracker's operations, against a page by page model and the bytes themselves. The
+/// law: a page that is not zero is never reported.
 final class TrackerModelTarget: FuzzTarget {
   static let name = "tracker-model"
   static let maximumInputByteCount = 128

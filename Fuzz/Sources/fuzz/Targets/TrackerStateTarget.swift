@@ -1,7 +1,7 @@
 @testable internal import ZeroTracker
 
-/// Encoded tracker states: any bytes, bytes behind a good head, well-formed states of any contents, and
-/// real ones with a few bytes changed.
+/// Encoded tracker states: any bytes, bytes behind a good head, well-formed states of any contents,
+/// and real ones with a few bytes changed.
 final class TrackerStateTarget: FuzzTarget {
   static let name = "tracker-state"
   static let maximumInputByteCount = 1024

@@ -1,7 +1,8 @@
 internal import DeviceKit
 internal import GuestMemory
 
-/// A command of `FirmwareConfiguration`'s DMA, as the guest wrote it: big-endian control, length, address.
+/// A command of `FirmwareConfiguration`'s DMA, as the guest wrote it: big-endian control, length,
+/// address.
 struct FirmwareDMACommand {
   enum Operation {
     case nothing, read, skip, write

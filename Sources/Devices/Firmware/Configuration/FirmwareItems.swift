@@ -1,4 +1,5 @@
-/// What firmware can ask for by number and, for files, by name: the contents of a `FirmwareConfiguration`.
+/// What firmware can ask for by number and, for files, by name: the contents of a
+/// `FirmwareConfiguration`.
 ///
 /// Source: QEMU's firmware configuration device, docs/specs/fw_cfg.
 public struct FirmwareItems: Sendable {
@@ -58,20 +59,22 @@ public struct FirmwareItems: Sendable {
 
   /// Adds a file.
   ///
-  /// - Throws: `FirmwareItemError` for a name that is empty, too long, not ASCII or taken, and for too
-  ///   many bytes or files.
+  /// - Throws: `FirmwareItemError` for a name that is empty, too long, not ASCII or taken, and for
+  ///   too many bytes or files.
   public mutating func add(_ name: String, _ bytes: [UInt8]) throws(FirmwareItemError) {
     items[try addEntry(name, byteCount: bytes.count)] = bytes
   }
 
-  /// Adds files that belong together and whose contents depend on what firmware does before it reads them.
+  /// Adds files that belong together and whose contents depend on what firmware does before it
+  /// reads them.
   ///
   /// Firmware may read the directory early, so their lengths are fixed now.
   ///
   /// - Parameters:
-  ///   - files: names and lengths; what the contents do not fill is zero, what they have beyond is cut.
-  ///   - contents: the files' bytes, in their order. Called once, on a vCPU's thread under the device's
-  ///     lock, when one of the files is first chosen.
+  ///   - files: names and lengths; what the contents do not fill is zero, what they have beyond is
+  ///     cut.
+  ///   - contents: the files' bytes, in their order. Called once, on a vCPU's thread under the
+  ///     device's lock, when one of the files is first chosen.
   /// - Throws: as `add`.
   public mutating func addLate(
     _ files: [(name: String, byteCount: Int)], contents: @escaping @Sendable () -> [[UInt8]]

@@ -8,7 +8,8 @@ public enum FirmwareVolume {
   public static let maximumByteCount = 16 << 20
 
   private static let typeOffset = 0x10
-  /// *gEfiSystemNvDataFvGuid*, FFF12B8D-7696-4C8B-A985-2747075B4F50. Volumes of code have other types.
+  /// *gEfiSystemNvDataFvGuid*, FFF12B8D-7696-4C8B-A985-2747075B4F50. Volumes of code have other
+  /// types.
   private static let variablesType: [UInt8] = [
     0x8D, 0x2B, 0xF1, 0xFF, 0x96, 0x76, 0x8B, 0x4C, 0xA9, 0x85, 0x27, 0x47, 0x07, 0x5B, 0x4F, 0x50,
   ]
@@ -21,7 +22,8 @@ public enum FirmwareVolume {
   /// Of EDK2's *VARIABLE_STORE_HEADER*, which comes next.
   private static let storeSizeOffset = 0x10
 
-  /// Makes sure that a file's bytes are a store of variables, for the same firmware as a template's.
+  /// Makes sure that a file's bytes are a store of variables, for the same firmware as a
+  /// template's.
   ///
   /// - Parameters:
   ///   - path: for the message.
@@ -40,8 +42,8 @@ public enum FirmwareVolume {
     if let template, layout(bytes) != layout(template) { throw .layout(path: path) }
   }
 
-  /// Whether the bytes begin with a header, of a volume of variables that is all there, and are whole
-  /// blocks.
+  /// Whether the bytes begin with a header, of a volume of variables that is all there, and are
+  /// whole blocks.
   private static func isPlausible(_ bytes: [UInt8]) -> Bool {
     guard holdsVariables(bytes), bytes.count <= maximumByteCount,
       bytes.count.isMultiple(of: FlashGeometry.blockByteCount)
@@ -58,8 +60,8 @@ public enum FirmwareVolume {
       && Array(bytes[signatureOffset..<(signatureOffset + signature.count)]) == signature
   }
 
-  /// How a plausible volume is divided: firmware that works with one store works with another of the same
-  /// size and layout.
+  /// How a plausible volume is divided: firmware that works with one store works with another of
+  /// the same size and layout.
   private static func layout(_ bytes: [UInt8]) -> [UInt8] {
     guard let end = headerByteCount(bytes) else { return [] }
     let sizeStart = end + storeSizeOffset

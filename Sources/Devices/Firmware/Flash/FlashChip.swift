@@ -4,8 +4,8 @@ internal import ZeroTracker
 
 /// A flash chip for firmware's variables: 8 bits wide, blocks of 4 KiB, Intel's command set.
 ///
-/// While it is in array mode the guest reads `contents` directly, if the machine maps it as read-only
-/// memory: `onReadable` says when it may. Everything else arrives here.
+/// While it is in array mode the guest reads `contents` directly, if the machine maps it as
+/// read-only memory: `onReadable` says when it may. Everything else arrives here.
 public final class FlashChip: BusDevice {
   /// The bytes of the array; as many as the store has.
   public let contents: DeviceMemory
@@ -23,8 +23,8 @@ public final class FlashChip: BusDevice {
 
   /// A chip with the store's bytes.
   ///
-  /// - Parameter onFailure: told, with the lock held, of each change that could not be stored. The guest
-  ///   finds the change failed.
+  /// - Parameter onFailure: told, with the lock held, of each change that could not be stored. The
+  ///   guest finds the change failed.
   /// - Throws: `GuestMemoryError` if the host gives no memory.
   public init(
     store: any FlashStore, onFailure: @escaping @Sendable (FlashStoreError) -> Void
@@ -37,8 +37,8 @@ public final class FlashChip: BusDevice {
     self.onFailure = onFailure
   }
 
-  /// Begins a machine's life: array mode, and `onReadable` is called for each change of mode from then
-  /// on, with the lock held: true when reads of `contents` give what reads of the chip would.
+  /// Begins a machine's life: array mode, and `onReadable` is called for each change of mode from
+  /// then on, with the lock held: true when reads of `contents` give what reads of the chip would.
   public func reset(onReadable: @escaping @Sendable (Bool) -> Void) {
     state.withLock { state in
       save(&state)

@@ -1,4 +1,5 @@
-/// What a flash chip says of itself: identifier codes and the CFI query table. One chip, 8 bits wide.
+/// What a flash chip says of itself: identifier codes and the CFI query table. One chip, 8 bits
+/// wide.
 struct FlashGeometry: Hashable, Sendable {
   /// What an erase clears: OVMF's block, `PcdOvmfFirmwareBlockSize`.
   static let blockByteCount = 4096
@@ -33,7 +34,8 @@ struct FlashGeometry: Hashable, Sendable {
     return Array("QRY".utf8)
       // Command set 1 (Intel), its extended table at 0x31, no other set.
       + [0x01, 0x00, 0x31, 0x00, 0x00, 0x00, 0x00, 0x00]
-      // 4.5 to 5.5 V, no programming voltage; times as powers of two: program 128 µs, no buffer, erase 1 s.
+      // 4.5 to 5.5 V, no programming voltage; times as powers of two: program 128 µs, no buffer,
+      // erase 1 s.
       + [0x45, 0x55, 0x00, 0x00, 0x07, 0x00, 0x0A, 0x00, 0x04, 0x00, 0x04, 0x00]
       // The size rounded up to a power of two, 8 bits wide, no write buffer, one kind of block.
       + [sizeExponent, 0x00, 0x00, 0x00, 0x00, 0x01]

@@ -57,8 +57,8 @@ struct FlashStateMachine: Hashable, Sendable {
     switch command {
     case FlashCommand.program, FlashCommand.programAlternate: pending = .program
     case FlashCommand.erase: pending = .erase
-    // A ready chip would say so at once. OVMF tells flash from ROM and RAM by a status of 0 here, as
-    // QEMU's chip has until it has been written to.
+    // A ready chip would say so at once. OVMF tells flash from ROM and RAM by a status of 0 here,
+    // as QEMU's chip has until it has been written to.
     case FlashCommand.clearStatus: status = []
     case FlashCommand.readStatus: mode = .status
     case FlashCommand.readIdentifier: mode = .identifier

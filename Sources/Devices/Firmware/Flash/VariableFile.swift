@@ -2,9 +2,9 @@ internal import Glibc
 
 /// Firmware's variables in a file: the bytes of the chip, as other monitors keep them too.
 ///
-/// Each change is written where it belongs, in the order in which the guest makes it. So at any moment the
-/// file is what a real chip would be if power failed then, which the firmware's protocol is made for: it
-/// finds the old variable or the new one. Locked while it is open.
+/// Each change is written where it belongs, in the order in which the guest makes it. So at any
+/// moment the file is what a real chip would be if power failed then, which the firmware's protocol
+/// is made for: it finds the old variable or the new one. Locked while it is open.
 public final class VariableFile: FlashStore {
   /// More drafts than that are no accident.
   private static let maximumDraftCount = 1000
@@ -70,8 +70,8 @@ public final class VariableFile: FlashStore {
     }
   }
 
-  /// Makes the file under another name and gives it its own once it is complete. Where somebody else
-  /// was faster, theirs stays.
+  /// Makes the file under another name and gives it its own once it is complete. Where somebody
+  /// else was faster, theirs stays.
   private static func make(
     _ path: HostPath, _ bytes: [UInt8], _ calls: FileNamingCalls
   ) throws(FlashStoreError) {
@@ -91,8 +91,8 @@ public final class VariableFile: FlashStore {
     }
   }
 
-  /// An empty file beside `path`. One that was killed leaves its draft, and in a container the next has
-  /// the same process number: so there is a second number.
+  /// An empty file beside `path`. One that was killed leaves its draft, and in a container the next
+  /// has the same process number: so there is a second number.
   private static func makeDraft(_ path: HostPath) throws(FlashStoreError) -> HostPath {
     var number = 0
     while true {

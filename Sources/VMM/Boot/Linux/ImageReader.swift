@@ -21,7 +21,8 @@ struct ImageReader {
     let offset: UInt64
     let file: String
 
-    /// The bytes from `place` on, counted from the part's start; the caller knows that they are there.
+    /// The bytes from `place` on, counted from the part's start; the caller knows that they are
+    /// there.
     func part(at place: UInt64, byteCount: UInt64) throws(Failure) -> Part {
       guard place <= bytes.count, byteCount <= UInt64(bytes.count) - place else {
         throw .image(

@@ -3,7 +3,8 @@ internal import KVM
 
 // The boot CPU's state. The other CPUs stay as they are after a reset and wait for the kernel.
 extension LinuxBootPlan {
-  /// __BOOT_CS and __BOOT_DS, which the 64-bit protocol wants in the table; then 32-bit code for PVH.
+  /// __BOOT_CS and __BOOT_DS, which the 64-bit protocol wants in the table; then 32-bit code for
+  /// PVH.
   private static let code64: UInt16 = 0x10
   private static let data: UInt16 = 0x18
   private static let code32: UInt16 = 0x20

@@ -17,8 +17,8 @@ struct LinuxPlacement {
 
   /// Takes all memory that a bzImage needs: at its preferred address, or else above it.
   ///
-  /// Never below it, although the protocol allows that: Linux unpacks itself to its preferred address if
-  /// it is loaded lower, and needs as much memory there.
+  /// Never below it, although the protocol allows that: Linux unpacks itself to its preferred
+  /// address if it is loaded lower, and needs as much memory there.
   mutating func place(_ image: BzImage) throws(LinuxImageError) -> Range<UInt64> {
     let end = image.preferredAddress + image.initByteCount
     let preferred = image.preferredAddress..<end

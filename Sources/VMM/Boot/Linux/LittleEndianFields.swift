@@ -1,6 +1,8 @@
-// Fields of headers at named byte offsets: of files that may be damaged, and of what kernels are given.
+// Fields of headers at named byte offsets: of files that may be damaged, and of what kernels are
+// given.
 extension [UInt8] {
-  /// The little-endian integer of `byteCount` bytes, 8 at most, at `offset`; nil if it is not all there.
+  /// The little-endian integer of `byteCount` bytes, 8 at most, at `offset`; nil if it is not all
+  /// there.
   func loadLE(at offset: Int, byteCount: Int) -> UInt64? {
     guard offset >= 0, offset <= count, byteCount <= count - offset else { return nil }
     return self[offset..<(offset + byteCount)].reversed().reduce(0) { $0 << 8 | UInt64($1) }

@@ -1,4 +1,5 @@
-/// An ELF kernel with an entry for PVH: loaded segment by segment, entered in 32-bit protected mode.
+/// An ELF kernel with an entry for PVH: loaded segment by segment, entered in 32-bit protected
+/// mode.
 ///
 /// Source: ELF-64 Object File Format 1.5; Xen, docs/misc/pvh.pandoc.
 struct PVHImage: Hashable, Sendable {

@@ -5,7 +5,8 @@ import ZeroTracker
 
 @testable import Devices
 
-/// A disk in memory with a volatile write cache, that fails, is slow or is stuck when it is told to.
+/// A disk in memory with a volatile write cache, that fails, is slow or is stuck when it is told
+/// to.
 final class FaultyStore: BlockStore {
   enum Operation: Hashable, Sendable {
     case read, write, flush, discard, writeZeroes

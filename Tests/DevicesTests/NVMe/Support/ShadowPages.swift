@@ -25,7 +25,8 @@ struct ShadowPages: Sendable {
     try memory.store(value, at: GPA(values + UInt64(4 * doorbell)))
   }
 
-  /// Writes a value; whether the register is to be written too, because it stepped over the event index.
+  /// Writes a value; whether the register is to be written too, because it stepped over the event
+  /// index.
   func update(_ doorbell: Int, from old: Int, to new: Int, _ memory: GuestMemory) -> Bool {
     try? setValue(UInt32(new), doorbell, memory)
     atomicMemoryFence(ordering: .sequentiallyConsistent)

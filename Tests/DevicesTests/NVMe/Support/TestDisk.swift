@@ -9,7 +9,8 @@ import Testing
 
 /// A controller over an image, enabled, with guest memory and an admin queue.
 ///
-/// Its threads, and the one that reads and writes its registers, are under the filters of the program's.
+/// Its threads, and the one that reads and writes its registers, are under the filters of the
+/// program's.
 final class TestDisk {
   let memory: GuestMemory
   let controller: NVMeController
