@@ -13,6 +13,7 @@ let strict: [SwiftSetting] = [
 let package = Package(
   name: "vmm-run",
   products: [
+    .library(name: "Bytes", targets: ["Bytes"]),
     .library(name: "Devices", targets: ["Devices"]),
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
     .library(name: "HostPages", targets: ["HostPages"]),
@@ -26,14 +27,17 @@ let package = Package(
   ],
   targets: [
     // Pure modules: none imports anything of ours.
-    .target(name: "ACPI", swiftSettings: strict),
+    .target(name: "Bytes", swiftSettings: strict),
     .target(name: "HyperVCore", swiftSettings: strict),
-    .target(name: "SMBIOS", swiftSettings: strict),
     .target(name: "ZeroTracker", swiftSettings: strict),
+
+    // Tables as bytes.
+    .target(name: "ACPI", dependencies: ["Bytes"], swiftSettings: strict),
+    .target(name: "SMBIOS", dependencies: ["Bytes"], swiftSettings: strict),
 
     // The kernel's ABI, and what wraps it.
     .target(name: "CKVM"),
-    .target(name: "KVM", dependencies: ["CKVM"], swiftSettings: strict),
+    .target(name: "KVM", dependencies: ["Bytes", "CKVM"], swiftSettings: strict),
 
     // What Swift cannot import from the kernel's headers, or say.
     .target(name: "CLinux"),
@@ -46,12 +50,16 @@ let package = Package(
 
     .target(name: "HostPages", dependencies: ["CKVM"], swiftSettings: strict),
     .target(
-      name: "GuestMemory", dependencies: ["CLinux", "ZeroTracker"], swiftSettings: strict),
-    .target(name: "Devices", dependencies: ["GuestMemory", "ZeroTracker"], swiftSettings: strict),
+      name: "GuestMemory", dependencies: ["Bytes", "CLinux", "ZeroTracker"],
+      swiftSettings: strict),
+    .target(
+      name: "Devices", dependencies: ["Bytes", "GuestMemory", "ZeroTracker"],
+      swiftSettings: strict),
     .target(
       name: "VMM",
       dependencies: [
-        "ACPI", "Devices", "GuestMemory", "HostPages", "HyperVCore", "KVM", "SMBIOS", "ZeroTracker",
+        "ACPI", "Bytes", "Devices", "GuestMemory", "HostPages", "HyperVCore", "KVM", "SMBIOS",
+        "ZeroTracker",
       ],
       swiftSettings: strict),
 
@@ -71,7 +79,8 @@ let package = Package(
       name: "TestSupport", dependencies: ["GuestMemory", "Sandbox"], path: "Tests/TestSupport",
       swiftSettings: strict),
 
-    .testTarget(name: "ACPITests", dependencies: ["ACPI"], swiftSettings: strict),
+    .testTarget(name: "BytesTests", dependencies: ["Bytes"], swiftSettings: strict),
+    .testTarget(name: "ACPITests", dependencies: ["ACPI", "Bytes"], swiftSettings: strict),
     .testTarget(
       name: "HyperVCoreTests", dependencies: ["HyperVCore", "TestSupport"],
       swiftSettings: strict),
@@ -84,20 +93,20 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "DevicesTests",
-      dependencies: ["Devices", "GuestMemory", "Sandbox", "TestSupport", "ZeroTracker"],
+      dependencies: ["Bytes", "Devices", "GuestMemory", "Sandbox", "TestSupport", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(
       name: "VMMTests",
       dependencies: [
-        "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "Sandbox", "TestSupport",
-        "VMM", "ZeroTracker",
+        "Bytes", "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "Sandbox",
+        "TestSupport", "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
     .testTarget(
       name: "vmm-runTests",
       dependencies: [
-        "Devices", "HyperVCore", "KVM", "SMBIOS", "Sandbox", "TestSupport", "VMM", "ZeroTracker",
-        "vmm-run",
+        "Bytes", "Devices", "HyperVCore", "KVM", "SMBIOS", "Sandbox", "TestSupport", "VMM",
+        "ZeroTracker", "vmm-run",
       ],
       swiftSettings: strict),
     .testTarget(

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// A submission queue entry, decoded (NVMe 1.4 §4.2). Every value is the guest's choice.
 struct NVMeCommand: Sendable {
   /// Bytes of an entry.

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import GuestMemory
 
 /// The guest memory of a command's data, from its PRP entries (NVMe 1.4 §4.3): all of it is RAM.

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import GuestMemory
 
 /// Carries out commands of I/O queues. Calls block as long as the back-end does.

@@ -1,3 +1,4 @@
+import Bytes
 import GuestMemory
 import TestSupport
 import Testing

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import GuestMemory
 
 /// A command of `FirmwareConfiguration`'s DMA, as the guest wrote it: big-endian control, length, address.

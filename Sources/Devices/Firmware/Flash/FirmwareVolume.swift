@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// The header with which a store of UEFI variables begins (*EFI_FIRMWARE_VOLUME_HEADER*).
 ///
 /// Source: UEFI Platform Initialization Specification 1.7, volume 3, §3.2.1.

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import GuestMemory
 
 /// The page that the 64-bit boot protocol hands over: boot_params, the *zero page*.

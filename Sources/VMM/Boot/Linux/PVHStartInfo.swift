@@ -1,3 +1,4 @@
+internal import Bytes
 internal import GuestMemory
 
 /// What a PVH kernel is told in EBX: hvm_start_info of version 1, its module list and memory map.
