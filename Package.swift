@@ -19,6 +19,7 @@ let package = Package(
   products: [
     .library(name: "ACPI", targets: ["ACPI"]),
     .library(name: "DeviceKit", targets: ["DeviceKit"]),
+    .library(name: "Bytes", targets: ["Bytes"]),
     .library(name: "Devices", targets: ["Devices"]),
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
     .library(name: "HostPages", targets: ["HostPages"]),
@@ -32,14 +33,17 @@ let package = Package(
   ],
   targets: [
     // Pure modules: none imports anything of ours.
-    .target(name: "ACPI", swiftSettings: strict),
+    .target(name: "Bytes", swiftSettings: strict),
     .target(name: "HyperVCore", swiftSettings: strict),
-    .target(name: "SMBIOS", swiftSettings: strict),
     .target(name: "ZeroTracker", swiftSettings: strict),
+
+    // Tables as bytes.
+    .target(name: "ACPI", dependencies: ["Bytes"], swiftSettings: strict),
+    .target(name: "SMBIOS", dependencies: ["Bytes"], swiftSettings: strict),
 
     // The kernel's ABI, and what wraps it.
     .target(name: "CKVM"),
-    .target(name: "KVM", dependencies: ["CKVM"], swiftSettings: strict),
+    .target(name: "KVM", dependencies: ["Bytes", "CKVM"], swiftSettings: strict),
 
     // What Swift cannot import from the kernel's headers, or cannot express.
     .target(name: "CLinux"),
@@ -52,18 +56,19 @@ let package = Package(
 
     .target(name: "HostPages", dependencies: ["CKVM"], swiftSettings: strict),
     .target(
-      name: "GuestMemory", dependencies: ["CLinux", "ZeroTracker"], swiftSettings: strict),
+      name: "GuestMemory", dependencies: ["Bytes", "CLinux", "ZeroTracker"], swiftSettings: strict),
     // What device models are made of: buses, PCI, interrupts.
     .target(
-      name: "DeviceKit", dependencies: ["GuestMemory", "ZeroTracker"], swiftSettings: strict),
+      name: "DeviceKit", dependencies: ["Bytes", "GuestMemory", "ZeroTracker"],
+      swiftSettings: strict),
     .target(
-      name: "Devices", dependencies: ["DeviceKit", "GuestMemory", "ZeroTracker"],
+      name: "Devices", dependencies: ["Bytes", "DeviceKit", "GuestMemory", "ZeroTracker"],
       swiftSettings: strict),
     .target(
       name: "VMM",
       dependencies: [
-        "ACPI", "DeviceKit", "Devices", "GuestMemory", "HostPages", "HyperVCore", "KVM", "SMBIOS",
-        "ZeroTracker",
+        "ACPI", "Bytes", "DeviceKit", "Devices", "GuestMemory", "HostPages", "HyperVCore", "KVM",
+        "SMBIOS", "ZeroTracker",
       ],
       swiftSettings: strict),
 
@@ -73,9 +78,7 @@ let package = Package(
       name: "vmm-run",
       dependencies: [
         "CStart", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM",
-        "SMBIOS",
-        "Sandbox",
-        "VMM", "ZeroTracker",
+        "SMBIOS", "Sandbox", "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
 
@@ -84,7 +87,8 @@ let package = Package(
       name: "TestSupport", dependencies: ["GuestMemory", "Sandbox"], path: "Tests/TestSupport",
       swiftSettings: strict),
 
-    .testTarget(name: "ACPITests", dependencies: ["ACPI"], swiftSettings: strict),
+    .testTarget(name: "BytesTests", dependencies: ["Bytes"], swiftSettings: strict),
+    .testTarget(name: "ACPITests", dependencies: ["ACPI", "Bytes"], swiftSettings: strict),
     .testTarget(
       name: "HyperVCoreTests", dependencies: ["HyperVCore", "TestSupport"],
       swiftSettings: strict),
@@ -98,23 +102,21 @@ let package = Package(
     .testTarget(
       name: "DevicesTests",
       dependencies: [
-        "DeviceKit", "Devices", "GuestMemory", "Sandbox", "TestSupport", "ZeroTracker",
+        "Bytes", "DeviceKit", "Devices", "GuestMemory", "Sandbox", "TestSupport", "ZeroTracker",
       ],
       swiftSettings: strict),
     .testTarget(
       name: "VMMTests",
       dependencies: [
-        "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM", "Sandbox",
-        "TestSupport",
-        "VMM", "ZeroTracker",
+        "Bytes", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM",
+        "Sandbox", "TestSupport", "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
     .testTarget(
       name: "vmm-runTests",
       dependencies: [
-        "DeviceKit", "Devices", "HyperVCore", "KVM", "SMBIOS", "Sandbox", "TestSupport", "VMM",
-        "ZeroTracker",
-        "vmm-run",
+        "Bytes", "DeviceKit", "Devices", "HyperVCore", "KVM", "SMBIOS", "Sandbox", "TestSupport",
+        "VMM", "ZeroTracker", "vmm-run",
       ],
       swiftSettings: strict),
     .testTarget(

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// One command of the *BIOS linker loader*, 128 bytes. Source: QEMU's hw/acpi/bios-linker-loader.c,
 /// as edk2's QemuLoader.h describes it too.
 struct LoaderCommand: Hashable, Sendable {

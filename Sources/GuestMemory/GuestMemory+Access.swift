@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Glibc
 
 // Reads and writes of bytes and integers. Each copies: what the guest changes meanwhile changes
@@ -55,13 +56,7 @@ extension GuestMemory {
     guard let source = unsafe bytes(at: address, byteCount) else {
       throw .notRAM(address, byteCount: byteCount)
     }
-    switch byteCount {
-    case 8: return unsafe UInt64(littleEndian: source.loadUnaligned(as: UInt64.self))
-    case 4: return unsafe UInt64(UInt32(littleEndian: source.loadUnaligned(as: UInt32.self)))
-    case 2: return unsafe UInt64(UInt16(littleEndian: source.loadUnaligned(as: UInt16.self)))
-    case 1: return unsafe UInt64(source[0])
-    default: preconditionFailure("an integer of \(byteCount) bytes")
-    }
+    return unsafe UnsafeRawBufferPointer(source).loadLE(byteCount: byteCount)
   }
 
   /// Lends `byteCount` bytes at `address` for reading without a copy.
@@ -124,17 +119,7 @@ extension GuestMemory {
   @usableFromInline
   func storeLE(_ value: UInt64, at address: GPA, byteCount: Int) throws(GuestMemoryError) {
     let done: Void? = unsafe writing(at: address, byteCount) { target in
-      switch byteCount {
-      case 8: unsafe target.storeBytes(of: value.littleEndian, as: UInt64.self)
-      case 4:
-        unsafe target.storeBytes(
-          of: UInt32(truncatingIfNeeded: value).littleEndian, as: UInt32.self)
-      case 2:
-        unsafe target.storeBytes(
-          of: UInt16(truncatingIfNeeded: value).littleEndian, as: UInt16.self)
-      case 1: unsafe target[0] = UInt8(truncatingIfNeeded: value)
-      default: preconditionFailure("an integer of \(byteCount) bytes")
-      }
+      unsafe target.storeLE(value, byteCount: byteCount)
     }
     guard done != nil else { throw .notRAM(address, byteCount: byteCount) }
   }

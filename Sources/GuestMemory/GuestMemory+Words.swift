@@ -1,3 +1,5 @@
+internal import Bytes
+
 extension GuestMemory {
   /// The little-endian 8 bytes at `address`; nil if they are not all RAM.
   ///
@@ -6,6 +8,6 @@ extension GuestMemory {
   package func word(at address: GPA) -> UInt64? {
     guard let bytes = unsafe bytes(at: address, 8) else { return nil }
     // SAFETY: 8 bytes, as asked for.
-    return unsafe UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+    return unsafe UnsafeRawBufferPointer(bytes).loadLE(byteCount: 8)
   }
 }

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import CKVM
 internal import Glibc
 internal import Synchronization
@@ -104,7 +105,8 @@ internal import Synchronization
   @inline(__always)
   func loadLE(offset: Int, byteCount: Int) -> UInt32 {
     guard let start = unsafe checked(offset: offset, byteCount: 4) else { return 0 }
-    let value = unsafe UInt32(littleEndian: start.loadUnaligned(as: UInt32.self))
+    let item = unsafe UnsafeRawBufferPointer(start: start, count: 4)
+    let value = unsafe UInt32(truncatingIfNeeded: item.loadLE(byteCount: 4))
     guard byteCount < 4 else { return value }
     return value & ((1 << UInt32(8 * byteCount)) - 1)
   }
@@ -114,7 +116,8 @@ internal import Synchronization
   @inline(__always)
   func storeLE(_ value: UInt32, offset: Int) {
     guard let start = unsafe checked(offset: offset, byteCount: 4) else { return }
-    unsafe start.storeBytes(of: value.littleEndian, as: UInt32.self)
+    unsafe UnsafeMutableRawBufferPointer(start: start, count: 4)
+      .storeLE(UInt64(value), byteCount: 4)
   }
 
   @inline(__always)

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import CKVM
 
 extension RunPage {
@@ -15,7 +16,7 @@ extension RunPage {
         return .memoryRead(address: fields.mmio.phys_addr, byteCount: byteCount)
       }
       let data = unsafe withUnsafeBytes(of: fields.mmio.data) { bytes in
-        unsafe UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+        unsafe bytes.loadLE(byteCount: 8)
       }
       // KVM leaves what is above the access as it was.
       let value = byteCount == 0 ? 0 : data & .max >> UInt64(64 - 8 * byteCount)
@@ -88,7 +89,7 @@ extension VCPU {
   public func completeMemoryRead(_ value: UInt64) {
     // Not by MemoryLayout.offset(of:): fields of an imported anonymous union have none.
     unsafe withUnsafeMutableBytes(of: &page.fields.mmio.data) { data in
-      unsafe data.storeBytes(of: value.littleEndian, as: UInt64.self)
+      unsafe data.storeLE(value, byteCount: 8)
     }
   }
 

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import CKVM
 internal import Glibc
 
@@ -23,24 +24,22 @@ extension VirtualMachine {
     let descriptors = try file.bytes(at: Int(header[4]), count: count * descriptorByteCount)
     var statistics: [String: UInt64] = [:]
     for index in 0..<count {
-      let bytes = descriptors[index * descriptorByteCount..<(index + 1) * descriptorByteCount]
-      let field = { (offset: Int) in
-        bytes[(bytes.startIndex + offset)..<(bytes.startIndex + offset + 4)].littleEndian
-      }
-      guard field(4) >> 16 == 1 else { continue }  // One value of 64 bits, no histogram.
-      let name = String(
-        decoding: bytes.dropFirst(16).prefix { $0 != 0 }, as: UTF8.self)
-      statistics[name] = try file.bytes(at: Int(header[5]) + Int(field(8)), count: 8)[...]
-        .littleEndian
+      let start = index * descriptorByteCount
+      // One value of 64 bits, no histogram.
+      guard descriptors.loadLE(at: start + 6, as: UInt16.self) == 1 else { continue }
+      let name = descriptors[(start + 16)..<(start + descriptorByteCount)].prefix { $0 != 0 }
+      let place: UInt32 = descriptors.loadLE(at: start + 8)
+      statistics[String(decoding: name, as: UTF8.self)] =
+        try file.bytes(at: Int(header[5]) + Int(place), count: 8).loadLE(at: 0)
     }
     return statistics
   }
 }
 
 extension OwnedDescriptor {
-  fileprivate func words(at offset: Int, count: Int) throws(KVMError) -> [UInt64] {
+  fileprivate func words(at offset: Int, count: Int) throws(KVMError) -> [UInt32] {
     let bytes = try bytes(at: offset, count: count * 4)
-    return (0..<count).map { bytes[($0 * 4)..<($0 * 4 + 4)].littleEndian }
+    return (0..<count).map { bytes.loadLE(at: $0 * 4) }
   }
 
   fileprivate func bytes(at offset: Int, count: Int) throws(KVMError) -> [UInt8] {
@@ -51,11 +50,5 @@ extension OwnedDescriptor {
     }
     guard result == count else { throw .failed("read \(count) bytes of KVM's counters") }
     return bytes
-  }
-}
-
-extension ArraySlice<UInt8> {
-  fileprivate var littleEndian: UInt64 {
-    reversed().reduce(0) { $0 << 8 | UInt64($1) }
   }
 }

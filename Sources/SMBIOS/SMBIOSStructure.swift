@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// One structure while it is being made: a header, fields in order, and its texts (SMBIOS 3.7
 /// §6.1).
 struct SMBIOSStructure {
@@ -14,7 +16,7 @@ struct SMBIOSStructure {
   }
 
   /// The next field.
-  mutating func append<T: FixedWidthInteger & UnsignedInteger>(_ value: T) {
+  mutating func append<T: LittleEndianInteger>(_ value: T) {
     fields += value.littleEndianBytes
   }
 

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// The SMBIOS 3 tables of a machine: by them an operating system names it, and tells it from
 /// others.
 public struct SMBIOSTables: Hashable, Sendable {

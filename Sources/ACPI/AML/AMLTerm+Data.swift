@@ -1,3 +1,5 @@
+internal import Bytes
+
 // Data: what a Name can hold and an expression can be.
 
 extension AMLTerm {

@@ -1,3 +1,5 @@
+internal import Bytes
+
 extension ResourceDescriptor {
   /// *Resource Type* of the address space descriptors.
   private enum Space {
@@ -65,7 +67,7 @@ extension ResourceDescriptor {
   /// An address space descriptor whose fields are as wide as `Address`: granularity, minimum,
   /// maximum, translation and length follow the flags. A window of all addresses has no length and
   /// traps.
-  private static func addressSpace<Address: FixedWidthInteger & UnsignedInteger>(
+  private static func addressSpace<Address: LittleEndianInteger>(
     tag: UInt8, _ space: UInt8, general: UInt8 = fixedProducerWindow, flags: UInt8,
     _ window: ClosedRange<Address>
   ) -> ResourceDescriptor {

@@ -1,3 +1,5 @@
+internal import Bytes
+
 extension ResourceDescriptor {
   /// `IRQNoFlags {line}`: an ISA interrupt as ISA signals it, edge and active high, not shared.
   static func irqNoFlags(_ line: UInt8) -> ResourceDescriptor {

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// One entry of a resource template: an address range or an interrupt (ACPI 6.3 §6.4).
 struct ResourceDescriptor: Hashable, Sendable {
   /// How an interrupt is signalled.

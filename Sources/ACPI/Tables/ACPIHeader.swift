@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// The header of every table but the RSDP and the FACS (*DESCRIPTION_HEADER*, ACPI 6.3 §5.2.6), and
 /// the names that say who made the tables.
 enum ACPIHeader {

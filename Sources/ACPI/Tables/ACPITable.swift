@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// One table whose pointers may still be zero.
 package struct ACPITable: Hashable, Sendable {
   package let id: ACPITableID

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// *Firmware ACPI Control Structure* (ACPI 6.3 §5.2.10): memory that firmware and operating system
 /// share. All but its head is zero, for there is no S3 or S4 to wake from and no SMM to lock
 /// against.

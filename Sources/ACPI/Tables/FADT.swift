@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// *Fixed ACPI Description Table* (ACPI 6.3 §5.2.9): ACPI's fixed registers, of a machine that has
 /// them all (not hardware-reduced) and is in ACPI mode from the start.
 enum FADT {

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// A register's place (*Generic Address Structure*, ACPI 6.3 §5.2.3.2); ours are all ports.
 struct GenericAddress: Hashable, Sendable {
   /// *Access Size*

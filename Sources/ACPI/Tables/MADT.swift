@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// *Multiple APIC Description Table* (ACPI 6.3 §5.2.12): the processors and how interrupts reach
 /// them.
 enum MADT {

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// *Memory mapped configuration* (PCI Firmware Specification 3.0 §4.1.2): where the ECAM is.
 enum MCFG {
   static func table(_ space: ACPIAddresses.ConfigurationSpace) -> ACPITable {

@@ -1,3 +1,5 @@
+internal import Bytes
+
 // Where a search for the tables begins: the RSDP points at the XSDT, and that at the others.
 
 extension ACPITable {

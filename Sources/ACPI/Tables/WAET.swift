@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// *Windows ACPI Emulated Devices Table* (Microsoft, 2009): emulated devices without the faults of
 /// real ones, which Windows otherwise works around.
 enum WAET {

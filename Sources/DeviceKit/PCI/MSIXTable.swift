@@ -1,3 +1,4 @@
+internal import Bytes
 internal import ZeroTracker
 
 /// MSI-X (PCI 3.0 §6.8.2): the vectors of a function, their masks, and what is pending behind a
@@ -37,14 +38,10 @@ public final class MSIXTable: Sendable {
   public func addCapability(
     to space: inout PCIConfigurationSpace, bar: PCIBAR, tableOffset: UInt32, pendingOffset: UInt32
   ) -> Int {
-    var body: [UInt8] = []
     let size = UInt16(count - 1)
     let table = tableOffset | UInt32(bar.index)
     let pending = pendingOffset | UInt32(bar.index)
-    for shift in [0, 8] { body.append(UInt8(truncatingIfNeeded: size >> shift)) }
-    for word in [table, pending] {
-      for shift in [0, 8, 16, 24] { body.append(UInt8(truncatingIfNeeded: word >> shift)) }
-    }
+    let body = size.littleEndianBytes + [table, pending].littleEndianBytes
     let offset = space.addCapability(0x11, body: body)
     space.makeWritable(MSIXControl.writable.rawValue, at: offset + 2)
     return offset
@@ -141,11 +138,9 @@ public final class MSIXTable: Sendable {
       !state.control.contains(.functionMask), state.bytes[start + 12] & 1 == 0
     else { return }
     state.pending[vector] = false
-    var words: [2 of UInt64] = [0, 0]
-    for index in 0..<16 {
-      words[index / 8] |= UInt64(state.bytes[start + index]) << (8 * UInt64(index % 8))
-    }
-    sink.send(MSIMessage(address: words[0], data: UInt32(truncatingIfNeeded: words[1])))
+    sink.send(
+      MSIMessage(
+        address: state.bytes.loadLE(at: start), data: state.bytes.loadLE(at: start + 8)))
   }
 }
 

@@ -50,7 +50,7 @@ public final class PCIConfiguration: Sendable {
   }
 
   /// A register as the device model sees it, whether the guest can see it now or not.
-  public func value<T: FixedWidthInteger & UnsignedInteger>(
+  public func value<T: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
     at offset: Int, as type: T.Type = T.self
   ) -> T {
     state.withLock { $0.space.value(at: offset) }
@@ -58,7 +58,9 @@ public final class PCIConfiguration: Sendable {
 
   /// Sets a register from the device model's side, whatever the guest may write there. It is not
   /// kept over a reset.
-  public func preset<T: FixedWidthInteger & UnsignedInteger>(_ value: T, at offset: Int) {
+  public func preset<T: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
+    _ value: T, at offset: Int
+  ) {
     state.withLock { $0.space.preset(value, at: offset) }
   }
 

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// The 4 KiB of configuration registers of a function with a header of type 0: a value without a
 /// lock.
 ///
@@ -38,31 +40,31 @@ public struct PCIConfigurationSpace: Sendable {
   // MARK: The device model's side
 
   /// Sets a little-endian register, whatever the guest may write there.
-  public mutating func preset<T: FixedWidthInteger & UnsignedInteger>(_ value: T, at offset: Int) {
-    Self.store(value, at: offset, in: &bytes)
+  public mutating func preset<T: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
+    _ value: T, at offset: Int
+  ) {
+    bytes.storeLE(value, at: offset)
   }
 
   /// Lets the guest write the bits of `mask`, and only those.
-  public mutating func makeWritable<T: FixedWidthInteger & UnsignedInteger>(
+  public mutating func makeWritable<T: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
     _ mask: T, at offset: Int
   ) {
-    Self.store(mask, at: offset, in: &writable)
+    writable.storeLE(mask, at: offset)
   }
 
   /// Lets the guest clear the bits of `mask` by writing 1 to them.
-  public mutating func makeClearable<T: FixedWidthInteger & UnsignedInteger>(
+  public mutating func makeClearable<T: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
     _ mask: T, at offset: Int
   ) {
-    Self.store(mask, at: offset, in: &clearable)
+    clearable.storeLE(mask, at: offset)
   }
 
   /// The little-endian register at `offset`.
-  public func value<T: FixedWidthInteger & UnsignedInteger>(
+  public func value<T: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
     at offset: Int, as type: T.Type = T.self
   ) -> T {
-    var value: T = 0
-    for index in 0..<(T.bitWidth / 8) { value |= T(bytes[offset + index]) << (8 * index) }
-    return value
+    bytes.loadLE(at: offset)
   }
 
   /// Adds a memory BAR; its registers must be free.
@@ -144,13 +146,5 @@ public struct PCIConfigurationSpace: Sendable {
       bytes[place] &= ~(byte & clearable[place])
     }
     settlePowerState(before: powerState)
-  }
-
-  private static func store<T: FixedWidthInteger & UnsignedInteger>(
-    _ value: T, at offset: Int, in bytes: inout [UInt8]
-  ) {
-    for index in 0..<(T.bitWidth / 8) {
-      bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index))
-    }
   }
 }

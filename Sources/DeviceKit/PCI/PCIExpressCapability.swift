@@ -1,3 +1,5 @@
+internal import Bytes
+
 // The PCI Express capability (PCI Express base specification 4.0 §7.5.3) of an endpoint that is a
 // part of the root complex: on bus 0 there are no links.
 extension PCIConfigurationSpace {

@@ -1,3 +1,5 @@
+internal import Bytes
+
 // Power management (PCI Bus Power Management Interface 1.2 §3): D0 and D3hot, as every function of
 // PCI Express has to have.
 extension PCIConfigurationSpace {
@@ -16,10 +18,7 @@ extension PCIConfigurationSpace {
 
   /// Adds the capability.
   public mutating func addPowerManagement() {
-    var body: [UInt8] = []
-    for word in [PowerManagement.capabilities, PowerManagement.noSoftReset] {
-      body += [UInt8(truncatingIfNeeded: word), UInt8(truncatingIfNeeded: word >> 8)]
-    }
+    let body = [PowerManagement.capabilities, PowerManagement.noSoftReset].littleEndianBytes
     // Bridge extensions and data: none.
     let offset = addCapability(PowerManagement.identifier, body: body + [0, 0])
     powerControl = offset + PowerManagement.control

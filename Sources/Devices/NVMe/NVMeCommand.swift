@@ -1,3 +1,4 @@
+internal import Bytes
 internal import DeviceKit
 
 /// A submission queue entry, decoded (NVMe 1.4 §4.2). Every value is the guest's choice.

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import DeviceKit
 
 /// The data of the Identify command (NVMe 1.4 §5.15): 4096 bytes for each *CNS*.
@@ -112,5 +113,15 @@ struct NVMeIdentify: Sendable {
     bytes[1] = 16
     for (index, byte) in identity.globalIdentifier.enumerated() { bytes[4 + index] = byte }
     return bytes
+  }
+}
+
+extension [UInt8] {
+  /// Sets a field of text of fixed length, padded with spaces; what does not fit is cut.
+  mutating func storeText(_ text: String, at offset: Int, byteCount: Int) {
+    let utf8 = Swift.Array(text.utf8.prefix(byteCount))
+    for index in 0..<byteCount {
+      self[offset + index] = index < utf8.count ? utf8[index] : 0x20
+    }
   }
 }

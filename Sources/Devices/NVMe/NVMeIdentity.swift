@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// What a disk calls itself.
 public struct NVMeIdentity: Hashable, Sendable {
   /// *Vendor ID* of the PCI function, and of Identify: `VM` in ASCII, which is no vendor's. Drivers
@@ -53,9 +55,7 @@ public struct NVMeIdentity: Hashable, Sendable {
     for start: UInt64 in [0xCBF2_9CE4_8422_2325, 0x8422_2325_CBF2_9CE4] {
       var hash = start
       for byte in serial.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-      for shift in stride(from: 56, through: 0, by: -8) {
-        bytes.append(UInt8(truncatingIfNeeded: hash >> UInt64(shift)))
-      }
+      bytes += hash.byteSwapped.littleEndianBytes
     }
     return bytes
   }

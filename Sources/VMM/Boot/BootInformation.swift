@@ -1,3 +1,4 @@
+internal import Bytes
 internal import ZeroTracker
 
 /// What a program is told in RDI: its vCPUs and its memory map, as firmware tells an operating
@@ -46,14 +47,5 @@ struct BootInformation: Sendable {
       words += [range.start.rawValue, range.pageCount, kind.rawValue]
     }
     return words.littleEndianBytes
-  }
-}
-
-extension [UInt64] {
-  /// The words' bytes, each word little-endian.
-  var littleEndianBytes: [UInt8] {
-    // One copy, not byte by byte: page tables come this way, thousands of words before each start.
-    // SAFETY: an integer has no padding, so every byte is initialised.
-    unsafe map { $0.littleEndian }.withUnsafeBytes { unsafe [UInt8]($0) }
   }
 }

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import GuestMemory
 
 /// Four-level page tables that map guest memory to itself by 2 MiB pages. Source: SDM Vol. 3A §4.5.

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import GuestMemory
 public import HyperVCore
 internal import ZeroTracker
@@ -88,9 +89,7 @@ private struct HypercallRAM: HypercallMemory {
     do throws(GuestMemoryError) {
       if bytes.byteCount == MemoryLayout<UInt64>.size {
         // The output of 0x8001: a store, and no call that copies.
-        // SAFETY: eight bytes of any value are a UInt64.
-        let word = unsafe bytes.unsafeLoadUnaligned(as: UInt64.self)
-        try guest.store(UInt64(littleEndian: word), at: GPA(address.rawValue))
+        try guest.store(bytes.loadLE(at: 0, as: UInt64.self), at: GPA(address.rawValue))
       } else {
         try guest.write(bytes, at: GPA(address.rawValue))
       }

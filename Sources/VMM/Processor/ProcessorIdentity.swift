@@ -1,3 +1,4 @@
+internal import Bytes
 internal import KVM
 
 /// What the processor calls itself and how fast it is: for people, who find it in SMBIOS.
@@ -24,9 +25,7 @@ struct ProcessorIdentity {
   /// either side.
   static func name(_ leaves: [CPUIDEntry]) -> String {
     let bytes = leaves.flatMap { leaf in
-      [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx].flatMap { register in
-        (0..<4).map { UInt8(truncatingIfNeeded: register >> (8 * $0)) }
-      }
+      [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx].littleEndianBytes
     }
     let text = bytes.prefix { $0 != 0 }.drop { $0 == UInt8(ascii: " ") }
     let end = text.lastIndex { $0 != UInt8(ascii: " ") }.map { $0 + 1 } ?? text.startIndex

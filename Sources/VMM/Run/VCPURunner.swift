@@ -1,3 +1,4 @@
+internal import Bytes
 internal import DeviceKit
 internal import Devices
 internal import GuestMemory
@@ -119,9 +120,11 @@ final class VCPURunner: @unchecked Sendable {
   private func writeString(_ access: PortAccess, of vcpu: borrowing VCPU) {
     let bytes = vcpu.portOutput()
     for item in 0..<access.count {
-      let value = bytes[(item * access.width)..<((item + 1) * access.width)]
-        .reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-      ports.write(port: access.port, width: access.width, value: value)
+      guard let value = bytes.loadLE(at: item * access.width, byteCount: access.width) else {
+        return
+      }
+      ports.write(
+        port: access.port, width: access.width, value: UInt32(truncatingIfNeeded: value))
     }
   }
 
@@ -129,7 +132,7 @@ final class VCPURunner: @unchecked Sendable {
     var bytes: [UInt8] = []
     for _ in 0..<access.count {
       let value = ports.read(port: access.port, width: access.width)
-      bytes += (0..<access.width).map { UInt8(truncatingIfNeeded: value >> (8 * UInt32($0))) }
+      bytes += value.littleEndianBytes.prefix(access.width)
     }
     vcpu.completePortInput(bytes)
   }

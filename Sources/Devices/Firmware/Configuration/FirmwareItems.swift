@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// What firmware can ask for by number and, for files, by name: the contents of a
 /// `FirmwareConfiguration`.
 ///
@@ -123,20 +125,13 @@ public struct FirmwareItems: Sendable {
 
   /// Big-endian, unlike the items: count, then size, number, a reserved field and the name of each.
   private mutating func updateDirectory() {
-    var bytes = UInt32(files.count).bigEndianBytes
+    var bytes = UInt32(files.count).byteSwapped.littleEndianBytes
     for file in files.sorted(by: { $0.name < $1.name }) {
       let name = Array(file.name.utf8)
-      bytes += UInt32(file.byteCount).bigEndianBytes + file.selector.bigEndianBytes + [0, 0]
+      bytes += UInt32(file.byteCount).byteSwapped.littleEndianBytes
+      bytes += file.selector.byteSwapped.littleEndianBytes + [0, 0]
       bytes += name + [UInt8](repeating: 0, count: Self.nameByteCount - name.count)
     }
     items[Selector.directory] = bytes
   }
-}
-
-extension FixedWidthInteger where Self: UnsignedInteger {
-  fileprivate var littleEndianBytes: [UInt8] {
-    (0..<(Self.bitWidth / 8)).map { UInt8(truncatingIfNeeded: self >> (8 * $0)) }
-  }
-
-  fileprivate var bigEndianBytes: [UInt8] { littleEndianBytes.reversed() }
 }

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import DeviceKit
 
 /// The header with which a store of UEFI variables begins (*EFI_FIRMWARE_VOLUME_HEADER*).

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// A bzImage: a setup header that says what the kernel needs, and the kernel, which unpacks itself.
 ///
 /// Entered in 64-bit mode, 0x200 bytes into the kernel. The real-mode part is not used. Every field

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// Reads bounded parts of a kernel's file and checks fields in them.
 struct ImageReader {
   /// What reading a part or checking a field can end with.

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// A kernel that can be started without firmware: a bzImage, or an ELF file with a PVH entry.
 enum LinuxImage: Hashable, Sendable {
   case bzImage(BzImage)

@@ -1,4 +1,5 @@
 internal import ACPI
+internal import Bytes
 internal import DeviceKit
 internal import Devices
 internal import GuestMemory
