@@ -113,6 +113,28 @@ extension VirtualMachine {
     of slot: MemorySlot, firstPage: UInt64, pageCount: UInt32
   ) throws(KVMError) {
     var words = [UInt64](repeating: ~0, count: (Int(pageCount) + 63) / 64)
+    try clear(&words, of: slot, firstPage: firstPage, pageCount: pageCount)
+  }
+
+  /// Forgets the dirty bits that are set in `words`: those that were read, so that what the guest
+  /// wrote since is not lost.
+  ///
+  /// Needs manual protect. Source: KVM API, KVM_CLEAR_DIRTY_LOG.
+  ///
+  /// - Parameter words: as for `readDirtyLog(of:into:)`.
+  public func clearDirtyLog(of slot: MemorySlot, words: [UInt64]) throws(KVMError) {
+    guard UInt64(words.count) == (slot.pageCount + 63) / 64,
+      let pageCount = UInt32(exactly: slot.pageCount)
+    else {
+      throw .invalidArgument("dirty log of \(slot.summary): \(words.count) words given")
+    }
+    var words = words
+    try clear(&words, of: slot, firstPage: 0, pageCount: pageCount)
+  }
+
+  private func clear(
+    _ words: inout [UInt64], of slot: MemorySlot, firstPage: UInt64, pageCount: UInt32
+  ) throws(KVMError) {
     var request = unsafe kvm_clear_dirty_log()
     unsafe request.slot = slot.number
     unsafe request.first_page = firstPage

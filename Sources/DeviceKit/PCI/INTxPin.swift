@@ -1,7 +1,8 @@
 internal import ZeroTracker
 
-/// A function's INTx pin: level-triggered, held back by *Interrupt Disable*.
-public final class INTxPin: Sendable {
+/// A function's INTx pin: level-triggered, held back by *Interrupt Disable*,
+/// and while messages are on.
+final class INTxPin: Sendable {
   private let configuration: PCIConfiguration
   private let line: (any InterruptLine)?
   private let state = Guarded(State())
@@ -13,13 +14,13 @@ public final class INTxPin: Sendable {
   }
 
   /// A pin of the function with `configuration`, wired to `line`, if at all.
-  public init(configuration: PCIConfiguration, line: (any InterruptLine)?) {
+  init(configuration: PCIConfiguration, line: (any InterruptLine)?) {
     self.configuration = configuration
     self.line = line
   }
 
   /// Whether the function wants attention. Any thread.
-  public func set(_ wantsAttention: Bool) {
+  func set(_ wantsAttention: Bool) {
     state.withLock { state in
       guard wantsAttention != state.isPending else { return }
       state.isPending = wantsAttention
@@ -28,7 +29,7 @@ public final class INTxPin: Sendable {
   }
 
   /// Follows a write of the command register.
-  public func configurationChanged() {
+  func configurationChanged() {
     state.withLock { drive(&$0) }
   }
 

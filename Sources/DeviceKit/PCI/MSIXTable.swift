@@ -4,57 +4,41 @@ internal import ZeroTracker
 /// MSI-X (PCI 3.0 §6.8.2): the vectors of a function, their masks, and what is pending behind a
 /// mask.
 ///
-/// The device model puts the capability into its configuration space, the table and the pending
-/// bits into a BAR, forwards accesses, and calls `signal`. A message leaves with the table's lock
-/// held: after a guest has masked a vector, none of it is still on its way.
-public final class MSIXTable: Sendable {
+/// A function has one by `PCIConfigurationSpace.addMSIX`; its endpoint forwards accesses. A message
+/// leaves with the table's lock held: after a guest has masked a vector, none of it is still on its
+/// way.
+final class MSIXTable: Sendable {
   /// Bytes of an entry: address, data, vector control.
-  public static let entryByteCount = 16
-  /// The most vectors that *Message Control* can say.
-  public static let maximumCount = 2048
+  static let entryByteCount = 16
 
   private struct State {
     var bytes: [UInt8]
     var pending: [Bool]
     var control = MSIXControl(rawValue: 0)
+    /// Messages are writes of memory: only a bus master sends them.
+    var isBusMaster = false
   }
 
   /// The number of vectors.
-  public let count: Int
-  private let sink: any MSISink
+  let count: Int
+  private let sink: (any MSISink)?
   private let state: Guarded<State>
 
   /// A table of `count` vectors, 1 to 2048, all masked.
-  public init(count: Int, sink: any MSISink) {
-    precondition((1...Self.maximumCount).contains(count), "\(count) MSI-X vectors")
+  init(count: Int, sink: (any MSISink)?) {
     self.count = count
     self.sink = sink
     state = Guarded(Self.initialState(count))
   }
 
-  /// Adds the capability, with the table and the pending bits in one BAR.
-  ///
-  /// - Returns: its offset, which `configurationChanged` wants.
-  public func addCapability(
-    to space: inout PCIConfigurationSpace, bar: PCIBAR, tableOffset: UInt32, pendingOffset: UInt32
-  ) -> Int {
-    let size = UInt16(count - 1)
-    let table = tableOffset | UInt32(bar.index)
-    let pending = pendingOffset | UInt32(bar.index)
-    let body = size.littleEndianBytes + [table, pending].littleEndianBytes
-    let offset = space.addCapability(0x11, body: body)
-    space.makeWritable(MSIXControl.writable.rawValue, at: offset + 2)
-    return offset
-  }
-
   /// Whether the guest turned MSI-X on; if not, the function has its INTx pin.
-  public var isEnabled: Bool {
+  var isEnabled: Bool {
     state.withLock { $0.control.contains(.enable) }
   }
 
   /// Sends a vector's message, or notes it as pending while it is masked. Dropped while MSI-X is
   /// off, and for vectors there are none of.
-  public func signal(_ vector: Int) {
+  func signal(_ vector: Int) {
     state.withLock { state in
       guard vector >= 0, vector < count, state.control.contains(.enable) else { return }
       state.pending[vector] = true
@@ -62,22 +46,22 @@ public final class MSIXTable: Sendable {
     }
   }
 
-  /// Takes over *Message Control* after a write of the configuration registers.
-  ///
-  /// - Parameter capability: what `addCapability` returned.
-  public func configurationChanged(_ configuration: PCIConfiguration, capability: Int) {
+  /// Takes over *Message Control* and *Bus Master* after a write of the configuration registers.
+  func follow(_ configuration: PCIConfiguration, _ layout: MSIXLayout) {
     state.withLock { state in
       // Read under the lock: of two threads that come here, the second sees the newer value.
-      let control = MSIXControl(rawValue: configuration.value(at: capability + 2))
-      guard control != state.control else { return }
+      let control = MSIXControl(rawValue: configuration.value(at: layout.capability + 2))
+      let isBusMaster = configuration.isBusMaster
+      guard control != state.control || isBusMaster != state.isBusMaster else { return }
       state.control = control
+      state.isBusMaster = isBusMaster
       if !control.contains(.enable) { state.pending = Array(repeating: false, count: count) }
       for vector in 0..<count { flush(&state, vector) }
     }
   }
 
   /// Reads the table; zero past its end. Any values are accepted.
-  public func readTable(offset: UInt64, width: Int) -> UInt64 {
+  func readTable(offset: UInt64, width: Int) -> UInt64 {
     state.withLock { state in
       var value: UInt64 = 0
       for index in 0..<UInt64(min(width, 8)) where offset &+ index < UInt64(state.bytes.count) {
@@ -88,7 +72,7 @@ public final class MSIXTable: Sendable {
   }
 
   /// Writes the table; dropped past its end. A pending vector that becomes unmasked is sent.
-  public func writeTable(offset: UInt64, width: Int, value: UInt64) {
+  func writeTable(offset: UInt64, width: Int, value: UInt64) {
     state.withLock { state in
       for index in 0..<UInt64(min(width, 8)) where offset &+ index < UInt64(state.bytes.count) {
         let place = Int(offset &+ index)
@@ -107,7 +91,7 @@ public final class MSIXTable: Sendable {
   }
 
   /// Reads the pending bits; zero past their end. They cannot be written.
-  public func readPending(offset: UInt64, width: Int) -> UInt64 {
+  func readPending(offset: UInt64, width: Int) -> UInt64 {
     state.withLock { state in
       var value: UInt64 = 0
       for bit in 0..<UInt64(min(width, 8) * 8) {
@@ -121,7 +105,7 @@ public final class MSIXTable: Sendable {
   }
 
   /// All masked and nothing pending, as after power-on.
-  public func reset() {
+  func reset() {
     state.withLock { $0 = Self.initialState(count) }
   }
 
@@ -134,11 +118,11 @@ public final class MSIXTable: Sendable {
   /// Sends what is pending and not held back.
   private func flush(_ state: inout State, _ vector: Int) {
     let start = vector * Self.entryByteCount
-    guard state.pending[vector], state.control.contains(.enable),
+    guard state.pending[vector], state.isBusMaster, state.control.contains(.enable),
       !state.control.contains(.functionMask), state.bytes[start + 12] & 1 == 0
     else { return }
     state.pending[vector] = false
-    sink.send(
+    sink?.send(
       MSIMessage(
         address: state.bytes.loadLE(at: start), data: state.bytes.loadLE(at: start + 8)))
   }
@@ -154,4 +138,60 @@ struct MSIXControl: OptionSet {
   static let enable = MSIXControl(rawValue: 1 << 15)
   /// What a guest can write; the table's size is read-only.
   static let writable: MSIXControl = [.functionMask, .enable]
+}
+
+/// Where a function has its vectors.
+struct MSIXLayout: Sendable {
+  /// The most vectors that *Message Control* can say.
+  static let maximumCount = 2048
+
+  let count: Int
+  /// The number of the BAR with table and pending bits.
+  let bar: Int
+  let table: UInt64
+  let pending: UInt64
+  /// Offset of the capability in configuration space.
+  let capability: Int
+
+  /// An offset in the BAR as one in the table; nil outside it.
+  func tableOffset(of offset: UInt64) -> UInt64? {
+    Self.offset(of: offset, from: table, byteCount: MSIXTable.entryByteCount * count)
+  }
+
+  /// The same for the pending bits, whole words of 8 bytes.
+  func pendingOffset(of offset: UInt64) -> UInt64? {
+    Self.offset(of: offset, from: pending, byteCount: (count + 63) / 64 * 8)
+  }
+
+  private static func offset(of offset: UInt64, from start: UInt64, byteCount: Int) -> UInt64? {
+    offset >= start && offset - start < UInt64(byteCount) ? offset - start : nil
+  }
+}
+
+extension PCIConfigurationSpace {
+  /// Adds MSI-X, with the table and the pending bits in one BAR, all vectors masked.
+  ///
+  /// - Parameters:
+  ///   - vectorCount: 1 to 2048.
+  ///   - tableOffset: in the BAR, a multiple of 8; 16 bytes for each vector.
+  ///   - pendingOffset: in the BAR, a multiple of 8; a bit for each vector.
+  public mutating func addMSIX(
+    vectorCount: Int, bar: PCIBAR, tableOffset: UInt32, pendingOffset: UInt32
+  ) {
+    precondition(
+      (1...MSIXLayout.maximumCount).contains(vectorCount), "\(vectorCount) MSI-X vectors")
+    let words = [tableOffset | UInt32(bar.index), pendingOffset | UInt32(bar.index)]
+    let offset = addCapability(
+      0x11, body: UInt16(vectorCount - 1).littleEndianBytes + words.littleEndianBytes)
+    makeWritable(MSIXControl.writable.rawValue, at: offset + 2)
+    msix = MSIXLayout(
+      count: vectorCount, bar: bar.index, table: UInt64(tableOffset),
+      pending: UInt64(pendingOffset), capability: offset)
+  }
+
+  /// Whether the guest turned MSI-X on.
+  var usesMSIX: Bool {
+    guard let msix else { return false }
+    return MSIXControl(rawValue: value(at: msix.capability + 2)).contains(.enable)
+  }
 }

@@ -1,11 +1,13 @@
-/// A memory base address register: how much it decodes, not where.
+/// A base address register: how much memory, or how many ports, it decodes, not where.
 public struct PCIBAR: Hashable, Sendable {
   /// The register's number, 0 to 5. A 64-bit one takes the next number, too.
   public let index: Int
-  /// What it decodes, in bytes: a power of two.
+  /// What it decodes, in bytes or ports: a power of two.
   public let byteCount: UInt64
   /// Whether it has 64 address bits, in two registers.
   public let is64Bit: Bool
+  /// Whether it decodes ports, not memory.
+  public let isIO: Bool
   /// Whether reads have no side effects (bit 3).
   public let isPrefetchable: Bool
 
@@ -23,6 +25,24 @@ public struct PCIBAR: Hashable, Sendable {
     self.byteCount = byteCount
     self.is64Bit = is64Bit
     self.isPrefetchable = isPrefetchable
+    isIO = false
+  }
+
+  /// A register for ports; values that PCI does not know trap.
+  ///
+  /// - Parameters:
+  ///   - index: 0 to 5.
+  ///   - portCount: a power of two from 4 to 256.
+  public init(index: Int, portCount: UInt64) {
+    precondition((0...5).contains(index), "BAR \(index)")
+    precondition(
+      portCount.nonzeroBitCount == 1 && (4...256).contains(portCount),
+      "BAR \(index) of \(portCount) ports")
+    self.index = index
+    byteCount = portCount
+    is64Bit = false
+    isPrefetchable = false
+    isIO = true
   }
 
   /// The first register's offset in configuration space.
@@ -35,9 +55,9 @@ public struct PCIBAR: Hashable, Sendable {
     is64Bit ? 2 : 1
   }
 
-  /// The read-only low bits: memory (bit 0 is 0), 64-bit (2:1 are 10), prefetchable (3).
+  /// The read-only low bits: ports (bit 0), 64-bit (2:1 are 10), prefetchable (3).
   var typeBits: UInt32 {
-    (is64Bit ? 4 : 0) | (isPrefetchable ? 8 : 0)
+    (isIO ? 1 : 0) | (is64Bit ? 4 : 0) | (isPrefetchable ? 8 : 0)
   }
 
   /// The address bits that can be written; the others stay 0, which is how a guest learns the size.
@@ -49,8 +69,12 @@ public struct PCIBAR: Hashable, Sendable {
 /// A BAR at the address where the guest, or the VMM, put it.
 struct PlacedBAR: Hashable, Sendable {
   let index: Int
+  let isIO: Bool
   let start: UInt64
   let byteCount: UInt64
+
+  /// The last byte; a place near 2^64 may be one that wraps, which nothing reaches.
+  var last: UInt64 { start &+ (byteCount - 1) }
 
   /// The offset of an access that is all inside; nil for any other.
   func offset(of address: UInt64, width: Int) -> UInt64? {

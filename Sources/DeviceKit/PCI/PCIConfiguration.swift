@@ -1,3 +1,4 @@
+internal import Synchronization
 internal import ZeroTracker
 
 /// A function's configuration registers, shared between vCPU threads and the device model.
@@ -12,6 +13,8 @@ public final class PCIConfiguration: Sendable {
   }
 
   private let state: Guarded<State>
+  /// `State.space.isBusMaster`, written in the lock. Relaxed: the value is all that is shared.
+  private let busMaster = Atomic(false)
   private let atReset: PCIConfigurationSpace
 
   /// Registers that begin, and after a reset are, as in `space`.
@@ -20,14 +23,15 @@ public final class PCIConfiguration: Sendable {
     atReset = space
   }
 
-  /// The memory BARs.
+  /// The BARs.
   public var bars: [PCIBAR] { atReset.bars }
 
   /// The command register now.
   public var command: PCICommand { state.withLock { $0.space.command } }
 
-  /// Whether the function may reach memory: *Bus Master* is on, and it is in D0.
-  public var isBusMaster: Bool { state.withLock { $0.space.isBusMaster } }
+  /// Whether the function may reach memory: *Bus Master* is on, and it is in D0. On its own, as every
+  /// command of a device looks at it.
+  public var isBusMaster: Bool { busMaster.load(ordering: .relaxed) }
 
   /// Where a BAR is now, decoded or not.
   public func address(of bar: PCIBAR) -> UInt64 {
@@ -45,7 +49,9 @@ public final class PCIConfiguration: Sendable {
   /// Takes the guest's write; any values are accepted. Dropped during a function level reset.
   public func write(offset: Int, width: Int, value: UInt64) {
     state.withLock { state in
-      if !state.isResetting { state.space.write(offset: offset, width: width, value: value) }
+      guard !state.isResetting else { return }
+      state.space.write(offset: offset, width: width, value: value)
+      noteBusMaster(state)
     }
   }
 
@@ -61,7 +67,14 @@ public final class PCIConfiguration: Sendable {
   public func preset<T: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
     _ value: T, at offset: Int
   ) {
-    state.withLock { $0.space.preset(value, at: offset) }
+    state.withLock { state in
+      state.space.preset(value, at: offset)
+      noteBusMaster(state)
+    }
+  }
+
+  private func noteBusMaster(_ state: borrowing State) {
+    busMaster.store(state.space.isBusMaster, ordering: .relaxed)
   }
 
   /// Looks at all registers, and changes some, while no guest writes any.
@@ -71,7 +84,10 @@ public final class PCIConfiguration: Sendable {
 
   /// Everything as it was made, as after power-on.
   public func reset() {
-    state.withLock { $0 = State(space: atReset) }
+    state.withLock { state in
+      state = State(space: atReset)
+      noteBusMaster(state)
+    }
   }
 
   /// Ends a function level reset: the registers, which are as at power-on, answer again.
@@ -85,6 +101,7 @@ public final class PCIConfiguration: Sendable {
       guard state.space.takeFunctionReset() else { return false }
       let type: UInt8 = state.space.value(at: PCIRegister.headerType)
       state = State(space: atReset, isResetting: true)
+      noteBusMaster(state)
       // A matter of the place.
       state.space.preset(type, at: PCIRegister.headerType)
       return true
@@ -110,7 +127,8 @@ public final class PCIConfiguration: Sendable {
       let status = PCIStatus(rawValue: state.space.value(at: PCIRegister.status))
       let changed = isPending ? status.union(.interrupt) : status.subtracting(.interrupt)
       state.space.preset(changed.rawValue, at: PCIRegister.status)
-      return isPending && !state.space.command.contains(.interruptDisable) && state.space.isAwake
+      return isPending && state.space.isAwake && !state.space.usesMessages
+        && !state.space.command.contains(.interruptDisable)
     }
   }
 

@@ -1,4 +1,5 @@
 internal import Bytes
+public import GuestMemory
 
 /// The 4 KiB of configuration registers of a function with a header of type 0: a value without a
 /// lock.
@@ -18,8 +19,14 @@ public struct PCIConfigurationSpace: Sendable {
   var powerControl: Int?
   /// Where the PCI Express capability begins, if there is one.
   var express: Int?
-  /// The memory BARs, in the order they were added.
+  /// Where the vectors of MSI-X are, if there are any.
+  var msix: MSIXLayout?
+  /// Where the MSI capability is, if there is one.
+  var msi: MSILayout?
+  /// The BARs, in the order they were added.
   public private(set) var bars: [PCIBAR] = []
+  /// The BARs with memory.
+  private(set) var memories: [(bar: PCIBAR, memory: DeviceMemory, logsWrites: Bool)] = []
 
   /// A header with nothing enabled.
   ///
@@ -67,7 +74,19 @@ public struct PCIConfigurationSpace: Sendable {
     bytes.loadLE(at: offset)
   }
 
-  /// Adds a memory BAR; its registers must be free.
+  /// Adds a BAR with memory behind it, all of `memory`, which the guest reaches without exits
+  /// wherever it places the BAR apart from others.
+  ///
+  /// - Parameter logsWrites: whether `PCIEndpoint.takeWrittenPages` is wanted.
+  public mutating func addBAR(_ bar: PCIBAR, memory: DeviceMemory, logsWrites: Bool = false) {
+    precondition(
+      !bar.isIO && UInt64(memory.byteCount) == bar.byteCount,
+      "BAR \(bar.index) of \(bar.byteCount) bytes with memory of \(memory.byteCount)")
+    addBAR(bar)
+    memories.append((bar, memory, logsWrites))
+  }
+
+  /// Adds a BAR that the device model answers; its registers must be free.
   public mutating func addBAR(_ bar: PCIBAR) {
     let registers = bar.index..<(bar.index + bar.registerCount)
     precondition(
@@ -114,13 +133,19 @@ public struct PCIConfigurationSpace: Sendable {
     command.contains(.busMaster) && isAwake
   }
 
-  /// The BARs that memory accesses can reach: none while *Memory Space* is off, or in D3hot.
+  /// The BARs that accesses can reach: none of memory while *Memory Space* is off, of ports while *I/O
+  /// Space* is, and none in D3hot.
   var decodedBARs: [PlacedBAR] {
-    guard command.contains(.memorySpace), isAwake else { return [] }
-    return bars.map {
-      PlacedBAR(index: $0.index, start: address(of: $0), byteCount: $0.byteCount)
+    guard isAwake else { return [] }
+    let command = command
+    return bars.filter { command.contains($0.isIO ? .ioSpace : .memorySpace) }.map {
+      PlacedBAR(
+        index: $0.index, isIO: $0.isIO, start: address(of: $0), byteCount: $0.byteCount)
     }
   }
+
+  /// Whether interrupts leave as messages, and not by the pin.
+  var usesMessages: Bool { usesMSI || usesMSIX }
 
   // MARK: The guest's side
 

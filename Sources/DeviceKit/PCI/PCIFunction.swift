@@ -1,22 +1,28 @@
-/// A PCI device model: configuration registers and what is behind its BARs.
+/// A PCI device model: what is behind the BARs of its endpoint.
 ///
-/// All calls come on vCPU threads, several at once, with no lock of the host held; the guest
-/// chooses all values, so none may trap.
-public protocol PCIFunction: AnyObject, Sendable {
-  /// Its configuration registers.
-  var configuration: PCIConfiguration { get }
+/// Calls for registers come on vCPU threads, several at once, with no lock of the host held; the guest
+/// chooses all values, so none may trap. Add one to a machine by
+/// `PersonalComputerConfiguration.pciDevices`.
+public protocol PCIFunction: Device {
+  /// Its end of the bus: configuration registers, memory, interrupts.
+  var endpoint: PCIEndpoint { get }
 
-  /// Answers a read inside a BAR: `offset + width` is within its size.
+  /// Answers a read inside a BAR: `offset + width` is within its size. Not for what the endpoint
+  /// answers.
   func readBAR(_ index: Int, offset: UInt64, width: Int) -> UInt64
 
-  /// Takes a write inside a BAR: `offset + width` is within its size.
+  /// Takes a write inside a BAR: `offset + width` is within its size. Not for what the endpoint takes.
   func writeBAR(_ index: Int, offset: UInt64, width: Int, value: UInt64)
 
-  /// The guest wrote a configuration register; another thread may have written one since.
+  /// The guest wrote a configuration register; another thread may have written one since. The endpoint
+  /// follows already.
   func configurationChanged()
 
   /// Whether reads or writes of guest memory are on their way.
   var hasTransactionsPending: Bool { get }
+
+  /// Addresses at which this function answers before any BAR does.
+  var hiddenAddresses: Range<UInt64>? { get }
 
   /// The guest resets this function alone (*Function Level Reset*): everything as after power-on.
   /// Its configuration registers are so already, and answer nobody until the function calls
@@ -24,12 +30,15 @@ public protocol PCIFunction: AnyObject, Sendable {
   /// another thread. Only for functions with the PCI Express capability.
   func functionLevelReset()
 
-  /// Everything as after power-on, configuration registers too. No vCPU runs meanwhile.
+  /// Everything as after power-on, the endpoint too. No vCPU runs meanwhile.
   func reset()
 }
 
 // What a function without BARs, or without registers that do anything, need not write.
 extension PCIFunction {
+  /// The endpoint's configuration registers.
+  public var configuration: PCIConfiguration { endpoint.configuration }
+
   /// All ones.
   public func readBAR(_ index: Int, offset: UInt64, width: Int) -> UInt64 { .max }
 
@@ -42,9 +51,12 @@ extension PCIFunction {
   /// None.
   public var hasTransactionsPending: Bool { false }
 
+  /// None.
+  public var hiddenAddresses: Range<UInt64>? { nil }
+
   /// Ends it at once.
   public func functionLevelReset() { configuration.endFunctionReset() }
 
-  /// Resets the configuration registers.
-  public func reset() { configuration.reset() }
+  /// Resets the endpoint.
+  public func reset() { endpoint.reset() }
 }

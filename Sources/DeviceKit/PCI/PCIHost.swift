@@ -14,6 +14,7 @@ public final class PCIHost: Sendable {
   private let functions: [PCIAddress: any PCIFunction]
   /// In the order in which they were placed. The lock also keeps configuration writes in one order.
   private let decoded = Guarded<[Decoded]>([])
+  private let mappedBARs: [(address: PCIAddress, mapped: MappedBAR)]
 
   /// A bus with these functions.
   ///
@@ -21,6 +22,9 @@ public final class PCIHost: Sendable {
   /// find, is a mistake of ours and traps.
   public init(_ functions: [(PCIAddress, any PCIFunction)]) {
     self.functions = Dictionary(functions) { _, _ in preconditionFailure("PCI place taken twice") }
+    mappedBARs = functions.flatMap { address, function in
+      function.endpoint.mappedBARs.map { (address, $0) }
+    }
     for address in self.functions.keys where address.function > 0 {
       guard let first = self.functions[PCIAddress(device: address.device)] else {
         preconditionFailure("PCI function \(address) without function 0")
@@ -56,10 +60,25 @@ public final class PCIHost: Sendable {
       return isReset
     }
     if isReset {
+      function.endpoint.functionResetBegan()
       function.functionLevelReset()
     } else {
+      function.endpoint.configurationChanged()
       function.configurationChanged()
     }
+    if !mappedBARs.isEmpty { decoded.withLock { placeMappedBARs($0) } }
+  }
+
+  /// Starts all functions.
+  ///
+  /// - Throws: what the first of them throws that cannot start.
+  package func start() throws(DeviceError) {
+    for address in addresses { try functions[address]?.start() }
+  }
+
+  /// Stops all functions.
+  package func stop() {
+    for address in addresses { functions[address]?.stop() }
   }
 
   /// Everything as after power-on; BARs have no place then. No vCPU runs meanwhile.
@@ -68,7 +87,10 @@ public final class PCIHost: Sendable {
     for address in functions.keys where address.function > 0 {
       functions[PCIAddress(device: address.device)]?.configuration.markMultiFunction()
     }
-    decoded.withLock { $0 = [] }
+    decoded.withLock { decoded in
+      decoded = []
+      placeMappedBARs(decoded)
+    }
   }
 
   /// Gives every BAR a place, as firmware would: the large ones first, each at a multiple of its
@@ -76,14 +98,21 @@ public final class PCIHost: Sendable {
   ///
   /// The guest still turns *Memory Space* on itself. Places are the same for the same functions.
   ///
-  /// - Parameter window: the addresses to choose from; a window too small is a mistake of ours and
-  ///   traps.
-  public func assignResources(window: Range<UInt64>) {
+  /// - Parameters:
+  ///   - window: the addresses to choose from; a window too small is a mistake of ours and traps, here
+  ///     and below.
+  ///   - ports: the ports to choose from.
+  public func assignResources(window: Range<UInt64>, ports: Range<UInt64>) {
     let all = addresses.flatMap { address in
       (functions[address]?.configuration.bars ?? []).map { (address, $0) }
     }
+    assign(all.filter { !$0.1.isIO }, window)
+    assign(all.filter { $0.1.isIO }, ports)
+  }
+
+  private func assign(_ bars: [(PCIAddress, PCIBAR)], _ window: Range<UInt64>) {
     var next = window.lowerBound
-    for (address, bar) in all.sorted(by: { $0.1.byteCount > $1.1.byteCount }) {
+    for (address, bar) in bars.sorted(by: { $0.1.byteCount > $1.1.byteCount }) {
       let start = (next + bar.byteCount - 1) & ~(bar.byteCount - 1)
       next = start + bar.byteCount
       precondition(next <= window.upperBound, "PCI window \(window) is too small")
@@ -96,24 +125,71 @@ public final class PCIHost: Sendable {
 
   /// Reads memory behind a BAR; nil where none is decoded.
   package func readMemory(_ address: UInt64, width: Int) -> UInt64? {
-    guard let (function, bar, offset) = lookUp(address, width: width) else { return nil }
-    return function.readBAR(bar, offset: offset, width: width)
+    read(address, width: width, isIO: false)
   }
 
   /// Writes memory behind a BAR; false where none is decoded.
   package func writeMemory(_ address: UInt64, width: Int, value: UInt64) -> Bool {
-    guard let (function, bar, offset) = lookUp(address, width: width) else { return false }
-    function.writeBAR(bar, offset: offset, width: width, value: value)
+    write(address, width: width, value: value, isIO: false)
+  }
+
+  /// Reads ports behind a BAR; nil where none is decoded.
+  package func readPort(_ port: UInt64, width: Int) -> UInt64? {
+    read(port, width: width, isIO: true)
+  }
+
+  /// Writes ports behind a BAR; false where none is decoded.
+  package func writePort(_ port: UInt64, width: Int, value: UInt64) -> Bool {
+    write(port, width: width, value: value, isIO: true)
+  }
+
+  private func read(_ address: UInt64, width: Int, isIO: Bool) -> UInt64? {
+    guard let (function, bar, offset) = lookUp(address, width: width, isIO: isIO) else {
+      return nil
+    }
+    return function.endpoint.readBAR(bar, offset: offset, width: width)
+      ?? function.readBAR(bar, offset: offset, width: width)
+  }
+
+  private func write(_ address: UInt64, width: Int, value: UInt64, isIO: Bool) -> Bool {
+    guard let (function, bar, offset) = lookUp(address, width: width, isIO: isIO) else {
+      return false
+    }
+    if !function.endpoint.writeBAR(bar, offset: offset, width: width, value: value) {
+      function.writeBAR(bar, offset: offset, width: width, value: value)
+    }
     return true
   }
 
-  private func lookUp(_ address: UInt64, width: Int) -> (any PCIFunction, Int, UInt64)? {
+  private func lookUp(
+    _ address: UInt64, width: Int, isIO: Bool
+  ) -> (any PCIFunction, Int, UInt64)? {
     decoded.withLock { decoded in
-      for entry in decoded.reversed() {
+      for entry in decoded.reversed() where entry.bar.isIO == isIO {
         guard let offset = entry.bar.offset(of: address, width: width) else { continue }
         return (entry.function, entry.bar.index, offset)
       }
       return nil
+    }
+  }
+
+  /// Maps the BARs that nothing overlaps, at their places; the others are accessed by exits, as the
+  /// order of BARs wants it. Under the lock, so that the last state wins.
+  private func placeMappedBARs(_ decoded: [Decoded]) {
+    guard !mappedBARs.isEmpty else { return }
+    let hidden = functions.values.compactMap(\.hiddenAddresses)
+    for (address, mapped) in mappedBARs {
+      let own = decoded.first { $0.address == address && $0.bar.index == mapped.bar.index }
+      let isAlone =
+        own.map { own in
+          own.bar.start <= own.bar.last
+            && !hidden.contains { $0.overlaps(own.bar.start..<own.bar.last) }
+            && !decoded.contains { other in
+              !other.bar.isIO && (other.address, other.bar.index) != (address, own.bar.index)
+                && other.bar.start <= own.bar.last && own.bar.start <= other.bar.last
+            }
+        } ?? false
+      mapped.place(at: isAlone ? own?.bar.start : nil)
     }
   }
 

@@ -33,7 +33,7 @@ public struct PCICommand: OptionSet, Hashable, Sendable {
     self.rawValue = rawValue
   }
 
-  /// *I/O Space*, bit 0: stored; no function here has I/O registers.
+  /// *I/O Space*, bit 0: BARs of ports are decoded.
   public static let ioSpace = PCICommand(rawValue: 1 << 0)
   /// *Memory Space*, bit 1: memory BARs are decoded.
   public static let memorySpace = PCICommand(rawValue: 1 << 1)

@@ -32,8 +32,8 @@ public final class HostBridge: PCIFunction {
     (0xA4, 0, 0xFFF0_0000), (0xA8, 0, 0xFFF0_0000), (0xAC, 0, 0xFFF0_0000), (0xB0, 0, 0xFFF0),
   ]
 
-  /// Its configuration registers.
-  public let configuration: PCIConfiguration
+  /// Its configuration registers; it neither reaches memory nor interrupts.
+  public let endpoint: PCIEndpoint
 
   /// The decoded range: its start, a multiple of 64 MiB, and the number of buses; 0 while none is. On its
   /// own, as every access to memory behind PCI looks at it.
@@ -49,7 +49,7 @@ public final class HostBridge: PCIFunction {
       space.preset(register.initial, at: register.offset)
       space.makeWritable(register.mask, at: register.offset)
     }
-    configuration = PCIConfiguration(space)
+    endpoint = PCIEndpoint(space)
   }
 
   /// Where configuration registers are in memory now; nil if nowhere.
@@ -93,9 +93,12 @@ public final class HostBridge: PCIFunction {
     }
   }
 
+  /// Configuration registers come before BARs, as in the chip set.
+  public var hiddenAddresses: Range<UInt64>? { configurationRange?.addresses }
+
   /// Nothing is decoded again.
   public func reset() {
-    configuration.reset()
+    endpoint.reset()
     configurationChanged()
   }
 }

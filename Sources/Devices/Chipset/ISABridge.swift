@@ -33,8 +33,8 @@ public final class ISABridge: PCIFunction, AddressDecoder {
   /// Above a port, in `decoded`.
   private static let isDecoded: UInt32 = 1 << 16
 
-  /// Its configuration registers.
-  public let configuration: PCIConfiguration
+  /// Its configuration registers; it neither reaches memory nor interrupts.
+  public let endpoint: PCIEndpoint
 
   private let power: any BusDevice
   private let systemControl: SelectableLine?
@@ -59,7 +59,7 @@ public final class ISABridge: PCIFunction, AddressDecoder {
     }
     space.makeWritable(UInt64(0xFFFF_FFFF_FFFF), at: Register.generalPowerManagement)
     space.makeWritable(UInt32(0xFFFF_C000) | Self.rootComplexEnable, at: Register.rootComplexBase)
-    configuration = PCIConfiguration(space)
+    endpoint = PCIEndpoint(space)
     self.power = power
     self.systemControl = systemControl
   }
@@ -106,7 +106,7 @@ public final class ISABridge: PCIFunction, AddressDecoder {
 
   /// No ports are decoded again.
   public func reset() {
-    configuration.reset()
+    endpoint.reset()
     configurationChanged()
   }
 

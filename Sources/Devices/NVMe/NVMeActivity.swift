@@ -1,3 +1,4 @@
+internal import DeviceKit
 internal import GuestMemory
 internal import ZeroTracker
 
@@ -39,20 +40,22 @@ public struct NVMeActivity: Hashable, Sendable {
 
 extension NVMeEngine {
   var activity: NVMeActivity? {
-    state.withLockSoon { [memory] state in
+    state.withLockSoon { [endpoint] state in
       NVMeActivity(
         isReady: state.registers.isReady, isFailed: state.registers.isFailed,
-        inFlightCount: state.inFlightCount, queues: state.queues.activity(memory))
+        inFlightCount: state.inFlightCount, queues: state.queues.activity(endpoint.memory))
     }
   }
 }
 
 extension NVMeQueueSet {
-  fileprivate func activity(_ memory: GuestMemory) -> [NVMeActivity.Queue] {
+  fileprivate func activity(_ memory: GuestMemory?) -> [NVMeActivity.Queue] {
     // A copy, so that a look changes nothing. The controller itself reads heads in shadow doorbells
     // only when it must.
     var seen = self
-    for queue in completion.indices { seen.takeHead(queue, memory) }
+    if let memory {
+      for queue in completion.indices { seen.takeHead(queue, memory) }
+    }
     return submission.indices.compactMap { identifier -> NVMeActivity.Queue? in
       guard let ring = submission[identifier],
         let target = seen.completion[ring.completionQueue]
@@ -60,7 +63,9 @@ extension NVMeQueueSet {
       return NVMeActivity.Queue(
         identifier: identifier, entryCount: ring.count, submissionHead: ring.head,
         submissionTail: ring.tail,
-        shadowTail: hasShadow(identifier) ? shadows?.value(.tail, of: identifier, in: memory) : nil,
+        shadowTail: memory.flatMap { memory in
+          hasShadow(identifier) ? shadows?.value(.tail, of: identifier, in: memory) : nil
+        },
         inFlightCount: ring.inFlightCount, completionHead: target.head,
         completionTail: target.tail, untaken: target.occupiedCount, waitsForRoom: target.holdsBack)
     }

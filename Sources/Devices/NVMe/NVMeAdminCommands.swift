@@ -13,7 +13,6 @@ enum NVMeAdminOutcome: Hashable, Sendable {
 
 /// Carries out commands of the admin queue.
 struct NVMeAdminCommands: Sendable {
-  let memory: GuestMemory
   let identify: NVMeIdentify
   let history: NVMeHistory
   /// MSI-X vectors there are.
@@ -21,19 +20,23 @@ struct NVMeAdminCommands: Sendable {
 
   /// What a command answers; it may change queues and features.
   ///
-  /// - Parameter usesMSIX: whether a queue may choose its vector.
+  /// - Parameters:
+  ///   - memory: where the guest has its data and queues.
+  ///   - usesMSIX: whether a queue may choose its vector.
   func run(
-    _ command: NVMeCommand, _ state: borrowing Guarded<NVMeState>, usesMSIX: Bool
+    _ command: NVMeCommand, _ memory: GuestMemory, _ state: borrowing Guarded<NVMeState>,
+    usesMSIX: Bool
   ) -> NVMeAdminOutcome {
     do {
-      return try execute(command, state, usesMSIX)
+      return try execute(command, memory, state, usesMSIX)
     } catch {
       return .answer(.failure(error.status))
     }
   }
 
   private func execute(
-    _ command: NVMeCommand, _ state: borrowing Guarded<NVMeState>, _ usesMSIX: Bool
+    _ command: NVMeCommand, _ memory: GuestMemory, _ state: borrowing Guarded<NVMeState>,
+    _ usesMSIX: Bool
   ) throws(NVMeFailure) -> NVMeAdminOutcome {
     let opcode = NVMeAdminOpcode(rawValue: command.opcode)
     guard NVMeAdminOpcode.all.contains(opcode) else { throw NVMeFailure(.invalidOpcode) }
@@ -42,10 +45,10 @@ struct NVMeAdminCommands: Sendable {
     switch opcode {
     case .identify:
       let selector = UInt8(truncatingIfNeeded: command.dword(10))
-      try send(identify.data(selector: selector, namespace: command.namespace), command)
+      try send(identify.data(selector: selector, namespace: command.namespace), command, memory)
     case .getLogPage:
       try send(
-        NVMeLogPages(history: history, identity: identify.identity).data(command), command)
+        NVMeLogPages(history: history, identity: identify.identity).data(command), command, memory)
     case .getFeatures:
       answer.result = try state.withLock { state throws(NVMeFailure) in
         try state.features.get(command)
@@ -91,7 +94,9 @@ struct NVMeAdminCommands: Sendable {
     return .parked
   }
 
-  private func send(_ bytes: [UInt8], _ command: NVMeCommand) throws(NVMeFailure) {
+  private func send(
+    _ bytes: [UInt8], _ command: NVMeCommand, _ memory: GuestMemory
+  ) throws(NVMeFailure) {
     let buffer = try NVMeDataBuffer(
       prp1: command.prp1, prp2: command.prp2, byteCount: bytes.count, memory: memory)
     try buffer.write(bytes, to: memory)

@@ -1,5 +1,4 @@
 public import DeviceKit
-public import GuestMemory
 internal import ZeroTracker
 
 /// An NVMe disk with one namespace: a PCI function of class 010802 over a `BlockStore`.
@@ -13,35 +12,30 @@ public final class NVMeController: PCIFunction {
   /// places it in the window that the ACPI tables tell: one of 64 bits it would place at the end of
   /// what the processor can address, wherever that is.
   private static let bar = PCIBAR(index: 0, byteCount: 0x4000)
-  private static let vectorTable: UInt64 = 0x2000
-  private static let pendingBits: UInt64 = 0x3000
-  /// As many as the table has vectors, but for the admin pair's.
+  private static let vectorTable: UInt32 = 0x2000
+  private static let pendingBits: UInt32 = 0x3000
+  /// As many as the table has vectors, except the admin pair's.
   private static let maximumPairCount = 255
 
-  /// Its configuration registers.
-  public let configuration: PCIConfiguration
-  private let interrupts: MSIXTable
-  private let capability: Int
-  private let pin: INTxPin
+  /// Its end of the bus.
+  public let endpoint: PCIEndpoint
   let engine: NVMeEngine
-  private let threads: Guarded<[HostThread]>
+  private let threadCount: Int
+  private let onThreadStart: @Sendable () -> Void
+  private let threads = Guarded<[HostThread]>([])
 
-  /// A disk that is ready for a driver, its threads started.
+  /// A disk that is ready for a driver once it is started.
   ///
   /// - Parameters:
   ///   - history: what its log pages tell, which goes on from there.
   ///   - queuePairCount: I/O queue pairs a guest gets, usually one for each vCPU; 1 to 255, cut to
   ///     that.
   ///   - threadCount: commands that run at a time, at least 1.
-  ///   - interruptLine: the INTx line, for drivers without MSI-X.
-  ///   - onThreadStart: what each of the threads does before anything else.
-  /// - Throws: `NVMeError.threads` when the host gives no more threads.
+  ///   - context: the machine around it.
   public init(
-    store: any BlockStore, memory: GuestMemory, identity: NVMeIdentity, history: NVMeHistory,
-    queuePairCount: Int, threadCount: Int = 4, messages: any MSISink,
-    interruptLine: (any InterruptLine)? = nil,
-    onThreadStart: @escaping @Sendable () -> Void = {}
-  ) throws(NVMeError) {
+    store: any BlockStore, identity: NVMeIdentity, history: NVMeHistory, queuePairCount: Int,
+    threadCount: Int = 4, context: PCIContext
+  ) {
     let pairCount = min(max(queuePairCount, 1), Self.maximumPairCount)
     var space = PCIConfigurationSpace(
       identity: PCIIdentity(
@@ -49,35 +43,40 @@ public final class NVMeController: PCIFunction {
         subsystemVendor: NVMeIdentity.vendor, subsystem: NVMeIdentity.device),
       interruptPin: 1)
     space.addBAR(Self.bar)
-    interrupts = MSIXTable(count: pairCount + 1, sink: messages)
-    capability = interrupts.addCapability(
-      to: &space, bar: Self.bar, tableOffset: UInt32(Self.vectorTable),
-      pendingOffset: UInt32(Self.pendingBits))
+    space.addMSIX(
+      vectorCount: pairCount + 1, bar: Self.bar, tableOffset: Self.vectorTable,
+      pendingOffset: Self.pendingBits)
     space.addPowerManagement()
     space.addExpressEndpoint()
-    configuration = PCIConfiguration(space)
-    pin = INTxPin(configuration: configuration, line: interruptLine)
-    let engine = NVMeEngine(
-      memory: memory, configuration: configuration, interrupts: interrupts, pin: pin, store: store,
-      identify: NVMeIdentify(identity: identity, store: store), history: history,
-      pairCount: pairCount)
-    self.engine = engine
-    var threads: [HostThread] = []
-    let wanted = max(threadCount, 1)
-    let serve: @Sendable () -> Void = {
-      onThreadStart()
-      engine.serveQueues()
-    }
-    while threads.count < wanted, let thread = try? HostThread(serve) { threads.append(thread) }
-    self.threads = Guarded(threads)
-    if threads.count < wanted {
-      stop()
-      throw .threads(count: wanted)
-    }
+    endpoint = PCIEndpoint(space, context: context)
+    engine = NVMeEngine(
+      endpoint: endpoint, store: store, identify: NVMeIdentify(identity: identity, store: store),
+      history: history, pairCount: pairCount)
+    self.threadCount = max(threadCount, 1)
+    onThreadStart = context.onThreadStart
   }
 
   deinit {
     stop()
+  }
+
+  /// Starts the threads that carry out commands.
+  ///
+  /// - Throws: `DeviceError.threads` when the host gives no more threads; none is left then.
+  public func start() throws(DeviceError) {
+    let serve: @Sendable () -> Void = { [onThreadStart, engine] in
+      onThreadStart()
+      engine.serveQueues()
+    }
+    let isComplete = threads.withLock { threads in
+      while threads.count < threadCount, let thread = try? HostThread(serve) {
+        threads.append(thread)
+      }
+      return threads.count == threadCount
+    }
+    guard !isComplete else { return }
+    stop()
+    throw .threads(count: threadCount, what: "disk")
   }
 
   /// Ends the threads when the commands they run are done; doorbells are then of no effect. Guest
@@ -94,61 +93,33 @@ public final class NVMeController: PCIFunction {
   /// What its queues hold; nil if its lock is not free within a moment. Any thread.
   public var activity: NVMeActivity? { engine.activity }
 
-  /// Reads registers, vectors or pending bits.
+  /// Reads registers.
   public func readBAR(_ index: Int, offset: UInt64, width: Int) -> UInt64 {
-    switch offset {
-    case ..<Self.vectorTable: engine.read(offset: offset, width: width)
-    case ..<Self.pendingBits:
-      interrupts.readTable(offset: offset - Self.vectorTable, width: width)
-    default: interrupts.readPending(offset: offset - Self.pendingBits, width: width)
-    }
+    offset < UInt64(Self.vectorTable) ? engine.read(offset: offset, width: width) : 0
   }
 
-  /// Writes registers, rings doorbells, sets vectors.
+  /// Writes registers, rings doorbells.
   public func writeBAR(_ index: Int, offset: UInt64, width: Int, value: UInt64) {
-    switch offset {
-    case ..<Self.vectorTable: engine.write(offset: offset, width: width, value: value)
-    case ..<Self.pendingBits:
-      interrupts.writeTable(offset: offset - Self.vectorTable, width: width, value: value)
-    default: break
-    }
+    guard offset < UInt64(Self.vectorTable) else { return }
+    engine.write(offset: offset, width: width, value: value)
   }
 
-  /// Follows *Bus Master*, *Interrupt Disable* and MSI-X's control.
+  /// Follows *Bus Master* and MSI-X's control.
   public func configurationChanged() {
-    interrupts.configurationChanged(configuration, capability: capability)
-    pin.configurationChanged()
     engine.configurationChanged()
   }
 
+  /// Whether commands are in flight.
   public var hasTransactionsPending: Bool { engine.hasCommandsInFlight }
 
   /// Everything as after power-on; what commands in flight write stays written.
   public func functionLevelReset() {
-    // No message leaves from here on, and the pin falls with the engine.
-    interrupts.reset()
     engine.functionLevelReset()
-    pin.configurationChanged()
   }
 
   /// Everything as after power-on; waits for commands in flight. What they wrote stays written.
   public func reset() {
     engine.reset()
-    configuration.reset()
-    interrupts.reset()
-  }
-}
-
-/// Why a controller cannot be made.
-public enum NVMeError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// The host gives no more threads.
-  case threads(count: Int)
-
-  /// What was attempted, and what to do; one line.
-  public var description: String {
-    switch self {
-    case .threads(let count):
-      "cannot start \(count) disk threads; raise the limit of processes (ulimit -u)"
-    }
+    endpoint.reset()
   }
 }

@@ -52,20 +52,21 @@ extension NVMeEngine {
     guard state.isRunning, queue < state.queues.submission.count else { return }
     if number % 2 == 0 {
       // Commands may be gone already, found in a shadow doorbell, or about to be.
-      if state.queues.ringTail(queue, value, memory), let ring = state.queues.submission[queue],
+      if state.queues.ringTail(queue, value, endpoint.memory),
+        let ring = state.queues.submission[queue],
         !ring.isEmpty, !ring.isAttended
       {
         waiting.append(queue)
       }
     } else {
-      waiting += state.queues.ringHead(queue, value, memory)
+      waiting += state.queues.ringHead(queue, value, endpoint.memory)
     }
   }
 
   /// Follows a write of the command register or of MSI-X's control.
   func configurationChanged() {
     let queues = state.withLock { state in
-      state.usesMSIX(interrupts.isEnabled, memory)
+      state.usesMSIX(endpoint.usesMSIX, endpoint.memory)
       updatePin(state)
       // Commands may have waited for *Bus Master*.
       return state.queues.submission.indices.filter { state.queues.submission[$0] != nil }

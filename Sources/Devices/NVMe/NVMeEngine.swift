@@ -4,13 +4,10 @@ internal import ZeroTracker
 
 /// The part of a controller that its I/O threads work on: registers, queues, commands.
 ///
-/// Lock order: `state`, then those of MSI-X, pin and configuration; no command runs under `state`,
+/// Lock order: `state`, then those of the endpoint; no command runs under `state`,
 /// and nobody is woken.
 final class NVMeEngine: Sendable {
-  let memory: GuestMemory
-  let configuration: PCIConfiguration
-  let interrupts: MSIXTable
-  let pin: INTxPin
+  let endpoint: PCIEndpoint
   let admin: NVMeAdminCommands
   let io: NVMeIOCommands
   let work: WorkList
@@ -21,18 +18,15 @@ final class NVMeEngine: Sendable {
   private let pairCount: Int
 
   init(
-    memory: GuestMemory, configuration: PCIConfiguration, interrupts: MSIXTable, pin: INTxPin,
-    store: any BlockStore, identify: NVMeIdentify, history: NVMeHistory, pairCount: Int
+    endpoint: PCIEndpoint, store: any BlockStore, identify: NVMeIdentify, history: NVMeHistory,
+    pairCount: Int
   ) {
-    self.memory = memory
-    self.configuration = configuration
-    self.interrupts = interrupts
-    self.pin = pin
+    self.endpoint = endpoint
     self.pairCount = pairCount
     self.history = history
     admin = NVMeAdminCommands(
-      memory: memory, identify: identify, history: history, vectorCount: interrupts.count)
-    io = NVMeIOCommands(memory: memory, store: store, history: history)
+      identify: identify, history: history, vectorCount: endpoint.vectorCount)
+    io = NVMeIOCommands(store: store, history: history)
     work = WorkList(count: pairCount + 1)
     state = Guarded(NVMeState(pairCount: pairCount))
   }
@@ -69,10 +63,10 @@ final class NVMeEngine: Sendable {
       let outcome = noting(
         fetched.command, of: queue,
         queue > 0
-          ? .answer(io.run(fetched.command, hasWriteCache: fetched.hasWriteCache))
-          : admin.run(fetched.command, state, usesMSIX: interrupts.isEnabled))
+          ? .answer(io.run(fetched.command, fetched.memory, hasWriteCache: fetched.hasWriteCache))
+          : admin.run(fetched.command, fetched.memory, state, usesMSIX: endpoint.usesMSIX))
       visit.count(
-        byteCount: io.byteCount(fetched.command), finish(fetched.command, of: queue, outcome))
+        byteCount: io.byteCount(fetched.command), finish(fetched, of: queue, outcome))
       if visit.mustSignal || !fetched.isAttended || !fetched.hasMore { signal(&visit) }
       if fetched.isAttended, fetched.hasMore, visit.hasSlept() {
         state.withLock { $0.queues.beCautious(queue) }
@@ -94,11 +88,13 @@ final class NVMeEngine: Sendable {
   }
 
   private func signal(_ visit: inout NVMeVisit) {
-    for vector in visit.takeVectors() { interrupts.signal(vector) }
+    for vector in visit.takeVectors() { endpoint.signal(vector) }
   }
 
   private struct Fetched {
     let command: NVMeCommand
+    /// What the function could reach when it was fetched; a command that has begun ends.
+    let memory: GuestMemory
     let hasMore: Bool
     let isAttended: Bool
     let hasWriteCache: Bool
@@ -107,7 +103,7 @@ final class NVMeEngine: Sendable {
   /// Takes one command of a queue, if there is one that can complete.
   private func fetch(_ queue: Int) -> Fetched? {
     let fetched: Fetched? = state.withLock { state in
-      guard state.isRunning, configuration.isBusMaster else {
+      guard state.isRunning, let memory = endpoint.memory else {
         state.queues.leave(queue)
         return nil
       }
@@ -123,7 +119,8 @@ final class NVMeEngine: Sendable {
       case .command(let command, let hasMore, let isAttended):
         state.inFlightCount += 1
         return Fetched(
-          command: command, hasMore: hasMore, isAttended: isAttended, hasWriteCache: hasWriteCache)
+          command: command, memory: memory, hasMore: hasMore, isAttended: isAttended,
+          hasWriteCache: hasWriteCache)
       }
     }
     // The next free thread takes the next one: commands of a queue run side by side, unless one
@@ -136,7 +133,7 @@ final class NVMeEngine: Sendable {
   ///
   /// - Returns: the vectors to signal.
   private func finish(
-    _ command: NVMeCommand, of queue: Int, _ outcome: NVMeAdminOutcome
+    _ fetched: Fetched, of queue: Int, _ outcome: NVMeAdminOutcome
   ) -> [Int] {
     let (vectors, waiting): ([Int], [Int]) = state.withLock { state in
       var vectors: [Int] = []
@@ -146,7 +143,7 @@ final class NVMeEngine: Sendable {
         // It stays in flight until the other queue's last command is here.
         return ([], [])
       case .answer(let answer):
-        post(answer, command, queue, &state, &vectors)
+        post(answer, fetched.command, queue, fetched.memory, &state, &vectors)
       case .parked:
         retire(queue, &state)
       }
@@ -159,7 +156,7 @@ final class NVMeEngine: Sendable {
         let deletion = ring.deletion
       {
         state.queues.submission[queue] = nil
-        post(.success, deletion, 0, &state, &vectors)
+        post(.success, deletion, 0, fetched.memory, &state, &vectors)
       }
       if state.isStopping, state.inFlightCount == 0 { finishStop(&state) }
       updatePin(state)
@@ -171,8 +168,8 @@ final class NVMeEngine: Sendable {
 
   /// Completes a command, unless a reset came in between.
   private func post(
-    _ answer: NVMeAnswer, _ command: NVMeCommand, _ queue: Int, _ state: inout NVMeState,
-    _ vectors: inout [Int]
+    _ answer: NVMeAnswer, _ command: NVMeCommand, _ queue: Int, _ memory: GuestMemory,
+    _ state: inout NVMeState, _ vectors: inout [Int]
   ) {
     retire(queue, &state)
     guard state.isRunning, let ring = state.queues.submission[queue] else { return }
@@ -226,7 +223,7 @@ final class NVMeEngine: Sendable {
     }
     if state.isFunctionReset {
       state = NVMeState(pairCount: pairCount)
-      configuration.endFunctionReset()
+      endpoint.configuration.endFunctionReset()
       return
     }
     var registers = state.registers
@@ -238,6 +235,8 @@ final class NVMeEngine: Sendable {
     state = NVMeState(pairCount: pairCount)
     state.registers = registers
     state.queues.tellsEachHead = tellsEachHead
+    // New queues get what is right then.
+    state.asksForHeads = tellsEachHead
     if registers.isEnabled { start(&state) }
   }
 
@@ -248,8 +247,8 @@ final class NVMeEngine: Sendable {
       guard let ring, let vector = ring.vector, ring.occupiedCount > 0 else { return false }
       return vector >= 32 || mask >> UInt32(vector) & 1 == 0
     }
-    // Not `interrupts.isEnabled`: its lock is held while a message is sent, which wakes a vCPU,
-    // which rings a doorbell and comes here.
-    pin.set(wants && state.queues.tellsEachHead)
+    // Not `endpoint.usesMSIX`: its lock is held while a message is sent, which wakes a vCPU, which
+    // rings a doorbell and comes here.
+    endpoint.setPin(wants && state.queues.tellsEachHead)
   }
 }

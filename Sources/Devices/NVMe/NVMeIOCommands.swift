@@ -11,7 +11,6 @@ struct NVMeIOCommands: Sendable {
   /// Bytes of a range of Dataset Management.
   private static let rangeByteCount = 16
 
-  let memory: GuestMemory
   let store: any BlockStore
   let history: NVMeHistory
 
@@ -20,10 +19,12 @@ struct NVMeIOCommands: Sendable {
 
   /// What a command answers.
   ///
-  /// - Parameter hasWriteCache: whether the guest left the volatile write cache on.
-  func run(_ command: NVMeCommand, hasWriteCache: Bool) -> NVMeAnswer {
+  /// - Parameters:
+  ///   - memory: where the guest has the data.
+  ///   - hasWriteCache: whether the guest left the volatile write cache on.
+  func run(_ command: NVMeCommand, _ memory: GuestMemory, hasWriteCache: Bool) -> NVMeAnswer {
     do {
-      try execute(command, hasWriteCache)
+      try execute(command, memory, hasWriteCache)
       return .success
     } catch {
       return .failure(error.status)
@@ -44,7 +45,9 @@ struct NVMeIOCommands: Sendable {
     Self.sectors(command).count * sectorByteCount
   }
 
-  private func execute(_ command: NVMeCommand, _ hasWriteCache: Bool) throws(NVMeFailure) {
+  private func execute(
+    _ command: NVMeCommand, _ memory: GuestMemory, _ hasWriteCache: Bool
+  ) throws(NVMeFailure) {
     let opcode = NVMeIOOpcode(rawValue: command.opcode)
     guard NVMeIOOpcode.all.contains(opcode) else { throw NVMeFailure(.invalidOpcode) }
     guard command.isSupportedForm else { throw NVMeFailure(.invalidField) }
@@ -57,10 +60,10 @@ struct NVMeIOCommands: Sendable {
     }
     switch opcode {
     case .flush: try flush()
-    case .read: try transfer(command, isRead: true)
-    case .write: try transfer(command, isRead: false)
+    case .read: try transfer(command, memory, isRead: true)
+    case .write: try transfer(command, memory, isRead: false)
     case .writeZeroes: try writeZeroes(command)
-    default: try manageDataset(command)
+    default: try manageDataset(command, memory)
     }
     let mustFlush = !hasWriteCache || command.dword(12) & Self.forceUnitAccess != 0
     if mustFlush, opcode == .write || opcode == .writeZeroes { try flush() }
@@ -71,7 +74,9 @@ struct NVMeIOCommands: Sendable {
   }
 
   /// Reads or writes: sectors in dwords 10 and 11, their zero-based number in 15:0 of dword 12.
-  private func transfer(_ command: NVMeCommand, isRead: Bool) throws(NVMeFailure) {
+  private func transfer(
+    _ command: NVMeCommand, _ memory: GuestMemory, isRead: Bool
+  ) throws(NVMeFailure) {
     let (first, count) = Self.sectors(command)
     let byteCount = Int(count * sectorByteCount)
     guard byteCount <= NVMeIdentify.maximumTransferByteCount else {
@@ -107,7 +112,9 @@ struct NVMeIOCommands: Sendable {
 
   /// Deallocates, if bit 2 of dword 11 asks for it; the other attributes are hints. All ranges are
   /// checked before the first is touched. Their zero-based number is in 7:0 of dword 10.
-  private func manageDataset(_ command: NVMeCommand) throws(NVMeFailure) {
+  private func manageDataset(
+    _ command: NVMeCommand, _ memory: GuestMemory
+  ) throws(NVMeFailure) {
     let rangeCount = Int(command.dword(10) & 0xFF) + 1
     let buffer = try NVMeDataBuffer(
       prp1: command.prp1, prp2: command.prp2, byteCount: rangeCount * Self.rangeByteCount,

@@ -7,23 +7,24 @@ extension NVMeQueueSet {
   /// Follows a submission queue's tail doorbell; false if there is no such queue or place in it.
   ///
   /// Where there is a shadow doorbell, that is what counts, as it may be ahead of the register.
-  mutating func ringTail(_ queue: Int, _ tail: UInt32, _ memory: GuestMemory) -> Bool {
-    if hasShadow(queue) { return takeTail(queue, memory) }
+  mutating func ringTail(_ queue: Int, _ tail: UInt32, _ memory: GuestMemory?) -> Bool {
+    if hasShadow(queue) { return memory.map { takeTail(queue, $0) } ?? false }
     guard setTail(queue, tail) else { return false }
-    if queue == 0 { tellAdmin(memory) }
+    if queue == 0, let memory { tellAdmin(memory) }
     return true
   }
 
   /// Follows a completion queue's head doorbell.
   ///
   /// - Returns: the submission queues whose commands waited for room.
-  mutating func ringHead(_ queue: Int, _ head: UInt32, _ memory: GuestMemory) -> [Int] {
+  mutating func ringHead(_ queue: Int, _ head: UInt32, _ memory: GuestMemory?) -> [Int] {
     if hasShadow(queue) {
+      guard let memory else { return [] }
       takeHead(queue, memory)
       if tellsEachHead || completion[queue]?.holdsBack == true { armHead(queue, memory) }
     } else {
       setHead(queue, head)
-      if queue == 0 { tellAdmin(memory) }
+      if queue == 0, let memory { tellAdmin(memory) }
     }
     guard completion.indices.contains(queue) else { return [] }
     return wakeable(queue)

@@ -5,6 +5,8 @@ struct NVMeState: Sendable {
   var registers = NVMeRegisters()
   var queues: NVMeQueueSet
   var features: NVMeFeatures
+  /// Whether event indices ask for each head: `queues.tellsEachHead`, as soon as memory is in reach.
+  var asksForHeads = true
   /// Event requests that wait for an event, which never comes.
   var parkedEventCount = 0
   /// Commands fetched and not finished.
@@ -24,10 +26,14 @@ struct NVMeState: Sendable {
     registers.isReady && !isStopping && !registers.isFailed
   }
 
-  /// MSI-X was turned on or off.
-  mutating func usesMSIX(_ isEnabled: Bool, _ memory: GuestMemory) {
-    guard queues.tellsEachHead == isEnabled else { return }
+  /// Follows whether MSI-X is on.
+  ///
+  /// - Parameter memory: where the guest is asked for its heads; nil while it is out of reach, and this
+  ///   comes again when it no longer is.
+  mutating func usesMSIX(_ isEnabled: Bool, _ memory: GuestMemory?) {
     queues.tellsEachHead = !isEnabled
+    guard let memory, asksForHeads == isEnabled else { return }
+    asksForHeads = !isEnabled
     for queue in queues.completion.indices where queues.completion[queue] != nil {
       queues.completion[queue]?.eventIndex = nil
       queues.followHead(queue, memory)

@@ -10,6 +10,8 @@ public struct PersonalComputerConfiguration: Sendable {
   public var onSerialRoom: @Sendable () -> Void = {}
   /// NVMe disks, in the order in which the guest finds them.
   public var disks: [DiskConfiguration] = []
+  /// Other PCI devices, beside the disks.
+  public var pciDevices: [PCIDeviceConfiguration] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.
   public var clockIsLocal = false
   /// What the real-time clock's battery has kept (`PersonalComputer.keptClock`); nil for a clock

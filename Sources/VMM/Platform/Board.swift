@@ -11,6 +11,8 @@ struct Board {
   static let pciHole = GuestMemoryLayout.lowEnd.rawValue..<0xFC00_0000
   /// Without firmware: configuration registers in memory, at a place that firmware for this chip set uses too.
   static let configurationRange = PCIExpressRange(start: 0xB000_0000, busCount: 256)
+  /// Without firmware: where BARs have their ports, among those that no chip set uses.
+  private static let pciPorts: Range<UInt64> = 0xC000..<0xD000
   /// Without firmware: the ACPI ports.
   private static let powerManagementBase: UInt16 = 0x600
 
@@ -41,7 +43,8 @@ struct Board {
     hostBridge.placeConfiguration(at: Self.configurationRange.start)
     isaBridge.placePowerManagement(at: Self.powerManagementBase)
     host.assignResources(
-      window: Self.configurationRange.addresses.upperBound..<Self.pciHole.upperBound)
+      window: Self.configurationRange.addresses.upperBound..<Self.pciHole.upperBound,
+      ports: Self.pciPorts)
   }
 
   /// What the tables say of this board as it is now.

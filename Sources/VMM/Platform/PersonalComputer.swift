@@ -11,10 +11,8 @@ internal import KVM
 public final class PersonalComputer: Sendable {
   /// Where the ACPI tables lie: where an operating system would look for firmware's.
   private static let tablesAddress: UInt64 = 0xE_0000
-  /// The first slot for disks; 0 is the host bridge.
-  private static let firstDiskSlot: UInt8 = 1
-  /// As many as there are slots between the two bridges.
-  static let maximumDiskCount = 30
+  /// The slots between the two bridges. Disks have the first ones.
+  static let freeSlots: ClosedRange<UInt8> = 1...30
   /// OVMF's driver makes two, one of them to poll; with fewer it leaves the disk alone.
   private static let minimumQueuePairCount = 2
   /// MSI-X vectors and queue pairs go by vCPUs; more would only be more memory.
@@ -25,7 +23,9 @@ public final class PersonalComputer: Sendable {
   private let power: PowerManagement
   private let clock: RealTimeClock
   private let disks: [NVMeController]
+  private let host: PCIHost
   private let board: Board
+  private let onThreadStart: @Sendable (MachineThreadRole) -> Void
   private let flashChip: FlashChip?
   let portDevices: [(PortRange, any BusDevice)]
   let memoryDevices: [(MMIORange, any BusDevice)]
@@ -39,7 +39,7 @@ public final class PersonalComputer: Sendable {
   ///   leaves them.
   init(
     _ configuration: MachineConfiguration, firmware: FirmwareGuest? = nil, memory: GuestMemory,
-    machine: VirtualMachine, control: MachineControl
+    machine: VirtualMachine, numbers: MemorySlotNumbers, control: MachineControl
   ) throws(MachineError) {
     let vcpuCount = configuration.vcpuCount
     let own = configuration.computer
@@ -60,20 +60,29 @@ public final class PersonalComputer: Sendable {
       onPowerOff: { control.end(with: .poweredOff) })
     let keyboard = KeyboardController(
       keyboardLine: line(ACPIFixedHardware.keyboardInterrupt), onReset: reset)
-    clock = try Self.clock(
-      configuration, line: line(ACPIFixedHardware.realTimeClockInterrupt),
+    clock = Self.clock(
+      own, line: line(ACPIFixedHardware.realTimeClockInterrupt),
       onAlarm: { [power] in power.soundAlarm() })
+    onThreadStart = configuration.onThreadStart
 
-    disks = try Self.disks(configuration, memory: memory, machine: machine, interrupts)
+    let functions = try Self.functions(
+      configuration,
+      context: PCIContext(
+        memory: memory, messages: KVMMessageSink(machine),
+        mapper: KVMMemoryMapper(machine, numbers: numbers, window: Board.pciHole),
+        onThreadStart: { [onThreadStart] in onThreadStart(.disk) }),
+      line: { address in
+        line(ACPIFixedHardware.pciInterrupt(device: UInt32(address.device), pin: 0))
+      })
+    disks = functions.prefix(own.disks.count).compactMap { $0.1 as? NVMeController }
     var legacyDevices: LegacyDevices = [.serialPort1, .ps2Controller, .realTimeClock]
     if firmware != nil { legacyDevices.insert(.firmwareConfiguration) }
     board = Board(
       power: power, systemControl: systemControl, vcpuCount: vcpuCount,
       legacyDevices: legacyDevices)
-    let host = PCIHost(
-      board.functions + disks.enumerated().map { (Self.address(ofDisk: $0.offset), $0.element) })
+    host = PCIHost(board.functions + functions)
     if firmware == nil { board.setUp(host) }
-    portDecoder = board.isaBridge
+    portDecoder = PCIPorts(host: host, bridge: board.isaBridge)
     memoryDecoder = PCIMemory(host: host, bridge: board.hostBridge)
 
     var portDevices: [(PortRange, any BusDevice)] =
@@ -88,81 +97,77 @@ public final class PersonalComputer: Sendable {
     var memoryDevices: [(MMIORange, any BusDevice)] = []
     if let firmware {
       let items = try FirmwareItems(
-        own, vcpuCount: vcpuCount, processor: ProcessorIdentity(of: machine),
+        own, diskSlots: functions.prefix(own.disks.count).map(\.0.device), vcpuCount: vcpuCount,
+        processor: ProcessorIdentity(of: machine),
         layout: memory.layout, board: board)
       portDevices.append(
         (FirmwareConfiguration.ports, FirmwareConfiguration(items: items, memory: memory)))
-      memoryDevices += try FirmwareFlash(firmware, with: machine).devices
+      memoryDevices += try FirmwareFlash(
+        firmware, with: machine, numbers: numbers
+      ).devices
     }
     flashChip = firmware?.variables
     self.portDevices = portDevices
     self.memoryDevices = memoryDevices
   }
 
-  /// The real-time clock, and the thread that has its interrupts come by themselves.
+  /// The real-time clock, as the battery kept it.
   private static func clock(
-    _ configuration: MachineConfiguration, line: KVMInterruptLine,
+    _ own: PersonalComputerConfiguration, line: KVMInterruptLine,
     onAlarm: @escaping @Sendable () -> Void
-  ) throws(MachineError) -> RealTimeClock {
-    let own = configuration.computer
+  ) -> RealTimeClock {
     let kept =
       own.keptClock
       ?? RealTimeClock.Kept(utcOffsetSeconds: own.clockIsLocal ? HostClock.utcOffsetSeconds : 0)
-    let clock = RealTimeClock(
+    return RealTimeClock(
       kept, line: line, nanosecondsSince1970: HostClock.nanosecondsSince1970, onAlarm: onAlarm)
-    let onThreadStart = configuration.onThreadStart
-    do throws(HostThread.Failure) {
-      try clock.startTimer(onThreadStart: { onThreadStart(.service) })
-    } catch {
-      throw .unavailable(
-        what: "cannot start the real-time clock's thread: error \(error.code)",
-        cure: "raise the limit of processes (ulimit -u)")
-    }
-    return clock
   }
 
-  /// A controller for each of the configuration's disks.
-  private static func disks(
-    _ configuration: MachineConfiguration, memory: GuestMemory, machine: VirtualMachine,
-    _ interrupts: KVMInterrupts
-  ) throws(MachineError) -> [NVMeController] {
-    let parts = configuration.computer.disks
-    guard parts.count <= maximumDiskCount else {
-      throw .configuration("\(parts.count) disks: at most \(maximumDiskCount) fit")
-    }
-    for (index, part) in parts.enumerated() {
-      guard NVMeIdentity.isSerial(part.serial) else {
-        throw .configuration("disk \(index): its serial number is not 1 to 20 characters of ASCII")
+  /// The configuration's disks and other functions, at their places.
+  ///
+  /// - Parameter line: the wire of a place's INTA# pin.
+  private static func functions(
+    _ configuration: MachineConfiguration, context: PCIContext,
+    line: (PCIAddress) -> KVMInterruptLine
+  ) throws(MachineError) -> [(PCIAddress, any PCIFunction)] {
+    let own = configuration.computer
+    try checkDisks(own.disks)
+    let pairCount = max(configuration.vcpuCount, minimumQueuePairCount)
+    let disks = own.disks.map { part in
+      PCIDeviceConfiguration { context in
+        NVMeController(
+          store: part.store, identity: NVMeIdentity(serial: part.serial), history: part.history,
+          queuePairCount: pairCount, context: context)
       }
-      // Linux drops a disk whose identifiers another one has already.
-      guard !parts[..<index].contains(where: { $0.serial == part.serial }) else {
-        throw .configuration("two disks have the serial number \(part.serial)")
-      }
     }
-    let messages = KVMMessageSink(machine)
-    let onThreadStart = configuration.onThreadStart
-    var disks: [NVMeController] = []
-    for (index, part) in parts.enumerated() {
-      let interrupt = ACPIFixedHardware.pciInterrupt(
-        device: UInt32(address(ofDisk: index).device), pin: 0)
-      do {
-        disks.append(
-          try NVMeController(
-            store: part.store, memory: memory, identity: NVMeIdentity(serial: part.serial),
-            history: part.history,
-            queuePairCount: max(configuration.vcpuCount, minimumQueuePairCount),
-            messages: messages, interruptLine: interrupts.line(interrupt),
-            onThreadStart: { onThreadStart(.disk) }))
+    let places = try PCISlots.places(for: disks + own.pciDevices, in: freeSlots)
+    var functions: [(PCIAddress, any PCIFunction)] = []
+    for (device, slot) in zip(disks + own.pciDevices, places) {
+      let address = PCIAddress(device: slot)
+      var context = context
+      context.interruptLine = line(address)
+      do throws(DeviceError) {
+        functions.append((address, try device.make(context)))
       } catch {
         throw .configuration(error.description)
       }
     }
-    return disks
+    return functions
   }
 
-  /// Where a disk is on the bus.
-  static func address(ofDisk index: Int) -> PCIAddress {
-    PCIAddress(device: firstDiskSlot + UInt8(index))
+  private static func checkDisks(_ disks: [DiskConfiguration]) throws(MachineError) {
+    guard disks.count <= freeSlots.count else {
+      throw .configuration("\(disks.count) disks: at most \(freeSlots.count) fit")
+    }
+    for (index, disk) in disks.enumerated() {
+      guard NVMeIdentity.isSerial(disk.serial) else {
+        throw .configuration("disk \(index): its serial number is not 1 to 20 characters of ASCII")
+      }
+      // Linux drops a disk whose identifiers another one has already.
+      guard !disks[..<index].contains(where: { $0.serial == disk.serial }) else {
+        throw .configuration("two disks have the serial number \(disk.serial)")
+      }
+    }
   }
 
   /// Places a kernel and the ACPI tables.
@@ -192,10 +197,26 @@ public final class PersonalComputer: Sendable {
   /// machine that comes after a reset.
   public var keptClock: RealTimeClock.Kept { clock.kept }
 
-  /// Ends the disks' work, which waits for what was accepted, and the clock's interrupts.
+  /// Starts the devices' threads.
+  func start() throws(MachineError) {
+    do throws(HostThread.Failure) {
+      try clock.startTimer(onThreadStart: { [onThreadStart] in onThreadStart(.service) })
+    } catch {
+      throw .unavailable(
+        what: "cannot start the real-time clock's thread: error \(error.code)",
+        cure: "raise the limit of processes (ulimit -u)")
+    }
+    do throws(DeviceError) {
+      try host.start()
+    } catch {
+      throw .configuration(error.description)
+    }
+  }
+
+  /// Ends the devices' work, which waits for what was accepted, and the clock's interrupts.
   func stop() {
     clock.stopTimer()
-    for disk in disks { disk.stop() }
+    host.stop()
     flashChip?.detach()
   }
 }

@@ -14,7 +14,7 @@ struct Platform {
   /// Builds the devices. The machine has its interrupt controllers already.
   init(
     _ configuration: MachineConfiguration, memory guest: GuestMemory, machine: VirtualMachine,
-    control: MachineControl
+    numbers: MemorySlotNumbers, control: MachineControl
   ) throws(MachineError) {
     var portDevices = configuration.portDevices
     var memoryDevices = configuration.memoryDevices
@@ -25,12 +25,13 @@ struct Platform {
       computer = nil
     case .linux(let linux):
       let computer = try PersonalComputer(
-        configuration, memory: guest, machine: machine, control: control)
+        configuration, memory: guest, machine: machine, numbers: numbers, control: control)
       boot = try computer.boot(linux, layout: guest.layout)
       self.computer = computer
     case .firmware(let firmware):
       computer = try PersonalComputer(
-        configuration, firmware: firmware, memory: guest, machine: machine, control: control)
+        configuration, firmware: firmware, memory: guest, machine: machine, numbers: numbers,
+        control: control)
       boot = FirmwareBoot()
     }
     if let computer {

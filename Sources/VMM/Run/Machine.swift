@@ -91,10 +91,12 @@ public final class Machine: Sendable {
         try CrashRegister.prepare(machine)
       }
     }
+    let numbers = MemorySlotNumbers()
     let platform = try Platform(
-      configuration, memory: guest, machine: machine, control: control)
+      configuration, memory: guest, machine: machine, numbers: numbers, control: control)
     let source = configuration.trackedSource
-    let slots = try TrackedSlots(registering: guest, with: machine, source: source)
+    let slots = try TrackedSlots(
+      registering: guest, with: machine, numbers: numbers, source: source)
     try platform.boot.load(into: guest)
     try slots.start(guest.tracker)
 
@@ -211,6 +213,13 @@ public final class Machine: Sendable {
       secondsAfterCrash.flatMap { seconds in
         CrashWatch(control: control, seconds: seconds, onThreadStart: startService)
       }
+    if let computer {
+      do {
+        try computer.start()
+      } catch {
+        control.end(with: .failed(error))
+      }
+    }
     start(runners[0], when: nil)
     // In a PC the others wait for start-up interrupts inside KVM_RUN.
     for runner in runners.dropFirst() {

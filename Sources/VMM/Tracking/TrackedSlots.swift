@@ -13,11 +13,11 @@ struct TrackedSlots {
   /// - Parameter kind: nil if nothing is to be tracked.
   init(
     registering guest: GuestMemory, with machine: VirtualMachine,
-    source kind: WrittenPageSourceKind?
+    numbers: MemorySlotNumbers, source kind: WrittenPageSourceKind?
   ) throws(MachineError) {
-    let slots = guest.mappedRegions.enumerated().map { index, region in
+    let slots = guest.mappedRegions.map { region in
       MemorySlot(
-        number: UInt32(index), guestPhysicalAddress: region.start.rawValue,
+        number: numbers.take(), guestPhysicalAddress: region.start.rawValue,
         byteCount: region.byteCount, hostAddress: region.hostAddress)
     }
     func register(_ options: MemorySlot.Options) throws(MachineError) {

@@ -38,11 +38,13 @@ import ZeroTracker
     }
     // Memory of its own: what the disk does to it is not what is looked at here.
     disk = try NVMeController(
-      store: RawImageStore(path: image.path),
-      memory: GuestMemory(layout: GuestMemoryLayout(ramByteCount: 8 << 20)),
-      identity: NVMeIdentity(serial: "S-1"), history: NVMeHistory { 0 }, queuePairCount: 2,
-      messages: SilentSink(),
-      interruptLine: SilentLine(), onThreadStart: { ThreadFilter.enter(.disk) })
+      store: RawImageStore(path: image.path), identity: NVMeIdentity(serial: "S-1"),
+      history: NVMeHistory { 0 }, queuePairCount: 2,
+      context: PCIContext(
+        memory: GuestMemory(layout: GuestMemoryLayout(ramByteCount: 8 << 20)),
+        messages: SilentSink(), interruptLine: SilentLine(),
+        onThreadStart: { ThreadFilter.enter(.disk) }))
+    try disk.start()
     let timer = PMTimer { UInt64(tick()) }
     let hostBridge = HostBridge()
     let isaBridge = ISABridge(power: PowerManagement(timer: timer, line: SilentLine()) {})
@@ -65,7 +67,7 @@ import ZeroTracker
         (SystemControlPort.ports, SystemControlPort {}),
         (PCIConfigPorts.ports, PCIConfigPorts(host: host, resetControl: ResetControl {})),
         (FirmwareConfiguration.ports, FirmwareConfiguration(items: items, memory: memory)),
-      ], decoder: isaBridge)
+      ], decoder: PCIPorts(host: host, bridge: isaBridge))
     registers = try MMIOBus(
       [(MMIORange(start: Self.flashStart, byteCount: UInt64(4 * 4096)), chip)],
       decoder: PCIMemory(host: host, bridge: hostBridge))

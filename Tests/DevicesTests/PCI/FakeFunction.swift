@@ -5,17 +5,19 @@ import ZeroTracker
 
 /// A function with BARs that answers each read with its name and offset, and records writes.
 final class FakeFunction: PCIFunction {
-  let configuration: PCIConfiguration
+  let endpoint: PCIEndpoint
   let name: UInt64
   let writes = Recorder<[UInt64]>()
   let changes = Recorder<Bool>()
   let resets = Recorder<Bool>()
   private let isBusy = Guarded(false)
 
-  /// - Parameter isExpress: has the capabilities of power management, at 0x40, and PCI Express, at
-  ///   0x48.
+  /// - Parameters:
+  ///   - isExpress: has the capabilities of power management, at 0x40, and PCI Express, at 0x48.
+  ///   - add: adds what else there is.
   init(
-    name: UInt64 = 0xA, bars: [PCIBAR] = [], interruptPin: UInt8 = 1, isExpress: Bool = false
+    name: UInt64 = 0xA, bars: [PCIBAR] = [], interruptPin: UInt8 = 1, isExpress: Bool = false,
+    context: PCIContext = PCIContext(), add: (inout PCIConfigurationSpace) -> Void = { _ in }
   ) {
     var space = PCIConfigurationSpace(
       identity: PCIIdentity(vendor: 0x1234, device: 0x5678, revision: 9, classCode: 0x01_0802),
@@ -25,7 +27,8 @@ final class FakeFunction: PCIFunction {
       space.addPowerManagement()
       space.addExpressEndpoint()
     }
-    configuration = PCIConfiguration(space)
+    add(&space)
+    endpoint = PCIEndpoint(space, context: context)
     self.name = name
   }
 

@@ -9,21 +9,25 @@ import Testing
   private let table: MSIXTable
   private let configuration: PCIConfiguration
   private let capability: Int
+  private let layout: MSIXLayout
 
-  init() {
+  init() throws {
     let bar = PCIBAR(index: 0, byteCount: 0x4000)
     var space = PCIConfigurationSpace(
       identity: PCIIdentity(vendor: 1, device: 2, classCode: 3))
     space.addBAR(bar)
+    space.addMSIX(vectorCount: 70, bar: bar, tableOffset: 0x2000, pendingOffset: 0x3000)
+    let layout = try #require(space.msix)
+    self.layout = layout
+    capability = layout.capability
     table = MSIXTable(count: 70, sink: sink)
-    capability = table.addCapability(
-      to: &space, bar: bar, tableOffset: 0x2000, pendingOffset: 0x3000)
     configuration = PCIConfiguration(space)
   }
 
   private func setControl(_ value: UInt64) {
     configuration.write(offset: capability + 2, width: 2, value: value)
-    table.configurationChanged(configuration, capability: capability)
+    configuration.write(offset: 4, width: 2, value: 4)
+    table.follow(configuration, layout)
   }
 
   private func setVector(_ vector: UInt64, mask: UInt64) {

@@ -170,7 +170,7 @@ import Testing
 
   @Test("the VMM's places are aligned, disjoint and not yet decoded")
   func assignment() {
-    host.assignResources(window: 0xC000_0000..<0xFC00_0000)
+    host.assignResources(window: 0xC000_0000..<0xFC00_0000, ports: 0xC000..<0xD000)
     #expect(first.configuration.address(of: Self.bar64) == 0xC000_0000)
     #expect(first.configuration.address(of: Self.bar32) == 0xC000_4000)
     #expect(second.configuration.address(of: Self.bar32) == 0xC000_5000)

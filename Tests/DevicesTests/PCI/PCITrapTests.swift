@@ -24,7 +24,8 @@ import Testing
   func window() async {
     await #expect(processExitsWith: .failure) {
       let function = FakeFunction(bars: [PCIBAR(index: 0, byteCount: 0x2000)])
-      PCIHost([(PCIAddress(device: 1), function)]).assignResources(window: 0x1000..<0x3000)
+      PCIHost([(PCIAddress(device: 1), function)]).assignResources(
+        window: 0x1000..<0x3000, ports: 0..<0)
     }
   }
 

@@ -1,4 +1,4 @@
-internal import Devices
+internal import DeviceKit
 internal import Synchronization
 
 /// An interrupt wire that wants only changes, as each call may cost a system call.

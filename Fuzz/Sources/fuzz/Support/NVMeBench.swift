@@ -1,5 +1,6 @@
 internal import GuestMemory
 
+@testable internal import DeviceKit
 @testable internal import Devices
 @testable internal import ZeroTracker
 
@@ -18,8 +19,8 @@ final class NVMeBench {
   let engine: NVMeEngine
   private let memory: GuestMemory
   private let configuration: PCIConfiguration
-  private let interrupts: MSIXTable
-  private let pin: INTxPin
+  private let endpoint: PCIEndpoint
+  /// Of MSI-X.
   private let capability: Int
   /// *Device Control* of the PCI Express capability.
   private let deviceControl: Int
@@ -36,17 +37,19 @@ final class NVMeBench {
         vendor: NVMeIdentity.vendor, device: NVMeIdentity.device, classCode: 0x01_0802),
       interruptPin: 1)
     space.addBAR(bar)
-    interrupts = MSIXTable(count: pairCount + 1, sink: NullMessageSink())
-    capability = interrupts.addCapability(
-      to: &space, bar: bar, tableOffset: 0x2000, pendingOffset: 0x3000)
+    space.addMSIX(
+      vectorCount: pairCount + 1, bar: bar, tableOffset: 0x2000, pendingOffset: 0x3000)
+    capability = space.msix?.capability ?? 0
     space.addPowerManagement()
     space.addExpressEndpoint()
     deviceControl = (space.express ?? 0) + 8
-    configuration = PCIConfiguration(space)
-    pin = INTxPin(configuration: configuration, line: CheckedLine())
+    endpoint = PCIEndpoint(
+      space,
+      context: PCIContext(
+        memory: memory, messages: NullMessageSink(), interruptLine: CheckedLine()))
+    configuration = endpoint.configuration
     engine = NVMeEngine(
-      memory: memory, configuration: configuration, interrupts: interrupts, pin: pin,
-      store: store,
+      endpoint: endpoint, store: store,
       identify: NVMeIdentify(identity: NVMeIdentity(serial: "fuzz"), store: store),
       history: NVMeHistory { 0 }, pairCount: pairCount)
   }
@@ -54,9 +57,7 @@ final class NVMeBench {
   /// A machine that is new, and a driver that has made all its queues.
   func powerOn() {
     engine.reset()
-    pin.set(false)
-    configuration.reset()
-    interrupts.reset()
+    endpoint.reset()
     store.fails = false
     // What waits from before a reset finds no queue.
     engine.serveWaitingQueues()
@@ -85,9 +86,8 @@ final class NVMeBench {
     configuration.write(offset: deviceControl, width: 2, value: 0x8000)
     // Not a second time before the first has ended.
     guard configuration.beginFunctionReset() else { return }
-    interrupts.reset()
+    endpoint.functionResetBegan()
     engine.functionLevelReset()
-    pin.configurationChanged()
   }
 
   private func create(
@@ -148,9 +148,9 @@ final class NVMeBench {
   func configure(command: UInt64, messageControl: UInt64, vector: UInt64, isMasked: Bool) {
     configuration.write(offset: PCIRegister.command, width: 2, value: command)
     configuration.write(offset: capability + 2, width: 2, value: messageControl)
-    interrupts.writeTable(offset: vector * 16 + 12, width: 4, value: isMasked ? 1 : 0)
-    interrupts.configurationChanged(configuration, capability: capability)
-    pin.configurationChanged()
+    let mask: UInt64 = isMasked ? 1 : 0
+    _ = endpoint.writeBAR(0, offset: 0x2000 + vector * 16 + 12, width: 4, value: mask)
+    endpoint.configurationChanged()
     engine.configurationChanged()
   }
 

@@ -1,4 +1,4 @@
-internal import Devices
+internal import DeviceKit
 
 /// Takes messages and forgets them.
 final class NullMessageSink: MSISink {

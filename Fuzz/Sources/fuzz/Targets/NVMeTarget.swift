@@ -1,6 +1,7 @@
 internal import GuestMemory
 internal import Sandbox
 
+@testable internal import DeviceKit
 @testable internal import Devices
 
 /// A driver that begins well (an admin queue, three I/O pairs) and then does what the input says:

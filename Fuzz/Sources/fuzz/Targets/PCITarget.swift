@@ -1,12 +1,13 @@
 internal import GuestMemory
 
+@testable internal import DeviceKit
 @testable internal import Devices
 
 /// Streams of configuration writes by ports and ECAM to the two bridges and two NVMe controllers:
 /// BARs and the ECAM move over each other, the ACPI ports over all ports; memory and port accesses
 /// meanwhile.
 ///
-/// The controllers' threads have ended, so that a stream always does the same; what they do is
+/// The controllers are not started, so that a stream always does the same; what they do is
 /// `NVMeTarget`'s.
 final class PCITarget: FuzzTarget {
   static let name = "pci"
@@ -36,16 +37,19 @@ final class PCITarget: FuzzTarget {
       (HostBridge.address, hostBridge), (ISABridge.address, isaBridge),
     ]
     for (index, address) in Self.disks.enumerated() {
-      let disk = try NVMeController(
-        store: ZeroStore(), memory: guest, identity: NVMeIdentity(serial: "\(index)"),
-        history: NVMeHistory { 0 }, queuePairCount: 3, threadCount: 1, messages: NullMessageSink(),
-        interruptLine: CheckedLine())
+      let disk = NVMeController(
+        store: ZeroStore(), identity: NVMeIdentity(serial: "\(index)"),
+        history: NVMeHistory { 0 }, queuePairCount: 3,
+        context: PCIContext(
+          memory: guest, messages: NullMessageSink(), interruptLine: CheckedLine()))
       disk.stop()
       functions.append((address, disk))
     }
     host = PCIHost(functions)
     configurationPorts = PCIConfigPorts(host: host)
-    ports = try PortBus([(PCIConfigPorts.ports, configurationPorts)], decoder: isaBridge)
+    ports = try PortBus(
+      [(PCIConfigPorts.ports, configurationPorts)], decoder: PCIPorts(host: host, bridge: isaBridge)
+    )
     memory = try MMIOBus([], decoder: PCIMemory(host: host, bridge: hostBridge))
     let host = host
     identities = Dictionary(
@@ -56,7 +60,7 @@ final class PCITarget: FuzzTarget {
     host.reset()
     configurationPorts.reset()
     if input.bool {
-      host.assignResources(window: Self.window)
+      host.assignResources(window: Self.window, ports: 0xC000..<0xD000)
       hostBridge.placeConfiguration(at: 0xB000_0000)
       isaBridge.placePowerManagement(at: 0x600)
     }
@@ -250,7 +254,8 @@ final class PCITarget: FuzzTarget {
     guard !places.isEmpty, places.allSatisfy({ (0x2000..<0x3000).contains($0.1) }) else { return }
     require(
       places.contains { function, offset in
-        function.readBAR(0, offset: offset, width: width) & mask == value
+        (function.endpoint.readBAR(0, offset: offset, width: width)
+          ?? function.readBAR(0, offset: offset, width: width)) & mask == value
       }, "\(address) reads \(value), which nobody has there")
   }
 }

@@ -9,15 +9,14 @@ internal import KVM
 /// which reads give something else than its contents, its slot is gone and reads exit, too.
 struct FirmwareFlash {
   private static let end: UInt64 = 1 << 32
-  /// RAM has the slots below.
-  private static let imageSlot: UInt32 = 8
-  private static let chipSlot: UInt32 = 9
 
   /// The chip, where it takes writes; none without variables.
   let devices: [(MMIORange, any BusDevice)]
 
   /// Registers the slots.
-  init(_ guest: FirmwareGuest, with machine: VirtualMachine) throws(MachineError) {
+  init(
+    _ guest: FirmwareGuest, with machine: VirtualMachine, numbers: MemorySlotNumbers
+  ) throws(MachineError) {
     let image = guest.image.contents
     let imageStart = Self.end - UInt64(image.byteCount)
     let chipByteCount = UInt64(guest.variables?.contents.byteCount ?? 0)
@@ -27,7 +26,7 @@ struct FirmwareFlash {
           + "\(FirmwareVolume.maximumByteCount) bytes together")
     }
     let slot = MemorySlot(
-      number: Self.imageSlot, guestPhysicalAddress: imageStart,
+      number: numbers.take(), guestPhysicalAddress: imageStart,
       byteCount: UInt64(image.byteCount), hostAddress: image.hostAddress)
     try kvm { () throws(KVMError) in try machine.setMemorySlot(slot, options: .readOnly) }
     guard let chip = guest.variables else {
@@ -39,7 +38,7 @@ struct FirmwareFlash {
     try Self.connect(
       chip,
       MemorySlot(
-        number: Self.chipSlot, guestPhysicalAddress: start, byteCount: chipByteCount,
+        number: numbers.take(), guestPhysicalAddress: start, byteCount: chipByteCount,
         hostAddress: chip.contents.hostAddress),
       machine)
   }

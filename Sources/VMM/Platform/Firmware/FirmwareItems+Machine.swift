@@ -8,10 +8,13 @@ internal import SMBIOS
 extension FirmwareItems {
   /// What firmware is told of this machine.
   ///
-  /// - Parameter processor: as management tools and setup menus show it.
+  /// - Parameters:
+  ///   - diskSlots: where the configuration's disks are on the bus.
+  ///   - processor: as management tools and setup menus show it.
   /// - Throws: `MachineError.configuration` for a file of the user's that cannot be taken along.
   init(
-    _ configuration: PersonalComputerConfiguration, vcpuCount: Int, processor: ProcessorIdentity,
+    _ configuration: PersonalComputerConfiguration, diskSlots: [UInt8] = [], vcpuCount: Int,
+    processor: ProcessorIdentity,
     layout: GuestMemoryLayout, board: Board
   ) throws(MachineError) {
     let smbios = SMBIOSTables(
@@ -29,7 +32,7 @@ extension FirmwareItems {
       (SMBIOSTables.structuresFileName, smbios.structures),
     ]
     if !configuration.bootOrder.isEmpty {
-      let paths = configuration.bootOrder.map { Self.openFirmwarePath(ofDisk: $0) }
+      let paths = configuration.bootOrder.map { Self.openFirmwarePath(diskSlots[$0]) }
       files.append(("bootorder", Array((paths.joined(separator: "\n") + "\0").utf8)))
     }
     files += configuration.firmwareFiles
@@ -78,8 +81,7 @@ extension FirmwareItems {
   }
 
   /// The device path, as OVMF matches it with its boot options: the vendor is QEMU's in any case.
-  private static func openFirmwarePath(ofDisk index: Int) -> String {
-    let device = PersonalComputer.address(ofDisk: index).device
-    return "/pci@i0cf8/pci8086,5845@\(String(device, radix: 16))/namespace@1,0"
+  private static func openFirmwarePath(_ slot: UInt8) -> String {
+    "/pci@i0cf8/pci8086,5845@\(String(slot, radix: 16))/namespace@1,0"
   }
 }

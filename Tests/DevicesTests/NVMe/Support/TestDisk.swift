@@ -14,6 +14,8 @@ import Testing
 final class TestDisk {
   let memory: GuestMemory
   let controller: NVMeController
+  private static let address = PCIAddress(device: 1)
+  private let host: PCIHost
   let sink = RecordingSink()
   let line = RecordingLine()
   let admin: DriverQueue
@@ -25,10 +27,14 @@ final class TestDisk {
     adminCount: Int = 16, history: NVMeHistory = NVMeHistory { 0 }
   ) throws {
     memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: 8 << 20))
-    controller = try NVMeController(
-      store: store, memory: memory, identity: NVMeIdentity(serial: "S-1"), history: history,
-      queuePairCount: pairs, threadCount: threads, messages: sink, interruptLine: line,
-      onThreadStart: { ThreadFilter.enter(.disk) })
+    controller = NVMeController(
+      store: store, identity: NVMeIdentity(serial: "S-1"), history: history,
+      queuePairCount: pairs, threadCount: threads,
+      context: PCIContext(
+        memory: memory, messages: sink, interruptLine: line,
+        onThreadStart: { ThreadFilter.enter(.disk) }))
+    host = PCIHost([(Self.address, controller)])
+    try controller.start()
     admin = try DriverQueue(0, controller, memory, count: adminCount, vcpu: vcpu)
     configure(0x04, 2, 6)
     if usesMSIX {
@@ -42,21 +48,25 @@ final class TestDisk {
   }
 
   func configure(_ offset: Int, _ width: Int, _ value: UInt64) {
-    vcpu.run { [controller] in
-      controller.configuration.write(offset: offset, width: width, value: value)
-      controller.configurationChanged()
+    vcpu.run { [host] in
+      host.writeConfiguration(Self.address, offset: offset, width: width, value: value)
     }
   }
 
   func write(_ offset: UInt64, _ value: UInt64, width: Int = 4) {
     vcpu.run { [controller] in
-      controller.writeBAR(0, offset: offset, width: width, value: value)
+      if !controller.endpoint.writeBAR(0, offset: offset, width: width, value: value) {
+        controller.writeBAR(0, offset: offset, width: width, value: value)
+      }
     }
   }
 
   func read(_ offset: UInt64, width: Int = 4) -> UInt64 {
     vcpu.run { [controller] in
-      controller.readBAR(0, offset: offset, width: width) & (width == 8 ? .max : 0xFFFF_FFFF)
+      let value =
+        controller.endpoint.readBAR(0, offset: offset, width: width)
+        ?? controller.readBAR(0, offset: offset, width: width)
+      return value & (width == 8 ? .max : 0xFFFF_FFFF)
     }
   }
 

@@ -1,0 +1,36 @@
+/// What a device does beside answering accesses: its life from start to stop.
+public protocol Device: AnyObject, Sendable {
+  /// Starts its threads. Once, before the guest's first instruction; what they will need is open.
+  ///
+  /// - Throws: `DeviceError`; the machine then does not run, and `stop` follows.
+  func start() throws(DeviceError)
+
+  /// Ends its threads when what they do is done. Guest memory is left alone from then on. Not on one
+  /// of them; may be called again, and without `start`.
+  func stop()
+}
+
+extension Device {
+  /// Does nothing: a device without threads.
+  public func start() throws(DeviceError) {}
+
+  /// Does nothing.
+  public func stop() {}
+}
+
+/// Why a device cannot be started.
+public enum DeviceError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// The host gives no more threads; `what` they are for, as in "disk".
+  case threads(count: Int, what: String)
+  /// In the device's own words: what is missing, and what to do; one line.
+  case unavailable(String)
+
+  /// What was attempted, and what to do; one line.
+  public var description: String {
+    switch self {
+    case .threads(let count, let what):
+      "cannot start \(count) \(what) threads; raise the limit of processes (ulimit -u)"
+    case .unavailable(let text): text
+    }
+  }
+}

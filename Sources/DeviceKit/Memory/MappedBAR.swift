@@ -1,0 +1,88 @@
+internal import GuestMemory
+internal import ZeroTracker
+
+/// A BAR with memory behind it: mapped where nothing else is decoded, else accessed by exits.
+///
+/// `PCIHost` places it. Which pages were written is known in both cases, and kept when the BAR moves.
+final class MappedBAR: Sendable {
+  private struct State {
+    /// Where `mapping` is, or should be.
+    var address: UInt64?
+    var mapping: (any MemoryMapping)?
+    /// A bit for each page written by exits, or in a mapping that is gone.
+    var written: [UInt64]
+
+    mutating func setAllWritten(_ pageCount: Int) {
+      for page in 0..<pageCount { written[page / 64] |= 1 << UInt64(page % 64) }
+    }
+  }
+
+  let bar: PCIBAR
+  let memory: DeviceMemory
+  private let logsWrites: Bool
+  private let mapper: (any MemoryMapper)?
+  private let state: Guarded<State>
+
+  init(_ bar: PCIBAR, memory: DeviceMemory, logsWrites: Bool, mapper: (any MemoryMapper)?) {
+    self.bar = bar
+    self.memory = memory
+    self.logsWrites = logsWrites
+    self.mapper = mapper
+    let wordCount = (memory.byteCount / 4096 + 63) / 64
+    state = Guarded(State(written: [UInt64](repeating: 0, count: wordCount)))
+  }
+
+  deinit {
+    state.withLock { $0.mapping?.unmap() }
+  }
+
+  /// Maps it at `address`, and nowhere else; nil for nowhere.
+  func place(at address: UInt64?) {
+    state.withLock { state in
+      guard address != state.address else { return }
+      if let mapping = state.mapping {
+        mapping.unmap()
+        // Its log is gone, with writes up to the last moment.
+        state.setAllWritten(memory.byteCount / 4096)
+      }
+      state.address = address
+      state.mapping = address.flatMap {
+        mapper?.map(memory, at: $0, logsWrites: logsWrites)
+      }
+    }
+  }
+
+  /// Whether the guest reaches the memory without exits now.
+  var isMapped: Bool { state.withLock { $0.mapping != nil } }
+
+  /// The pages written since the last call.
+  func takeWrittenPages() -> [UInt64] {
+    state.withLock { state in
+      state.mapping?.addWrittenPages(to: &state.written)
+      let written = state.written
+      for index in written.indices { state.written[index] = 0 }
+      return written
+    }
+  }
+
+  /// Reads what an access that exited asks for; it lies inside.
+  func read(offset: UInt64, width: Int) -> UInt64 {
+    var value: UInt64 = 0
+    for (index, byte) in memory.read(at: Int(offset), byteCount: min(width, 8)).enumerated() {
+      value |= UInt64(byte) << (8 * index)
+    }
+    return value
+  }
+
+  /// Carries out a write that exited; it lies inside.
+  func write(offset: UInt64, width: Int, value: UInt64) {
+    let bytes = (0..<min(width, 8)).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+    memory.write(bytes, at: Int(offset))
+    state.withLock { state in
+      for place in [offset, offset + UInt64(bytes.count) - 1] {
+        let page = Int(place / 4096)
+        state.written[page / 64] |= 1 << UInt64(page % 64)
+      }
+    }
+  }
+}

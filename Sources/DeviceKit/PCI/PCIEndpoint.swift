@@ -1,0 +1,132 @@
+public import GuestMemory
+
+/// A function's end of the bus: its configuration registers and what follows from them alone. It keeps
+/// the rules of PCI, so that no device model has to.
+///
+/// - Memory is there while the guest lets the function be bus master.
+/// - Interrupts go out as MSI-X, MSI or by the INTx pin, whichever the guest turned on.
+/// - The table of MSI-X and memory behind BARs are accessed without the model.
+///
+/// Any thread. A model calls it with its own lock held; nothing here calls back.
+public final class PCIEndpoint: Sendable {
+  /// The configuration registers.
+  public let configuration: PCIConfiguration
+  let mappedBARs: [MappedBAR]
+  private let ram: GuestMemory?
+  private let sink: (any MSISink)?
+  private let vectors: MSIXTable?
+  private let layout: MSIXLayout?
+  private let hasMSI: Bool
+  private let pin: INTxPin
+
+  /// - Parameters:
+  ///   - space: registers as after power-on, with BARs and capabilities.
+  ///   - context: what the machine has; nothing for a function that neither reaches memory nor
+  ///     interrupts, as a bridge.
+  public init(_ space: PCIConfigurationSpace, context: PCIContext = PCIContext()) {
+    configuration = PCIConfiguration(space)
+    ram = context.memory
+    sink = context.messages
+    layout = space.msix
+    vectors = space.msix.map { MSIXTable(count: $0.count, sink: context.messages) }
+    hasMSI = space.msi != nil
+    pin = INTxPin(configuration: configuration, line: context.interruptLine)
+    mappedBARs = space.memories.map {
+      MappedBAR($0.bar, memory: $0.memory, logsWrites: $0.logsWrites, mapper: context.mapper)
+    }
+  }
+
+  // MARK: For the model
+
+  /// The guest's RAM; nil while the function may not reach it: *Bus Master* is off, or it sleeps. A
+  /// command that has begun keeps what it got.
+  public var memory: GuestMemory? { configuration.isBusMaster ? ram : nil }
+
+  /// Interrupts by message, if the guest turned MSI-X or MSI on; otherwise nothing happens. Vectors
+  /// from 0; those that there are not are dropped.
+  public func signal(_ vector: Int) {
+    if let vectors, vectors.isEnabled {
+      vectors.signal(vector)
+    } else if hasMSI {
+      // Sent with the lock held: after a guest has masked it, none is still on its way.
+      configuration.update { space in
+        if let message = space.takeMSI(vector) { sink?.send(message) }
+      }
+    }
+  }
+
+  /// Asks for attention by the INTx pin, until taken back. Held back while messages are on.
+  public func setPin(_ wantsAttention: Bool) {
+    pin.set(wantsAttention)
+  }
+
+  /// Whether the guest turned MSI-X on.
+  public var usesMSIX: Bool { vectors?.isEnabled ?? false }
+
+  /// Vectors of MSI-X; 0 without it.
+  public var vectorCount: Int { layout?.count ?? 0 }
+
+  /// The pages of 4 KiB of a BAR with memory that the guest wrote since the last call: bit 0 of word 0
+  /// is the first page. Empty for other BARs.
+  public func takeWrittenPages(ofBAR index: Int) -> [UInt64] {
+    mapped(index)?.takeWrittenPages() ?? []
+  }
+
+  /// Everything as after power-on. No vCPU runs meanwhile.
+  public func reset() {
+    configuration.reset()
+    vectors?.reset()
+    pin.set(false)
+  }
+
+  // MARK: For the bus
+
+  /// Follows a write of the configuration registers, before the model does.
+  func configurationChanged() {
+    if let vectors, let layout { vectors.follow(configuration, layout) }
+    if hasMSI {
+      configuration.update { space in
+        for message in space.takePendingMSIs() { sink?.send(message) }
+      }
+    }
+    pin.configurationChanged()
+  }
+
+  /// The function is being reset: no message leaves, and the pin falls.
+  func functionResetBegan() {
+    vectors?.reset()
+    pin.set(false)
+  }
+
+  /// What a read of a BAR finds that is not the model's; nil if it is.
+  package func readBAR(_ index: Int, offset: UInt64, width: Int) -> UInt64? {
+    if let layout, layout.bar == index, let vectors {
+      if let offset = layout.tableOffset(of: offset) {
+        return vectors.readTable(offset: offset, width: width)
+      }
+      if let offset = layout.pendingOffset(of: offset) {
+        return vectors.readPending(offset: offset, width: width)
+      }
+    }
+    return mapped(index)?.read(offset: offset, width: width)
+  }
+
+  /// Takes a write of a BAR; false if it is the model's.
+  package func writeBAR(_ index: Int, offset: UInt64, width: Int, value: UInt64) -> Bool {
+    if let layout, layout.bar == index, let vectors {
+      if let offset = layout.tableOffset(of: offset) {
+        vectors.writeTable(offset: offset, width: width, value: value)
+        return true
+      }
+      // They cannot be written.
+      if layout.pendingOffset(of: offset) != nil { return true }
+    }
+    guard let mapped = mapped(index) else { return false }
+    mapped.write(offset: offset, width: width, value: value)
+    return true
+  }
+
+  private func mapped(_ index: Int) -> MappedBAR? {
+    mappedBARs.first { $0.bar.index == index }
+  }
+}
