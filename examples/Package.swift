@@ -10,7 +10,7 @@ let package = Package(
     .executableTarget(
       name: "tiny-vmm",
       dependencies: [
-        .product(name: "Devices", package: "vmm-run"),
+        .product(name: "DeviceKit", package: "vmm-run"),
         .product(name: "GuestMemory", package: "vmm-run"),
         .product(name: "HyperVCore", package: "vmm-run"),
         .product(name: "KVM", package: "vmm-run"),

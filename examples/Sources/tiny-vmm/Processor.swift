@@ -1,4 +1,4 @@
-import Devices
+import DeviceKit
 import GuestMemory
 import HyperVCore
 import KVM

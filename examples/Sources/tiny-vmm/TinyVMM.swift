@@ -1,4 +1,4 @@
-import Devices
+import DeviceKit
 import Foundation
 import GuestMemory
 import HyperVCore
