@@ -16,6 +16,14 @@ let package = Package(
         .product(name: "KVM", package: "vmm-run"),
         .product(name: "ZeroTracker", package: "vmm-run"),
       ]),
+    // The library's own machine, with a program and devices of one's own.
+    .executableTarget(
+      name: "whole-machine",
+      dependencies: [
+        .product(name: "DeviceKit", package: "vmm-run"),
+        .product(name: "Devices", package: "vmm-run"),
+        .product(name: "VMM", package: "vmm-run"),
+      ]),
     // Hypercalls as a guest and a VMM see them, without KVM: HyperVCore alone.
     .testTarget(
       name: "HypercallEncodingTests",

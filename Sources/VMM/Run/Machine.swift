@@ -8,8 +8,19 @@ internal import ZeroTracker
 
 /// A virtual machine: built from a configuration, run once.
 ///
-/// Tracking is on before the guest's first instruction, so that whatever the guest writes is known.
-/// Safe from any thread; `run()` blocks its caller.
+/// ```swift
+/// let control = MachineControl()
+/// var configuration = MachineConfiguration(program: program, memoryByteCount: 64 << 20)
+/// configuration.portDevices = [
+///   (ExitPort.ports, ExitPort { control.end(with: .exited(status: $0)) })
+/// ]
+/// let machine = try Machine(configuration, control: control)
+/// let outcome = machine.run()
+/// ```
+///
+/// `examples/Sources/whole-machine` is that, whole. Tracking is on before the guest's first
+/// instruction, so that whatever the guest writes is known. Safe from any thread; `run()` blocks its
+/// caller.
 public final class Machine: Sendable {
   /// The identity map and task state pages of Intel's KVM: just below the flash of the firmware
   /// map.
