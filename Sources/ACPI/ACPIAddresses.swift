@@ -10,6 +10,7 @@ public struct ACPIAddresses: Hashable, Sendable {
     /// The last bus that has registers there.
     public let lastBus: UInt8
 
+    /// Registers of buses 0 to `lastBus`.
     public init(start: UInt64, lastBus: UInt8) {
       self.start = start
       self.lastBus = lastBus
@@ -30,6 +31,7 @@ public struct ACPIAddresses: Hashable, Sendable {
     /// The ports that the chip set decodes for all of them, from `eventPort` on.
     public let portCount: UInt8
 
+    /// Ports as a chip set has them.
     public init(eventPort: UInt16, controlPort: UInt16, timerPort: UInt16, portCount: UInt8) {
       self.eventPort = eventPort
       self.controlPort = controlPort
@@ -45,12 +47,14 @@ public struct ACPIAddresses: Hashable, Sendable {
   /// The addresses from 4 GiB on that 64-bit PCI BARs may have, besides the 32-bit ones; nil for
   /// none.
   public var pciMemory64Window: ClosedRange<UInt64>?
+  /// Where ACPI's fixed registers are.
   public var powerManagement: PowerManagement
   /// ACPI's own interrupt (*SCI*): level.
   public var systemControlInterrupt: UInt8
   /// The chip set's root complex registers (*RCBA*), 16 KiB; nil if they are nowhere.
   public var rootComplexBase: UInt32?
 
+  /// Addresses as a chip set has them; nothing is checked.
   public init(
     configurationSpace: ConfigurationSpace?, pciMemoryWindows: [ClosedRange<UInt32>],
     pciMemory64Window: ClosedRange<UInt64>? = nil, powerManagement: PowerManagement,

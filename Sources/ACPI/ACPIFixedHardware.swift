@@ -37,8 +37,11 @@ public enum ACPIFixedHardware {
 
   /// ISA interrupts of devices at fixed ports; each is its global system interrupt as well.
   public static let keyboardInterrupt: UInt8 = 1
+  /// COM1's ISA interrupt.
   public static let serialPort1Interrupt: UInt8 = 4
+  /// The real-time clock's.
   public static let realTimeClockInterrupt: UInt8 = 8
+  /// The PS/2 mouse's.
   public static let mouseInterrupt: UInt8 = 12
   /// Where ISA interrupt 0, the PIT, arrives. A machine must route it there: KVM's default is pin
   /// 0.

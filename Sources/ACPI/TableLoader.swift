@@ -12,7 +12,9 @@ public struct TableLoader: Hashable, Sendable {
 
   /// Names that firmware looks for (*QEMU's etc/...*).
   public static let rsdpFileName = "etc/acpi/rsdp"
+  /// The tables' name in fw_cfg.
   public static let tablesFileName = "etc/acpi/tables"
+  /// The name of the commands that place them.
   public static let commandsFileName = "etc/table-loader"
 
   /// Where a table is: in which file, and where there.

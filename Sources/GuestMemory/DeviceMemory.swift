@@ -17,6 +17,7 @@ public final class DeviceMemory: Sendable {
     mapping = try HostMapping(byteCount: UInt64(byteCount), backing: .anonymous)
   }
 
+  /// Its length in bytes, whole pages of 4 KiB.
   public var byteCount: Int { mapping.byteCount }
 
   /// HVA of the first byte, valid as long as this lives: what registering a memory slot needs.

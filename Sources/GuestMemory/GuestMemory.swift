@@ -103,6 +103,38 @@ public final class GuestMemory: Sendable {
     zip(layout.regions, mappings).map(MappedRegion.init)
   }
 
+  /// Gives RAM to a virtual machine: lends each region's address in this process, and attaches what
+  /// sees the guest's writes to it.
+  ///
+  /// `register` makes one memory slot of each region, and returns the source that sees every write
+  /// the guest makes through these slots, from the first one on. With KVM's dirty log that means
+  /// `KVM_MEM_LOG_DIRTY_PAGES` when a slot is created, not later:
+  ///
+  /// ```swift
+  /// try memory.registerSlots { regions in
+  ///   let slots = regions.enumerated().map { number, region in
+  ///     MemorySlot(
+  ///       number: UInt32(number), guestPhysicalAddress: region.start.rawValue,
+  ///       byteCount: region.byteCount, hostAddress: region.hostAddress)
+  ///   }
+  ///   for slot in slots { try machine.setMemorySlot(slot, options: .logsDirtyPages) }
+  ///   return DirtyLog(of: slots, in: machine)
+  /// }
+  /// ```
+  ///
+  /// Call it once, before the guest's first instruction; programs may be loaded before or after.
+  /// Keep the memory for as long as the virtual machine exists. Other writers, such as vhost or a
+  /// device in another process, are seen by no such source: give them memory by
+  /// `claim(at:byteCount:owner:)`.
+  ///
+  /// - Parameter register: gets the regions in ascending order, as the tracker has them. Nil
+  ///   attaches nothing: then no page is ever reported. If it throws, nothing is attached.
+  public func registerSlots<E: Error>(
+    _ register: (_ regions: [MappedRegion]) throws(E) -> (any WrittenPageSource)?
+  ) throws(E) {
+    if let source = try register(mappedRegions) { tracker.attach(source: source) }
+  }
+
   /// The bytes for reading; nil if they are not all RAM of one region.
   ///
   /// Inlined always: most callers know the count, and are left with two comparisons.

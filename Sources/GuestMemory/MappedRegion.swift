@@ -1,14 +1,15 @@
 /// Where a region of guest RAM is in this process: what registering a memory slot needs.
 ///
-/// Nothing else outside `GuestMemory` may use `hostAddress`. Valid as long as the `GuestMemory`
-/// lives.
-package struct MappedRegion: Hashable, Sendable {
-  /// The first byte of the region.
-  package let start: GPA
-  /// Its length in bytes.
-  package let byteCount: UInt64
+/// Valid as long as the `GuestMemory` lives. Lent by `GuestMemory.registerSlots`, for slots and
+/// nothing else: what this process writes through `hostAddress` itself is not marked, and may be
+/// reported as zero.
+public struct MappedRegion: Hashable, Sendable {
+  /// The first byte of the region; a multiple of 4 KiB.
+  public let start: GPA
+  /// Its length in bytes; a multiple of 4 KiB, at least one page.
+  public let byteCount: UInt64
   /// HVA of the first byte, 2 MiB aligned.
-  package let hostAddress: UInt
+  public let hostAddress: UInt
 
   /// The bytes, if they all lie in the region; none do where their address does. Any values are
   /// accepted.

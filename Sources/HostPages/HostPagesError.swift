@@ -21,6 +21,7 @@ public enum HostPagesError: Error, Equatable, Sendable, CustomStringConvertible 
   /// The kernel took every request and then gave a wrong answer.
   case wrongAnswer(String)
 
+  /// One line: what was attempted, what the system answered, and what to do.
   public var description: String {
     switch self {
     case .call(let operation, let number, let cure):

@@ -5,13 +5,21 @@ internal import CKVM
 ///
 /// Some of `GeneralRegisters`, so that a hypercall does not copy all of them twice.
 public struct ArgumentRegisters: Hashable, Sendable {
+  /// RAX: the input value's low half in 32-bit code.
   public let rax: UInt64
+  /// RBX: the input address's high half in 32-bit code.
   public let rbx: UInt64
+  /// RCX: the input value, or the input address's low half in 32-bit code.
   public let rcx: UInt64
+  /// RDX: the input address, or the input value's high half in 32-bit code.
   public let rdx: UInt64
+  /// RSI: the output address's low half in 32-bit code.
   public let rsi: UInt64
+  /// RDI: the output address's high half in 32-bit code.
   public let rdi: UInt64
+  /// R8: the output address in 64-bit code.
   public let r8: UInt64
+  /// Where the call was made: the instruction, or the one behind it if KVM emulated it.
   public let rip: UInt64
 }
 

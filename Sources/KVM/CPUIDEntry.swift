@@ -8,11 +8,16 @@ public struct CPUIDEntry: Hashable, Sendable {
   public var index: UInt32
   /// KVM_CPUID_FLAG_SIGNIFCANT_INDEX: the row is for this `index` alone.
   public var hasIndex: Bool
+  /// EAX out.
   public var eax: UInt32
+  /// EBX out.
   public var ebx: UInt32
+  /// ECX out.
   public var ecx: UInt32
+  /// EDX out.
   public var edx: UInt32
 
+  /// A row; without an index it answers every sub-leaf.
   public init(
     function: UInt32, index: UInt32? = nil, eax: UInt32, ebx: UInt32, ecx: UInt32, edx: UInt32
   ) {

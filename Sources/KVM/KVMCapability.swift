@@ -2,8 +2,10 @@ internal import CKVM
 
 /// A `KVM_CAP_*` number, open: the kernel knows more of them than this file.
 public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+  /// The number that KVM_CHECK_EXTENSION takes.
   public let rawValue: Int32
 
+  /// Any number: the kernel answers 0 for one that it does not know.
   public init(rawValue: Int32) {
     self.rawValue = rawValue
   }

@@ -18,6 +18,7 @@ public enum KVMError: Error, Equatable, Sendable, CustomStringConvertible {
     .call(operation: operation, error: .current, cure: cure)
   }
 
+  /// One line: the request with its values, the kernel's answer, and what to do.
   public var description: String {
     switch self {
     case .call(let operation, let error, let cure):

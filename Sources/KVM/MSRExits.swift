@@ -2,8 +2,10 @@ internal import CKVM
 
 /// Why an MSR access left the kernel. Source: KVM API, KVM_CAP_X86_USER_SPACE_MSR.
 public struct MSRExitReasons: OptionSet, Hashable, Sendable {
+  /// KVM_MSR_EXIT_REASON_* bits.
   public let rawValue: UInt32
 
+  /// Any bits; the kernel refuses those that it does not know.
   public init(rawValue: UInt32) {
     self.rawValue = rawValue
   }

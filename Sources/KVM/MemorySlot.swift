@@ -4,8 +4,10 @@
 public struct MemorySlot: Hashable, Sendable {
   /// What KVM does with the slot.
   public struct Options: OptionSet, Hashable, Sendable {
+    /// KVM_MEM_* bits.
     public let rawValue: UInt32
 
+    /// Any bits; the kernel refuses those that it does not know.
     public init(rawValue: UInt32) {
       self.rawValue = rawValue
     }
@@ -28,6 +30,7 @@ public struct MemorySlot: Hashable, Sendable {
   /// for as long as the VM exists.
   public let hostAddress: UInt
 
+  /// Describes a slot. The kernel checks alignment and overlap when it is registered.
   public init(number: UInt32, guestPhysicalAddress: UInt64, byteCount: UInt64, hostAddress: UInt) {
     self.number = number
     self.guestPhysicalAddress = guestPhysicalAddress

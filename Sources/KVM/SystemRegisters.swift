@@ -2,11 +2,15 @@ internal import CKVM
 
 /// A segment register with its hidden part. Source: SDM Vol. 3A §3.4.3.
 public struct SegmentRegister: Hashable, Sendable {
+  /// The linear address of its first byte.
   public var base: UInt64
   /// In bytes, already scaled by the granularity bit.
   public var limit: UInt32
+  /// Index, table and RPL, as loaded into the visible part.
   public var selector: UInt16
+  /// Code or data, access rights, accessed: 4 bits. Source: SDM Vol. 3A §3.4.5.1.
   public var type: UInt8
+  /// P. A register that is not present is unusable.
   public var isPresent: Bool
   /// DPL, 0 to 3. SS's is the current privilege level.
   public var privilegeLevel: UInt8
@@ -29,6 +33,7 @@ public struct SegmentRegister: Hashable, Sendable {
       isPageGranular: true)
   }
 
+  /// A register with any hidden part; the kernel checks it when it is loaded.
   public init(
     base: UInt64, limit: UInt32, selector: UInt16, type: UInt8, isPresent: Bool,
     privilegeLevel: UInt8, isDefault32Bit: Bool, isCodeOrData: Bool, isLong: Bool,
@@ -73,10 +78,12 @@ public struct SegmentRegister: Hashable, Sendable {
 
 /// GDTR or IDTR.
 public struct DescriptorTableRegister: Hashable, Sendable {
+  /// The linear address of the table.
   public var base: UInt64
   /// Last byte's offset.
   public var limit: UInt16
 
+  /// A register as LGDT and LIDT load it.
   public init(base: UInt64, limit: UInt16) {
     self.base = base
     self.limit = limit
@@ -87,17 +94,29 @@ public struct DescriptorTableRegister: Hashable, Sendable {
 ///
 /// What it does not name (CR8, the APIC base, pending interrupts) is kept when it is written back.
 public struct SystemRegisters: Sendable {
+  /// CS.
   public var cs: SegmentRegister
+  /// DS.
   public var ds: SegmentRegister
+  /// ES.
   public var es: SegmentRegister
+  /// FS.
   public var fs: SegmentRegister
+  /// GS.
   public var gs: SegmentRegister
+  /// SS; its privilege level is the CPL.
   public var ss: SegmentRegister
+  /// GDTR.
   public var gdt: DescriptorTableRegister
+  /// IDTR.
   public var idt: DescriptorTableRegister
+  /// CR0.
   public var cr0: UInt64
+  /// CR2: the linear address of the last page fault.
   public var cr2: UInt64
+  /// CR3: the root of the page tables.
   public var cr3: UInt64
+  /// CR4.
   public var cr4: UInt64
   /// IA32_EFER.
   public var efer: UInt64

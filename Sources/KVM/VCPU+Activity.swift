@@ -3,8 +3,10 @@ internal import CKVM
 /// What a vCPU is doing, open: the kernel knows more states than these. Source: KVM API,
 /// KVM_GET_MP_STATE.
 public struct VCPUActivity: RawRepresentable, Hashable, Sendable {
+  /// KVM_MP_STATE_*.
   public let rawValue: UInt32
 
+  /// Any value: unknown ones are kept.
   public init(rawValue: UInt32) {
     self.rawValue = rawValue
   }

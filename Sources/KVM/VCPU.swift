@@ -4,9 +4,22 @@ internal import Synchronization
 
 /// One virtual CPU, owned by the thread that runs it.
 ///
-/// KVM binds a vCPU to its thread, so the type is not copyable: whoever holds it may use it, and
-/// others reach the vCPU by its `kicker` only. Source: KVM API, "vcpu ioctls".
+/// KVM binds a vCPU to its thread, so the type is not copyable, and two threads cannot share it:
+/// other threads reach the vCPU by its `kicker` only. It moves to its thread through a `Mutex`,
+/// which can be captured by that thread's closure:
+///
+/// ```swift
+/// let handover = Mutex<VCPU?>(try machine.makeVCPU(id: 0))
+/// Thread.detachNewThread {
+///   guard var vcpu = handover.withLock({ $0.take() }) else { return }
+///   vcpu.bindToCurrentThread()
+///   // run it
+/// }
+/// ```
+///
+/// Source: KVM API, "vcpu ioctls".
 public struct VCPU: ~Copyable {
+  /// Its number in the VM, which is also its initial APIC ID.
   public let id: UInt32
   let descriptor: OwnedDescriptor
   let page: RunPage
@@ -94,3 +107,7 @@ public struct VCPU: ~Copyable {
     page.clearKick()
   }
 }
+
+// It may move to another thread, but not be used by two: most of its methods change the run page.
+@available(*, unavailable)
+extension VCPU: Sendable {}

@@ -39,12 +39,14 @@ public enum VCPUExit: Hashable, Sendable {
 
 /// One `in`, `out`, `ins` or `outs`.
 public struct PortAccess: Hashable, Sendable {
+  /// The port.
   public let port: UInt16
   /// Bytes of one item: 1, 2 or 4.
   public let width: Int
   /// Items, all for the same port; more than 1 with string instructions.
   public let count: Int
 
+  /// An access, for code that has no vCPU.
   public init(port: UInt16, width: Int, count: Int) {
     self.port = port
     self.width = width

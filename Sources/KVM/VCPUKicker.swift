@@ -34,6 +34,7 @@ public struct VCPUKicker: Sendable {
   /// What the vCPU left the guest for last, or is just leaving it for.
   public var lastExit: ObservedExit { page.observedExit }
 
+  /// Ends the current KVM_RUN, or the next one at once, until `VCPU.clearKick()`. Never waits.
   public func kick() {
     page.kick()
     guard let threadID else { return }

@@ -11,10 +11,14 @@ public struct InterruptRoute: Hashable, Sendable {
     case ioAPIC = 2
   }
 
+  /// The global system interrupt (GSI).
   public let interrupt: UInt32
+  /// Where it goes.
   public let controller: Controller
+  /// The pin there: 0 to 7 of a PIC, 0 to 23 of the I/O APIC.
   public let pin: UInt32
 
+  /// A route; the kernel checks it when the table is set.
   public init(interrupt: UInt32, controller: Controller, pin: UInt32) {
     self.interrupt = interrupt
     self.controller = controller

@@ -1,5 +1,6 @@
 /// What differs from one machine to the next in its SMBIOS tables.
 public struct SMBIOSPlatform: Hashable, Sendable {
+  /// The machine's UUID; all zero for none.
   public let uuid: SystemUUID
   /// Cores of the one processor, at least 1.
   public let vcpuCount: Int

@@ -10,6 +10,7 @@ public struct SMBIOSTables: Hashable, Sendable {
 
   /// Names that firmware looks for (*QEMU's etc/...*).
   public static let entryPointFileName = "etc/smbios/smbios-anchor"
+  /// The structures' name in fw_cfg.
   public static let structuresFileName = "etc/smbios/smbios-tables"
 
   /// Makes the tables of `platform`.

@@ -5,6 +5,7 @@ public enum SandboxError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A path that rules name cannot be opened.
   case path(String, errno: Int32)
 
+  /// One line: what was attempted, what the system answered, and what to do.
   public var description: String {
     switch self {
     case .call(let operation, let errno, let cure):

@@ -37,6 +37,8 @@ public protocol WrittenPageSource: AnyObject, Sendable {
 }
 
 extension WrittenPageSource {
+  /// Ends nothing.
   public func stop() throws {}
+  /// Forgets nothing.
   public func forget(_ range: PageRange) -> Bool { false }
 }

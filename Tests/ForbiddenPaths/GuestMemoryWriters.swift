@@ -5,7 +5,8 @@ import GuestMemory
 import ZeroTracker
 
 func write(_ memory: GuestMemory) throws {
-  // Where RAM is mapped is known to this package only, which makes memory slots of it.
+  // Where RAM is mapped is known to this package only. Others get it with a claim, or for memory
+  // slots together with the source that sees what is written through them.
   // expected-error@+1 {{'mappedRegions' is inaccessible due to 'package' protection level}}
   _ = memory.mappedRegions
   // expected-error@+1 {{'mappings' is inaccessible due to 'internal' protection level}}
@@ -13,7 +14,7 @@ func write(_ memory: GuestMemory) throws {
   // expected-error@+1 {{'bytes' is inaccessible due to 'internal' protection level}}
   _ = memory.bytes(at: GPA(0), 1)
 
-  // An address comes with a claim, and only with one.
+  // A claim comes from `claim` alone.
   let claimed = try memory.claim(at: GPA(0), byteCount: 4096, owner: "test")
   _ = claimed.hostAddress
   // expected-error@+1 {{initializer is inaccessible due to 'internal' protection level}}

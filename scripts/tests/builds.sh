@@ -18,13 +18,14 @@ install_packages() {
 }
 
 lint_format() {
-  logged format swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Fuzz
+  logged format swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Fuzz \
+    examples
 }
 
 # What the formatter does not see: comments past the 100th column. A string may be longer.
 refuse_long_comments() {
   ! LC_ALL=C.UTF-8 grep -rnE --include='*.swift' '^.{101,}$' \
-    Package.swift Sources Tests Benchmarks Fuzz | grep -E '^[^:]+:[0-9]+:(.*[[:space:]])?//' |
+    Package.swift Sources Tests Benchmarks Fuzz examples | grep -E '^[^:]+:[0-9]+:(.*[[:space:]])?//' |
     cut -c 1-160
 }
 
@@ -54,8 +55,69 @@ refuse_forbidden_paths() {
     Tests/ForbiddenPaths/GuestMemoryWriters.swift
 }
 
+# Each catalogue names what its module has: a name that is gone is a warning of docc.
+check_catalogues() {
+  local catalogue module graphs out=.build-test/documentation
+  local modules
+  modules=$(swift build --show-bin-path)/Modules
+  for catalogue in Sources/*/*.docc; do
+    module=$(basename "$catalogue" .docc)
+    graphs=$out/$module
+    rm -rf "$graphs" && mkdir -p "$graphs"
+    logged "symbols-$module" swift symbolgraph-extract -module-name "$module" \
+      -target x86_64-unknown-linux-gnu -I "$modules" -I Sources/CKVM/include \
+      -I Sources/CLinux/include -minimum-access-level public -output-dir "$graphs" || return 1
+    logged "docc-$module" docc convert "$catalogue" --additional-symbol-graph-dir "$graphs" \
+      --output-path "$out/$module.doccarchive" || return 1
+    if grep -A 2 "doesn't exist at" "$logs/docc-$module.log"; then
+      fail_check "documentation of $module: a name that is gone"
+    else
+      pass_check "documentation of $module"
+    fi
+  done
+}
+
 # Built only, so that they cannot rot; scripts/bench runs them.
 build_benchmarks() {
   logged build-benchmarks swift build -c release -Xswiftc -static-executable \
     --package-path Benchmarks --scratch-path .build-bench
+}
+
+# What the guest of examples/tiny-vmm prints: all its memory except page 512, which it writes, and
+# the chunk of the VMM's own writes.
+tiny_vmm_output='status of 0x8002: HV_STATUS_SUCCESS (0x0)
+the guest was given pages 513..<16384 as zero
+the guest was given pages 16..<512 as zero'
+whole_machine_output='Hi
+the guest exited with 7'
+
+# check_example PROGRAM OUTPUT
+check_example() {
+  local name="example $1" output status=0
+  if [[ ! -r /dev/kvm || ! -w /dev/kvm ]]; then
+    skip_check "$name" 'needs read-write /dev/kvm'
+    return 0
+  fi
+  output=$(timeout --kill-after=5 120 ".build-examples/debug/$1" 2>&1 </dev/null) || status=$?
+  if [[ $output == "$2" && $status -eq 0 ]]; then
+    pass_check "$name"
+  else
+    fail_check "$name: exit status $status, $output"
+  fi
+}
+
+# Built as an embedder builds: by path, with settings of its own.
+run_examples() {
+  local status=0
+  local -a place=(--package-path examples --scratch-path .build-examples)
+  if env -u VMM_RUN_STRICT swift package dump-package | grep -q treatAllWarnings; then
+    fail_check 'a dependency by path has warnings as errors'
+  fi
+  logged examples-build env -u VMM_RUN_STRICT swift build --build-tests "${place[@]}" || return 1
+  logged examples timeout --kill-after=10 600 env -u VMM_RUN_STRICT swift test --skip-build \
+    "${place[@]}" --event-stream-output-path "$logs/events/examples.json" \
+    --event-stream-version 0 || status=$?
+  count_tests examples "$status"
+  check_example tiny-vmm "$tiny_vmm_output"
+  check_example whole-machine "$whole_machine_output"
 }

@@ -18,6 +18,7 @@ public struct HostPath: Hashable, Sendable, ExpressibleByStringInterpolation,
     bytes = Array(text.utf8)
   }
 
+  /// A path that is text.
   public init(stringLiteral text: String) {
     self.init(text)
   }

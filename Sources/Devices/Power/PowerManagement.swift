@@ -16,7 +16,9 @@ public final class PowerManagement: BusDevice {
   public static let portCount: UInt16 = 0x80
   /// Offsets of *PM1_STS* and *PM1_EN*, *PM1_CNT* and *PM_TMR*.
   public static let eventOffset: UInt16 = 0
+  /// Where *PM1_CNT* is in the block.
   public static let controlOffset: UInt16 = 4
+  /// Where *PM_TMR* is in the block.
   public static let timerOffset: UInt16 = 8
 
   private static let timerStatus: UInt16 = 0x0001

@@ -1,7 +1,9 @@
 /// What may be done with files: `LANDLOCK_ACCESS_FS_*` of linux/landlock.h.
 public struct LandlockAccess: OptionSet, Hashable, Sendable {
+  /// LANDLOCK_ACCESS_FS_* bits.
   public let rawValue: UInt64
 
+  /// Any bits; those that the kernel does not know are left out of its rules.
   public init(rawValue: UInt64) {
     self.rawValue = rawValue
   }

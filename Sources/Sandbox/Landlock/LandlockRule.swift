@@ -2,8 +2,10 @@
 public struct LandlockRule: Hashable, Sendable {
   /// Without a NUL, in no particular encoding.
   public var path: [UInt8]
+  /// What may be done with it and below it.
   public var access: LandlockAccess
 
+  /// By a path in any encoding.
   public init(path: [UInt8], _ access: LandlockAccess) {
     self.path = path
     self.access = access

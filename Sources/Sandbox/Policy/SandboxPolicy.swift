@@ -12,6 +12,7 @@ public struct SandboxPolicy: Hashable, Sendable {
   /// vCPU threads write the variables of firmware to a file.
   public var keepsFlash = false
 
+  /// The policy of a machine without any of these.
   public init() {}
 
   /// The filter for threads of a role in this process.

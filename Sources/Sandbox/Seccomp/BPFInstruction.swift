@@ -5,10 +5,13 @@ internal import CLinux
 /// Source: kernel, Documentation/networking/filter.rst and
 /// Documentation/userspace-api/seccomp_filter.rst.
 public struct BPFInstruction: Hashable, Sendable {
+  /// Operation, addressing mode and operand size.
   public let code: UInt16
   /// How many instructions to skip if the condition holds, and if not.
   public let ifTrue: UInt8
+  /// How many to skip if it does not hold.
   public let ifFalse: UInt8
+  /// *k*: a constant, an offset or a distance.
   public let operand: UInt32
 
   private init(_ code: UInt16, _ operand: UInt32, ifTrue: UInt8 = 0, ifFalse: UInt8 = 0) {

@@ -16,6 +16,7 @@ public struct SeccompFilter: Hashable, Sendable {
     static func argument(_ index: Int) -> UInt32 { 16 + 8 * UInt32(index) }
   }
 
+  /// What the kernel runs for each call: at most 4096 instructions.
   public let program: [BPFInstruction]
 
   /// - Parameters:

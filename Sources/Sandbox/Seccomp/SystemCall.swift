@@ -2,8 +2,10 @@ internal import CLinux
 
 /// A system call of x86-64, by its number.
 public struct SystemCall: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+  /// __NR_* of x86-64.
   public let rawValue: UInt32
 
+  /// Any number.
   public init(rawValue: UInt32) {
     self.rawValue = rawValue
   }

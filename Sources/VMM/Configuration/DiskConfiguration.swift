@@ -11,6 +11,7 @@ public struct DiskConfiguration: Sendable {
   /// configuration, so that a reset forgets nothing.
   public var history = NVMeHistory(nanoseconds: HostClock.monotonicNanoseconds)
 
+  /// A disk with no history.
   public init(_ store: any BlockStore, serial: String) {
     self.store = store
     self.serial = serial

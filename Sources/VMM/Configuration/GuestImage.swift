@@ -13,10 +13,12 @@ public enum GuestImage: Sendable {
 
 /// UEFI firmware and its variables.
 public struct FirmwareGuest: Sendable {
+  /// Lies right below 4 GiB, where the reset vector is.
   public var image: FirmwareImage
   /// Lies right below the image; nil if the image has its variables in it, or keeps none.
   public var variables: FlashChip?
 
+  /// Firmware, with or without a chip for its variables.
   public init(image: FirmwareImage, variables: FlashChip? = nil) {
     self.image = image
     self.variables = variables
@@ -27,6 +29,7 @@ public struct FirmwareGuest: Sendable {
 public struct LinuxGuest: Sendable {
   /// A bzImage, or a vmlinux with a PVH entry.
   public var kernel: BootFile
+  /// Loaded as it is; nil for none.
   public var initrd: BootFile?
   /// Bytes without a NUL, in no particular encoding.
   public var commandLine: [UInt8]
@@ -36,6 +39,7 @@ public struct LinuxGuest: Sendable {
     self.init(kernel: kernel, initrd: initrd, commandLine: Array(commandLine.utf8))
   }
 
+  /// A command line in any encoding.
   public init(kernel: BootFile, initrd: BootFile? = nil, commandLine: [UInt8]) {
     self.kernel = kernel
     self.initrd = initrd

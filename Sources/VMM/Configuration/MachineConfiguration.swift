@@ -8,7 +8,9 @@ public import ZeroTracker
 public struct MachineConfiguration: Sendable {
   /// RAM in bytes, whole pages of the backing.
   public var memoryByteCount: UInt64
+  /// Up to `BootPlan.maximumVCPUCount` for a flat program, and 64 for a PC.
   public var vcpuCount: Int
+  /// What the host backs RAM with.
   public var backing: MemoryBacking
   /// Gives all RAM host memory before the guest starts; it is zero and still reportable.
   public var isPreallocated = false
@@ -17,14 +19,17 @@ public struct MachineConfiguration: Sendable {
     @Sendable (_ doneByteCount: UInt64, _ totalByteCount: UInt64) -> Void = { _, _ in }
   /// Asks for 2 MiB pages where the host gives them on request only; no effect on `hugetlb`.
   public var usesTransparentHugePages = false
+  /// Memory per bit of the VMM's own writes: what one byte of them withholds.
   public var granularity = TrackingGranularity.default
   /// Who tells which pages the guest wrote; nil for the dirty log, which every KVM has.
   public var writtenPageSource: WrittenPageSourceKind?
+  /// When tracking ends.
   public var trackingPolicy = TrackingPolicy.default
   /// How much of the chunks that the VMM wrote in part is looked into before an answer.
   public var refinement = GuestMemory.RefinementBudget.default
   /// Checks before each answer that every page in it is zero; a page that is not ends the run.
   public var verifiesZeroedMemory = false
+  /// Where Hyper-V's interface is implemented.
   public var hyperV = HyperVSelection.automatic
   /// What the guest is offered of the interface.
   public var enlightenments = EnlightenmentSelection.recommended
@@ -35,6 +40,7 @@ public struct MachineConfiguration: Sendable {
   public var offersNesting = false
   /// Whether 0x8002 is offered; applies to default and explicit sets alike.
   public var offersZeroedMemory = true
+  /// What is started.
   public var image: GuestImage
   /// The PC's devices; a flat program has none of them.
   public var computer = PersonalComputerConfiguration()
@@ -50,10 +56,13 @@ public struct MachineConfiguration: Sendable {
   /// Memory-mapped devices besides; RAM hides what lies in it.
   public var memoryDevices: [(MMIORange, any BusDevice)] = []
 
+  /// A machine for a flat program, with defaults for everything else.
   public init(program: [UInt8], memoryByteCount: UInt64, vcpuCount: Int = 1) {
     self.init(.program(program), memoryByteCount: memoryByteCount, vcpuCount: vcpuCount)
   }
 
+  /// A machine with defaults for everything else: anonymous memory, dirty log, no devices
+  /// besides those of its kind.
   public init(_ image: GuestImage, memoryByteCount: UInt64, vcpuCount: Int = 1) {
     self.image = image
     self.memoryByteCount = memoryByteCount

@@ -23,6 +23,7 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The guest did something that no machine can go on from.
   case guest(String)
 
+  /// One line: what was attempted, what was wrong, and what to do.
   public var description: String {
     switch self {
     case .kvm(let error): error.description

@@ -30,5 +30,6 @@ public struct PersonalComputerConfiguration: Sendable {
   /// The monitor's version, as SMBIOS names it.
   public var version = "1"
 
+  /// No disks, a serial port that drops its output, and the host's time.
   public init() {}
 }

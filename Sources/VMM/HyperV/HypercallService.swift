@@ -5,8 +5,11 @@ internal import ZeroTracker
 
 /// One hypercall that was answered, for traces and reports.
 public struct HypercallEvent: Sendable {
+  /// The vCPU that made the call.
   public let vcpuID: UInt32
+  /// What the guest passed. Any values: they are the guest's.
   public let request: HypercallRequest
+  /// What it was answered.
   public let outcome: HypercallOutcome
 }
 

@@ -18,8 +18,10 @@ public import GuestMemory
 public struct MemoryMap: Hashable, Sendable {
   /// What a range is for. Source: ACPI 6.5 §15, Address Range Types.
   public struct Kind: RawRepresentable, Hashable, Sendable {
+    /// The type of an e820 entry.
     public let rawValue: UInt32
 
+    /// Any value.
     public init(rawValue: UInt32) {
       self.rawValue = rawValue
     }
@@ -34,9 +36,11 @@ public struct MemoryMap: Hashable, Sendable {
 
   /// One range.
   public struct Entry: Hashable, Sendable {
+    /// The first byte.
     public let start: GPA
     /// In bytes, at least 1.
     public let byteCount: UInt64
+    /// What the range is for.
     public let kind: Kind
 
     /// The first byte above.

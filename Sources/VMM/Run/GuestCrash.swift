@@ -12,6 +12,7 @@ public struct GuestCrash: Hashable, Sendable {
   /// The vCPU that wrote the register.
   public let vcpuID: UInt32
 
+  /// A report as a machine makes it.
   public init(report: CrashReport, identity: GuestIdentity, message: [UInt8]?, vcpuID: UInt32) {
     self.report = report
     self.identity = identity

@@ -8,15 +8,28 @@ internal import ZeroTracker
 
 /// A virtual machine: built from a configuration, run once.
 ///
-/// Tracking is on before the guest's first instruction, so that whatever the guest writes is known.
-/// Safe from any thread; `run()` blocks its caller.
+/// ```swift
+/// let control = MachineControl()
+/// var configuration = MachineConfiguration(program: program, memoryByteCount: 64 << 20)
+/// configuration.portDevices = [
+///   (ExitPort.ports, ExitPort { control.end(with: .exited(status: $0)) })
+/// ]
+/// let machine = try Machine(configuration, control: control)
+/// let outcome = machine.run()
+/// ```
+///
+/// `examples/Sources/whole-machine` is that, whole. Tracking is on before the guest's first
+/// instruction, so that whatever the guest writes is known. Safe from any thread; `run()` blocks
+/// its caller.
 public final class Machine: Sendable {
   /// The identity map and task state pages of Intel's KVM: just below the flash of the firmware
   /// map.
   private static let identityMapAddress: UInt64 = 0xFEFF_C000
   private static let taskStateAddress: UInt64 = 0xFEFF_D000
 
+  /// Guest RAM. Its `tracker` answers what is zero, also during the run.
   public let memory: GuestMemory
+  /// Where Hyper-V's MSRs and hypercalls are answered.
   public let transport: HyperVTransport
   /// What the guest finds.
   public let enlightenments: Enlightenments
@@ -29,6 +42,7 @@ public final class Machine: Sendable {
   public let computer: PersonalComputer?
   /// Port and memory accesses, with what no device claimed.
   public let ports: PortBus
+  /// Devices mapped into memory; accesses that exit and belong to no RAM come here.
   public let registers: MMIOBus
 
   private let machine: VirtualMachine

@@ -20,6 +20,7 @@ public final class MachineControl: Sendable {
   let gate = PauseGate()
   private let ending = Atomic<Bool>(false)
 
+  /// A control for one machine.
   public init() {}
 
   /// Ends the run. The first outcome counts; where the guest has reported a crash, that is the

@@ -5,6 +5,7 @@ public enum FirmwareItemError: Error, Equatable, Sendable, CustomStringConvertib
   case tooLarge(String, byteCount: Int)
   case tooMany
 
+  /// One line: the item, and what is wrong with it.
   public var description: String {
     switch self {
     case .name(let name, let maximumByteCount):

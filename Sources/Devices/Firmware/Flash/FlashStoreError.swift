@@ -31,6 +31,7 @@ public enum FlashStoreError: Error, Equatable, Sendable, CustomStringConvertible
       }
   }
 
+  /// One line: the file, what is wrong with it, and what to do.
   public var description: String {
     switch self {
     case .system(let operation, let path, let errno):

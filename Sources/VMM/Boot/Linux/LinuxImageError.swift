@@ -15,6 +15,7 @@ public enum LinuxImageError: Error, Equatable, Sendable, CustomStringConvertible
   /// The command line is too long or has a NUL.
   case commandLine(problem: String, cure: String)
 
+  /// One line: the file, what is wrong with it, and what to do.
   public var description: String {
     switch self {
     case .unreadable(let file, let reason):
