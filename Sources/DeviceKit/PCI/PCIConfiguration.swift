@@ -1,4 +1,4 @@
-internal import ZeroTracker
+internal import HostSystem
 
 /// A function's configuration registers, shared between vCPU threads and the device model.
 ///

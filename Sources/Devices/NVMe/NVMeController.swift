@@ -1,6 +1,6 @@
 public import DeviceKit
 public import GuestMemory
-internal import ZeroTracker
+internal import HostSystem
 
 /// An NVMe disk with one namespace: a PCI function of class 010802 over a `BlockStore`.
 ///

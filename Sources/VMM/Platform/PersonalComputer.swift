@@ -2,6 +2,7 @@ internal import ACPI
 internal import DeviceKit
 public import Devices
 internal import GuestMemory
+internal import HostSystem
 internal import KVM
 
 /// The devices of a PC around the interrupt controllers and the timer in the kernel: a PCI Express

@@ -1,4 +1,5 @@
 internal import Devices
+import HostSystem
 internal import Synchronization
 internal import VMM
 
