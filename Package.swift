@@ -44,13 +44,14 @@ let package = Package(
 
     // The kernel's ABI, and what wraps it.
     .target(name: "CKVM"),
-    .target(name: "KVM", dependencies: ["Bytes", "CKVM"], swiftSettings: strict),
+    .target(
+      name: "KVM", dependencies: ["Bytes", "CKVM", "HostSystem"], swiftSettings: strict),
 
     // What Swift cannot import from the kernel's headers, or cannot express.
     .target(name: "CLinux"),
 
-    // What a process asks of its host: threads, locks, clocks.
-    .target(name: "HostSystem", swiftSettings: strict),
+    // What a process asks of its host: error numbers, threads, locks, clocks.
+    .target(name: "HostSystem", dependencies: ["CLinux"], swiftSettings: strict),
 
     // The command line, for the command alone: it runs code before main().
     .target(name: "CStart"),
@@ -59,7 +60,7 @@ let package = Package(
     .target(
       name: "Sandbox", dependencies: ["CKVM", "CLinux", "HostSystem"], swiftSettings: strict),
 
-    .target(name: "HostPages", dependencies: ["CKVM"], swiftSettings: strict),
+    .target(name: "HostPages", dependencies: ["CKVM", "HostSystem"], swiftSettings: strict),
     .target(
       name: "GuestMemory", dependencies: ["Bytes", "CLinux", "HostSystem", "ZeroTracker"],
       swiftSettings: strict),
@@ -134,7 +135,7 @@ let package = Package(
       dependencies: ["CKVM", "CLinux", "HostSystem", "Sandbox", "TestSupport"],
       swiftSettings: strict),
     .testTarget(name: "SMBIOSTests", dependencies: ["SMBIOS"], swiftSettings: strict),
-    .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
+    .testTarget(name: "KVMTests", dependencies: ["HostSystem", "KVM"], swiftSettings: strict),
     .testTarget(
       name: "HostPagesTests", dependencies: ["HostPages", "TestSupport"], swiftSettings: strict),
     .testTarget(

@@ -116,7 +116,7 @@ public final class PersonalComputer: Sendable {
       try clock.startTimer(onThreadStart: { onThreadStart(.service) })
     } catch {
       throw .unavailable(
-        what: "cannot start the real-time clock's thread: error \(error.code)",
+        what: "cannot start the real-time clock's thread: \(Errno(error.code))",
         cure: "raise the limit of processes (ulimit -u)")
     }
     return clock

@@ -237,7 +237,7 @@ public final class Machine: Sendable {
       control.end(
         with: .failed(
           .unavailable(
-            what: "cannot start a vCPU's thread: error \(error.code)",
+            what: "cannot start a vCPU's thread: \(Errno(error.code))",
             cure: "raise the limit of processes (ulimit -u) or use fewer vCPUs")))
     }
   }
