@@ -23,6 +23,7 @@ let package = Package(
     .library(name: "Devices", targets: ["Devices"]),
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
     .library(name: "HostPages", targets: ["HostPages"]),
+    .library(name: "HostSystem", targets: ["HostSystem"]),
     .library(name: "HyperVCore", targets: ["HyperVCore"]),
     .library(name: "KVM", targets: ["KVM"]),
     .library(name: "SMBIOS", targets: ["SMBIOS"]),
@@ -43,32 +44,38 @@ let package = Package(
 
     // The kernel's ABI, and what wraps it.
     .target(name: "CKVM"),
-    .target(name: "KVM", dependencies: ["Bytes", "CKVM"], swiftSettings: strict),
+    .target(
+      name: "KVM", dependencies: ["Bytes", "CKVM", "HostSystem"], swiftSettings: strict),
 
     // What Swift cannot import from the kernel's headers, or cannot express.
     .target(name: "CLinux"),
+
+    // What a process asks of its host: error numbers, threads, locks, clocks.
+    .target(name: "HostSystem", dependencies: ["CLinux"], swiftSettings: strict),
 
     // The command line, for the command alone: it runs code before main().
     .target(name: "CStart"),
 
     // What a process may still ask of the kernel once its guest runs.
-    .target(name: "Sandbox", dependencies: ["CKVM", "CLinux"], swiftSettings: strict),
-
-    .target(name: "HostPages", dependencies: ["CKVM"], swiftSettings: strict),
     .target(
-      name: "GuestMemory", dependencies: ["Bytes", "CLinux", "ZeroTracker"], swiftSettings: strict),
+      name: "Sandbox", dependencies: ["CKVM", "CLinux", "HostSystem"], swiftSettings: strict),
+
+    .target(name: "HostPages", dependencies: ["CKVM", "HostSystem"], swiftSettings: strict),
+    .target(
+      name: "GuestMemory", dependencies: ["Bytes", "CLinux", "HostSystem", "ZeroTracker"],
+      swiftSettings: strict),
     // What device models are made of: buses, PCI, interrupts.
     .target(
-      name: "DeviceKit", dependencies: ["Bytes", "GuestMemory", "ZeroTracker"],
+      name: "DeviceKit", dependencies: ["Bytes", "GuestMemory", "HostSystem"],
       swiftSettings: strict),
     .target(
-      name: "Devices", dependencies: ["Bytes", "DeviceKit", "GuestMemory", "ZeroTracker"],
+      name: "Devices", dependencies: ["Bytes", "DeviceKit", "GuestMemory", "HostSystem"],
       swiftSettings: strict),
     .target(
       name: "VMM",
       dependencies: [
-        "ACPI", "Bytes", "DeviceKit", "Devices", "GuestMemory", "HostPages", "HyperVCore", "KVM",
-        "SMBIOS", "ZeroTracker",
+        "ACPI", "Bytes", "DeviceKit", "Devices", "GuestMemory", "HostPages", "HostSystem",
+        "HyperVCore", "KVM", "SMBIOS", "ZeroTracker",
       ],
       swiftSettings: strict),
 
@@ -77,53 +84,58 @@ let package = Package(
     .executableTarget(
       name: "vmm-run",
       dependencies: [
-        "CStart", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM",
-        "SMBIOS", "Sandbox", "VMM", "ZeroTracker",
+        "CStart", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HostSystem",
+        "HyperVCore", "KVM", "SMBIOS", "Sandbox", "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
 
     // What several test targets use.
     .target(
-      name: "TestSupport", dependencies: ["GuestMemory", "Sandbox"], path: "Tests/TestSupport",
-      swiftSettings: strict),
+      name: "TestSupport", dependencies: ["GuestMemory", "HostSystem", "Sandbox"],
+      path: "Tests/TestSupport", swiftSettings: strict),
 
     .testTarget(name: "BytesTests", dependencies: ["Bytes"], swiftSettings: strict),
+    .testTarget(
+      name: "HostSystemTests", dependencies: ["HostSystem", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(name: "ACPITests", dependencies: ["ACPI", "Bytes"], swiftSettings: strict),
     .testTarget(
       name: "HyperVCoreTests", dependencies: ["HyperVCore", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "ZeroTrackerTests", dependencies: ["TestSupport", "ZeroTracker"],
+      name: "ZeroTrackerTests", dependencies: ["HostSystem", "TestSupport", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(
       name: "GuestMemoryTests",
-      dependencies: ["GuestMemory", "Sandbox", "TestSupport", "ZeroTracker"],
+      dependencies: ["GuestMemory", "HostSystem", "Sandbox", "TestSupport", "ZeroTracker"],
       swiftSettings: strict),
     .testTarget(
       name: "DevicesTests",
       dependencies: [
-        "Bytes", "DeviceKit", "Devices", "GuestMemory", "Sandbox", "TestSupport", "ZeroTracker",
+        "Bytes", "DeviceKit", "Devices", "GuestMemory", "HostSystem", "Sandbox", "TestSupport",
+        "ZeroTracker",
       ],
       swiftSettings: strict),
     .testTarget(
       name: "VMMTests",
       dependencies: [
-        "Bytes", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HyperVCore", "KVM",
-        "Sandbox", "TestSupport", "VMM", "ZeroTracker",
+        "Bytes", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HostSystem",
+        "HyperVCore", "KVM", "Sandbox", "TestSupport", "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
     .testTarget(
       name: "vmm-runTests",
       dependencies: [
-        "Bytes", "DeviceKit", "Devices", "HyperVCore", "KVM", "SMBIOS", "Sandbox", "TestSupport",
-        "VMM", "ZeroTracker", "vmm-run",
+        "Bytes", "DeviceKit", "Devices", "HostSystem", "HyperVCore", "KVM", "SMBIOS", "Sandbox",
+        "TestSupport", "VMM", "ZeroTracker", "vmm-run",
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "SandboxTests", dependencies: ["CKVM", "CLinux", "Sandbox", "TestSupport"],
+      name: "SandboxTests",
+      dependencies: ["CKVM", "CLinux", "HostSystem", "Sandbox", "TestSupport"],
       swiftSettings: strict),
     .testTarget(name: "SMBIOSTests", dependencies: ["SMBIOS"], swiftSettings: strict),
-    .testTarget(name: "KVMTests", dependencies: ["KVM"], swiftSettings: strict),
+    .testTarget(name: "KVMTests", dependencies: ["HostSystem", "KVM"], swiftSettings: strict),
     .testTarget(
       name: "HostPagesTests", dependencies: ["HostPages", "TestSupport"], swiftSettings: strict),
     .testTarget(

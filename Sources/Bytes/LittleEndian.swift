@@ -1,11 +1,12 @@
-// What guests, firmware and files hold is little-endian and unaligned. It is read and written at named
-// byte offsets; no Swift type is laid over it.
+// What guests, firmware and files hold is little-endian and unaligned. It is read and written at
+// named byte offsets; no Swift type is laid over it.
 //
 // One vocabulary, whatever holds the bytes:
 //
-// - `loadLE(at:as:)` and `storeLE(_:at:)`: an integer of a known type. They trap outside the bytes, so
-//   the caller has checked the length.
-// - `loadLE(at:byteCount:)`: a field of 0 to 8 bytes, nil outside the bytes: for a file that may be cut.
+// - `loadLE(at:as:)` and `storeLE(_:at:)`: an integer of a known type. They trap outside the bytes,
+//   so the caller has checked the length.
+// - `loadLE(at:byteCount:)`: a field of 0 to 8 bytes, nil outside the bytes: for a file that may be
+//   cut.
 // - `littleEndianBytes`: an integer as bytes, to append.
 // - `loadLE(byteCount:)` and `storeLE(_:byteCount:)` of a raw buffer: unchecked, for the paths that
 //   run once for each exit and have checked the range before.
@@ -44,8 +45,8 @@ extension RawSpan {
     return T(littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
   }
 
-  /// The little-endian value of a field of 0 to 8 bytes, nil unless it lies wholly inside. Any offset
-  /// is accepted.
+  /// The little-endian value of a field of 0 to 8 bytes, nil unless it lies wholly inside. Any
+  /// offset is accepted.
   @inlinable
   public func loadLE(at offset: Int, byteCount count: Int) -> UInt64? {
     precondition((0...8).contains(count), "an integer of \(count) bytes")
@@ -76,8 +77,8 @@ extension Array where Element == UInt8 {
     unsafe span.bytes.loadLE(at: offset)
   }
 
-  /// The little-endian value of a field of 0 to 8 bytes, nil unless it lies wholly inside. Any offset
-  /// is accepted.
+  /// The little-endian value of a field of 0 to 8 bytes, nil unless it lies wholly inside. Any
+  /// offset is accepted.
   @inlinable
   public func loadLE(at offset: Int, byteCount: Int) -> UInt64? {
     // SAFETY: an integer has no padding, so every byte is initialised.

@@ -1,3 +1,6 @@
+internal import Glibc
+internal import HostSystem
+
 /// What went wrong with guest memory on the host's side, or an address the caller had to check.
 public enum GuestMemoryError: Error, Equatable, Sendable {
   /// The RAM size is not a multiple of 4 KiB from 1 MiB to 4 TiB.
@@ -76,6 +79,21 @@ extension GuestMemoryError: CustomStringConvertible {
       let pages = (byteCount + (2 << 20) - 1) / (2 << 20)
       return "reserve \(pages) free 2 MiB pages: "
         + "echo N > /proc/sys/vm/nr_hugepages, N = those in use + \(pages)"
+    }
+  }
+}
+
+extension Errno {
+  fileprivate var isOutOfMemory: Bool {
+    rawValue == ENOMEM || rawValue == ENOSPC || rawValue == EAGAIN
+  }
+
+  /// The limit of this process that was in the way, if it was one that `ulimit` knows.
+  fileprivate var exceededLimit: String? {
+    switch rawValue {
+    case EMFILE, ENFILE: "open files (ulimit -n)"
+    case EFBIG: "file sizes (ulimit -f)"
+    default: nil
     }
   }
 }

@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
+internal import HostSystem
 internal import Synchronization
-internal import ZeroTracker
 
 /// How many writers are inside a gate: a cell for each thread that writes, which it alone changes.
 ///

@@ -1,5 +1,6 @@
 internal import CKVM
 internal import Glibc
+internal import HostSystem
 
 /// What failed at the border to the host kernel.
 ///
@@ -25,7 +26,7 @@ public enum HostPagesError: Error, Equatable, Sendable, CustomStringConvertible 
   public var description: String {
     switch self {
     case .call(let operation, let number, let cure):
-      "\(operation): \(Self.text(number))" + (cure.map { "; \($0)" } ?? "")
+      "\(operation): \(Errno(number))" + (cure.map { "; \($0)" } ?? "")
     case .missingFeatures(let names):
       "this kernel has no \(names.joined(separator: ", ")), needed to note written pages;"
         + " use Linux 6.7 or newer with CONFIG_USERFAULTFD=y"
@@ -41,13 +42,5 @@ public enum HostPagesError: Error, Equatable, Sendable, CustomStringConvertible 
     case .wrongAnswer(let text):
       text
     }
-  }
-
-  /// The message and the symbol: `Permission denied (EACCES)`.
-  private static func text(_ number: Int32) -> String {
-    guard let text = unsafe strerror(number), let symbol = unsafe ckvm_error_symbol(number) else {
-      return "error \(number)"
-    }
-    return unsafe "\(String(cString: text)) (\(String(cString: symbol)))"
   }
 }

@@ -1,4 +1,5 @@
 internal import Glibc
+public import HostSystem
 
 /// What failed at the border to the kernel.
 ///
@@ -6,7 +7,7 @@ internal import Glibc
 /// and what to do about it where that is known.
 public enum KVMError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A system call or ioctl answered with an error.
-  case call(operation: String, error: SystemErrorNumber, cure: String?)
+  case call(operation: String, error: Errno, cure: String?)
   /// The running kernel's KVM lacks something that was asked for.
   case missingCapability(KVMCapability, purpose: String)
   /// `/dev/kvm` speaks another API version than the one, 12, that has not changed since 2007.
@@ -39,7 +40,7 @@ extension KVMError {
 
   /// The error of opening `/dev/kvm`, with the cure that fits its errno.
   static func openingDevice(_ path: String) -> KVMError {
-    let error = SystemErrorNumber.current
+    let error = Errno.current
     let cure: String? =
       switch error.rawValue {
       case ENOENT:
@@ -59,7 +60,7 @@ extension KVMError {
   }
 
   /// The cure for a machine that KVM does not make.
-  static func machineCure(_ error: SystemErrorNumber) -> String? {
+  static func machineCure(_ error: Errno) -> String? {
     switch error.rawValue {
     case EBUSY: "another hypervisor has the processor; stop it, or unload its module"
     case EMFILE, ENFILE: openFilesCure

@@ -1,5 +1,6 @@
 internal import CKVM
 internal import Glibc
+internal import HostSystem
 internal import Synchronization
 
 /// One virtual CPU, owned by the thread that runs it.
@@ -75,7 +76,7 @@ public struct VCPU: ~Copyable {
   public mutating func run() throws(KVMError) -> VCPUExit {
     let answer = ckvm_ioctl_none(descriptor.rawValue, CKVM_RUN)
     if answer < 0 {
-      let error = SystemErrorNumber.current
+      let error = Errno.current
       heldSets = 0
       switch error.rawValue {
       case EINTR, EAGAIN: return .interrupted

@@ -1,3 +1,5 @@
+public import HostSystem
+
 /// A policy on its way into force: first for the process, then for each thread with a role.
 ///
 /// The main thread calls `enterProcess` when what it was given is open and before it makes any
@@ -38,7 +40,7 @@ public struct Sandbox: Sendable {
   /// The role's own filter, for the calling thread; `enterProcess` has been.
   ///
   /// Traps if the kernel refuses, as it does for want of memory only: the thread may not go on.
-  public func enter(_ role: SandboxRole) {
+  public func enter(_ role: ThreadRole) {
     guard role != .service else { return }
     do throws(SandboxError) {
       // Made here, as most runs have no thread of some role.

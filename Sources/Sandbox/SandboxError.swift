@@ -1,3 +1,5 @@
+internal import HostSystem
+
 /// Why a sandbox cannot be entered. One line, with the cure where one is known.
 public enum SandboxError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A system call failed. `operation` is what was attempted.
@@ -9,9 +11,9 @@ public enum SandboxError: Error, Equatable, Sendable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .call(let operation, let errno, let cure):
-      "\(operation): \(ErrorText(errno))" + (cure.map { "; \($0)" } ?? "")
+      "\(operation): \(Errno(errno))" + (cure.map { "; \($0)" } ?? "")
     case .path(let path, let errno):
-      "cannot give the sandbox \(path): \(ErrorText(errno))"
+      "cannot give the sandbox \(path): \(Errno(errno))"
     }
   }
 }

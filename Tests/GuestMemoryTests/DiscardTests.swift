@@ -1,4 +1,5 @@
 import GuestMemory
+import HostSystem
 import Synchronization
 import Testing
 import ZeroTracker

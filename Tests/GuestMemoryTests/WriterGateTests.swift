@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Sandbox
 import Synchronization
 import TestSupport
@@ -97,8 +98,8 @@ import Testing
 
   /// A writer that comes while a discard is at work sleeps until its end, and is woken: 200 times,
   /// by threads that may sleep in no other way than by futex(2).
-  @Test(.timeLimit(.minutes(10)), arguments: [SandboxRole.vcpu, .disk], [240, 0])
-  func writersWaitForDiscards(role: SandboxRole, ownCellCount: Int) {
+  @Test(.timeLimit(.minutes(10)), arguments: [ThreadRole.vcpu, .disk], [240, 0])
+  func writersWaitForDiscards(role: ThreadRole, ownCellCount: Int) {
     let gate = WriterGate(ownCellCount: ownCellCount)
     let counts = Counts()
     let writer: @Sendable () -> Void = {
@@ -121,8 +122,8 @@ import Testing
 
   /// A discard that meets a writer sleeps until it has left, and is woken: a thousand times. A
   /// wake-up that is lost lets it sleep for ten minutes.
-  @Test(.timeLimit(.minutes(10)), arguments: [SandboxRole.vcpu, .disk], [240, 0])
-  func discardsWaitForWriters(role: SandboxRole, ownCellCount: Int) {
+  @Test(.timeLimit(.minutes(10)), arguments: [ThreadRole.vcpu, .disk], [240, 0])
+  func discardsWaitForWriters(role: ThreadRole, ownCellCount: Int) {
     let gate = WriterGate(ownCellCount: ownCellCount)
     let counts = Counts()
     let writer: @Sendable () -> Void = {

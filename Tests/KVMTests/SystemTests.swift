@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Testing
 
 @testable import KVM
@@ -45,7 +46,7 @@ import Testing
 
   @Test("a machine that KVM does not make, and why", arguments: machineCures)
   func machineCure(number: Int32, text: String?) {
-    #expect(KVMError.machineCure(SystemErrorNumber(rawValue: number)) == text)
+    #expect(KVMError.machineCure(Errno(number)) == text)
   }
 
   /// The descriptors run out at each step: opening, and making the machine.
@@ -99,7 +100,7 @@ import Testing
     ),
     (.invalidArgument("five"), "five"),
     (
-      .call(operation: "KVM_X", error: SystemErrorNumber(rawValue: 9999), cure: nil),
+      .call(operation: "KVM_X", error: Errno(9999), cure: nil),
       "KVM_X: error 9999"
     ),
   ]

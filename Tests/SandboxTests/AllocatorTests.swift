@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import TestSupport
 import Testing
 
@@ -13,10 +14,10 @@ import Testing
 struct AllocatorTests {
   /// Blocks of all sizes up to 4 MiB, taken and given back until the top of the thread's heap is
   /// many times as large as what glibc gives back unless it is set otherwise.
-  @Test(arguments: [SandboxRole.vcpu, .disk])
-  func freeingLargeBlocksOpensNothing(role: SandboxRole) async {
+  @Test(arguments: [ThreadRole.vcpu, .disk])
+  func freeingLargeBlocksOpensNothing(role: ThreadRole) async {
     await #expect(processExitsWith: .exitCode(3)) { [number = role.rawValue as UInt16] in
-      guard let role = SandboxRole(rawValue: number) else { fatalError("role \(number)") }
+      guard let role = ThreadRole(rawValue: number) else { fatalError("role \(number)") }
       TestThreads.run(
         as: role,
         [
@@ -44,7 +45,7 @@ struct AllocatorTests {
       let rules = SandboxPolicy().rules(for: .service, processID: UInt32(getpid()))
       try SeccompFilter(
         rules.filter { ![.openat, .schedGetaffinity].contains($0.call) },
-        role: SandboxRole.service.rawValue
+        role: ThreadRole.service.rawValue
       ).install()
       let barrier = Barrier(count: 40)
       TestThreads.run(

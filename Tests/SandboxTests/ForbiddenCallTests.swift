@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import HostSystem
 import TestSupport
 import Testing
 
@@ -32,8 +33,8 @@ struct ForbiddenCallTests {
       (.service, "vmm-run: a service thread asked for system call 41 (socket)"),
       (.vcpu, "vmm-run: a vCPU thread asked for system call 41 (socket)"),
       (.disk, "vmm-run: a disk thread asked for system call 41 (socket)"),
-    ] as [(SandboxRole, String)])
-  func namesTheThread(role: SandboxRole, line: String) async throws {
+    ] as [(ThreadRole, String)])
+  func namesTheThread(role: ThreadRole, line: String) async throws {
     let outcome = await #expect(
       processExitsWith: .signal(SIGSYS), observing: [\.standardErrorContent]
     ) { [number = role.rawValue as UInt16] in
@@ -109,8 +110,8 @@ struct ForbiddenCallTests {
   }
 
   /// Memory in all sizes, locks, time, a trap's own words: what each thread of ours does.
-  @Test(arguments: SandboxRole.allCases)
-  func daily(role: SandboxRole) async {
+  @Test(arguments: ThreadRole.allCases)
+  func daily(role: ThreadRole) async {
     await #expect(processExitsWith: .exitCode(3)) { [number = role.rawValue as UInt16] in
       try enter(number: number)
       for count in [10, 10_000, 10_000_000] {
@@ -142,12 +143,12 @@ struct ForbiddenCallTests {
 }
 
 private func enter(number: UInt16) throws {
-  guard let role = SandboxRole(rawValue: number) else { fatalError("role \(number)") }
+  guard let role = ThreadRole(rawValue: number) else { fatalError("role \(number)") }
   try enter(role)
 }
 
 /// The sandbox of a process with one role.
-private func enter(_ role: SandboxRole) throws {
+private func enter(_ role: ThreadRole) throws {
   try ForbiddenCallReport.install(
     program: "vmm-run: ", hint: "run with --sandbox off to debug")
   let sandbox = Sandbox(SandboxPolicy(), files: [])

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import HostSystem
 import Testing
 
 @testable import Sandbox
@@ -69,7 +70,7 @@ import Testing
   private func row(
     _ names: [String], _ roles: SandboxRoles, _ need: SandboxPermission.Need?, _ why: String
   ) -> String {
-    let marks = [SandboxRole.vcpu, .disk, .service].map { role in
+    let marks = [ThreadRole.vcpu, .disk, .service].map { role in
       roles.contains(role) ? need == nil ? "yes" : "if asked" : ""
     }
     let cells = ["`\(names[0])`"] + names.dropFirst() + marks + [why]

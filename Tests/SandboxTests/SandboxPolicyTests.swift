@@ -1,4 +1,5 @@
 import CKVM
+import HostSystem
 import Testing
 
 @testable import Sandbox
@@ -7,7 +8,7 @@ import Testing
 @Suite struct SandboxPolicyTests {
   private static let processID: UInt32 = 4711
 
-  private static func filter(_ role: SandboxRole, full: Bool = false) -> SeccompFilter {
+  private static func filter(_ role: ThreadRole, full: Bool = false) -> SeccompFilter {
     var policy = SandboxPolicy()
     policy.usesWriteProtection = full
     policy.replacesFiles = full
@@ -16,7 +17,7 @@ import Testing
   }
 
   private func isAllowed(
-    _ call: SystemCall, _ arguments: [Int: UInt64] = [:], by role: SandboxRole, full: Bool = false
+    _ call: SystemCall, _ arguments: [Int: UInt64] = [:], by role: ThreadRole, full: Bool = false
   ) -> Bool {
     Self.filter(role, full: full).verdict(on: Call(call, arguments)) == .allowed
   }
@@ -28,8 +29,8 @@ import Testing
       uniquingKeysWith: { first, _ in first })
   }
 
-  @Test(arguments: SandboxRole.allCases, [false, true])
-  func exactlyTheList(role: SandboxRole, full: Bool) {
+  @Test(arguments: ThreadRole.allCases, [false, true])
+  func exactlyTheList(role: ThreadRole, full: Bool) {
     let filter = Self.filter(role, full: full)
     for number in UInt32(0)..<600 {
       let call = SystemCall(rawValue: number)
@@ -44,8 +45,8 @@ import Testing
     }
   }
 
-  @Test(arguments: SandboxRole.allCases, [false, true])
-  func exactlyTheRequests(role: SandboxRole, full: Bool) {
+  @Test(arguments: ThreadRole.allCases, [false, true])
+  func exactlyTheRequests(role: ThreadRole, full: Bool) {
     let filter = Self.filter(role, full: full)
     let allowed = SandboxRequest.all
       .filter { $0.roles.contains(role) && ($0.need == nil || full) }.map(\.number)
@@ -72,8 +73,8 @@ import Testing
     for request in SandboxRequest.all { #expect(request.roles.contains(.service)) }
   }
 
-  @Test(arguments: SandboxRole.allCases)
-  func noMemoryIsExecutable(role: SandboxRole) {
+  @Test(arguments: ThreadRole.allCases)
+  func noMemoryIsExecutable(role: ThreadRole) {
     for call in [SystemCall.mmap, .mprotect] {
       for protection in UInt64(0)..<16 {
         #expect(
@@ -91,12 +92,12 @@ import Testing
   /// io_uring, setuid, chmod, prctl, keyctl, unshare, setns, perf_event_open, init_module,
   /// pidfd_open.
   @Test(
-    arguments: SandboxRole.allCases,
+    arguments: ThreadRole.allCases,
     [
       59, 322, 57, 58, 101, 62, 41, 42, 2, 85, 165, 321, 425, 105, 90, 157, 250, 272, 308, 298, 175,
       434,
     ] as [UInt32])
-  func neverByAnybody(role: SandboxRole, number: UInt32) {
+  func neverByAnybody(role: ThreadRole, number: UInt32) {
     #expect(!isAllowed(SystemCall(rawValue: number), by: role, full: true))
   }
 
@@ -123,8 +124,8 @@ import Testing
     #expect(!isAllowed(.openat, by: .disk, full: true))
   }
 
-  @Test(arguments: SandboxRole.allCases)
-  func signalsStayInTheProcess(role: SandboxRole) {
+  @Test(arguments: ThreadRole.allCases)
+  func signalsStayInTheProcess(role: ThreadRole) {
     #expect(isAllowed(.tgkill, [0: UInt64(Self.processID)], by: role))
     #expect(!isAllowed(.tgkill, [0: 1], by: role))
     #expect(!isAllowed(.tgkill, [0: UInt64(Self.processID) + 1], by: role))

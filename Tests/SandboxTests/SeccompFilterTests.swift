@@ -1,4 +1,5 @@
 import CLinux
+import HostSystem
 import Testing
 
 @testable import Sandbox
@@ -70,8 +71,8 @@ import Testing
   }
 
   /// The kernel refuses a program that could run past its end.
-  @Test(arguments: SandboxRole.allCases)
-  func everyJumpStaysInside(role: SandboxRole) {
+  @Test(arguments: ThreadRole.allCases)
+  func everyJumpStaysInside(role: ThreadRole) {
     var policy = SandboxPolicy()
     policy.usesWriteProtection = true
     policy.replacesFiles = true

@@ -1,4 +1,4 @@
-public import Sandbox
+public import HostSystem
 import Synchronization
 
 /// A thread under the filter of a role, which runs what other threads give it, in that order.
@@ -15,7 +15,7 @@ public final class RoleThread: Sendable {
 
   private let core = Core()
 
-  public init(_ role: SandboxRole) {
+  public init(_ role: ThreadRole) {
     TestThreads.start { [core] in
       ThreadFilter.enter(role)
       while true {

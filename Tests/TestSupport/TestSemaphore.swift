@@ -3,10 +3,10 @@ import Glibc
 /// A semaphore that threads under any filter may wait at: it sleeps by futex(2).
 ///
 /// Sendable: the memory is there as long as self, and the C library's functions alone use it.
-@safe final class TestSemaphore: @unchecked Sendable {
+@safe package final class TestSemaphore: @unchecked Sendable {
   private let semaphore: UnsafeMutablePointer<sem_t>
 
-  init() {
+  package init() {
     unsafe semaphore = .allocate(capacity: 1)
     unsafe sem_init(semaphore, 0, 0)
   }
@@ -16,19 +16,19 @@ import Glibc
     unsafe semaphore.deallocate()
   }
 
-  func signal() {
+  package func signal() {
     unsafe sem_post(semaphore)
   }
 
   /// Returns after a `signal` only: the thread sanitizer sees no other order between the two
   /// threads, as it does not see a `Mutex`.
-  func wait() {
+  package func wait() {
     // The one error is EINTR.
     while unsafe sem_wait(semaphore) != 0 {}
   }
 
   /// Returns after the time at the latest.
-  func wait(microseconds: Int) {
+  package func wait(microseconds: Int) {
     var end = timespec()
     // SAFETY: the structure lives for the calls.
     unsafe clock_gettime(CLOCK_REALTIME, &end)

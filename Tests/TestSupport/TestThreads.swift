@@ -1,5 +1,5 @@
 import Glibc
-public import Sandbox
+public import HostSystem
 
 /// Threads for tests that need as many at once as they say: tasks share one for each processor.
 public enum TestThreads {
@@ -16,7 +16,7 @@ public enum TestThreads {
   }
 
   /// The same under the filter of a role.
-  public static func run(as role: SandboxRole, _ bodies: [@Sendable () -> Void]) {
+  public static func run(as role: ThreadRole, _ bodies: [@Sendable () -> Void]) {
     run(
       bodies.map { body in
         {

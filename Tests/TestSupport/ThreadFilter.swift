@@ -1,5 +1,6 @@
 import Glibc
 import GuestMemory
+public import HostSystem
 public import Sandbox
 
 /// The filter that a thread of the program would run under, for threads that tests make.
@@ -12,7 +13,7 @@ public enum ThreadFilter {
   ///
   /// Nothing happens where the kernel has no filters, nor with a sanitizer, which makes calls of
   /// its own.
-  public static func enter(_ role: SandboxRole, _ policy: SandboxPolicy = SandboxPolicy()) {
+  public static func enter(_ role: ThreadRole, _ policy: SandboxPolicy = SandboxPolicy()) {
     guard SeccompFilter.isAvailable, !Sanitizer.isActive else { return }
     _ = isReportReady
     do {

@@ -1,3 +1,4 @@
+import HostSystem
 internal import Sandbox
 public import Testing
 
@@ -6,7 +7,7 @@ public import Testing
 /// For device and hypercall code that tests call directly. All of a test runs there, so it makes no
 /// threads or processes, and opens no files.
 public struct UnderFilter: SuiteTrait, TestTrait, TestScoping {
-  let role: SandboxRole
+  let role: ThreadRole
 
   /// Each test of a suite, and of the suites in it, for itself.
   public var isRecursive: Bool { true }
@@ -31,7 +32,7 @@ extension Trait where Self == UnderFilter {
 private final class FilteredThread: TaskExecutor {
   private let thread: RoleThread
 
-  init(_ role: SandboxRole) {
+  init(_ role: ThreadRole) {
     thread = RoleThread(role)
   }
 

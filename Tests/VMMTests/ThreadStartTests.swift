@@ -1,4 +1,5 @@
 import Devices
+import HostSystem
 import Synchronization
 import Testing
 import VMM
@@ -8,10 +9,10 @@ import VMM
   .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
 struct ThreadStartTests {
   private final class Roles: Sendable {
-    private let roles = Mutex<[MachineThreadRole]>([])
+    private let roles = Mutex<[ThreadRole]>([])
 
-    func note(_ role: MachineThreadRole) { roles.withLock { $0.append(role) } }
-    func count(_ role: MachineThreadRole) -> Int {
+    func note(_ role: ThreadRole) { roles.withLock { $0.append(role) } }
+    func count(_ role: ThreadRole) -> Int {
       roles.withLock { $0.count { $0 == role } }
     }
   }

@@ -100,13 +100,7 @@ static inline int ckvm_ioctl_pointer(
   return ioctl(descriptor, request, argument);
 }
 
-// glibc declares it for _GNU_SOURCE only, which the importer does not define.
-const char *_Nullable strerrorname_np(int number);
-static inline const char *_Nullable ckvm_error_symbol(int number) {
-  return strerrorname_np(number);
-}
-
-// GNU extensions, hidden for the same reason.
+// GNU extensions, which glibc declares for _GNU_SOURCE only, and the importer does not define that.
 static inline int ckvm_thread_id(void) { return (int)syscall(__NR_gettid); }
 static inline int ckvm_signal_thread(int thread, int number) {
   return (int)syscall(__NR_tgkill, getpid(), thread, number);

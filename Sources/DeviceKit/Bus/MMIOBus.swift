@@ -1,4 +1,4 @@
-internal import ZeroTracker
+internal import HostSystem
 
 /// Hands loads and stores that no memory slot backs to the device that claims the address.
 ///

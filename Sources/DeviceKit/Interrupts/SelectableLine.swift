@@ -1,4 +1,4 @@
-internal import ZeroTracker
+internal import HostSystem
 
 /// A wire that firmware leads to one of several inputs of the interrupt controller.
 public final class SelectableLine: InterruptLine {

@@ -1,5 +1,5 @@
 internal import GuestMemory
-internal import ZeroTracker
+internal import HostSystem
 
 /// A BAR with memory behind it: mapped where nothing else is decoded, else accessed by exits.
 ///

@@ -1,4 +1,4 @@
-internal import ZeroTracker
+internal import HostSystem
 
 /// A function's INTx pin: level-triggered, held back by *Interrupt Disable*,
 /// and while messages are on.

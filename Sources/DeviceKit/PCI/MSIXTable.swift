@@ -1,5 +1,5 @@
 internal import Bytes
-internal import ZeroTracker
+internal import HostSystem
 
 /// MSI-X (PCI 3.0 §6.8.2): the vectors of a function, their masks, and what is pending behind a
 /// mask.

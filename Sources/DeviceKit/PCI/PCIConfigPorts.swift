@@ -1,4 +1,4 @@
-internal import ZeroTracker
+internal import HostSystem
 
 /// Configuration registers by ports (*CONFIG_ADDRESS*, *CONFIG_DATA*, PCI 3.0 §3.2.2.3.2): the first 256
 /// bytes of each function of bus 0.

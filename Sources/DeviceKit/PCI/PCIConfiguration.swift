@@ -1,5 +1,5 @@
+internal import HostSystem
 internal import Synchronization
-internal import ZeroTracker
 
 /// A function's configuration registers, shared between vCPU threads and the device model.
 ///

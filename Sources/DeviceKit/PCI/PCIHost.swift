@@ -1,4 +1,4 @@
-internal import ZeroTracker
+internal import HostSystem
 
 /// Bus 0: its functions by place, their configuration registers, and where their BARs are decoded.
 ///

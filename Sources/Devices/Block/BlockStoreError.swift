@@ -1,5 +1,6 @@
 internal import Glibc
 public import GuestMemory
+internal import HostSystem
 
 /// Why a virtual disk cannot be opened, or did not do what it was asked.
 public enum BlockStoreError: Error, Equatable, Sendable {
@@ -36,7 +37,7 @@ extension BlockStoreError: CustomStringConvertible {
   public var description: String {
     switch self {
     case .open(let path, let operation, let errno):
-      "\(operation) of disk image \(path): \(SystemErrorText(errno))"
+      "\(operation) of disk image \(path): \(Errno(errno))"
     case .locked(let path, let isReadOnly):
       "disk image \(path) is in use by another program (a virtual machine, qemu-img, ...); stop "
         + "it, or give each a copy" + (isReadOnly ? "" : ", or open it read-only in both")
@@ -56,7 +57,7 @@ extension BlockStoreError: CustomStringConvertible {
       "disk offset 0x\(String(offset, radix: 16)): \(error)"
     case .system(let operation, let offset, let byteCount, let errno):
       "\(operation) of 0x\(String(byteCount, radix: 16)) bytes at disk offset "
-        + "0x\(String(offset, radix: 16)): \(SystemErrorText(errno))"
+        + "0x\(String(offset, radix: 16)): \(Errno(errno))"
     }
   }
 }

@@ -1,5 +1,5 @@
 public import DeviceKit
-internal import ZeroTracker
+package import HostSystem
 
 /// The PC's real-time clock and its battery-backed memory: index at port 0x70, data at 0x71.
 ///

@@ -1,5 +1,5 @@
 public import DeviceKit
-internal import ZeroTracker
+internal import HostSystem
 
 /// Three registers by which a guest program reports numbered 64-bit values.
 ///

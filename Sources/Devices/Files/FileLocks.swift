@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HostSystem
 
 /// The locks that keep several monitors off one open file: flock(2), and QEMU's.
 ///
@@ -71,9 +72,9 @@ public struct FileLockGap: Equatable, Sendable, CustomStringConvertible {
   let operation: String
   let errno: Int32
 
-  /// For people: `its file system has no locks (flock: Function not implemented (errno 38))`.
+  /// For people: `its file system has no locks (flock: Function not implemented (ENOSYS))`.
   public var description: String {
-    "its file system has no locks (\(operation): \(SystemErrorText(errno)))"
+    "its file system has no locks (\(operation): \(Errno(errno)))"
   }
 }
 

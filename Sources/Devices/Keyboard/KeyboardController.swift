@@ -1,5 +1,5 @@
 public import DeviceKit
-internal import ZeroTracker
+internal import HostSystem
 
 /// An i8042: the keyboard and mouse controller of a PC, at ports 0x60 (data) and 0x64 (command,
 /// status).

@@ -1,4 +1,4 @@
-internal import ZeroTracker
+internal import HostSystem
 
 /// A keyboard that acknowledges what drivers ask at start, and has no keys.
 ///

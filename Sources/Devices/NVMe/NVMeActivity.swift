@@ -1,6 +1,6 @@
 internal import DeviceKit
 internal import GuestMemory
-internal import ZeroTracker
+internal import HostSystem
 
 /// What a controller and its queues are doing, for people who ask why a guest hangs.
 public struct NVMeActivity: Hashable, Sendable {

@@ -1,5 +1,5 @@
 internal import GuestMemory
-internal import ZeroTracker
+internal import HostSystem
 
 /// How an admin command ends.
 enum NVMeAdminOutcome: Hashable, Sendable {

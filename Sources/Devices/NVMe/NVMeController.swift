@@ -1,5 +1,6 @@
 public import DeviceKit
-internal import ZeroTracker
+public import GuestMemory
+internal import HostSystem
 
 /// An NVMe disk with one namespace: a PCI function of class 010802 over a `BlockStore`.
 ///

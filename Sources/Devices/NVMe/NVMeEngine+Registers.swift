@@ -1,6 +1,6 @@
 internal import DeviceKit
 internal import GuestMemory
-internal import ZeroTracker
+internal import HostSystem
 
 // What vCPU threads do: registers and doorbells. Nothing here waits for the back-end but `reset`.
 extension NVMeEngine {

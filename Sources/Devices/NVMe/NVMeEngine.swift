@@ -1,6 +1,6 @@
 internal import DeviceKit
 internal import GuestMemory
-internal import ZeroTracker
+internal import HostSystem
 
 /// The part of a controller that its I/O threads work on: registers, queues, commands.
 ///

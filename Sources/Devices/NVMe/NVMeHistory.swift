@@ -1,7 +1,7 @@
 internal import Bytes
 internal import DeviceKit
+internal import HostSystem
 internal import Synchronization
-internal import ZeroTracker
 
 /// What happened to a disk since it was switched on: counters and the commands that failed. It
 /// outlives the controller, so that a reset of the machine, which makes new ones, keeps it.

@@ -1,3 +1,5 @@
+internal import HostSystem
+
 /// What a thread keeps in mind while it serves a queue, command after command.
 struct NVMeVisit {
   /// Commands until other queues have their turn.

@@ -1,5 +1,5 @@
 public import DeviceKit
-internal import ZeroTracker
+internal import HostSystem
 
 /// The fixed ACPI registers: power button, soft-off and power management timer.
 ///

@@ -1,5 +1,5 @@
 public import DeviceKit
-internal import ZeroTracker
+internal import HostSystem
 
 /// The reset control register, *RST_CNT*, port 0xCF9; the ACPI reset register of the FADT.
 ///

@@ -1,5 +1,5 @@
 public import DeviceKit
-internal import ZeroTracker
+internal import HostSystem
 
 /// System control port A, port 0x92: the fast A20 gate and the fast reset.
 public final class SystemControlPort: BusDevice {

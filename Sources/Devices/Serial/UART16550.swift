@@ -1,5 +1,5 @@
 public import DeviceKit
-internal import ZeroTracker
+internal import HostSystem
 
 /// Takes what the guest sends: one byte, on the writing vCPU's thread, with no lock held.
 public typealias SerialSink = @Sendable (UInt8) -> Void

@@ -1,4 +1,5 @@
 internal import Glibc
+public import HostSystem
 
 /// What the threads of a virtual machine may ask of the kernel, once its guest runs.
 ///
@@ -16,14 +17,14 @@ public struct SandboxPolicy: Hashable, Sendable {
   public init() {}
 
   /// The filter for threads of a role in this process.
-  public func filter(for role: SandboxRole) -> SeccompFilter {
+  public func filter(for role: ThreadRole) -> SeccompFilter {
     SeccompFilter(rules(for: role, processID: UInt32(getpid())), role: role.rawValue)
   }
 
   /// One for each call that is allowed, if only sometimes.
   ///
   /// - Parameter processID: the only process that may be sent signals.
-  public func rules(for role: SandboxRole, processID: UInt32) -> [SystemCallRule] {
+  public func rules(for role: ThreadRole, processID: UInt32) -> [SystemCallRule] {
     let requests = SandboxRequest.all.filter { $0.roles.contains(role) && has($0.need) }
     let ioctl = SystemCallRule(
       .ioctl, anyOf: requests.map { [.argument(1, is: $0.number)] })

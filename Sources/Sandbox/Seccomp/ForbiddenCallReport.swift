@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import HostSystem
 
 /// One line on standard error when a thread asks for a forbidden call; then SIGSYS ends the
 /// process.
@@ -11,7 +12,7 @@ public enum ForbiddenCallReport {
   ///   - program: what the line begins with, such as `vmm-run: `.
   ///   - hint: what the reader can do, such as `run with --sandbox off to debug`.
   public static func install(program: String, hint: String) throws(SandboxError) {
-    for role in SandboxRole.allCases {
+    for role in ThreadRole.allCases {
       unsafe clinux_describe_role(UInt32(role.rawValue), "\(program)\(role.article) thread")
     }
     let end =
@@ -20,6 +21,17 @@ public enum ForbiddenCallReport {
     let error = errno
     guard result == 0 else {
       throw .call(operation: "cannot handle SIGSYS", errno: error, cure: nil)
+    }
+  }
+}
+
+extension ThreadRole {
+  /// For people: `a vCPU`.
+  var article: String {
+    switch self {
+    case .service: "a service"
+    case .vcpu: "a vCPU"
+    case .disk: "a disk"
     }
   }
 }

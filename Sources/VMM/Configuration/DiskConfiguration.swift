@@ -1,4 +1,5 @@
 public import Devices
+internal import HostSystem
 
 /// A disk of a PC: what is behind it, and what it is called.
 public struct DiskConfiguration: Sendable {

@@ -1,6 +1,7 @@
 public import DeviceKit
 internal import Devices
 public import GuestMemory
+public import HostSystem
 public import HyperVCore
 public import ZeroTracker
 
@@ -50,7 +51,7 @@ public struct MachineConfiguration: Sendable {
   /// halts before: at least 1.
   public var secondsAfterCrash = 5
   /// What each thread that the machine makes does before anything else, such as to enter a sandbox.
-  public var onThreadStart: @Sendable (MachineThreadRole) -> Void = { _ in }
+  public var onThreadStart: @Sendable (ThreadRole) -> Void = { _ in }
   /// Port devices besides.
   public var portDevices: [(PortRange, any BusDevice)] = []
   /// Memory-mapped devices besides; RAM hides what lies in it.

@@ -1,10 +1,10 @@
 internal import Devices
 internal import Glibc
 internal import GuestMemory
+internal import HostSystem
 internal import HyperVCore
 internal import KVM
 internal import Synchronization
-internal import ZeroTracker
 
 /// Hyper-V's MSRs and hypercalls, implemented here for a KVM that has none.
 ///
@@ -105,7 +105,7 @@ final class UserspaceHyperV: Sendable {
   ) throws(KVMError) -> VirtualProcessorContext {
     // The one register whose value is the time; it costs an ioctl.
     let now = msr == .timeReferenceCount ? try vcpu.readMSR(Self.timeStampCounter) : 0
-    let runTime = msr == .vpRuntime ? ThreadClock.hundredNanoseconds() : 0
+    let runTime = msr == .vpRuntime ? HostClock.threadNanoseconds() / 100 : 0
     return VirtualProcessorContext(
       vpIndex: vcpu.id, timestampCounter: now, runTime: runTime,
       isPageInRAM: { [guest] page in guest.isRAM(GPA(page << 12), byteCount: 4096) })

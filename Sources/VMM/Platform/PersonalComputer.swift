@@ -2,6 +2,7 @@ internal import ACPI
 internal import DeviceKit
 public import Devices
 internal import GuestMemory
+internal import HostSystem
 internal import KVM
 
 /// The devices of a PC around the interrupt controllers and the timer in the kernel: a PCI Express
@@ -25,7 +26,7 @@ public final class PersonalComputer: Sendable {
   private let disks: [NVMeController]
   private let host: PCIHost
   private let board: Board
-  private let onThreadStart: @Sendable (MachineThreadRole) -> Void
+  private let onThreadStart: @Sendable (ThreadRole) -> Void
   private let flashChip: FlashChip?
   let portDevices: [(PortRange, any BusDevice)]
   let memoryDevices: [(MMIORange, any BusDevice)]
@@ -203,7 +204,7 @@ public final class PersonalComputer: Sendable {
       try clock.startTimer(onThreadStart: { [onThreadStart] in onThreadStart(.service) })
     } catch {
       throw .unavailable(
-        what: "cannot start the real-time clock's thread: error \(error.code)",
+        what: "cannot start the real-time clock's thread: \(Errno(error.code))",
         cure: "raise the limit of processes (ulimit -u)")
     }
     do throws(DeviceError) {

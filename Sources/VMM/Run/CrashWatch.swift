@@ -1,4 +1,5 @@
 internal import Devices
+internal import HostSystem
 internal import KVM
 
 /// Gives a guest that has reported its crash the time to say why, then ends the run: when every

@@ -1,6 +1,7 @@
 public import DeviceKit
 internal import Devices
 public import GuestMemory
+internal import HostSystem
 public import HyperVCore
 internal import KVM
 internal import Synchronization
@@ -49,7 +50,7 @@ public final class Machine: Sendable {
   let control: MachineControl
   let runners: [VCPURunner]
   private let trackingEnd: TrackingEnd
-  private let onThreadStart: @Sendable (MachineThreadRole) -> Void
+  private let onThreadStart: @Sendable (ThreadRole) -> Void
   /// Nil if a crash does not end the run.
   private let secondsAfterCrash: Int?
   private let threads = Mutex<[HostThread]>([])
@@ -205,7 +206,7 @@ public final class Machine: Sendable {
   /// Runs the machine to its end. Once.
   ///
   /// All its threads are made here, and what they will need is open before they run: see
-  /// `MachineThreadRole`.
+  /// `ThreadRole`.
   public func run() -> MachineOutcome {
     let secondariesStart: Alarm
     do throws(MachineError) {
@@ -259,7 +260,7 @@ public final class Machine: Sendable {
       control.end(
         with: .failed(
           .unavailable(
-            what: "cannot start a vCPU's thread: error \(error.code)",
+            what: "cannot start a vCPU's thread: \(Errno(error.code))",
             cure: "raise the limit of processes (ulimit -u) or use fewer vCPUs")))
     }
   }

@@ -1,5 +1,5 @@
+internal import HostSystem
 internal import Synchronization
-internal import ZeroTracker
 
 /// Where vCPU threads wait while the machine is paused, and where they say what they are doing when
 /// they are asked.

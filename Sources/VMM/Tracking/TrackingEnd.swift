@@ -1,5 +1,6 @@
 internal import Devices
 internal import GuestMemory
+internal import HostSystem
 internal import Synchronization
 internal import ZeroTracker
 

@@ -1,6 +1,7 @@
 internal import DeviceKit
 internal import Devices
 internal import GuestMemory
+import HostSystem
 internal import HyperVCore
 internal import Synchronization
 internal import VMM
@@ -109,7 +110,7 @@ final class SystemRun: Sendable {
   private func afterTripleFault(
     _ outcome: MachineOutcome, _ tripleFaults: inout TripleFaultLimit
   ) -> MachineOutcome {
-    if options.onReset == .reset, tripleFaults.note(at: MonotonicClock.nanoseconds()) {
+    if options.onReset == .reset, tripleFaults.note(at: HostClock.monotonicNanoseconds()) {
       Diagnostics.report(
         "\(TripleFaultLimit.count) triple faults in ten seconds: the guest gets no further")
       return outcome

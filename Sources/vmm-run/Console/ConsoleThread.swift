@@ -1,4 +1,5 @@
 import Devices
+import HostSystem
 import Synchronization
 
 /// The thread on which a console reads its input.

@@ -1,4 +1,5 @@
 internal import Devices
+import HostSystem
 internal import Synchronization
 internal import VMM
 
@@ -26,7 +27,7 @@ final class ErrandThread: Sendable {
       }
     } catch {
       throw .unavailable(
-        what: "cannot start a thread: error \(error.code)",
+        what: "cannot start a thread: \(Errno(error.code))",
         cure: "raise the limit of processes (ulimit -u)")
     }
   }

@@ -70,7 +70,7 @@ struct MachineSandbox: Sendable {
   /// Has each thread of the machine take up its own, stricter list first of all.
   func protect(_ configuration: inout MachineConfiguration) {
     guard let sandbox else { return }
-    configuration.onThreadStart = { sandbox.enter(SandboxRole($0)) }
+    configuration.onThreadStart = { sandbox.enter($0) }
   }
 
   static func directory(of path: String) -> String {
@@ -84,16 +84,5 @@ struct MachineSandbox: Sendable {
       return Int32(path.dropFirst(prefix.count))
     }
     return nil
-  }
-}
-
-extension SandboxRole {
-  fileprivate init(_ role: MachineThreadRole) {
-    self =
-      switch role {
-      case .vcpu: .vcpu
-      case .disk: .disk
-      case .service: .service
-      }
   }
 }

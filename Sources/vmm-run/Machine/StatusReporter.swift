@@ -1,4 +1,5 @@
 internal import Glibc
+import HostSystem
 internal import Synchronization
 internal import VMM
 
@@ -29,7 +30,7 @@ final class StatusReporter: Sendable {
   /// A machine is about to run.
   func begin(_ machine: Machine) {
     current.withLock {
-      $0 = Current(machine: machine, earlier: nil, time: MonotonicClock.nanoseconds())
+      $0 = Current(machine: machine, earlier: nil, time: HostClock.monotonicNanoseconds())
     }
   }
 
@@ -44,7 +45,7 @@ final class StatusReporter: Sendable {
     }
     do {
       let status = try seen.machine.status()
-      let now = MonotonicClock.nanoseconds()
+      let now = HostClock.monotonicNanoseconds()
       let seconds = Double(now &- seen.time) / 1e9
       print(StatusReport(status, after: seen.earlier, elapsedSeconds: seconds).text)
       current.withLock { current in

@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Synchronization
 
 /// How long output may wait for those who read it: as long as it takes, until the run is asked to
@@ -46,9 +47,9 @@ final class OutputPatience: Sendable {
 
   /// The `POLL` bits of a descriptor once there are any; 0 when the time is up.
   static func events(on descriptor: Int32, within milliseconds: Int32) -> Int16 {
-    let end = MonotonicClock.nanoseconds() + UInt64(milliseconds) * 1_000_000
+    let end = HostClock.monotonicNanoseconds() + UInt64(milliseconds) * 1_000_000
     while true {
-      let now = MonotonicClock.nanoseconds()
+      let now = HostClock.monotonicNanoseconds()
       let rest = end > now ? Int32((end - now + 999_999) / 1_000_000) : 0
       var set = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
       // SAFETY: the structure lives for the call.

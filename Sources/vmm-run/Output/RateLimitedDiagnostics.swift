@@ -1,3 +1,4 @@
+import HostSystem
 import Synchronization
 
 /// Messages that a guest can cause, as often as it likes: a few in each interval are told, and how
@@ -27,7 +28,7 @@ final class RateLimitedDiagnostics: Sendable {
   ///   - nanoseconds: a clock that never goes back.
   ///   - print: receives each line, on the thread that reports.
   init(
-    nanoseconds: @escaping @Sendable () -> UInt64 = MonotonicClock.nanoseconds,
+    nanoseconds: @escaping @Sendable () -> UInt64 = HostClock.monotonicNanoseconds,
     print: @escaping @Sendable (String) -> Void = { Diagnostics.report($0) }
   ) {
     self.nanoseconds = nanoseconds

@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 
 /// A system call that failed in this module: what was attempted, with what, and the answer.
 struct SystemError: Error, Equatable, CustomStringConvertible {
@@ -16,7 +17,7 @@ struct SystemError: Error, Equatable, CustomStringConvertible {
   }
 
   var description: String {
-    "cannot \(attempt): \(Self.text(of: code))" + (cure.map { "; \($0)" } ?? "")
+    "cannot \(attempt): \(Errno(code))" + (cure.map { "; \($0)" } ?? "")
   }
 
   /// What to do about the errors that users really meet.
@@ -29,23 +30,4 @@ struct SystemError: Error, Equatable, CustomStringConvertible {
     default: nil
     }
   }
-
-  private static func text(of code: Int32) -> String {
-    let name = names[code] ?? "errno \(code)"
-    var buffer = [CChar](repeating: 0, count: 256)
-    let length = buffer.count
-    // SAFETY: the buffer lives for the call, which is told its true length and terminates it.
-    guard unsafe strerror_r(code, &buffer, length) == 0 else { return name }
-    let text = buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
-    return String(decoding: text, as: UTF8.self) + " (\(name))"
-  }
-
-  /// Those that opening and writing files, and setting up a terminal, can give.
-  private static let names: [Int32: String] = [
-    EACCES: "EACCES", EAGAIN: "EAGAIN", EBADF: "EBADF", EDQUOT: "EDQUOT", EEXIST: "EEXIST",
-    EFBIG: "EFBIG", EINVAL: "EINVAL", EIO: "EIO", EISDIR: "EISDIR", ELOOP: "ELOOP",
-    EMFILE: "EMFILE", ENAMETOOLONG: "ENAMETOOLONG", ENFILE: "ENFILE", ENOENT: "ENOENT",
-    ENOMEM: "ENOMEM", ENOSPC: "ENOSPC", ENOTDIR: "ENOTDIR", ENOTTY: "ENOTTY", ENXIO: "ENXIO",
-    EPERM: "EPERM", EPIPE: "EPIPE", EROFS: "EROFS", ETXTBSY: "ETXTBSY",
-  ]
 }

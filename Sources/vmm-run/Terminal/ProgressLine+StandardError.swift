@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 
 extension ProgressLine.Output {
   /// Standard error, if it is a terminal that can erase a line.
@@ -7,7 +8,7 @@ extension ProgressLine.Output {
       isTerminal: isatty(STDERR_FILENO) == 1 && !isDumb,
       columnCount: columnCount,
       write: { try? OutputFile.write($0, to: STDERR_FILENO, named: "standard error") },
-      nanoseconds: MonotonicClock.nanoseconds)
+      nanoseconds: HostClock.monotonicNanoseconds)
   }
 
   private static var isDumb: Bool {

@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Synchronization
 
 /// Turns SIGINT, SIGTERM and SIGHUP into an orderly end.
@@ -73,7 +74,7 @@ final class SignalWatcher: Sendable {
   ///   - onStatus: What SIGUSR1 calls, each time; nil to leave it alone.
   init(
     patience: OutputPatience = .ofProcess,
-    now: @escaping @Sendable () -> UInt64 = MonotonicClock.nanoseconds,
+    now: @escaping @Sendable () -> UInt64 = HostClock.monotonicNanoseconds,
     onFirst: @escaping @Sendable (Int32) -> Void,
     onHangUp: (@Sendable () -> Void)? = nil,
     beforeImmediateExit: @escaping @Sendable () -> Void = {}, suspension: Suspension? = nil,

@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Synchronization
 
 /// Writes a line of JSON per hypercall to a file, from any thread.
@@ -22,7 +23,7 @@ final class HypercallTrace: Sendable {
   /// Takes the file's place as its only writer. Time counts from here.
   init(
     _ file: LogFile, patience: OutputPatience = .ofProcess,
-    now: @escaping @Sendable () -> UInt64 = MonotonicClock.nanoseconds
+    now: @escaping @Sendable () -> UInt64 = HostClock.monotonicNanoseconds
   ) {
     self.now = now
     start = now()

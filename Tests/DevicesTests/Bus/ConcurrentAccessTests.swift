@@ -1,9 +1,9 @@
 import GuestMemory
+import HostSystem
 import Sandbox
 import Synchronization
 import TestSupport
 import Testing
-import ZeroTracker
 
 @testable import DeviceKit
 @testable import Devices

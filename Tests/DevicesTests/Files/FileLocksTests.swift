@@ -43,7 +43,7 @@ import Testing
     }
     #expect(
       both[1].lockGap?.description
-        == "its file system has no locks (fcntl(F_OFD_SETLK): No locks available (errno 37))")
+        == "its file system has no locks (fcntl(F_OFD_SETLK): No locks available (ENOLCK))")
     let other = try ImageFile(pattern(512, seed: 1))
     #expect(try RawImageStore(path: other.path).lockGap == nil)
   }

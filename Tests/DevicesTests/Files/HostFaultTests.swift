@@ -1,9 +1,9 @@
 import Bytes
 import Foundation
 import GuestMemory
+import HostSystem
 import TestSupport
 import Testing
-import ZeroTracker
 
 @testable import DeviceKit
 @testable import Devices

@@ -1,4 +1,5 @@
-import ZeroTracker
+import HostSystem
+import TestSupport
 
 @testable import Devices
 

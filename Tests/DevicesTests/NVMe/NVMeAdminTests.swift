@@ -1,6 +1,7 @@
 import Bytes
 import Glibc
 import GuestMemory
+import HostSystem
 import TestSupport
 import Testing
 import ZeroTracker

@@ -1,21 +1,13 @@
 import DeviceKit
 import Foundation
 import GuestMemory
+import HostSystem
 import TestSupport
 import Testing
-import ZeroTracker
 
 @testable import Devices
 
 @Suite(.timeLimit(.minutes(10))) struct NVMeEngineTests {
-  private func waitUntil(_ condition: () throws -> Bool) throws {
-    let deadline = ContinuousClock.now + .seconds(30)
-    while try !condition() {
-      try #require(ContinuousClock.now < deadline)
-      TestThreads.nap(microseconds: 100)
-    }
-  }
-
   @Test("registers, as halves and whole; the admin queues' can be read back after enabling")
   func registers() throws {
     let disk = try TestDisk(GatedStore())

@@ -1,8 +1,8 @@
 import Foundation
 import GuestMemory
+import HostSystem
 import TestSupport
 import Testing
-import ZeroTracker
 
 @testable import Devices
 

@@ -1,9 +1,9 @@
 import Foundation
 import GuestMemory
+import HostSystem
 import Sandbox
 import TestSupport
 import Testing
-import ZeroTracker
 
 @testable import Devices
 

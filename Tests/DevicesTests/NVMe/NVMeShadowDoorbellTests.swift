@@ -1,6 +1,7 @@
 import DeviceKit
 import Foundation
 import GuestMemory
+import HostSystem
 import TestSupport
 import Testing
 import ZeroTracker
@@ -15,14 +16,6 @@ import ZeroTracker
     let store = GatedStore()
     store.open()
     return try TestDisk(store, usesMSIX: usesMSIX)
-  }
-
-  private func waitUntil(_ condition: () throws -> Bool) throws {
-    let deadline = ContinuousClock.now + .seconds(30)
-    while try !condition() {
-      try #require(ContinuousClock.now < deadline)
-      TestThreads.nap(microseconds: 100)
-    }
   }
 
   @Test("the controller says that it has them")

@@ -1,3 +1,4 @@
+import HostSystem
 import Sandbox
 import TestSupport
 import Testing

@@ -1,4 +1,4 @@
-import ZeroTracker
+import HostSystem
 
 /// A clock that a test moves by hand.
 final class ManualClock: Sendable {

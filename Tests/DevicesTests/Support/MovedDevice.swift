@@ -1,6 +1,7 @@
 import DeviceKit
 import Devices
 import Synchronization
+import TestSupport
 
 /// A decoder whose place a test chooses: reads give the offset below 0xAB00.
 final class MovedDevice: AddressDecoder {

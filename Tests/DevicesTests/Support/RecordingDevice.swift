@@ -1,5 +1,6 @@
 import DeviceKit
 import Devices
+import TestSupport
 
 /// One call of a device by the bus.
 enum DeviceCall: Equatable {

@@ -1,5 +1,6 @@
 import DeviceKit
 import Devices
+import TestSupport
 
 /// A wire that keeps every level that was set.
 final class RecordingLine: InterruptLine {

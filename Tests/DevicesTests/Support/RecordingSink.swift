@@ -1,5 +1,6 @@
 import DeviceKit
 import Devices
+import TestSupport
 
 /// Keeps every message.
 final class RecordingSink: MSISink {

@@ -1,3 +1,4 @@
+import HostSystem
 import ZeroTracker
 
 /// A source for a guest whose writes the test tells, kept per page.

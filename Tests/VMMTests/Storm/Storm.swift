@@ -4,6 +4,7 @@ import Dispatch
 import Foundation
 import GuestMemory
 import GuestPrograms
+import HostSystem
 import HyperVCore
 import Sandbox
 import Synchronization
@@ -95,7 +96,7 @@ final class Storm: Sendable {
 
   /// A thread of its own: a queue would run no more blocks at once than there are processors.
   private func start(
-    in threads: DispatchGroup, as role: SandboxRole, _ body: @escaping @Sendable (Storm) -> Void
+    in threads: DispatchGroup, as role: ThreadRole, _ body: @escaping @Sendable (Storm) -> Void
   ) {
     threads.enter()
     Thread.detachNewThread { [self] in

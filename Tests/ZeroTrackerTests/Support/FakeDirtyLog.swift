@@ -1,3 +1,4 @@
+import HostSystem
 import ZeroTracker
 
 /// A dirty log for tests: the guest's writes are told to it, as the page fault tells the kernel,

@@ -1,3 +1,4 @@
+import HostSystem
 internal import Sandbox
 
 /// One trust boundary under fuzzing. What must not happen is a trap: of the code behind the
@@ -11,7 +12,7 @@ protocol FuzzTarget: AnyObject {
   /// The longest input worth trying.
   static var maximumInputByteCount: Int { get }
   /// The thread of the program that runs what is behind the boundary: a vCPU's, if not said.
-  static var role: SandboxRole { get }
+  static var role: ThreadRole { get }
 
   /// Makes what all inputs share.
   init() throws
@@ -21,7 +22,7 @@ protocol FuzzTarget: AnyObject {
 }
 
 extension FuzzTarget {
-  static var role: SandboxRole { .vcpu }
+  static var role: ThreadRole { .vcpu }
 }
 
 /// Ends the process, and with it the input, if something is not as it must be. Not `precondition`:

@@ -1,3 +1,4 @@
+import HostSystem
 internal import Sandbox
 
 @testable internal import CommandLineOptions
@@ -6,7 +7,7 @@ internal import Sandbox
 final class CommandLineTarget: FuzzTarget {
   static let name = "command-line"
   static let maximumInputByteCount = 256
-  static let role = SandboxRole.service
+  static let role = ThreadRole.service
 
   /// Without commands and options, which come from their definitions.
   private static let values = [

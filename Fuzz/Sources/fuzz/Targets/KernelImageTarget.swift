@@ -1,4 +1,5 @@
 internal import GuestMemory
+import HostSystem
 internal import Sandbox
 
 @testable internal import VMM
@@ -10,7 +11,7 @@ internal import Sandbox
 final class KernelImageTarget: FuzzTarget {
   static let name = "kernel-image"
   static let maximumInputByteCount = 2048
-  static let role = SandboxRole.service
+  static let role = ThreadRole.service
 
   private static let memorySizes: [UInt64] = [
     1 << 20, 2 << 20, 16 << 20, 16 << 20 + 4096, 2 << 30, 3 << 30, 4 << 40,

@@ -1,4 +1,5 @@
 internal import GuestMemory
+import HostSystem
 internal import Sandbox
 
 @testable internal import DeviceKit
@@ -13,7 +14,7 @@ final class NVMeTarget: FuzzTarget {
   static let name = "nvme"
   static let maximumInputByteCount = 1024
   /// The harness serves the queues on the thread that rings.
-  static let role = SandboxRole.disk
+  static let role = ThreadRole.disk
 
   private static let pairCount = 3
   /// How deep commands overlap.

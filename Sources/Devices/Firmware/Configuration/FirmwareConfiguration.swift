@@ -1,6 +1,6 @@
 public import DeviceKit
 public import GuestMemory
-internal import ZeroTracker
+internal import HostSystem
 
 /// The firmware configuration device (*fw_cfg*): what the VMM tells firmware, by ports or by DMA.
 ///

@@ -1,6 +1,6 @@
 public import DeviceKit
 public import GuestMemory
-internal import ZeroTracker
+internal import HostSystem
 
 /// A flash chip for firmware's variables: 8 bits wide, blocks of 4 KiB, Intel's command set.
 ///

@@ -1,3 +1,5 @@
+internal import HostSystem
+
 /// Why firmware's variables cannot be kept. One line, with what to do.
 public enum FlashStoreError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A call failed. `operation` is its name.
@@ -35,7 +37,7 @@ public enum FlashStoreError: Error, Equatable, Sendable, CustomStringConvertible
   public var description: String {
     switch self {
     case .system(let operation, let path, let errno):
-      "\(operation) of the variables file \(path): \(SystemErrorText(errno))"
+      "\(operation) of the variables file \(path): \(Errno(errno))"
     case .locked(let path):
       "the variables file \(path) is in use by another program (a virtual machine, qemu-img, ...); "
         + "stop it, or give each its own"

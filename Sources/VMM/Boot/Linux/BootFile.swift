@@ -1,6 +1,7 @@
 public import Devices
 internal import Glibc
 internal import GuestMemory
+internal import HostSystem
 internal import KVM
 
 /// A kernel or an initrd: an open file or bytes, read piece by piece.
@@ -104,6 +105,6 @@ public final class BootFile: Sendable {
 
   private static func unreadable(_ name: String, _ error: Int32) -> MachineError {
     .kernel(
-      .unreadable(file: name, reason: SystemErrorNumber(rawValue: error).description))
+      .unreadable(file: name, reason: Errno(error).description))
   }
 }

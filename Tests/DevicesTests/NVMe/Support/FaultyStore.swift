@@ -1,7 +1,7 @@
 import Foundation
 import GuestMemory
+import HostSystem
 import TestSupport
-import ZeroTracker
 
 @testable import Devices
 

@@ -1,8 +1,8 @@
 import Foundation
 import GuestMemory
+import HostSystem
 import Synchronization
 import TestSupport
-import ZeroTracker
 
 @testable import Devices
 

@@ -1,6 +1,7 @@
 import DeviceKit
 import Foundation
 import GuestMemory
+import HostSystem
 import Sandbox
 import TestSupport
 import Testing

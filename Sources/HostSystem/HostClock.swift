@@ -1,19 +1,24 @@
 internal import Glibc
 
-/// The host's clocks, as devices take them.
-enum HostClock {
-  /// Time that only moves on.
-  @Sendable static func monotonicNanoseconds() -> UInt64 {
+/// The host's clocks. Any thread.
+package enum HostClock {
+  /// Time that only moves on, for intervals.
+  @Sendable package static func monotonicNanoseconds() -> UInt64 {
     UInt64(nanoseconds(of: CLOCK_MONOTONIC))
   }
 
   /// UTC since 1970; it may be stepped.
-  @Sendable static func nanosecondsSince1970() -> Int64 {
+  @Sendable package static func nanosecondsSince1970() -> Int64 {
     nanoseconds(of: CLOCK_REALTIME)
   }
 
-  /// What the host's time zone adds to UTC now.
-  static var utcOffsetSeconds: Int32 {
+  /// Processor time of the calling thread, user and system together.
+  package static func threadNanoseconds() -> UInt64 {
+    UInt64(nanoseconds(of: CLOCK_THREAD_CPUTIME_ID))
+  }
+
+  /// What the host's time zone adds to UTC now. Reads a file at the first call.
+  package static var utcOffsetSeconds: Int32 {
     var now = time(nil)
     var local = unsafe tm()
     // SAFETY: both are locals of the types that the call reads and fills.

@@ -46,7 +46,7 @@ internal import Glibc
 
   /// How often the calling thread has slept: on a lock, for a device, for a peer. Being driven off
   /// the processor is no sleep (*ru_nvcsw*, getrusage(2)).
-  static var sleepCount: Int {
+  package static var sleepCount: Int {
     var usage = rusage()
     // RUSAGE_THREAD, which glibc's headers keep to GNU C.
     let thread: Int32 = 1

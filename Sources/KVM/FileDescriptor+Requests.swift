@@ -1,5 +1,6 @@
 internal import CKVM
 internal import Glibc
+internal import HostSystem
 
 /// A file descriptor with one owner, closed when the owner goes.
 struct OwnedDescriptor: ~Copyable, Sendable {
@@ -23,7 +24,7 @@ struct OwnedDescriptor: ~Copyable, Sendable {
     while true {
       let answer = ckvm_ioctl_value(rawValue, request, value)
       if answer >= 0 { return answer }
-      let error = SystemErrorNumber.current
+      let error = Errno.current
       if error.rawValue == EINTR { continue }
       throw .call(operation: operation(), error: error, cure: cure)
     }
@@ -40,7 +41,7 @@ struct OwnedDescriptor: ~Copyable, Sendable {
       // until the call returns.
       let answer = unsafe ckvm_ioctl_pointer(rawValue, request, argument)
       if answer >= 0 { return answer }
-      let error = SystemErrorNumber.current
+      let error = Errno.current
       if error.rawValue == EINTR { continue }
       throw .call(operation: operation(), error: error, cure: cure)
     }

@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@testable import Devices
+@testable import HostSystem
 
 @Suite(.timeLimit(.minutes(10))) struct WorkListTests {
   @Test("a number waits once, however often and from how many threads it is added")
@@ -23,7 +23,7 @@ import Testing
     let found = Recorder<Int?>()
     let waiters = try (0..<3).map { _ in try HostThread { found.append(list.next()) } }
     list.add(1)
-    while found.values.isEmpty { TestThreads.nap(microseconds: 100) }
+    try waitUntil { !found.values.isEmpty }
     list.close()
     for thread in waiters { thread.join() }
     list.add(0)

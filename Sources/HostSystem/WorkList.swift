@@ -64,21 +64,21 @@ internal import Glibc
   }
 
   /// The same without waiting: nil if there is no number, too.
-  func nextIfWaiting() -> Int? {
+  package func nextIfWaiting() -> Int? {
     lock()
     defer { unlock() }
     return takeOldest()
   }
 
   /// Whether the threads are to go.
-  var isOver: Bool {
+  package var isOver: Bool {
     lock()
     defer { unlock() }
     return isClosed
   }
 
   /// How many numbers wait.
-  var waitingCount: Int {
+  package var waitingCount: Int {
     lock()
     defer { unlock() }
     return waiting.count

@@ -2,15 +2,11 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import Devices
+@testable import HostSystem
 
 @Suite(.timeLimit(.minutes(10))) struct WallClockTimerTests {
   private static var now: Int64 { Int64(Date().timeIntervalSince1970 * 1e9) }
   private static let hour: Int64 = 3_600_000_000_000
-
-  private func wait(until condition: () -> Bool) {
-    while !condition() { TestThreads.nap(microseconds: 500) }
-  }
 
   @Test("a time that has come calls the function once, on a thread that was prepared")
   func once() throws {
@@ -18,11 +14,11 @@ import Testing
     let timer = try WallClockTimer(
       onThreadStart: { calls.append("start") }, action: { calls.append("call") })
     timer.set(Self.now + 20_000_000)
-    wait { calls.values.count == 2 }
+    try waitUntil { calls.values.count == 2 }
     timer.set(Self.now - Self.hour)
-    wait { calls.values.count == 3 }
+    try waitUntil { calls.values.count == 3 }
     timer.set(-1)
-    wait { calls.values.count == 4 }
+    try waitUntil { calls.values.count == 4 }
     TestThreads.nap(microseconds: 20_000)
     #expect(calls.values == ["start", "call", "call", "call"])
     timer.stop()
@@ -43,7 +39,7 @@ import Testing
     #expect(timer.wakeCount <= 2 && calls.values.isEmpty)
     timer.set(Self.now + Self.hour)
     timer.set(Self.now + 10_000_000)
-    wait { calls.values.count == 1 }
+    try waitUntil { calls.values.count == 1 }
     timer.stop()
   }
 
@@ -53,32 +49,9 @@ import Testing
     let timer = try WallClockTimer(onThreadStart: {}, action: { calls.append(true) })
     for count in 1...20 {
       timer.set(Self.now + 2_000_000)
-      wait { calls.values.count == count }
+      try waitUntil { calls.values.count == count }
     }
     TestThreads.nap(microseconds: 20_000)
     #expect(calls.values.count == 20)
-  }
-
-  @Test("a clock with a timer interrupts by itself; with the clock its thread goes")
-  func realTimeClock() throws {
-    let line = RecordingLine()
-    weak var gone: RealTimeClock?
-    do {
-      let device = RealTimeClock(line: line, nanosecondsSince1970: { Self.now })
-      gone = device
-      try device.startTimer {}
-      device.setRegister(0x0A, 0x2A)
-      device.setRegister(0x0B, 0x42)
-      for count in 1...5 {
-        wait { line.edgeCount == count && line.isAsserted }
-        #expect(device.register(0x0C) & 0xC0 == 0xC0)
-      }
-      device.stopTimer()
-      TestThreads.nap(microseconds: 50_000)
-      let count = line.edgeCount
-      TestThreads.nap(microseconds: 50_000)
-      #expect(line.edgeCount == count)
-    }
-    #expect(gone == nil)
   }
 }

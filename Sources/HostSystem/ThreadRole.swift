@@ -1,0 +1,10 @@
+/// What a thread of a machine is there for, and so what it may ask of the kernel (`Sandbox`).
+public enum ThreadRole: UInt16, CaseIterable, Hashable, Sendable {
+  /// Everything else: the main thread, which makes the machine, again after a reset; console,
+  /// signals, the end of tracking, the real-time clock. What it may not no thread may.
+  case service
+  /// Runs one vCPU and answers its exits. Makes no thread and opens no file.
+  case vcpu
+  /// Moves data between a disk image and guest memory. Makes no thread and opens no file.
+  case disk
+}
