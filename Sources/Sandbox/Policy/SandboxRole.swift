@@ -1,7 +1,8 @@
 /// What a thread is there for, and so what it may ask of the kernel.
 public enum SandboxRole: UInt16, CaseIterable, Hashable, Sendable {
   /// Everything else: the main thread, which makes the machine, again after a reset; console,
-  /// signals, the end of tracking, the real-time clock. What it may not no thread may.
+  /// signals, the end of tracking, the real-time clock. No thread has a right that the service role
+  /// lacks.
   case service
   /// Runs one vCPU and answers its exits.
   case vcpu
