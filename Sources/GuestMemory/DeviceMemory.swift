@@ -23,7 +23,7 @@ public final class DeviceMemory: Sendable {
   /// HVA of the first byte, valid as long as this lives: what registering a memory slot needs.
   package var hostAddress: UInt { unsafe UInt(bitPattern: mapping.base) }
 
-  /// The bytes from `offset` on. All must be inside; whoever gets an offset from a guest checks it.
+  /// The bytes from `offset` on. All must be inside: check an offset that a guest chose.
   public func read(at offset: Int, byteCount: Int) -> [UInt8] {
     unsafe Array(mapping.bytes(offset, byteCount))
   }

@@ -1,17 +1,17 @@
 internal import ZeroTracker
 
-// Memory lent to writers that nobody watches.
+// Memory lent to writers that are not tracked.
 extension GuestMemory {
   /// Lends memory to a writer that neither this type nor the tracker's source sees: a device of
   /// another process or of the kernel, I/O through pinned pages. None of it is ever reported again.
   ///
   /// Whole chunks of the tracking granularity are withheld, before this returns. There is no way
-  /// back, as nobody can tell when such a writer is done. Any thread.
+  /// back, as the end of such a writer cannot be seen. Any thread.
   ///
   /// - Parameters:
   ///   - address: the first byte.
   ///   - byteCount: how many bytes, all in one region.
-  ///   - owner: who writes there, for reports: `vhost-net`.
+  ///   - owner: the writer's name, for reports: `vhost-net`.
   /// - Throws: `GuestMemoryError.notRAM`; nothing is claimed then.
   public func claim(
     at address: GPA, byteCount: Int, owner: String

@@ -9,7 +9,7 @@ extension GuestMemory {
   /// Not for hot paths: the kernel walks the page tables of the whole process for `anonymous`. Any
   /// thread; while the guest runs the number is old when returned.
   ///
-  /// - Throws: `GuestMemoryError.residency` if the system does not tell.
+  /// - Throws: `GuestMemoryError.residency` if the system does not say.
   public func residentByteCount() throws(GuestMemoryError) -> UInt64 {
     if backing == .anonymous {
       return try ProcessMaps.residentByteCount(

@@ -10,7 +10,7 @@ extension GuestMemory {
   /// takes no memory. Any thread. The guest may write meanwhile: see what is known of the page
   /// afterwards.
   ///
-  /// - Throws: `.residency` if the kernel does not tell what is absent.
+  /// - Throws: `.residency` if the kernel does not say what is absent.
   public func firstNonZeroPage(in range: PageRange) throws(GuestMemoryError) -> GPN? {
     var found: GPN?
     try forEachNonZeroPage(in: range) { page in
@@ -26,7 +26,7 @@ extension GuestMemory {
   /// - Parameters:
   ///   - goesOn: asked once for some thousand pages; false ends the search.
   ///   - body: false ends the search.
-  /// - Throws: `.residency` if the kernel does not tell what is absent.
+  /// - Throws: `.residency` if the kernel does not say what is absent.
   public func forEachNonZeroPage(
     in range: PageRange, goesOn: () -> Bool = { true }, _ body: (GPN) -> Bool
   ) throws(GuestMemoryError) {

@@ -13,8 +13,8 @@ public import ZeroTracker
 /// closure. Copy what must be consistent, check the copy, and expect two reads to differ. Transfers
 /// that race give bytes of both, in any mixture; nothing else can go wrong with them. Writes of one
 /// thread become visible in their order: each ends with a release store (`WriterGate`), so a device
-/// may write an entry of a ring and then what announces it. A write is no full barrier: who then
-/// reads what the guest may have changed needs one of its own.
+/// may write an entry of a ring and then what announces it. A write is no full barrier:
+/// issue a fence before you read what the guest may have changed.
 ///
 /// Addresses come from guests: a range outside RAM is an error or a nil, never a trap.
 public final class GuestMemory: Sendable {

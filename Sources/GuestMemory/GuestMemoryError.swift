@@ -24,7 +24,7 @@ public enum GuestMemoryError: Error, Equatable, Sendable {
   case fileEnded(GPA, byteCount: Int, transferredByteCount: Int)
   /// A call on existing memory failed. `operation` is the call's name.
   case system(operation: String, GPA, byteCount: Int, errno: Int32)
-  /// How much memory is resident cannot be told.
+  /// How much memory is resident cannot be read.
   case residency(operation: String, errno: Int32)
 }
 

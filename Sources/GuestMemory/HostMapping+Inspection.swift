@@ -12,7 +12,7 @@ enum PagePresence {
 
 extension GuestMemory {
   /// Opens what `refine` and `firstNonZeroPage` read, so that they open nothing when they are
-  /// called, perhaps by a thread that may not. They report it if that fails.
+  /// called, perhaps by a thread whose filter forbids it. They report it if that fails.
   public func prepareInspection() {
     _ = try? Pagemap.descriptor()
   }
@@ -25,7 +25,7 @@ extension HostMapping {
   /// What is behind each page of at most `presencePageCount` pages from `offset` on.
   ///
   /// A page that is not mapped is absent if the memory is private and it is not swapped out, and if
-  /// a shared file has a hole there. hugetlbfs does not tell its holes, and hides a page on the
+  /// a shared file has a hole there. hugetlbfs does not report its holes, and hides a page on the
   /// move: there such a page may be anywhere. Write protection of private memory leaves marks that
   /// look swapped out.
   func presence(_ offset: Int, pageCount: Int) throws(GuestMemoryError) -> [PagePresence] {

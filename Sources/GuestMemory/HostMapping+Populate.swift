@@ -24,7 +24,7 @@ extension HostMapping {
   /// hosts.
   static let populatedByteCount = 32 << 20
 
-  /// Allocates every page, zeroed. Before any guest runs: nobody else uses the memory yet.
+  /// Allocates every page, zeroed. Before any guest runs: the memory has no other user yet.
   ///
   /// - Parameter goesOn: asked after each piece, with how many bytes it had.
   /// - Throws: `.interrupted` when that says no; `.allocation`.

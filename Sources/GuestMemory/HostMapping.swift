@@ -6,7 +6,7 @@ internal import Glibc
 /// faults, and the kernel keeps the mapping apart from its neighbours in /proc/self/smaps.
 ///
 /// Sendable: every stored property is a constant. The bytes are guest memory, which vCPUs change at
-/// any time; who reads them copies, and draws no conclusion from reading them twice.
+/// any time: copy them, and expect two reads to differ.
 @safe
 final class HostMapping: @unchecked Sendable {
   /// 2 MiB, the size of a huge page of x86-64.
@@ -37,7 +37,7 @@ final class HostMapping: @unchecked Sendable {
     case .hugetlb: flags = MAP_SHARED
     }
     let place = unsafe reservation.aligned
-    // SAFETY: replaces pages of the reservation, which nobody else uses.
+    // SAFETY: replaces pages of the reservation, which has no other user.
     let result = unsafe mmap(
       place, Int(byteCount), PROT_READ | PROT_WRITE, flags | MAP_FIXED, file.descriptor, 0)
     let error = errno

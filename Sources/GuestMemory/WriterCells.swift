@@ -74,7 +74,7 @@ final class WriterCells: @unchecked Sendable {
   }
 
   private func initializeCell(_ index: Int) {
-    // SAFETY: within the allocation, aligned, and nobody else has this cell yet.
+    // SAFETY: within the allocation, aligned, and no other thread has this cell yet.
     unsafe (base + index * Self.stride).bindMemory(to: Atomic<Int>.self, capacity: 1)
       .initialize(to: Atomic(0))
   }

@@ -99,7 +99,7 @@ final class WriterGate: Sendable {
 
   @inline(__always)
   private func leave(_ pass: Pass) {
-    // The release makes the writer's bytes visible to whoever sees that it left.
+    // The release makes the writer's bytes visible to every thread that sees that it left.
     unsafe pass.cell.pointee.store(pass.depth, ordering: .releasing)  // (L1)
     clinux_compiler_barrier()
     if state.load() != 0 { leaveSlowly(pass) }  // (L2)

@@ -10,7 +10,7 @@ enum HostPageState {
     unsafe msync(UnsafeMutableRawPointer(bitPattern: range.start), range.byteCount, MS_ASYNC) == 0
   }
 
-  /// Whether a page may be in swap: there is some, or the kernel does not tell.
+  /// Whether a page may be in swap: there is some, or the kernel does not say.
   static var hasSwap: Bool {
     var information = sysinfo()
     // SAFETY: the kernel fills the struct.
@@ -19,7 +19,7 @@ enum HostPageState {
   }
 
   /// One byte per page of `addresses`, bit 0 set if it is in the page cache (mincore(2)); as long
-  /// as `buffer` at most. All are set when this process may not know.
+  /// as `buffer` at most. All are set when this process is not allowed to know.
   ///
   /// - Throws: `registrationLost`, naming `range`, if some of it is not mapped any longer.
   static func residency(

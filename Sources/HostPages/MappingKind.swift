@@ -12,8 +12,8 @@ enum MappingKind: Sendable {
 
   /// The kind of all of `range`, from /proc/self/maps (proc_pid_maps(5)).
   ///
-  /// - Parameter hasHugetlb: what registering the range told. One mapping of hugetlbfs in the range
-  ///   suffices for it to be true, so it counts only when the range is of one file.
+  /// - Parameter hasHugetlb: what registering the range returned. One mapping of hugetlbfs in the
+  ///   range suffices for it to be true, so it counts only when the range is of one file.
   init(of range: HostRange, hasHugetlb: Bool) throws(HostPagesError) {
     let files = try Self.files(of: range)
     if files.allSatisfy({ $0.hasSuffix(" 0") }) {

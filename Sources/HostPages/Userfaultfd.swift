@@ -20,7 +20,7 @@ struct Userfaultfd: ~Copyable, Sendable {
   /// - Throws: `call` when it is refused, `missingFeatures` when the kernel is too old.
   init() throws(HostPagesError) {
     let probe = try Self.open()
-    // Asking for no feature tells all there are, and uses the descriptor up.
+    // Asking for no feature returns all there are, and uses the descriptor up.
     let offered = try Self.handshake(probe, features: 0)
     let missing = Self.requiredFeatures.filter { offered & $0.mask == 0 }
     guard missing.isEmpty else { throw .missingFeatures(missing.map(\.name)) }

@@ -13,7 +13,7 @@ extension WriteProtection {
     guard let base = unsafe mapping, unsafe base != MAP_FAILED else {
       return .call(operation: "mmap \(byteCount) bytes", errno: error, cure: nil)
     }
-    // SAFETY: exactly what was mapped above, and nobody uses it any longer.
+    // SAFETY: exactly what was mapped above, and no longer used.
     defer { _ = unsafe munmap(base, byteCount) }
     do throws(HostPagesError) {
       let range = HostRange(start: UInt(bitPattern: base), byteCount: byteCount)

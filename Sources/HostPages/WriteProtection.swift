@@ -12,7 +12,7 @@ internal import Synchronization
 /// **Rights.** None: any user may open a userfaultfd with *UFFD_USER_MODE_ONLY*, and kernel-mode
 /// writers are seen with it all the same. `vm.unprivileged_userfaultfd` and CAP_SYS_PTRACE do not
 /// matter. A seccomp filter may refuse the system call; then /dev/userfaultfd is tried. A process
-/// that is not dumpable (prctl(2), PR_SET_DUMPABLE) and not root may not open its own
+/// that is not dumpable (prctl(2), PR_SET_DUMPABLE) and not root cannot open its own
 /// /proc/PID/pagemap.
 ///
 /// **Not seen.** Writes before `arm`; DMA and io_uring through pages pinned before it; writes
@@ -56,7 +56,7 @@ public final class WriteProtection: Sendable {
   /// Registers the ranges with a userfaultfd; nothing is protected yet.
   ///
   /// - Parameter ranges: mapped memory of this process: anonymous, memfd, or hugetlbfs in whole
-  ///   huge pages. It may not be registered with another userfaultfd.
+  ///   huge pages. It must not be registered with another userfaultfd.
   /// - Throws: `invalidRange`; `missingFeatures` or `call` if the host does not do it.
   public init(_ ranges: [HostRange]) throws(HostPagesError) {
     for range in ranges {

@@ -1,7 +1,7 @@
 /// What a thread of a machine is there for, and so what it may ask of the kernel (`Sandbox`).
 public enum ThreadRole: UInt16, CaseIterable, Hashable, Sendable {
   /// Everything else: the main thread, which makes the machine, again after a reset; console,
-  /// signals, the end of tracking, the real-time clock. What it may not no thread may.
+  /// signals, the end of tracking, the real-time clock. No thread has a right that it lacks.
   case service
   /// Runs one vCPU and answers its exits. Makes no thread and opens no file.
   case vcpu

@@ -37,7 +37,7 @@ public struct CPUIDEntry: Hashable, Sendable {
       eax: raw.eax, ebx: raw.ebx, ecx: raw.ecx, edx: raw.edx)
   }
 
-  /// What this processor tells this process: the CPUID instruction. All zero for a leaf past the
+  /// What the CPUID instruction gives this process. All zero for a leaf past the
   /// last one of its range.
   public init(ofHost function: UInt32, index: UInt32 = 0) {
     var raw = kvm_cpuid_entry2()

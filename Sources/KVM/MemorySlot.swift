@@ -26,7 +26,7 @@ public struct MemorySlot: Hashable, Sendable {
   public let guestPhysicalAddress: UInt64
   /// Length in bytes; a multiple of 4096.
   public let byteCount: UInt64
-  /// Where the mapping begins in this process. Whoever registers the slot keeps the mapping alive
+  /// Where the mapping begins in this process. The owner of the slot keeps the mapping alive
   /// for as long as the VM exists.
   public let hostAddress: UInt
 

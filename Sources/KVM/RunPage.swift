@@ -8,9 +8,9 @@ internal import Synchronization
 /// Its mapping lives as long as the last reference, so a kick that comes after the vCPU's end
 /// writes to mapped memory.
 @safe final class RunPage: @unchecked Sendable {
-  // Sendable: the vCPU's thread alone reads and writes through `pointer`, but for
+  // Sendable: the vCPU's thread alone reads and writes through `pointer`, except for
   // `immediate_exit`, which is accessed atomically.
-  /// Someone wants KVM_RUN to end; tells a kick from an `immediate_exit` of the vCPU's own.
+  /// Someone wants KVM_RUN to end; distinguishes a kick from an `immediate_exit` of the vCPU's own.
   private let isKicked = Atomic(false)
   private let pointer: UnsafeMutablePointer<kvm_run>
   private let byteCount: Int
@@ -52,12 +52,12 @@ internal import Synchronization
   /// Ends the current or the next KVM_RUN at once, until `clearKick()`. Safe from any thread.
   func kick() {
     // Sequentially consistent, as the two stores and those of `endImmediateExit` must be seen in
-    // one order: whoever comes last, a kick leaves `immediate_exit` set.
+    // one order: whichever comes last, a kick leaves `immediate_exit` set.
     isKicked.store(true, ordering: .sequentiallyConsistent)
     unsafe ckvm_set_immediate_exit(pointer, 1)
   }
 
-  /// Takes every kick so far back.
+  /// Clears pending kicks.
   func clearKick() {
     isKicked.store(false, ordering: .sequentiallyConsistent)
     unsafe ckvm_set_immediate_exit(pointer, 0)

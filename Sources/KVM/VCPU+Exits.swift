@@ -49,7 +49,7 @@ extension RunPage {
 }
 
 extension VCPU {
-  /// What KVM tells of the `.internalError` just returned: up to 16 words.
+  /// The data of the `.internalError` just returned: up to 16 words.
   public func internalErrorData() -> [UInt64] {
     let count = min(Int(page.fields.internal.ndata), 16)
     return unsafe withUnsafeBytes(of: page.fields.internal.data) { bytes in

@@ -67,7 +67,7 @@ extension VCPU {
       from: descriptor, request: CKVM_GET_SUPPORTED_HV_CPUID, "KVM_GET_SUPPORTED_HV_CPUID")
   }
 
-  /// The guest's TSC frequency in kHz, or nil where KVM cannot tell.
+  /// The guest's TSC frequency in kHz, or nil where KVM does not know it.
   public func tscKilohertz() -> UInt64? {
     let answer = try? descriptor.call(CKVM_GET_TSC_KHZ, "KVM_GET_TSC_KHZ")
     return answer.flatMap { $0 > 0 ? UInt64($0) : nil }

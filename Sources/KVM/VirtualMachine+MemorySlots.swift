@@ -93,7 +93,7 @@ extension VirtualMachine {
     for index in words.indices { words[index] |= span[index] }
   }
 
-  /// Whether all words are 0 but for the last, which is `last`.
+  /// Whether the last word is `last`, and all others are 0.
   private static func isZero(
     _ words: borrowing MutableSpan<UInt64>, but last: UInt64
   ) -> Bool {

@@ -50,8 +50,8 @@ public final class VirtualMachine: Sendable {
       "KVM_SET_TSS_ADDR 0x\(String(taskStateAddress, radix: 16))")
   }
 
-  /// The TSC frequency in kHz that new vCPUs have, or nil where KVM cannot tell: before Linux 5.16
-  /// only a vCPU can be asked (KVM_CAP_VM_TSC_CONTROL).
+  /// The TSC frequency in kHz that new vCPUs have, or nil where KVM does not know it: before Linux
+  /// 5.16 only a vCPU can be asked (KVM_CAP_VM_TSC_CONTROL).
   public func tscKilohertz() -> UInt64? {
     let answer = try? descriptor.call(CKVM_GET_TSC_KHZ, "KVM_GET_TSC_KHZ")
     return answer.flatMap { $0 > 0 ? UInt64($0) : nil }

@@ -2,7 +2,7 @@ internal import CLinux
 
 /// The C library's allocator, which asks the kernel for things by itself.
 public enum Allocator {
-  /// Keeps glibc's malloc and free from opening files, in threads that may not.
+  /// Keeps glibc's malloc and free from opening files, which most threads are forbidden to do.
   ///
   /// - free gives the top of a heap that is not the first thread's back once 128 KiB of it are
   ///   free, and before it does so for the first time it reads `/proc/sys/vm/overcommit_memory`

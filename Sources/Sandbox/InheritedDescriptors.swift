@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// Descriptors that whoever started the process left open in it, by intent or not.
+/// Descriptors that the parent process left open in this one, by intent or not.
 public enum InheritedDescriptors {
   /// Descriptors looked at one by one; those behind are closed without.
   private static let limit: Int32 = 1024
@@ -21,10 +21,10 @@ public enum InheritedDescriptors {
     }
   }
 
-  /// Those from 3 to the limit: one call of poll(2) tells, and needs no /proc.
+  /// Those from 3 to the limit: one call of poll(2) finds them, and needs no /proc.
   private static var open: [Int32] {
     var events = (3..<limit).map { pollfd(fd: $0, events: 0, revents: 0) }
-    // SAFETY: the array lives for the call, which is told its true length.
+    // SAFETY: the array lives for the call, with its true length.
     let result = unsafe poll(&events, nfds_t(events.count), 0)
     // The limit of open files may be lower than that: then each is tried.
     guard result >= 0 else { return Array(3..<limit) }

@@ -39,7 +39,7 @@ public struct Sandbox: Sendable {
 
   /// The role's own filter, for the calling thread; `enterProcess` has been.
   ///
-  /// Traps if the kernel refuses, as it does for want of memory only: the thread may not go on.
+  /// Traps if the kernel refuses, as it does for want of memory only: the thread must not go on.
   public func enter(_ role: ThreadRole) {
     guard role != .service else { return }
     do throws(SandboxError) {

@@ -5,7 +5,7 @@ public struct Claim: Hashable, Sendable {
 
   /// The pages as they were claimed; whole chunks are withheld.
   public let range: PageRange
-  /// Who writes there, for people to read.
+  /// The writer's name, for people to read.
   public let owner: String
 
   /// Any range and any text.

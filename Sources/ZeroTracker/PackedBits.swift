@@ -1,6 +1,6 @@
 /// A bitmap as runs of words: a variable-length number `count << 2 | kind`, and for literal words
-/// the words themselves. Memory that nobody wrote, and memory that was written all over, take a few
-/// bytes however large they are.
+/// the words themselves. Memory that was never written, and memory that was written all over, take
+/// a few bytes however large they are.
 enum PackedBits {
   private enum Kind {
     static let zeros: UInt64 = 0

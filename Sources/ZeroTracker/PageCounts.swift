@@ -6,7 +6,7 @@ public struct PageCounts: Hashable, Sendable {
   public var touched: UInt64 = 0
   /// In a chunk claimed for good; these count as touched too.
   public var claimed: UInt64 = 0
-  /// Written by the guest, as the source tells.
+  /// Written by the guest, according to the source.
   public var written: UInt64 = 0
   /// Neither touched nor written; 0 unless guest writes are known completely.
   public var zeroed: UInt64 = 0

@@ -16,7 +16,7 @@ public struct PageHistory: Hashable, Sendable {
   public let isTouched: Bool
   /// Whether the chunk is withheld for good.
   public let isClaimed: Bool
-  /// Who claimed in the chunk, as far as remembered, oldest first.
+  /// Claims in the chunk, as far as remembered, oldest first.
   public let claimOwners: [String]
   /// Pages of the chunk the guest wrote, as far as known.
   public let chunkWrittenPageCount: UInt64

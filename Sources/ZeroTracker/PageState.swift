@@ -1,4 +1,4 @@
-/// What is to be said first of a page: the first of these that holds.
+/// The state of a page: the first of these that holds.
 public enum PageState: Int, CaseIterable, Sendable {
   /// In a range of the last answer.
   case reported
@@ -8,7 +8,7 @@ public enum PageState: Int, CaseIterable, Sendable {
   case written
   /// In a chunk the VMM wrote; the guest did not write this page.
   case touched
-  /// Zero, but not in the last answer: not among the largest ranges, or nobody asked.
+  /// Zero, but not in the last answer: not among the largest ranges, or there was no answer.
   case zeroed
   /// Guest writes were not known: tracking was off or had ended, or the source failed.
   case unknown

@@ -1,9 +1,9 @@
-/// Reads little-endian numbers from bytes that nobody vouches for.
+/// Reads little-endian numbers from untrusted bytes.
 struct StateReader {
   private let bytes: [UInt8]
   /// The next byte to read.
   private(set) var offset: Int
-  /// The first byte that is not to be read.
+  /// The end of the bytes.
   private let end: Int
 
   /// The range must lie within the bytes.

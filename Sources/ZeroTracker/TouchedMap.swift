@@ -14,7 +14,7 @@ public import Synchronization
 /// - bit already set: the acquiring load keeps the bytes below it, and what one processor has read,
 ///   every other processor reads from then on (stores of x86-64 reach all processors at once).
 ///
-/// So whoever reads a bit as clear knows that at that instant no marked byte of the chunk had
+/// So a reader that finds a bit clear knows that at that instant no marked byte of the chunk had
 /// changed. `ZeroTracker.zeroedRanges` builds on this.
 public final class TouchedMap: Sendable {
   /// The pages the map covers.
@@ -106,7 +106,7 @@ public final class TouchedMap: Sendable {
     }
   }
 
-  /// Makes chunks untouched but for those set in `kept` (same numbering; empty: none).
+  /// Makes chunks untouched, except those set in `kept` (same numbering; empty: none).
   ///
   /// The caller excludes writers of these chunks from before their memory became zero until now.
   func clear(_ chunks: Range<Int>, except kept: [UInt64]) {

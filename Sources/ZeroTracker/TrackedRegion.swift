@@ -2,9 +2,9 @@
 struct TrackedRegion {
   let range: PageRange
   let touched: TouchedMap
-  /// Bit per page: written as far as the source has told; bits above the last page are always 1, so
-  /// that a scan needs no special last word. Kept from answer to answer: what was written once
-  /// stays written, even if a source should forget it unasked.
+  /// Bit per page: written as far as the source has reported; bits above the last page are always
+  /// 1, so that a scan needs no special last word. Kept from answer to answer: what was written
+  /// once stays written, even if a source should forget it unasked.
   private(set) var written: [UInt64]
   /// Bit per page: found not to be zero when its chunk was refined, so most likely written by the
   /// VMM. These bits are in `written` as well, which alone is scanned. Empty while there is none.
@@ -58,7 +58,7 @@ struct TrackedRegion {
     }
   }
 
-  /// The lowest run of touched chunks from `start` on that nobody claimed, as pages; at most
+  /// The lowest run of touched chunks from `start` on without a claim, as pages; at most
   /// `pageCount` pages, but at least one chunk.
   func refinableRun(from start: GPN, pageCount: Int) -> PageRange? {
     let shift = touched.granularity.pageShift
@@ -109,7 +109,7 @@ struct TrackedRegion {
     for index in written.indices { written[index] |= writtenWords[index] }
   }
 
-  /// Makes the chunks wholly inside `pages` untouched, but for claimed ones.
+  /// Makes the chunks wholly inside `pages` untouched, except claimed ones.
   func clearTouched(_ pages: PageRange) {
     touched.clear(touched.chunksWithin(pages), except: claimed)
   }

@@ -1,4 +1,4 @@
-/// Who knows which pages the guest wrote: KVM's dirty log, or write protection of the host mapping.
+/// Knows which pages the guest wrote: KVM's dirty log, or write protection of the host mapping.
 ///
 /// A tracker believes its source without checking, so a source promises:
 ///

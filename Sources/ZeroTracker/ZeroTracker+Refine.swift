@@ -1,7 +1,7 @@
 // Winning back zero pages of chunks that the VMM touched only in part.
 extension ZeroTracker {
   /// The lowest touched pages from `start` on that `refine` may look at: whole chunks of one region
-  /// that nobody claimed.
+  /// without a claim.
   ///
   /// Any thread. What is returned may be claimed or discarded at once; `refine` checks it again.
   ///
@@ -13,9 +13,9 @@ extension ZeroTracker {
 
   /// Replaces the coarse marks of touched chunks by exact ones, from what is in their pages.
   ///
-  /// `inspect` tells which pages may not be zero. They are withheld one by one from then on, the
-  /// others are reportable again, and the chunks untouched: a later `markTouched` withholds them
-  /// whole.
+  /// `inspect` returns the pages that are possibly not zero. They are withheld one by one from then
+  /// on, the others are reportable again, and the chunks untouched: a later `markTouched` withholds
+  /// them whole.
   ///
   /// ## Why this keeps the law
   /// With the writers of the VMM away, a page in which only zeros were found was zero then, or its

@@ -3,10 +3,10 @@ import Synchronization
 extension ZeroTracker {
   /// The state as bytes, to be saved beside guest memory; docs/tracker-state.md has the format.
   ///
-  /// Reads the source. Versioned, with a checksum, a few bytes for memory that nobody wrote. If
-  /// tracking is off (no source, stopped) or the source fails, the encoding says so, and a tracker
-  /// restored from it reports nothing. The last answer and the owners of claims are not in it. Any
-  /// thread.
+  /// Reads the source. Versioned, with a checksum, a few bytes for memory that was never written.
+  /// If tracking is off (no source, stopped) or the source fails, the encoding says so, and a
+  /// tracker restored from it reports nothing. The last answer and the owners of claims are not in
+  /// it. Any thread.
   ///
   /// For `RestoredMemory.exact` the caller keeps vCPUs, devices and every other writer at rest from
   /// before this call until guest memory is saved.
@@ -28,8 +28,8 @@ extension ZeroTracker {
   ///   - bytes: any bytes; what is wrong with them is an error, never a trap.
   ///   - memory: what the caller knows of guest memory.
   /// - Throws: `TrackerStateError`; nothing is reported from then on, by no call: a caller that
-  ///   goes on without the state does not know what memory holds. A source attached already is told
-  ///   to stop.
+  ///   goes on without the state does not know what memory holds. A source attached already
+  ///   is stopped.
   public func restore(
     _ bytes: [UInt8], memory: RestoredMemory
   ) throws(TrackerStateError) {
@@ -68,7 +68,7 @@ extension TrackerState {
 
   fileprivate mutating func endByRestore() {
     isEndedByRestore = true
-    // If the source does not stop now, the embedder's `stop` tells it again.
+    // If the source does not stop now, the embedder's `stop` tries again.
     try? stop()
   }
 }

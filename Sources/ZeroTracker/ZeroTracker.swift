@@ -156,8 +156,8 @@ public final class ZeroTracker: Sendable {
   /// In this order, with answers excluded throughout: the source forgets the pages, `discard` makes
   /// them read as zero, their chunks become untouched. A guest write before the discard is gone
   /// with it; one after it is noticed, because forgetting came earlier. One between the two is
-  /// noticed though its bytes are gone: a loss, no lie. Chunks covered in part stay touched;
-  /// claimed ones too.
+  /// noticed though its bytes are gone: data is lost, but no non-zero page is reported. Chunks
+  /// covered in part stay touched; claimed ones too.
   ///
   /// - Parameters:
   ///   - range: pages; parts outside RAM are ignored.
@@ -179,7 +179,8 @@ public final class ZeroTracker: Sendable {
   /// Whole chunks; `markZeroed` does not bring them back. Call it before the first such write. Any
   /// thread. Parts outside RAM are ignored.
   ///
-  /// - Parameter owner: who writes there, for people to read. The last 64 claims are in a snapshot.
+  /// - Parameter owner: the writer's name, for people to read. The last 64 claims are in a
+  ///   snapshot.
   public func claim(_ range: PageRange, owner: String) {
     markTouched(range)
     state.withLock { $0.claim(range, owner: owner) }
@@ -190,12 +191,12 @@ public final class ZeroTracker: Sendable {
     claim(range, owner: Claim.unnamedOwner)
   }
 
-  /// Ends tracking: nothing is reported any more, the source is told to stop, bitmaps are freed.
+  /// Ends tracking: nothing is reported any more, the source stops, bitmaps are freed.
   ///
   /// Idempotent. Marks are still accepted, and cost what they did.
   ///
   /// - Throws: what the source's `stop` throws; tracking has ended all the same, and the next call
-  ///   tells the source again.
+  ///   stops the source again.
   public func stop() throws {
     try state.withLock { state in
       tracking.store(false, ordering: .relaxed)

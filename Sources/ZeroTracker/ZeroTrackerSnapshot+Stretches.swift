@@ -37,7 +37,7 @@ extension ZeroTrackerSnapshot {
     return counts
   }
 
-  /// What is to be said first of a page; nil if it is not RAM.
+  /// The state of a page; nil if it is not RAM.
   public func state(of page: GPN) -> PageState? {
     var state: PageState?
     forEachStretch(in: PageRange(start: page, pageCount: 1)) { state = $0.state }

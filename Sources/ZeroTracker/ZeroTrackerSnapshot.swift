@@ -34,7 +34,7 @@ public struct ZeroTrackerSnapshot: Sendable {
     parts.reduce(PageCounts()) { $0 + counts(in: $1.range) }
   }
 
-  /// Whether a page is RAM that nobody wrote or claimed, as far as known: see `isComplete`.
+  /// Whether a page is RAM, neither written nor claimed, as far as known: see `isComplete`.
   public func isUnwritten(_ page: GPN) -> Bool {
     guard let part = parts.first(where: { $0.range.contains(page) }) else { return false }
     return part.isUnwritten(page)

@@ -10,8 +10,8 @@ import GuestMemory
   }
 
   static func run(_ arguments: [String]) -> ExitStatus {
-    // A write past a limit of file sizes (ulimit -f) is an error for whoever asked for it, a guest
-    // perhaps, and not the end of the process.
+    // A write past a limit of file sizes (ulimit -f) is an error of that write, perhaps a
+    // guest's, and not the end of the process.
     _ = signal(SIGXFSZ, SIG_IGN)
     SignalWatcher.ignoreStatusSignal()
     // So is a write to a reader that is gone (`vmm-run … | head`).

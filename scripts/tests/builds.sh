@@ -42,10 +42,16 @@ build_debug() {
   logged build-debug swift build --build-tests
 }
 
-# Static, as released: runs without any library. A scratch path of its own keeps the debug build.
+# There while the static release build is this tree's; a step in a process of its own sets no variable.
+release_built=.build-static/built
+
+# Static, as released: runs without any library. A scratch path of its own keeps the debug build. One job:
+# other builds run beside it.
 build_release() {
-  logged build-release swift build -c release -Xswiftc -static-executable --product vmm-run \
-    --scratch-path .build-static
+  rm -f "$release_built"
+  logged build-release swift build -c release --jobs 1 -Xswiftc -static-executable \
+    --product vmm-run --scratch-path .build-static || return 1
+  touch "$release_built"
 }
 
 # What must not compile: see the file. `-verify` compares the compiler's errors with those expected.
@@ -79,7 +85,7 @@ check_catalogues() {
 
 # Built only, so that they cannot rot; scripts/bench runs them.
 build_benchmarks() {
-  logged build-benchmarks swift build -c release -Xswiftc -static-executable \
+  logged build-benchmarks swift build -c release --jobs 1 -Xswiftc -static-executable \
     --package-path Benchmarks --scratch-path .build-bench
 }
 
@@ -113,7 +119,7 @@ run_examples() {
   if env -u VMM_RUN_STRICT swift package dump-package | grep -q treatAllWarnings; then
     fail_check 'a dependency by path has warnings as errors'
   fi
-  logged examples-build env -u VMM_RUN_STRICT swift build --build-tests "${place[@]}" || return 1
+  logged examples-build env -u VMM_RUN_STRICT swift build --jobs 1 --build-tests "${place[@]}" || return 1
   logged examples timeout --kill-after=10 600 env -u VMM_RUN_STRICT swift test --skip-build \
     "${place[@]}" --event-stream-output-path "$logs/events/examples.json" \
     --event-stream-version 0 || status=$?

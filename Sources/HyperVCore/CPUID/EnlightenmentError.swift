@@ -6,7 +6,7 @@ public struct EnlightenmentError: Error, Equatable, Sendable, CustomStringConver
     case missing(Enlightenments, neededBy: Enlightenments)
     /// Bits that stand for no enlightenment.
     case unknownBits(UInt64)
-    /// A number of virtual processors that no leaf can tell: below 1 or past 32 bits.
+    /// A number of virtual processors that no leaf can hold: below 1 or past 32 bits.
     case virtualProcessorCount(Int)
   }
 

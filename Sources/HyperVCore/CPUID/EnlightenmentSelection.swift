@@ -12,7 +12,7 @@ public struct EnlightenmentSelection: Hashable, Sendable {
 
   /// Where the choice begins.
   public var base: Base
-  /// Members that are to be there in any case.
+  /// Members that are always included.
   public var added: Enlightenments
   /// Members that are not to be there.
   public var removed: Enlightenments

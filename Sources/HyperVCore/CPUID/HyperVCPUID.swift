@@ -84,7 +84,7 @@ public struct HyperVCPUID: Sendable {
   }
 
   /// Limits. EBX and ECX, logical processors and interrupt vectors of the host, concern a root
-  /// partition only; zero tells nothing.
+  /// partition only; zero means not given.
   private static func limits(virtualProcessorCount: UInt32) -> HyperVLeaf {
     HyperVLeaf(function: 0x4000_0005, eax: virtualProcessorCount)
   }

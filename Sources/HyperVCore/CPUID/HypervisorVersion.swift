@@ -5,7 +5,8 @@
 ///
 /// Source: TLFS, Feature Discovery, leaf 0x40000002.
 public struct HypervisorVersion: Hashable, Sendable {
-  /// What KVM itself reports, so that a guest sees the same whoever answers: Server 2016.
+  /// What KVM itself reports, so that a guest sees the same version from either transport:
+  /// Server 2016.
   public static let `default` = HypervisorVersion(major: 10, minor: 0, build: 14393)
 
   /// EBX bits 31:16.

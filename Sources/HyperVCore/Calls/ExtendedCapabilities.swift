@@ -25,7 +25,7 @@ public struct ExtendedCapabilities: OptionSet, Hashable, Sendable {
   public static let schedulerAssistSetup = ExtendedCapabilities(rawValue: 1 << 3)
   /// *MemoryHeatHintAsync*, bit 4: call 0x8006.
   public static let memoryHeatHintAsync = ExtendedCapabilities(rawValue: 1 << 4)
-  /// Bit 8: the heat hint 0x8003 may say that cold memory is to be discarded.
+  /// Bit 8: the heat hint 0x8003 may ask for cold memory to be discarded.
   ///
   /// Not in the TLFS, where bits 63:5 are reserved; Linux guests test it.
   public static let memoryColdDiscardHint = ExtendedCapabilities(rawValue: 1 << 8)

@@ -1,4 +1,4 @@
-/// What a guest told about its crash, when it wrote CRASH_CTL with *CrashNotify* set.
+/// What a guest reported of its crash when it wrote CRASH_CTL with *CrashNotify* set.
 ///
 /// All of it is the guest's word. A thread-safe value.
 ///

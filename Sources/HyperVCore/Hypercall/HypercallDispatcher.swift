@@ -55,7 +55,7 @@
     }
   }
 
-  /// What the partition was told it may use.
+  /// What the partition's CPUID offers.
   public let enlightenments: Enlightenments
   /// The references are not counted: else every hypercall would retain and release one, by locked
   /// operations.

@@ -23,6 +23,6 @@ public enum MSREffect: Hashable, Sendable {
   /// Reset the machine. ``SyntheticMSRs/reset()`` is part of that and is not done yet.
   case reset
 
-  /// Tell the user that the guest crashed. The guest goes on, to write its own dump.
+  /// Report to the user that the guest crashed. The guest goes on, to write its own dump.
   case guestCrashed(CrashReport)
 }

@@ -24,7 +24,7 @@ public struct SyntheticMSRs: Sendable {
   /// The partition's clock.
   public let clock: PartitionClock
 
-  /// GUEST_OS_ID; 0 until the guest has told who it is.
+  /// GUEST_OS_ID; 0 until the guest has written it.
   public private(set) var guestOSID: UInt64 = 0
 
   /// HYPERCALL as it reads.
@@ -78,7 +78,7 @@ public struct SyntheticMSRs: Sendable {
     case .referenceTSC: return .value(referenceTSC.rawValue)
     case .tscFrequency: return .value(clock.tscFrequencyHertz)
     case .apicFrequency: return .value(clock.apicFrequencyHertz)
-    // Tells what a write can do, not what was written.
+    // Says what a write can do, not what was written.
     case .crashControl: return .value(CrashReport.notifyBit | CrashReport.messageBit)
     default:
       guard let index = Self.crashParameterIndex(msr) else { return .fault }

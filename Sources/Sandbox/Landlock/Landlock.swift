@@ -13,8 +13,8 @@ public enum Landlock {
   /// TCP, and no signals or abstract sockets to other processes, as far as the kernel's ABI goes.
   ///
   /// The thread has to have given up new privileges. A path that does not exist is passed over. The
-  /// descriptors of paths stay open: procfs makes new directories for processes when nobody holds
-  /// the old ones, and rules are for the old.
+  /// descriptors of paths stay open: procfs makes new directories for processes when no process
+  /// holds the old ones, and rules are for the old.
   ///
   /// - Returns: the ABI in force; 0 if the kernel has no Landlock and nothing was restricted.
   @discardableResult

@@ -1,10 +1,10 @@
 internal import CLinux
 
 extension SandboxPermission {
-  /// What all threads may ask for, but for the requests of ioctl(2), which are in `SandboxRequest`.
+  /// What all threads may ask for, except the requests of ioctl(2), which are in `SandboxRequest`.
   static let all: [SandboxPermission] = memory + threads + transfers + files
 
-  /// *PROT_EXEC*: nobody gets memory that can be executed.
+  /// *PROT_EXEC*: no thread gets executable memory.
   private static let isNotExecutable = [[ArgumentTest.argument(2, lacks: 0x4)]]
 
   private static let memory: [SandboxPermission] = [
@@ -92,7 +92,7 @@ extension SandboxPermission {
 
   private static let files: [SandboxPermission] = [
     SandboxPermission(
-      .openat, .service, only: "without O_CREAT and O_TRUNC, but for file replacement",
+      .openat, .service, only: "without O_CREAT and O_TRUNC, except for file replacement",
       doesNotCreate, why: "/dev/kvm after a reset, /proc; Landlock says which"),
     SandboxPermission(.newfstatat, .service, why: "sizes of files"),
     SandboxPermission(.fstat, .service, why: "sizes of files"),

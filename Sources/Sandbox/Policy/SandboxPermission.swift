@@ -1,4 +1,5 @@
-/// One line of the list: a call, who may make it, and why. docs/sandbox.md has all of them.
+/// One line of the list: a call, the roles that may make it, and why. docs/sandbox.md has all of
+/// them.
 struct SandboxPermission: Sendable {
   /// What has to be asked for in the policy, because most runs do without.
   enum Need: String, Sendable {

@@ -1,6 +1,6 @@
 internal import CKVM
 
-/// A request of ioctl(2), who may make it, and why.
+/// A request of ioctl(2), the roles that may make it, and why.
 struct SandboxRequest: Sendable {
   let name: String
   let number: UInt32

@@ -10,7 +10,7 @@ extension SeccompFilter {
     var code = program.map {
       sock_filter(code: $0.code, jt: $0.ifTrue, jf: $0.ifFalse, k: $0.operand)
     }
-    // SAFETY: the kernel copies the program during the call, of which it is told the true length.
+    // SAFETY: the kernel copies the program during the call, with its true length.
     let (result, error) = unsafe code.withUnsafeMutableBufferPointer { buffer in
       var program = unsafe sock_fprog(len: UInt16(buffer.count), filter: buffer.baseAddress)
       let result = unsafe clinux_seccomp_set_filter(&program)

@@ -21,7 +21,7 @@ public struct SeccompFilter: Hashable, Sendable {
 
   /// - Parameters:
   ///   - rules: one at most for each call, in any order.
-  ///   - role: what the handler of SIGSYS is told, to name the thread.
+  ///   - role: passed to the handler of SIGSYS, to name the thread.
   public init(_ rules: [SystemCallRule], role: UInt16) {
     precondition(Set(rules.map(\.call)).count == rules.count, "two rules for one call")
     let forbidden = BPFInstruction.answer(CLINUX_SECCOMP_TRAP | UInt32(role))

@@ -22,7 +22,7 @@ public struct MachineConfiguration: Sendable {
   public var usesTransparentHugePages = false
   /// Memory per bit of the VMM's own writes: what one byte of them withholds.
   public var granularity = TrackingGranularity.default
-  /// Who tells which pages the guest wrote; nil for the dirty log, which every KVM has.
+  /// What tracks the guest's writes; nil for the dirty log, which every KVM has.
   public var writtenPageSource: WrittenPageSourceKind?
   /// When tracking ends.
   public var trackingPolicy = TrackingPolicy.default
@@ -95,7 +95,7 @@ public struct MachineConfiguration: Sendable {
     offersZeroedMemory && trackingPolicy != .never
   }
 
-  /// Who tells what the guest wrote; nil if nobody is asked.
+  /// What tracks the guest's writes; nil if nothing does.
   var trackedSource: WrittenPageSourceKind? {
     trackingPolicy == .never ? nil : writtenPageSource ?? .dirtyLog
   }

@@ -1,6 +1,6 @@
 internal import HostPages
 
-/// Who tells which pages the guest wrote.
+/// What tracks the guest's writes.
 public enum WrittenPageSourceKind: String, Hashable, Sendable, CaseIterable {
   /// KVM's dirty log: every guest write, on every kernel and backing, without privilege.
   case dirtyLog = "dirty-log"

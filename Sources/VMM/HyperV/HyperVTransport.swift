@@ -7,7 +7,7 @@ public enum HyperVTransport: String, Hashable, Sendable {
   /// MSR accesses and an `out` of the hypercall page exit to this process, which implements them.
   case userspace
 
-  /// Picks the transport, or says why the one asked for is not to be had.
+  /// Picks the transport, or says why the one asked for is unavailable.
   public static func choose(
     _ selection: HyperVSelection, on system: KVMSystem
   ) throws(MachineError) -> HyperVTransport {

@@ -113,7 +113,7 @@ final class UserspaceHyperV: Sendable {
 
   /// Answers an `out` to the hypercall port: the hypercall, or #UD if it came from elsewhere.
   ///
-  /// Who makes one hypercall makes more: the next exit brings its registers along. If that is a
+  /// Hypercalls come in bursts: the next exit brings its registers along. If that is a
   /// hypercall too, and admitted, it makes no system call.
   func answerHypercall(vcpu: inout VCPU) throws(KVMError) {
     let mode = try vcpu.processorMode()

@@ -9,7 +9,7 @@ internal import KVM
 final class VCPURunner: @unchecked Sendable {
   // Sendable: `vcpu` is used by the thread that builds the machine until the runner's own thread
   // starts, and by that thread alone afterwards.
-  /// Nil while `run` has it, as a local variable: nobody checks accesses to that at run time.
+  /// Nil while `run` has it, as a local variable, which has no dynamic exclusivity checks.
   private var vcpu: VCPU?
   /// KVM_SYSTEM_EVENT_RESET.
   private static let resetEvent: UInt32 = 2

@@ -20,7 +20,7 @@ enum DemoCommand {
         let run = DemoRun(
           options, offersZeroedMemory: offersZeroedMemory, trace: trace, sandbox: sandbox)
         current.withLock { $0 = run }
-        // A signal between two runs found nobody to stop.
+        // A signal between two runs found nothing to stop.
         if isStopping.load(ordering: .sequentiallyConsistent) { run.stop() }
         let report = try run.run()
         if offersZeroedMemory, let path = options.mapPath { try draw(run, report, to: path) }

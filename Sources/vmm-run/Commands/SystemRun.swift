@@ -86,7 +86,7 @@ final class SystemRun: Sendable {
     }
   }
 
-  /// Machine after machine, until one ends by more than a reset that is to be followed.
+  /// Machine after machine, until one ends by more than a reset that the options follow.
   ///
   /// - Parameter begin: called once, when the first machine is made and before it runs.
   private func runToTheEnd(

@@ -29,7 +29,7 @@ protocol ConsoleBackend: Sendable {
   /// `SignalWatcher.beforeImmediateExit`.
   func restoreTerminal()
 
-  /// What is to be done when the process is stopped from a shell, and when it goes on; nil for
+  /// What to do when the process is stopped from a shell, and when it goes on; nil for
   /// nothing.
   var suspension: SignalWatcher.Suspension? { get }
 }

@@ -2,7 +2,7 @@ import Synchronization
 
 /// Bytes on their way from the console to the guest, which takes them when it can. Nothing is lost.
 ///
-/// Whoever has bytes offers them, and so does the guest's thread when there is room again: then no
+/// A reader offers its bytes, and so does the guest's thread when there is room again: then no
 /// other thread has to wake up for each handful that a serial port takes. Only a reader that
 /// stopped because the queue was full is woken, once half of it is gone. Safe from any thread.
 final class InputQueue: Sendable {

@@ -4,12 +4,12 @@ import Synchronization
 /// The console on a new pseudo-terminal, for a terminal program to be attached to: its name is
 /// printed once.
 ///
-/// Programs come and go. What the guest writes while nobody is attached is lost, as on a serial
+/// Programs come and go. What the guest writes while no program is attached is lost, as on a serial
 /// port without a cable; it never holds up the guest. Bytes pass unchanged in both directions.
 final class PtyConsole: ConsoleBackend {
   /// How long a program that is attached may leave output unread before output is lost.
   private static let patienceMilliseconds: Int32 = 1000
-  /// How soon a program that attaches is noticed. The kernel cannot be asked to tell.
+  /// How soon a program that attaches is noticed. The kernel has no event for it.
   private static let attachPollMilliseconds: Int32 = 100
   /// Bytes that wait for the guest here; more wait in the pseudo-terminal.
   private static let inputByteLimit = 4096
@@ -81,7 +81,7 @@ final class PtyConsole: ConsoleBackend {
       if ready.has(POLLIN), case .bytes(let bytes) = ConsoleReader.read(controller, limit: limit) {
         queue.add(bytes)
       } else if ready.events != 0 {
-        // Nobody is attached, which the descriptor says for as long as it lasts.
+        // No program is attached; the descriptor says so for as long as that lasts.
         let pause = stopSignal.wait(
           for: 0, on: -1, timeoutMilliseconds: attachPollMilliseconds)
         if pause.isStopped { return }
@@ -97,7 +97,7 @@ final class PtyConsole: ConsoleBackend {
   }
 
   /// Unlocks the other side and makes it raw: in its first state it would send the guest's output
-  /// back as input. It is closed again, so that a hang-up tells when nobody is attached.
+  /// back as input. It is closed again, so that a hang-up shows that no program is attached.
   private static func prepare(_ controller: Int32) throws(SystemError) -> String {
     // ioctl_tty(2): TIOCSPTLCK with 0 unlocks, TIOCGPTN gives the number. Both are macros that are
     // not imported, and so are the functions of the C library.

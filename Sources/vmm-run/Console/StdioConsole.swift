@@ -14,7 +14,7 @@ final class StdioConsole: ConsoleBackend {
     var output: Int32 = STDOUT_FILENO
     /// Whether the terminal is also restored by a crash. One console of a process at a time.
     var survivesCrash = true
-    /// With those who read the output.
+    /// With the readers of the output.
     var patience = OutputPatience.ofProcess
     /// Text for the user.
     var print: @Sendable (String) -> Void = {

@@ -53,7 +53,7 @@ struct FirmwareCatalog {
   /// The user's directory, the administrator's, the distribution's.
   static func ofHost(_ environment: [String: String]) -> FirmwareCatalog {
     var directories = ["/etc/qemu/firmware", "/usr/share/qemu/firmware"]
-    // A relative one is to be ignored (XDG Base Directory Specification).
+    // Relative ones must be ignored (XDG Base Directory Specification).
     if let own = environment["XDG_CONFIG_HOME"], own.hasPrefix("/") {
       directories.insert(own + "/qemu/firmware", at: 0)
     } else if let home = environment["HOME"], home.hasPrefix("/") {

@@ -118,7 +118,7 @@ final class DemoRun: Sendable {
   private func record(_ event: HypercallEvent) {
     let record = HypercallRecord(event)
     trace?.record(record)
-    // Before tracking stops: afterwards nobody knows what the guest wrote.
+    // Before tracking stops: afterwards it is not known what the guest wrote.
     let snapshot =
       record.ranges != nil && needsSnapshot
       ? machine.withLock { $0?.memory.tracker.snapshot() } : nil
@@ -182,7 +182,7 @@ final class DemoRun: Sendable {
     guard let nonZeroPages = findings.nonZeroPages else {
       throw DemoFailure(outcome: .exited(status: 0), guestFailure: nil)
     }
-    // Figures that nobody measured are not shown: without /proc there are no times either.
+    // Figures that were not measured are not shown: without /proc there are no times either.
     if let obstacle = findings.obstacle { throw MachineError.memory(obstacle) }
     let elapsed = findings.elapsed.components
     let explanation =

@@ -3,14 +3,14 @@ import HostSystem
 internal import Synchronization
 internal import VMM
 
-/// A thread that runs closures for threads that may not do what is in them: a vCPU's opens no file.
+/// A thread that runs closures for threads that must not run them: a vCPU's opens no file.
 final class ErrandThread: Sendable {
   /// What both sides hold, so that the owner can end before the thread.
   private final class Desk: Sendable {
     let asked = WorkList(count: 1)
     let done = WorkList(count: 1)
     let errand = Mutex<(@Sendable () -> Void)?>(nil)
-    /// Held by whoever waits for an errand.
+    /// Held by the thread that waits for an errand.
     let turn = Mutex(())
   }
 

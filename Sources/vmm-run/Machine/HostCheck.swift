@@ -60,7 +60,7 @@ enum HostCheck {
         sandbox: sandboxConclusion(), canRunGuests: canRun))
   }
 
-  /// Who can tell here which pages the guest wrote.
+  /// What can track the guest's writes here.
   private static func writtenPageSources() -> [CheckReport.Finding] {
     WrittenPageSourceKind.allCases.map { kind in
       let obstacle = kind.obstacle

@@ -6,7 +6,7 @@ internal import VMM
 struct MachineSandbox: Sendable {
   /// Nil with `--sandbox off`.
   private let sandbox: Sandbox?
-  /// Descriptors of whoever started us that are still to be used.
+  /// Descriptors of the parent process that are still in use.
   private let keptDescriptors: Set<Int32>
 
   /// - Parameters:

@@ -1,7 +1,7 @@
 internal import Devices
 internal import Glibc
 
-/// The files that a command line names, to find out before any is opened whether one that is to be
+/// The files that a command line names, to find out before any is opened whether one that will be
 /// written is something else as well.
 struct RunFiles {
   /// One file is the value of two options, and one of them would destroy it for the other.

@@ -22,7 +22,7 @@ extension SystemOptions {
     }
   }
 
-  /// Fills in what firmware is told.
+  /// Fills in what firmware gets by fw_cfg.
   func tellFirmware(_ computer: inout PersonalComputerConfiguration) throws {
     guard case .firmware(let firmware) = boot else { return }
     computer.uuid = firmware.uuid ?? usualUUID(firmware)
@@ -58,7 +58,7 @@ extension SystemOptions {
     return SystemUUID(naming: Self.absolutePath(path))
   }
 
-  /// Without links; the path itself if the system does not tell.
+  /// Without links; the path itself if the system does not say.
   private static func absolutePath(_ path: String) -> String {
     // SAFETY: with a null pointer the call allocates the result, which is freed after it was
     // copied.

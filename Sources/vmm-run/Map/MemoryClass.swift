@@ -3,14 +3,14 @@
 enum MemoryClass: Int, CaseIterable, Sendable {
   /// Written on the VMM's behalf: loaders, devices, replies to hypercalls.
   case vmmTouched
-  /// Withheld for good: written by someone nobody watches.
+  /// Withheld for good: lent to a writer that is not tracked.
   case claimed
   case guestWritten
   case reportedZero
-  /// Still zero, but the guest was not told: too small, too scattered, or the space in the reply
+  /// Still zero, but not reported: too small, too scattered, or the space in the reply
   /// had run out.
   case zeroNotReported
-  /// Nobody knew what the guest had written.
+  /// What the guest had written was not known.
   case unknown
   /// Guest physical addresses without memory, such as the hole for devices below 4 GiB.
   case notRAM

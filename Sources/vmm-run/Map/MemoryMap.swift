@@ -5,7 +5,7 @@ struct MemoryMap: Equatable, Sendable {
   /// 64 rows of 64: fine enough to see single blocks, coarse enough to draw anywhere.
   static let maximumCellCount = 4096
 
-  /// How many bytes of a cell belong to each class. Bytes that nobody added are `notRAM`.
+  /// How many bytes of a cell belong to each class. Bytes that were not added are `notRAM`.
   struct Cell: Equatable, Sendable {
     /// By raw value of the class.
     private var byteCounts: [7 of UInt64] = [0, 0, 0, 0, 0, 0, 0]

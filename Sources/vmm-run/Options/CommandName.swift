@@ -1,4 +1,4 @@
-/// What `vmm-run` can be told to do. The raw value is the word on the command line.
+/// What `vmm-run` can do. The raw value is the word on the command line.
 enum CommandName: String, CaseIterable, Sendable, CustomStringConvertible {
   case demo
   case check

@@ -3,7 +3,7 @@ struct DemoOptions: Equatable, Sendable {
   static let defaultMemory = ByteCount.gibi(1)
 
   var machine: MachineOptions
-  /// Whether the guest is told which memory is zero; false by `--no-zeroed-memory`.
+  /// Whether the guest can ask which memory is zero; false by `--no-zeroed-memory`.
   var offersZeroedMemory = true
   /// Runs twice, with and without, whatever `offersZeroedMemory` says.
   var compares = false

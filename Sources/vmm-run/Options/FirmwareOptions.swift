@@ -1,6 +1,6 @@
 internal import SMBIOS
 
-/// The firmware of `run --firmware`, and what it is told.
+/// The firmware of `run --firmware`, and what it gets by fw_cfg.
 struct FirmwareOptions: Equatable, Sendable {
   /// One `--fw-cfg`: a file for the guest, by the name under which it finds it.
   struct File: Equatable, Sendable {

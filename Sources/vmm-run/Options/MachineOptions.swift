@@ -5,7 +5,7 @@ enum BackingName: String, CaseIterable, Codable, Sendable {
   case hugetlb
 }
 
-/// Who implements the Hyper-V interface, as `--hyperv` names it.
+/// Where the Hyper-V interface is implemented, as `--hyperv` names it.
 enum HyperVChoice: String, CaseIterable, Codable, Sendable {
   /// The kernel where it can, otherwise this program.
   case auto

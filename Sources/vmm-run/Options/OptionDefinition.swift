@@ -52,7 +52,7 @@ extension OptionDefinition {
 
   static let tracking = OptionDefinition(
     name: "--tracking", placeholder: "SOURCE",
-    summary: "Who tells what the guest wrote: auto, dirty-log or write-protect (default auto).")
+    summary: "What tracks the guest's writes: auto, dirty-log or write-protect (default auto).")
 
   static let trackingPolicy = OptionDefinition(
     name: "--tracking-policy", placeholder: "WHEN",

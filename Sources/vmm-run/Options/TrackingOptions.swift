@@ -1,4 +1,4 @@
-/// Who tells which pages the guest wrote, as `--tracking` names it.
+/// What tracks the guest's writes, as `--tracking` names it.
 enum TrackingSourceChoice: String, CaseIterable, Codable, Sendable {
   /// The dirty log, which every KVM has.
   case auto

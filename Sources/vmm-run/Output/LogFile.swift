@@ -3,8 +3,8 @@ import Glibc
 /// A file to which a run adds: a trace, or the output of a serial port.
 ///
 /// Opening changes nothing of what is there. It is emptied when nothing can be refused any more,
-/// and only if nobody else has it: it may be the disk of another machine. Each write goes to the
-/// end, wherever that is then.
+/// and only if no other process has it: it may be the disk of another machine. Each write goes to
+/// the end, wherever that is then.
 final class LogFile: Sendable {
   /// Why a file cannot take a run's output.
   enum Failure: Error, Equatable, CustomStringConvertible {
@@ -64,7 +64,7 @@ final class LogFile: Sendable {
     close(descriptor)
   }
 
-  /// Empties the file, unless it is to be added to. Call it before the first write.
+  /// Empties the file, unless it is in append mode. Call it before the first write.
   func begin() throws(SystemError) {
     guard !keepsContents else { return }
     while ftruncate(descriptor, 0) != 0 {

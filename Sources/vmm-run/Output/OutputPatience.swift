@@ -3,7 +3,7 @@ import HostSystem
 import Synchronization
 
 /// How long output may wait for those who read it: as long as it takes, until the run is asked to
-/// end; then a second at a time, so that a reader that has stopped reading keeps nobody.
+/// end; then a second at a time, so that a reader that has stopped reading does not delay the end.
 final class OutputPatience: Sendable {
   /// What the process writes with: a signal to it shortens this.
   static let ofProcess = OutputPatience()
@@ -28,7 +28,7 @@ final class OutputPatience: Sendable {
   /// Whether the run was asked to end.
   var isShortened: Bool { isShort.load(ordering: .sequentiallyConsistent) }
 
-  /// Waits until a descriptor takes output, or has failed, which writing to it tells.
+  /// Waits until a descriptor takes output, or has failed, as writing to it then shows.
   ///
   /// - Parameter isStalled: the last wait was in vain, and so a short one need not be repeated.
   /// - Returns: false if the time was up.

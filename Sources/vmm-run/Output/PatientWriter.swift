@@ -8,8 +8,9 @@ struct PatientWriter {
   enum Policy: Sendable {
     /// Wait for it, as long as the patience lasts.
     case waits(OutputPatience)
-    /// Nobody may be there, now or ever: what is not read within `patienceMilliseconds` is lost,
-    /// and so is all that follows, at once, until something is read again. No failure is reported.
+    /// Perhaps there is no reader, now or ever: what is not read within `patienceMilliseconds` is
+    /// lost, and so is all that follows, at once, until something is read again. No failure is
+    /// reported.
     case loses(patienceMilliseconds: Int32)
   }
 
@@ -80,7 +81,7 @@ struct PatientWriter {
     return .written
   }
 
-  /// False when the rest is to be lost.
+  /// False when the rest is given up.
   private mutating func waitForRoom() -> Bool {
     switch policy {
     case .waits(let patience):

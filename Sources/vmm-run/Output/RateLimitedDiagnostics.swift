@@ -1,21 +1,21 @@
 import HostSystem
 import Synchronization
 
-/// Messages that a guest can cause, as often as it likes: a few in each interval are told, and how
-/// many were not. So neither standard error nor the time of the thread that reports is the guest's
-/// to spend.
+/// Messages that a guest can cause, as often as it likes: a few in each interval are printed, and
+/// how many were not. So neither standard error nor the time of the thread that reports is the
+/// guest's to spend.
 ///
 /// Safe from any thread.
 final class RateLimitedDiagnostics: Sendable {
-  /// What was told in the interval that began last.
+  /// What was printed in the interval that began last.
   private struct State {
     var start: UInt64?
     var toldCount = 0
-    /// Since the last line that told of them.
+    /// Since the last line that reported them.
     var droppedCount: UInt64 = 0
   }
 
-  /// Messages told in an interval.
+  /// Messages printed in an interval.
   static let messagesPerInterval = 10
   /// A minute: a guest that never stops fills 15 MB of a log in a week.
   static let intervalNanoseconds: UInt64 = 60_000_000_000
@@ -35,7 +35,7 @@ final class RateLimitedDiagnostics: Sendable {
     self.print = print
   }
 
-  /// Tells the message, after the number of those before it that were not told, or counts it.
+  /// Prints the message, after the number of those before it that were dropped, or counts it.
   func report(_ message: some CustomStringConvertible) {
     let now = nanoseconds()
     let (isTold, droppedCount) = state.withLock { state in
@@ -56,7 +56,7 @@ final class RateLimitedDiagnostics: Sendable {
     print(message.description)
   }
 
-  /// Tells how many messages were dropped since the last one told, if any were.
+  /// Prints how many messages were dropped since the last one printed, if any were.
   func finish() {
     tell(state.withLock { Self.takeDropped(&$0) })
   }

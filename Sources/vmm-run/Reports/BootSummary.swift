@@ -1,7 +1,7 @@
 internal import Synchronization
 
-/// The one line a run with an operating system ends with: what it was told is zero, when, and how
-/// much of its memory the host had to find.
+/// The one line a run with an operating system ends with: what was reported to it as zero, when,
+/// and how much of its memory the host had to find.
 final class BootSummary: Sendable {
   private struct State: Sendable {
     var hasBegun = false
@@ -15,7 +15,7 @@ final class BootSummary: Sendable {
 
   private let state = Mutex(State())
 
-  /// A machine begins; what the one before it was told counts no more.
+  /// A machine begins; reports to the one before it do not count any more.
   func begin(memory: ByteCount) {
     state.withLock {
       $0 = State()

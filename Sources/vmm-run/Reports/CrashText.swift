@@ -1,7 +1,7 @@
 internal import HyperVCore
 internal import VMM
 
-/// A guest's last words for people: who crashed, the five parameters with their meaning, and the
+/// A guest's crash report for people: which guest, the five parameters with their meaning, and the
 /// message.
 ///
 /// The message is the guest's and so hostile: at most 4096 bytes of it are there, and none of them

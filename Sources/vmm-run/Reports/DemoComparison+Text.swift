@@ -34,7 +34,7 @@ extension DemoComparison {
     without.isTruthful ? with.verdict : without.verdict
   }
 
-  /// `83x less`: the factor between the two, from the side of the guest that was told.
+  /// `83x less`: the factor between the two, from the side of the guest with the answer.
   static func difference(_ with: Double, _ without: Double) -> String {
     if with == without { return "the same" }
     if with == 0 { return "none left" }

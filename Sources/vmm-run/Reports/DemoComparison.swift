@@ -1,4 +1,4 @@
-/// The demo guest run twice: told which memory is zero, and not told.
+/// The demo guest run twice: with an answer about zero memory, and without.
 struct DemoComparison: Codable, Equatable, Sendable {
   var hyperv: String
   var memoryBytes: UInt64

@@ -5,7 +5,7 @@ internal import Synchronization
 /// The ports and pages of a whole run that no device claimed: `--trace-io`.
 ///
 /// Each once for all lives of the guest, with all its accesses, and no more lines than a person
-/// reads: a guest that resets in a loop is told of once.
+/// reads: a guest that resets in a loop is reported once.
 final class UnclaimedReport: Sendable {
   /// Lines for ports, and as many for pages.
   static let lineLimit = 500

@@ -8,7 +8,7 @@ struct UnreportedRange: Codable, Equatable, Sendable {
     case notAmongTheLargest = "zero-but-not-among-the-largest"
     /// Zero, but the guest did not ask.
     case notAsked = "not-asked"
-    /// Nobody knew any more what the guest had written.
+    /// What the guest had written was not known any more.
     case trackingEnded = "tracking-ended"
 
     /// For reading.

@@ -9,7 +9,7 @@ enum StandardDescriptors {
   /// report that was to go to a closed standard output fails as it should. Call it before anything
   /// is opened.
   ///
-  /// - Returns: false if there is no descriptor to be had; nothing should be opened then.
+  /// - Returns: false if there is no free descriptor; nothing should be opened then.
   static func occupy() -> Bool {
     for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
       let flags = descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY

@@ -9,22 +9,23 @@ import Synchronization
 /// SIGTERM calls `onFirst`, once. A second one means that stopping takes too long: the process ends
 /// at once, after `beforeImmediateExit`. One right after the first is the same: timeout(1) sends
 /// two, one of them to the process group. SIGHUP, of a terminal that is gone, calls `onHangUp`,
-/// once, also after another signal; terminals and shells send more than one of them. Where whoever
-/// started this process has it ignored (nohup), it stays ignored.
+/// once, also after another signal; terminals and shells send more than one of them. If the
+/// parent process ignored it (nohup), it stays ignored.
 ///
 /// Create it before any other thread and before anything that may take long, on the thread that
 /// later calls `stop`: threads inherit which signals are blocked, and a signal goes to any thread
 /// that does not block it. Before that, signals end the process as they end any.
 final class SignalWatcher: Sendable {
-  /// What is to be done around a stop of the process (SIGTSTP), on the watcher's thread.
+  /// What to do around a stop of the process (SIGTSTP), on the watcher's thread.
   struct Suspension: Sendable {
     var before: @Sendable () -> Void
-    /// Also when it goes on after a stop that nothing told of (SIGSTOP), and perhaps more than
+    /// Also when it goes on after a stop without notice (SIGSTOP), and perhaps more than
     /// once.
     var after: @Sendable () -> Void
   }
 
-  /// Nobody who finds that stopping takes too long has found that out sooner.
+  /// Two signals this close together are one: no person decides in half a second that stopping
+  /// takes too long.
   static let sameSignalNanoseconds: UInt64 = 500_000_000
 
   /// What the thread needs. It holds this and not the watcher, which can so end before the thread.
@@ -138,7 +139,7 @@ final class SignalWatcher: Sendable {
     unsafe pthread_sigmask(SIG_SETMASK, &mask, nil)
   }
 
-  /// Whoever asks for a status by SIGUSR1 too early or too late gets none, and ends nothing.
+  /// A SIGUSR1 that comes too early or too late gets no status, and ends nothing.
   static func ignoreStatusSignal() {
     _ = signal(SIGUSR1, SIG_IGN)
   }

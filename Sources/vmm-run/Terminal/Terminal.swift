@@ -11,7 +11,7 @@ final class Terminal: Sendable {
     /// Those of raw mode, from the first `enterRawMode` on.
     var raw: termios?
     var survivesCrash = false
-    /// Whether raw mode is to be in force whenever the terminal is ours: until `restore`.
+    /// Whether raw mode should be in force whenever the terminal is ours: until `restore`.
     var wantsRaw = false
     /// Whether the process is about to be stopped, or has been and does not know yet that it goes
     /// on.
@@ -112,7 +112,7 @@ final class Terminal: Sendable {
     }
   }
 
-  /// The process goes on, perhaps after a stop that it was not told of.
+  /// The process goes on, perhaps after a stop without notice.
   func resume() {
     state.withLock { $0.isSuspended = false }
     takeBack()

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// Restores a terminal when the process ends by a trap, by a signal that nobody handles, or by
+/// Restores a terminal when the process ends by a trap, by a signal without a handler, or by
 /// `exit` from anywhere.
 ///
 /// There is one for the process, as there is one controlling terminal: a signal handler finds only
@@ -29,7 +29,7 @@ enum TerminalRescue {
     for signal in signals { install(signal) }
   }()
 
-  /// Installs the handlers now: whoever installs others after that is called first.
+  /// Installs the handlers now: those installed after that are called first.
   static func prepare() {
     _ = installation
   }
@@ -72,7 +72,7 @@ enum TerminalRescue {
     let old = unsafe previous + Int(signal)
     // SAFETY: both live for the calls.
     guard unsafe sigaction(signal, &action, old) == 0 else { return }
-    // Ignored by whoever started us (nohup): it stays so.
+    // Ignored by the parent process (nohup): it stays so.
     if unsafe unsafeBitCast(old.pointee.__sigaction_handler.sa_handler, to: Int.self) == 1 {
       unsafe sigaction(signal, old, nil)
     }

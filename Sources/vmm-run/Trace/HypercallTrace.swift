@@ -30,7 +30,7 @@ final class HypercallTrace: Sendable {
     state = Mutex(State(file: file, writer: file.writer(patience)))
   }
 
-  /// Empties the file, unless lines are to be added to it. A machine is made: what is called again,
+  /// Empties the file, unless it is in append mode. A machine is made: what is called again,
   /// for the next one, changes nothing.
   func begin() throws(SystemError) {
     try state.withLock { state throws(SystemError) in
