@@ -6,16 +6,16 @@ internal import Synchronization
 /// Under contention the kernel passes a `Mutex` on, which ThreadSanitizer does not see on Linux; it
 /// then reports races where there are none. The atomic says the same once more: everything before a
 /// release is visible after the acquire that follows it. That costs two unlocked moves on x86-64.
-package struct Guarded<Value>: ~Copyable {
+public struct Guarded<Value>: ~Copyable {
   private let mutex: Mutex<Value>
   private let handovers = Atomic<UInt>(0)
 
-  package init(_ value: consuming sending Value) {
+  public init(_ value: consuming sending Value) {
     mutex = Mutex(value)
   }
 
   /// Runs `body` alone with the value. It must not call itself.
-  package borrowing func withLock<R, E: Error>(
+  public borrowing func withLock<R, E: Error>(
     _ body: (inout sending Value) throws(E) -> sending R
   ) throws(E) -> sending R {
     try mutex.withLock { (value) throws(E) -> sending R in
@@ -27,7 +27,7 @@ package struct Guarded<Value>: ~Copyable {
   }
 
   /// The same, unless another thread has the lock: nil then.
-  package borrowing func withLockIfAvailable<R, E: Error>(
+  public borrowing func withLockIfAvailable<R, E: Error>(
     _ body: (inout sending Value) throws(E) -> sending R
   ) throws(E) -> sending R? {
     try mutex.withLockIfAvailable { (value) throws(E) -> sending R in
@@ -39,7 +39,7 @@ package struct Guarded<Value>: ~Copyable {
 
   /// Runs `body` alone with the value, or gives nil if the lock stays taken: for a look at a device
   /// that may be the one that hangs. No sleep; a holder that was driven off the processor gets it.
-  package borrowing func withLockSoon<R>(
+  public borrowing func withLockSoon<R>(
     _ body: (inout sending Value) -> sending R
   ) -> sending R? {
     for _ in 0..<1000 {

@@ -3,11 +3,11 @@ internal import Glibc
 /// A POSIX thread that runs one closure. Joined exactly once, by whoever started it.
 ///
 /// It inherits which signals are blocked.
-@safe package struct HostThread: Sendable {
+@safe public struct HostThread: Sendable {
   /// The host gives no more threads.
-  package struct Failure: Error, Equatable {
+  public struct Failure: Error, Equatable {
     /// What pthread_create(3) answered.
-    package let code: Int32
+    public let code: Int32
   }
 
   private let handle: pthread_t
@@ -21,7 +21,7 @@ internal import Glibc
   }
 
   /// Starts the thread.
-  package init(_ run: @escaping @Sendable () -> Void) throws(Failure) {
+  public init(_ run: @escaping @Sendable () -> Void) throws(Failure) {
     var handle = pthread_t()
     // SAFETY: the thread takes over the one reference that `passRetained` makes.
     let context = unsafe Unmanaged.passRetained(Body(run)).toOpaque()
@@ -40,13 +40,13 @@ internal import Glibc
   }
 
   /// Whether the caller runs on this thread.
-  package var isCurrent: Bool {
+  public var isCurrent: Bool {
     pthread_equal(pthread_self(), handle) != 0
   }
 
   /// How often the calling thread has slept: on a lock, for a device, for a peer. Being driven off
   /// the processor is no sleep (*ru_nvcsw*, getrusage(2)).
-  package static var sleepCount: Int {
+  public static var sleepCount: Int {
     var usage = rusage()
     // RUSAGE_THREAD, which glibc's headers keep to GNU C.
     let thread: Int32 = 1
@@ -56,12 +56,12 @@ internal import Glibc
   }
 
   /// Waits for its end.
-  package func join() {
+  public func join() {
     pthread_join(handle, nil)
   }
 
   /// Lets it end without being joined.
-  package func detach() {
+  public func detach() {
     pthread_detach(handle)
   }
 }

@@ -7,7 +7,7 @@ internal import Glibc
 /// `pthread_mutex_lock` and `pthread_mutex_unlock` of its own mutex. Threads wait at a semaphore,
 /// which counts what is waiting: a condition variable needs three system calls for each wake-up
 /// instead of two, as a thread that it woke cannot know that nobody else wants the mutex.
-@safe package final class WorkList: @unchecked Sendable {
+@safe public final class WorkList: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let semaphore: UnsafeMutablePointer<sem_t>
   private var waiting: [Int] = []
@@ -15,7 +15,7 @@ internal import Glibc
   private var isClosed = false
 
   /// A list for the numbers 0 to `count - 1`.
-  package init(count: Int) {
+  public init(count: Int) {
     isWaiting = Array(repeating: false, count: count)
     unsafe mutex = .allocate(capacity: 1)
     unsafe semaphore = .allocate(capacity: 1)
@@ -33,7 +33,7 @@ internal import Glibc
   }
 
   /// Adds a number, unless it waits already or the list is closed.
-  package func add(_ number: Int) {
+  public func add(_ number: Int) {
     lock()
     let isNew = !isClosed && !isWaiting[number]
     if isNew {
@@ -47,7 +47,7 @@ internal import Glibc
   }
 
   /// Waits for a number and takes the oldest; nil when the list is closed.
-  package func next() -> Int? {
+  public func next() -> Int? {
     while true {
       // An interrupted wait is no wake-up, but looking costs nothing.
       unsafe sem_wait(semaphore)
@@ -64,21 +64,21 @@ internal import Glibc
   }
 
   /// The same without waiting: nil if there is no number, too.
-  package func nextIfWaiting() -> Int? {
+  public func nextIfWaiting() -> Int? {
     lock()
     defer { unlock() }
     return takeOldest()
   }
 
   /// Whether the threads are to go.
-  package var isOver: Bool {
+  public var isOver: Bool {
     lock()
     defer { unlock() }
     return isClosed
   }
 
   /// How many numbers wait.
-  package var waitingCount: Int {
+  public var waitingCount: Int {
     lock()
     defer { unlock() }
     return waiting.count
@@ -92,7 +92,7 @@ internal import Glibc
   }
 
   /// Sends all threads away; what still waits is dropped.
-  package func close() {
+  public func close() {
     lock()
     isClosed = true
     unlock()

@@ -1,5 +1,5 @@
 public import DeviceKit
-public import GuestMemory
+internal import GuestMemory
 internal import HostSystem
 
 /// An NVMe disk with one namespace: a PCI function of class 010802 over a `BlockStore`.

@@ -1,11 +1,12 @@
 internal import GuestMemory
+internal import Synchronization
 
 @testable internal import DeviceKit
 @testable internal import Devices
 
-/// Streams of configuration writes by ports and ECAM to the two bridges and two NVMe controllers:
-/// BARs and the ECAM move over each other, the ACPI ports over all ports; memory and port accesses
-/// meanwhile.
+/// Streams of configuration writes by ports and ECAM to the two bridges, two NVMe controllers and a
+/// function with MSI, ports and memory behind BARs: BARs and the ECAM move over each other, the ACPI
+/// ports over all ports; memory and port accesses meanwhile.
 ///
 /// The controllers are not started, so that a stream always does the same; what they do is
 /// `NVMeTarget`'s.
@@ -19,6 +20,9 @@ final class PCITarget: FuzzTarget {
   private static let headerByteCount = 0x90
   private static let powerControl = 0x50
   private static let deviceControl = 0x5C
+  private static let other = PCIAddress(device: 3)
+  private let mapper: CheckedMapper
+  private let function: MappedFunction
   private let host: PCIHost
   private let hostBridge = HostBridge()
   private let isaBridge: ISABridge
@@ -45,6 +49,11 @@ final class PCITarget: FuzzTarget {
       disk.stop()
       functions.append((address, disk))
     }
+    mapper = CheckedMapper()
+    function = try MappedFunction(
+      PCIContext(
+        memory: guest, messages: NullMessageSink(), interruptLine: CheckedLine(), mapper: mapper))
+    functions.append((Self.other, function))
     host = PCIHost(functions)
     configurationPorts = PCIConfigPorts(host: host)
     ports = try PortBus(
@@ -69,12 +78,14 @@ final class PCITarget: FuzzTarget {
       switch action & 7 {
       case 0: accessPorts(input, isWrite: action & 8 != 0)
       case 1: accessExpress(input, isWrite: action & 8 != 0)
+      case 2...3 where action & 0x30 == 0x30: setOther(input)
       case 2...3: setBAR(input)
       case 4 where action & 8 != 0: setPower(input)
       case 4: setCommand(input)
       case 5: action & 8 != 0 ? moveExpress(input) : movePorts(input)
       default: accessWindow(input, isWrite: action & 8 != 0)
       }
+      checkMapping()
     }
     checkBridges()
     for address in host.addresses {
@@ -140,6 +151,51 @@ final class PCITarget: FuzzTarget {
     let high: UInt64 = choice & 0xE == 0xE ? 1 : 0
     host.writeConfiguration(disk, offset: 0x10, width: 4, value: place)
     if choice & 2 != 0 { host.writeConfiguration(disk, offset: 0x14, width: 4, value: high) }
+  }
+
+  /// The other function: its BARs onto the disks' places, its command register, MSI, interrupts, ports.
+  private func setOther(_ input: FuzzInput) {
+    let choice = input.byte
+    let place = UInt64(choice >> 4)
+    switch choice & 7 {
+    case 0: write(0x10, 4, Self.window.lowerBound + place << 13)
+    case 1: write(0x14, 4, 0xC000 + place << 4)
+    case 2: write(4, 2, place & 7 | (place & 8) << 7)
+    case 3: write(0x42, 2, place & 1 | place << 4)
+    case 4: write(0x50, 4, place)
+    case 5:
+      function.endpoint.signal(Int(place))
+      function.endpoint.setPin(place & 1 == 1)
+    case 6: ports.write(port: 0xC000 + UInt16(input.byte), width: 1, value: UInt32(place))
+    default:
+      _ = ports.read(port: 0xC000 + UInt16(input.byte), width: 1 << Int(place) % 3)
+      let pages = function.endpoint.takeWrittenPages(ofBAR: 0)
+      require(pages.count == 1 && pages[0] >> 4 == 0, "pages \(pages)")
+    }
+  }
+
+  private func write(_ offset: Int, _ width: Int, _ value: UInt64) {
+    host.writeConfiguration(Self.other, offset: offset, width: width, value: value)
+  }
+
+  /// The memory is mapped where it is decoded and alone, and nowhere else.
+  private func checkMapping() {
+    let start = host.readConfiguration(Self.other, offset: 0x10, width: 4) & 0xFFFF_C000
+    let isDecoded = host.readConfiguration(Self.other, offset: 4, width: 2) & 2 != 0
+    let own = start..<(start + MappedFunction.byteCount)
+    let isAlone =
+      !Self.disks.contains { disk in
+        host.readConfiguration(disk, offset: 4, width: 2) & 2 != 0
+          && host.readConfiguration(disk, offset: Self.powerControl, width: 2) & 3 != 3
+          && own.overlaps(decodedRange(of: disk))
+      } && !(hostBridge.configurationRange?.addresses.overlaps(own) ?? false)
+    let expected = isDecoded && isAlone ? start : nil
+    require(mapper.address == expected, "mapped at \(mapper.address ?? 0), not \(expected ?? 0)")
+  }
+
+  private func decodedRange(of disk: PCIAddress) -> Range<UInt64> {
+    let start = host.readConfiguration(disk, offset: 0x10, width: 4) & 0xFFFF_C000
+    return start..<(start + 0x4000)
   }
 
   /// Sleep, waking up, and function level resets.
@@ -250,6 +306,12 @@ final class PCITarget: FuzzTarget {
       guard address >= start, address - start <= 0x4000 - UInt64(width) else { return nil }
       return (function, address - start)
     }
+    let other = host.readConfiguration(Self.other, offset: 0x10, width: 4) & 0xFFFF_C000
+    if host.readConfiguration(Self.other, offset: 4, width: 2) & 2 != 0,
+      (other..<(other + MappedFunction.byteCount)).contains(address)
+    {
+      return
+    }
     if places.isEmpty { require(value == mask, "\(address) of nobody reads \(value)") }
     guard !places.isEmpty, places.allSatisfy({ (0x2000..<0x3000).contains($0.1) }) else { return }
     require(
@@ -257,6 +319,55 @@ final class PCITarget: FuzzTarget {
         (function.endpoint.readBAR(0, offset: offset, width: width)
           ?? function.readBAR(0, offset: offset, width: width)) & mask == value
       }, "\(address) reads \(value), which nobody has there")
+  }
+}
+
+/// A function with memory behind BAR 0, ports behind BAR 1, and MSI.
+private final class MappedFunction: PCIFunction {
+  static let byteCount: UInt64 = 0x4000
+  let endpoint: PCIEndpoint
+
+  init(_ context: PCIContext) throws {
+    var space = PCIConfigurationSpace(
+      identity: PCIIdentity(vendor: 0x1234, device: 1, classCode: 0xFF_0000), interruptPin: 1)
+    space.addBAR(
+      PCIBAR(index: 0, byteCount: Self.byteCount),
+      memory: try DeviceMemory(byteCount: Int(Self.byteCount)), logsWrites: true)
+    space.addBAR(PCIBAR(index: 1, portCount: 16))
+    space.addMSI(vectorCount: 8)
+    endpoint = PCIEndpoint(space, context: context)
+  }
+}
+
+/// Maps anything, one at a time, and says where.
+private final class CheckedMapper: MemoryMapper {
+  private let place = Mutex<UInt64?>(nil)
+
+  var address: UInt64? { place.withLock { $0 } }
+
+  func map(
+    _ memory: DeviceMemory, at address: UInt64, logsWrites: Bool
+  ) -> (any MemoryMapping)? {
+    place.withLock { place in
+      require(place == nil, "mapped twice, at \(place ?? 0) and \(address)")
+      place = address
+    }
+    return Mapping(self)
+  }
+
+  private final class Mapping: MemoryMapping {
+    private let mapper: CheckedMapper
+
+    init(_ mapper: CheckedMapper) { self.mapper = mapper }
+
+    func addWrittenPages(to words: inout [UInt64]) { words[0] |= 1 }
+
+    func unmap() {
+      mapper.place.withLock { place in
+        require(place != nil, "unmapped twice")
+        place = nil
+      }
+    }
   }
 }
 
