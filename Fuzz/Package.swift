@@ -36,6 +36,7 @@ let package = Package(
         .product(name: "DeviceKit", package: "vmm-run"),
         .product(name: "Devices", package: "vmm-run"),
         .product(name: "GuestMemory", package: "vmm-run"),
+        .product(name: "HostSystem", package: "vmm-run"),
         .product(name: "HyperVCore", package: "vmm-run"),
         .product(name: "Sandbox", package: "vmm-run"),
         .product(name: "VMM", package: "vmm-run"),

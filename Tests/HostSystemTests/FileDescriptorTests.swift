@@ -3,7 +3,7 @@ import HostSystem
 import Testing
 
 @Suite struct FileDescriptorTests {
-  /// Whether `descriptor` is this pipe's reading end still: numbers are used again by other tests.
+  /// Tells a closed end from an open one: a number alone may already be another test's.
   private struct Pipe: ~Copyable {
     let reader: FileDescriptor
     let writer: FileDescriptor
@@ -16,7 +16,7 @@ import Testing
       writer = FileDescriptor(taking: ends[1])
     }
 
-    /// A writer without readers is told so (POLLERR).
+    /// poll(2) finds POLLERR at a writer without readers.
     static func hasReaders(_ writer: borrowing FileDescriptor) -> Bool {
       var event = pollfd(fd: writer.rawValue, events: Int16(POLLOUT), revents: 0)
       // SAFETY: one structure, which lives for the call.

@@ -19,14 +19,14 @@ final class PtyConsole: ConsoleBackend {
   let path: String
 
   private let controller: FileDescriptor
-  private let stopSignal: StopSignal
+  private let stopSignal: Event
   private let writer: ConsoleWriter
   private let thread = Mutex<ConsoleThread?>(nil)
   private let queue = Mutex<InputQueue?>(nil)
 
   /// - Parameter print: Receives the line that names the pseudo-terminal.
   init(print: @Sendable (String) -> Void = { Diagnostics.report($0) }) throws(SystemError) {
-    stopSignal = try StopSignal()
+    stopSignal = try Event.ofConsole()
     controller = try Self.open()
     path = try Self.prepare(controller.rawValue)
     writer = ConsoleWriter(
@@ -64,13 +64,13 @@ final class PtyConsole: ConsoleBackend {
   }
 
   private static func read(
-    _ controller: Int32, into queue: InputQueue, _ stopSignal: StopSignal
+    _ controller: Int32, into queue: InputQueue, _ stopSignal: Event
   ) {
     while true {
       let limit = queue.availableByteCount()
       let ready = stopSignal.wait(
         for: POLLIN, on: limit > 0 ? controller : queue.roomDescriptor)
-      if ready.isStopped { return }
+      if ready.isRaised { return }
       guard limit > 0 else { continue }
       if ready.has(POLLIN), case .bytes(let bytes) = ConsoleReader.read(controller, limit: limit) {
         queue.add(bytes)
@@ -78,7 +78,7 @@ final class PtyConsole: ConsoleBackend {
         // No program is attached; the descriptor says so for as long as that lasts.
         let pause = stopSignal.wait(
           for: 0, on: -1, timeoutMilliseconds: attachPollMilliseconds)
-        if pause.isStopped { return }
+        if pause.isRaised { return }
       }
     }
   }
