@@ -50,7 +50,7 @@ let package = Package(
     // What Swift cannot import from the kernel's headers, or cannot express.
     .target(name: "CLinux"),
 
-    // What a process asks of its host: error numbers, threads, locks, clocks.
+    // What a process asks of its host: error numbers, open files, events, threads, locks, clocks.
     .target(name: "HostSystem", dependencies: ["CLinux"], swiftSettings: strict),
 
     // The command line, for the command alone: it runs code before main().

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HostSystem
 
 /// One region's memory in this process: mapped by `init`, unmapped by `deinit`.
 ///
@@ -18,6 +19,8 @@ final class HostMapping: @unchecked Sendable {
   let backing: MemoryBacking
   /// The shared memory file, whose offset 0 is `base`; -1 for anonymous memory.
   let descriptor: Int32
+  /// What keeps it open.
+  private let file: FileDescriptor?
   private let reservation: Reservation
 
   /// Maps zeroed memory; nothing is populated.
@@ -28,7 +31,8 @@ final class HostMapping: @unchecked Sendable {
     guard byteCount % UInt64(backing.pageByteCount) == 0 else {
       throw .backingAlignment(backing, byteCount: byteCount)
     }
-    let file = try SharedMemoryFile(byteCount: byteCount, backing: backing)
+    file = try SharedMemoryFile.make(byteCount: byteCount, backing: backing)
+    descriptor = file.rawValue ?? -1
     let reservation = try Reservation(byteCount: Int(byteCount), backing: backing)
     let flags: Int32
     switch backing {
@@ -39,7 +43,7 @@ final class HostMapping: @unchecked Sendable {
     let place = unsafe reservation.aligned
     // SAFETY: replaces pages of the reservation, which has no other user.
     let result = unsafe mmap(
-      place, Int(byteCount), PROT_READ | PROT_WRITE, flags | MAP_FIXED, file.descriptor, 0)
+      place, Int(byteCount), PROT_READ | PROT_WRITE, flags | MAP_FIXED, descriptor, 0)
     let error = errno
     guard unsafe result == place else {
       throw .allocation(backing, operation: "mmap", byteCount: byteCount, errno: error)
@@ -48,14 +52,9 @@ final class HostMapping: @unchecked Sendable {
     self.byteCount = Int(byteCount)
     self.backing = backing
     self.reservation = reservation
-    descriptor = file.release()
     // Guest memory has no place in a core dump: it is large, and not ours to show. Failure is no
     // harm.
     _ = unsafe madvise(base, self.byteCount, MADV_DONTDUMP)
-  }
-
-  deinit {
-    if descriptor >= 0 { _ = close(descriptor) }
   }
 
   /// Bytes from `offset` on. The caller has checked them against the layout.

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HostSystem
 
 /// Reads /proc/self/smaps (proc_pid_smaps(5)).
 enum ProcessMaps {
@@ -38,18 +39,23 @@ enum ProcessMaps {
     return start..<end
   }
 
+  private static func open() throws(GuestMemoryError) -> FileDescriptor {
+    do throws(Errno) {
+      // SAFETY: the path is a C string for the time of the call.
+      return try FileDescriptor { unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC) }
+    } catch {
+      throw .residency(operation: "open \(path)", errno: error.rawValue)
+    }
+  }
+
   private static func contents() throws(GuestMemoryError) -> [UInt8] {
-    // SAFETY: the path is a C string for the time of the call.
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    let openError = errno
-    guard descriptor >= 0 else { throw .residency(operation: "open \(path)", errno: openError) }
-    defer { _ = close(descriptor) }
+    let file = try open()
     var text: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while true {
       // SAFETY: the kernel writes at most buffer.count bytes.
       let count = unsafe buffer.withUnsafeMutableBytes { bytes in
-        unsafe read(descriptor, bytes.baseAddress, bytes.count)
+        unsafe read(file.rawValue, bytes.baseAddress, bytes.count)
       }
       let readError = errno
       if count == 0 { return text }

@@ -1,41 +1,30 @@
 internal import Glibc
+internal import HostSystem
 
-/// The descriptor of a new shared memory file; closed unless released. -1 for anonymous memory.
-struct SharedMemoryFile: ~Copyable {
-  let descriptor: Int32
-
-  init(byteCount: UInt64, backing: MemoryBacking) throws(GuestMemoryError) {
+/// Makes the shared memory files that regions are.
+enum SharedMemoryFile {
+  /// A new, empty file of a size; nil for anonymous memory.
+  static func make(
+    byteCount: UInt64, backing: MemoryBacking
+  ) throws(GuestMemoryError) -> FileDescriptor? {
     let flags: UInt32
     switch backing {
-    case .anonymous:
-      descriptor = -1
-      return
-    case .memfd:
-      flags = MemoryABI.memfdCloseOnExec
+    case .anonymous: return nil
+    case .memfd: flags = MemoryABI.memfdCloseOnExec
     case .hugetlb:
       flags = MemoryABI.memfdCloseOnExec | MemoryABI.memfdHugePages | MemoryABI.memfd2MiB
     }
-    let descriptor = MemoryABI.createMemoryFile(name: "guest-ram", flags: flags)
-    let error = errno
-    guard descriptor >= 0 else {
-      throw .allocation(backing, operation: "memfd_create", byteCount: byteCount, errno: error)
+    let file: FileDescriptor
+    do throws(Errno) {
+      file = try FileDescriptor { MemoryABI.createMemoryFile(name: "guest-ram", flags: flags) }
+    } catch {
+      throw .allocation(
+        backing, operation: "memfd_create", byteCount: byteCount, errno: error.rawValue)
     }
-    guard ftruncate(descriptor, off_t(byteCount)) == 0 else {
+    guard ftruncate(file.rawValue, off_t(byteCount)) == 0 else {
       let error = errno
-      _ = close(descriptor)
       throw .allocation(backing, operation: "ftruncate", byteCount: byteCount, errno: error)
     }
-    self.descriptor = descriptor
-  }
-
-  deinit {
-    if descriptor >= 0 { _ = close(descriptor) }
-  }
-
-  /// Hands the descriptor over to the caller.
-  consuming func release() -> Int32 {
-    let descriptor = descriptor
-    discard self
-    return descriptor
+    return file
   }
 }

@@ -1,5 +1,3 @@
-internal import CKVM
-internal import Glibc
 internal import HostSystem
 
 /// What failed at the border to the host kernel.

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HostSystem
 
 /// What a page without an entry in the page tables means: that depends on what is mapped.
 enum MappingKind: Sendable {
@@ -50,7 +51,7 @@ enum MappingKind: Sendable {
     guard rawDescriptor >= 0 else {
       throw .call(operation: "open \(path)", errno: openError, cure: "mount /proc")
     }
-    let descriptor = OwnedDescriptor(taking: rawDescriptor)
+    let descriptor = FileDescriptor(taking: rawDescriptor)
     var text: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while true {

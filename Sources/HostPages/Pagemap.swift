@@ -1,10 +1,11 @@
 internal import CKVM
 internal import Glibc
+internal import HostSystem
 
 /// /proc/self/pagemap and its ioctl PAGEMAP_SCAN (Linux 6.7,
 /// Documentation/admin-guide/mm/pagemap.rst).
 struct Pagemap: ~Copyable, Sendable {
-  private let descriptor: OwnedDescriptor
+  private let descriptor: FileDescriptor
 
   /// Regions that one call may return: 24 KiB, reused for all calls.
   static let regionLimit = 1024
@@ -26,7 +27,7 @@ struct Pagemap: ~Copyable, Sendable {
         }
       throw .call(operation: "open \(path)", errno: error, cure: cure)
     }
-    self.descriptor = OwnedDescriptor(taking: descriptor)
+    self.descriptor = FileDescriptor(taking: descriptor)
   }
 
   /// Finds what in `addresses` has an entry in the page tables: a page, swapped out or not, or the
@@ -66,12 +67,12 @@ struct Pagemap: ~Copyable, Sendable {
         throw .wrongAnswer("\(operation): stopped at 0x\(String(next, radix: 16))")
       }
       return (count, next)
-    case .failure(let error) where error.number == EPERM:
+    case .failure(let error) where error.rawValue == EPERM:
       throw .registrationLost(range)
-    case .failure(let error) where error.number == ENOTTY:
+    case .failure(let error) where error.rawValue == ENOTTY:
       throw .missingFeatures(["PAGEMAP_SCAN"])
     case .failure(let error):
-      throw .call(operation: operation, errno: error.number, cure: nil)
+      throw .call(operation: operation, errno: error.rawValue, cure: nil)
     }
   }
 }

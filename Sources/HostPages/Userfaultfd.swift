@@ -1,5 +1,6 @@
 internal import CKVM
 internal import Glibc
+internal import HostSystem
 
 /// A userfaultfd(2) in asynchronous write-protect mode.
 ///
@@ -8,7 +9,7 @@ internal import Glibc
 /// writers; with *UFFD_FEATURE_WP_ASYNC* there is no handler: the kernel takes the protection off
 /// by itself, for read(2) and KVM as for user code (mm/memory.c, `do_wp_page`).
 struct Userfaultfd: ~Copyable, Sendable {
-  private let descriptor: OwnedDescriptor
+  private let descriptor: FileDescriptor
 
   private static let requiredFeatures: [(name: String, mask: UInt64)] = [
     ("UFFD_FEATURE_PAGEFAULT_FLAG_WP", CKVM_UFFD_FEATURE_PAGEFAULT_FLAG_WP),
@@ -40,14 +41,14 @@ struct Userfaultfd: ~Copyable, Sendable {
     case .success: return argument.ioctls & CKVM_UFFDIO_ZEROPAGE_BIT == 0
     case .failure(let error):
       let cure: String? =
-        switch error.number {
+        switch error.rawValue {
         case EINVAL, ENOMEM:
           "the range must be mapped, as anonymous memory, memfd or hugetlbfs, in whole pages of it"
         case EBUSY: "another userfaultfd of this process has the range; end that one first"
         case EPERM: "the memory must be mapped writable, or its file be opened for writing"
         default: nil
         }
-      throw .call(operation: "UFFDIO_REGISTER \(range)", errno: error.number, cure: cure)
+      throw .call(operation: "UFFDIO_REGISTER \(range)", errno: error.rawValue, cure: cure)
     }
   }
 
@@ -56,8 +57,8 @@ struct Userfaultfd: ~Copyable, Sendable {
     var argument = uffdio_range(start: UInt64(range.start), len: UInt64(range.byteCount))
     if case .failure(let error) = descriptor.call(CKVM_UFFDIO_UNREGISTER, &argument) {
       throw .call(
-        operation: "UFFDIO_UNREGISTER \(range)", errno: error.number,
-        cure: error.number == EINVAL ? "end the protection before the memory is unmapped" : nil)
+        operation: "UFFDIO_UNREGISTER \(range)", errno: error.rawValue,
+        cure: error.rawValue == EINVAL ? "end the protection before the memory is unmapped" : nil)
     }
   }
 
@@ -72,13 +73,13 @@ struct Userfaultfd: ~Copyable, Sendable {
         switch descriptor.call(CKVM_UFFDIO_WRITEPROTECT, &argument) {
         case .success: isDone = true
         // The address space is being changed (mremap, fork): it says to try again.
-        case .failure(let error) where error.number == EAGAIN: _ = sched_yield()
-        case .failure(let error) where error.number == ENOENT: throw .registrationLost(range)
+        case .failure(let error) where error.rawValue == EAGAIN: _ = sched_yield()
+        case .failure(let error) where error.rawValue == ENOENT: throw .registrationLost(range)
         case .failure(let error):
           throw .call(
             operation: "UFFDIO_WRITEPROTECT 0x\(String(piece.lowerBound, radix: 16)), "
-              + "\(piece.count) bytes", errno: error.number,
-            cure: error.number == ENOMEM
+              + "\(piece.count) bytes", errno: error.rawValue,
+            cure: error.rawValue == ENOMEM
               ? "there must be 2 KiB free for page tables per MiB of unpopulated memory" : nil)
         }
       }
@@ -86,14 +87,17 @@ struct Userfaultfd: ~Copyable, Sendable {
   }
 
   /// The system call, else the device: a container's seccomp filter may refuse the former only.
-  private static func open() throws(HostPagesError) -> OwnedDescriptor {
+  private static func open() throws(HostPagesError) -> FileDescriptor {
     let flags = O_CLOEXEC | O_NONBLOCK | CKVM_UFFD_USER_MODE_ONLY
-    let descriptor = ckvm_userfaultfd(flags)
-    let error = errno
-    if descriptor >= 0 { return OwnedDescriptor(taking: descriptor) }
+    let error: Errno
+    do throws(Errno) {
+      return try FileDescriptor { ckvm_userfaultfd(flags) }
+    } catch let refusal {
+      error = refusal
+    }
     if let descriptor = openWithDevice(flags) { return descriptor }
     let cure: String? =
-      switch error {
+      switch error.rawValue {
       case ENOSYS: "the kernel needs CONFIG_USERFAULTFD=y"
       case EPERM, EACCES:
         "no privilege is needed for this call, so a seccomp filter or security module denies it:"
@@ -101,21 +105,25 @@ struct Userfaultfd: ~Copyable, Sendable {
       case EINVAL: "use Linux 6.7 or newer"
       default: nil
       }
-    throw .call(operation: "userfaultfd with UFFD_USER_MODE_ONLY", errno: error, cure: cure)
+    throw .call(
+      operation: "userfaultfd with UFFD_USER_MODE_ONLY", errno: error.rawValue, cure: cure)
   }
 
-  private static func openWithDevice(_ flags: Int32) -> OwnedDescriptor? {
+  private static func openWithDevice(_ flags: Int32) -> FileDescriptor? {
     // SAFETY: the path is a C string for the time of the call.
-    let device = unsafe Glibc.open("/dev/userfaultfd", O_RDWR | O_CLOEXEC)
-    guard device >= 0 else { return nil }
-    let owner = OwnedDescriptor(taking: device)
-    let descriptor = ckvm_ioctl_value(owner.rawValue, CKVM_USERFAULTFD_IOC_NEW, UInt(flags))
-    return descriptor >= 0 ? OwnedDescriptor(taking: descriptor) : nil
+    guard
+      let device = try? FileDescriptor({
+        unsafe Glibc.open("/dev/userfaultfd", O_RDWR | O_CLOEXEC)
+      })
+    else { return nil }
+    return try? FileDescriptor {
+      ckvm_ioctl_value(device.rawValue, CKVM_USERFAULTFD_IOC_NEW, UInt(flags))
+    }
   }
 
   /// UFFDIO_API; returns all features the kernel has.
   private static func handshake(
-    _ descriptor: borrowing OwnedDescriptor, features: UInt64
+    _ descriptor: borrowing FileDescriptor, features: UInt64
   ) throws(HostPagesError) -> UInt64 {
     var argument = uffdio_api()
     argument.api = CKVM_UFFD_API
@@ -123,7 +131,7 @@ struct Userfaultfd: ~Copyable, Sendable {
     if case .failure(let error) = descriptor.call(CKVM_UFFDIO_API, &argument) {
       throw .call(
         operation: "UFFDIO_API with features 0x\(String(features, radix: 16))",
-        errno: error.number, cure: "use Linux 6.7 or newer")
+        errno: error.rawValue, cure: "use Linux 6.7 or newer")
     }
     return argument.features
   }

@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// A POSIX thread that runs one closure. Joined exactly once, by whoever started it.
+/// A POSIX thread that runs one closure. Joined exactly once, by its starter.
 ///
 /// It inherits which signals are blocked.
 @safe public struct HostThread: Sendable {

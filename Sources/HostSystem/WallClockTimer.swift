@@ -58,13 +58,13 @@ package final class WallClockTimer: Sendable {
       unsafe mutex = .allocate(capacity: 1)
       unsafe changed = .allocate(capacity: 1)
       // SAFETY: both are allocated above, never move, and are freed in deinit. The condition's
-      // clock is CLOCK_REALTIME, which is every condition's unless it is told otherwise.
+      // clock is CLOCK_REALTIME, which is every condition's unless set otherwise.
       unsafe pthread_mutex_init(mutex, nil)
       unsafe pthread_cond_init(changed, nil)
     }
 
     deinit {
-      // SAFETY: nobody waits, as a waiting thread holds a reference.
+      // SAFETY: no thread waits, as one that waits holds a reference.
       unsafe pthread_cond_destroy(changed)
       unsafe pthread_mutex_destroy(mutex)
       unsafe changed.deallocate()

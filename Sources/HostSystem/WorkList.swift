@@ -6,7 +6,7 @@ internal import Glibc
 /// Sendable because every access to `waiting`, `isWaiting` and `isClosed` is between
 /// `pthread_mutex_lock` and `pthread_mutex_unlock` of its own mutex. Threads wait at a semaphore,
 /// which counts what is waiting: a condition variable needs three system calls for each wake-up
-/// instead of two, as a thread that it woke cannot know that nobody else wants the mutex.
+/// instead of two, as a thread that it woke cannot know that no other wants the mutex.
 @safe public final class WorkList: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let semaphore: UnsafeMutablePointer<sem_t>
@@ -25,7 +25,7 @@ internal import Glibc
   }
 
   deinit {
-    // SAFETY: nobody waits, as a waiting thread holds a reference.
+    // SAFETY: no thread waits, as one that waits holds a reference.
     unsafe sem_destroy(semaphore)
     unsafe pthread_mutex_destroy(mutex)
     unsafe semaphore.deallocate()

@@ -1,5 +1,6 @@
 internal import CKVM
 internal import Glibc
+internal import HostSystem
 
 /// The variable-length `kvm_cpuid2` of the kernel's interface: a header and its entries.
 enum CPUIDTable {
@@ -8,7 +9,7 @@ enum CPUIDTable {
 
   /// Reads a whole table by one of the requests that fill a `kvm_cpuid2`.
   static func read(
-    from descriptor: borrowing OwnedDescriptor, request: UInt, _ operation: String
+    from descriptor: borrowing FileDescriptor, request: UInt, _ operation: String
   ) throws(KVMError) -> [CPUIDEntry] {
     let buffer = unsafe allocate(entryCount: maximumEntryCount)
     defer { unsafe buffer.deallocate() }
@@ -24,7 +25,7 @@ enum CPUIDTable {
 
   /// Gives a whole table to a vCPU.
   static func write(
-    _ entries: [CPUIDEntry], to descriptor: borrowing OwnedDescriptor
+    _ entries: [CPUIDEntry], to descriptor: borrowing FileDescriptor
   ) throws(KVMError) {
     guard entries.count <= maximumEntryCount else {
       throw .invalidArgument(

@@ -2,20 +2,8 @@ internal import CKVM
 internal import Glibc
 internal import HostSystem
 
-/// A file descriptor with one owner, closed when the owner goes.
-struct OwnedDescriptor: ~Copyable, Sendable {
-  let rawValue: Int32
-
-  /// Takes over `rawValue`, which nobody else may close.
-  init(taking rawValue: Int32) {
-    self.rawValue = rawValue
-  }
-
-  deinit {
-    // The result is of no use: Linux frees the number even when close reports an error.
-    _ = close(rawValue)
-  }
-
+// The requests of ioctl(2).
+extension FileDescriptor {
   /// An ioctl with a plain number as argument; returns its non-negative answer.
   @discardableResult
   func call(

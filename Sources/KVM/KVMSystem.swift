@@ -1,11 +1,12 @@
 internal import CKVM
 internal import Glibc
+internal import HostSystem
 
 /// `/dev/kvm`: what the kernel offers, and where virtual machines come from.
 ///
 /// Safe to use from any thread. Source: KVM API, "System ioctls".
 public final class KVMSystem: Sendable {
-  private let descriptor: OwnedDescriptor
+  private let descriptor: FileDescriptor
   /// Bytes of the run page that each vCPU shares with the kernel.
   private let runPageByteCount: Int
 
@@ -15,7 +16,7 @@ public final class KVMSystem: Sendable {
   public convenience init(path: String = "/dev/kvm") throws(KVMError) {
     let rawValue = unsafe open(path, O_RDWR | O_CLOEXEC)
     guard rawValue >= 0 else { throw .openingDevice(path) }
-    let descriptor = OwnedDescriptor(taking: rawValue)
+    let descriptor = FileDescriptor(taking: rawValue)
     let version = try descriptor.call(
       CKVM_GET_API_VERSION, "KVM_GET_API_VERSION on \(path)", cure: "\(path) is not a KVM device")
     guard version == 12 else { throw .unexpectedAPIVersion(version) }
@@ -23,7 +24,7 @@ public final class KVMSystem: Sendable {
     self.init(descriptor: descriptor, runPageByteCount: Int(byteCount))
   }
 
-  init(descriptor: consuming OwnedDescriptor, runPageByteCount: Int) {
+  init(descriptor: consuming FileDescriptor, runPageByteCount: Int) {
     self.descriptor = descriptor
     self.runPageByteCount = runPageByteCount
   }
@@ -68,7 +69,7 @@ public final class KVMSystem: Sendable {
       throw .call(operation: operation, error: number, cure: KVMError.machineCure(number))
     }
     return VirtualMachine(
-      descriptor: OwnedDescriptor(taking: rawValue), runPageByteCount: runPageByteCount,
+      descriptor: FileDescriptor(taking: rawValue), runPageByteCount: runPageByteCount,
       synchronizedRegisterSets: UInt64(value(of: .syncRegisters)))
   }
 }

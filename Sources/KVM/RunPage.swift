@@ -1,6 +1,7 @@
 internal import Bytes
 internal import CKVM
 internal import Glibc
+internal import HostSystem
 internal import Synchronization
 
 /// The page (`kvm_run`) that a vCPU shares with the kernel.
@@ -17,7 +18,7 @@ internal import Synchronization
   /// The kernel's number of the thread that runs the vCPU; 0 before one does.
   let threadID = Atomic<Int32>(0)
 
-  init(descriptor: borrowing OwnedDescriptor, byteCount: Int) throws(KVMError) {
+  init(descriptor: borrowing FileDescriptor, byteCount: Int) throws(KVMError) {
     let mapping = unsafe mmap(
       nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor.rawValue, 0)
     guard let mapping = unsafe mapping, unsafe mapping != MAP_FAILED else {

@@ -22,7 +22,7 @@ internal import Synchronization
 public struct VCPU: ~Copyable {
   /// Its number in the VM, which is also its initial APIC ID.
   public let id: UInt32
-  let descriptor: OwnedDescriptor
+  let descriptor: FileDescriptor
   let page: RunPage
   /// The sets of registers that the kernel can copy into the page.
   let synchronizableSets: UInt64
@@ -33,14 +33,14 @@ public struct VCPU: ~Copyable {
   private let machine: VirtualMachine
 
   init(
-    id: UInt32, descriptor: consuming OwnedDescriptor, machine: VirtualMachine
+    id: UInt32, descriptor: consuming FileDescriptor, machine: VirtualMachine
   ) throws(KVMError) {
     let page = try RunPage(descriptor: descriptor, byteCount: machine.runPageByteCount)
     self.init(id: id, descriptor: descriptor, page: page, machine: machine)
   }
 
   init(
-    id: UInt32, descriptor: consuming OwnedDescriptor, page: RunPage, machine: VirtualMachine
+    id: UInt32, descriptor: consuming FileDescriptor, page: RunPage, machine: VirtualMachine
   ) {
     self.id = id
     self.page = page

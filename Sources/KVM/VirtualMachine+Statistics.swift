@@ -1,6 +1,7 @@
 internal import Bytes
 internal import CKVM
 internal import Glibc
+internal import HostSystem
 
 extension VirtualMachine {
   /// KVM's counters of this VM, by the kernel's names: `pages_4k`, `pages_2m`, `pages_1g` are the
@@ -14,7 +15,7 @@ extension VirtualMachine {
     guard value(of: .statistics) > 0 else {
       throw .missingCapability(.statistics, purpose: "the counters of a VM")
     }
-    let file = OwnedDescriptor(
+    let file = FileDescriptor(
       taking: try descriptor.call(CKVM_GET_STATS_FD, "KVM_GET_STATS_FD"))
     // struct kvm_stats_header: flags, name_size, num_desc, id_offset, desc_offset, data_offset.
     let header = try file.words(at: 0, count: 6)
@@ -36,7 +37,7 @@ extension VirtualMachine {
   }
 }
 
-extension OwnedDescriptor {
+extension FileDescriptor {
   fileprivate func words(at offset: Int, count: Int) throws(KVMError) -> [UInt32] {
     let bytes = try bytes(at: offset, count: count * 4)
     return (0..<count).map { bytes.loadLE(at: $0 * 4) }

@@ -1,16 +1,17 @@
 internal import CKVM
+internal import HostSystem
 
 /// One KVM virtual machine.
 ///
 /// Safe to use from any thread: the kernel serialises these requests itself. The VM ends when the
 /// last reference to it, its vCPUs included, is gone. Source: KVM API, "VM ioctls".
 public final class VirtualMachine: Sendable {
-  let descriptor: OwnedDescriptor
+  let descriptor: FileDescriptor
   let runPageByteCount: Int
   let synchronizedRegisterSets: UInt64
 
   init(
-    descriptor: consuming OwnedDescriptor, runPageByteCount: Int, synchronizedRegisterSets: UInt64
+    descriptor: consuming FileDescriptor, runPageByteCount: Int, synchronizedRegisterSets: UInt64
   ) {
     self.descriptor = descriptor
     self.runPageByteCount = runPageByteCount
@@ -64,6 +65,6 @@ public final class VirtualMachine: Sendable {
     let rawValue = try descriptor.call(
       CKVM_CREATE_VCPU, value: UInt(id), "KVM_CREATE_VCPU \(id)",
       cure: "this KVM takes at most \(value(of: .maximumVCPUs)) vCPUs, each number once")
-    return try VCPU(id: id, descriptor: OwnedDescriptor(taking: rawValue), machine: self)
+    return try VCPU(id: id, descriptor: FileDescriptor(taking: rawValue), machine: self)
   }
 }

@@ -81,7 +81,7 @@ import Testing
   }
 
   @Test func aFailureIsReportedOnce() throws {
-    let full = try OutputFile.open("/dev/full", O_WRONLY, named: "full")
+    let full = try OutputFile.open("/dev/full", O_WRONLY, named: "full").release()
     defer { close(full) }
     let writer = writer(full)
     writer.write([1])

@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Testing
 
 @testable import vmm_run
@@ -65,7 +66,7 @@ import Testing
     guest.setAppetite(3)
     let queue = try InputQueue(byteLimit: 64, offer: guest.take)
     let bytes = pattern(20_000)
-    let stop = try StopSignal()
+    let stop = try Event()
     let reader = try ConsoleThread {
       var next = 0
       while next < bytes.count {

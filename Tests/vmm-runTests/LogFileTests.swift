@@ -1,6 +1,7 @@
 import Devices
 import FoundationEssentials
 import Glibc
+import HostSystem
 import TestSupport
 import Testing
 
@@ -57,7 +58,7 @@ import Testing
 
   /// As QEMU does: a shared lock of single bytes, by the open file.
   @Test func aDiskOfQEMUIsRefused() throws {
-    let descriptor = try OutputFile.open(path, O_RDWR | O_CLOEXEC, named: path)
+    let descriptor = try OutputFile.open(path, O_RDWR | O_CLOEXEC, named: path).release()
     defer { close(descriptor) }
     var lock = flock()
     lock.l_type = Int16(F_RDLCK)
@@ -83,7 +84,7 @@ import Testing
       failure(LogFileOption(path: fifo))
         == "cannot write \(fifo): No such device or address (ENXIO); start the program that reads it "
         + "first")
-    let reader = try OutputFile.open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC, named: fifo)
+    let reader = try OutputFile.open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC, named: fifo).release()
     defer { close(reader) }
     #expect(failure(LogFileOption(path: fifo)) == nil)
   }
@@ -122,7 +123,7 @@ import Testing
   /// `vmm-run … --serial file:/dev/stdout >> log`.
   @Test func standardOutputKeepsWhatItHas() async {
     await #expect(processExitsWith: .exitCode(0)) { [path = path as String] in
-      let output = try OutputFile.open(path, O_WRONLY | O_APPEND, named: path)
+      let output = try OutputFile.open(path, O_WRONLY | O_APPEND, named: path).release()
       guard dup2(output, STDOUT_FILENO) == STDOUT_FILENO else { _exit(1) }
       let file = try LogFile(LogFileOption(path: "/dev/stdout"))
       try file.begin()

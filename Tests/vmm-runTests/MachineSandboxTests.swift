@@ -1,6 +1,7 @@
 import DeviceKit
 import Devices
 import Glibc
+import HostSystem
 import KVM
 import Sandbox
 import TestSupport
@@ -81,6 +82,7 @@ struct MachineSandboxTests {
       processExitsWith: .signal(SIGSYS), observing: [\.standardErrorContent]
     ) { [path = terminal.path as String] in
       let descriptor = try OutputFile.open(path, O_RDWR | O_NOCTTY | O_CLOEXEC, named: path)
+        .release()
       let console = try StdioConsole(
         streams: .init(input: descriptor, output: descriptor), onQuit: {})
       try MachineSandbox(MachineOptions(memory: .mebi(4))).enter()

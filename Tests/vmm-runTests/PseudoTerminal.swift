@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Testing
 
 @testable import vmm_run
@@ -11,11 +12,12 @@ final class PseudoTerminal: Sendable {
 
   init() throws {
     controller = try OutputFile.open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC, named: "ptmx")
+      .release()
     // TIOCSPTLCK and TIOCGPTN, which are macros that are not imported.
     try Self.control(controller, 0x4004_5431, 0)
     let number = try Self.control(controller, 0x8004_5430, 0)
     path = "/dev/pts/\(number)"
-    descriptor = try OutputFile.open(path, O_RDWR | O_NOCTTY | O_CLOEXEC, named: "pts")
+    descriptor = try OutputFile.open(path, O_RDWR | O_NOCTTY | O_CLOEXEC, named: "pts").release()
   }
 
   @discardableResult

@@ -9,7 +9,7 @@ import Testing
   private let guest = FakeGuest()
 
   private func attach(_ console: PtyConsole) throws -> Int32 {
-    try OutputFile.open(console.path, O_RDWR | O_NOCTTY | O_CLOEXEC, named: "pts")
+    try OutputFile.open(console.path, O_RDWR | O_NOCTTY | O_CLOEXEC, named: "pts").release()
   }
 
   @Test func programsComeAndGo() throws {

@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Testing
 
 @testable import vmm_run
@@ -44,7 +45,7 @@ import Testing
   /// The settings are not ours any more once they were given back.
   @Test func notAfterTheConsole() async {
     await #expect(processExitsWith: .exitCode(0)) { [path = pty.path as String] in
-      let descriptor = try OutputFile.open(path, O_RDWR | O_NOCTTY, named: path)
+      let descriptor = try OutputFile.open(path, O_RDWR | O_NOCTTY, named: path).release()
       let terminal = try #require(Terminal(descriptor: descriptor))
       try terminal.enterRawMode(survivesCrash: true)
       terminal.restore()
@@ -61,7 +62,7 @@ import Testing
 
 /// Raw mode, and nobody left who would end it: the console is never freed.
 private func makeRaw(_ path: String) throws {
-  let descriptor = try OutputFile.open(path, O_RDWR | O_NOCTTY, named: path)
+  let descriptor = try OutputFile.open(path, O_RDWR | O_NOCTTY, named: path).release()
   let console = try StdioConsole(streams: .init(input: descriptor, output: descriptor), onQuit: {})
   try console.start { $0.count }
   _ = unsafe Unmanaged.passRetained(console)

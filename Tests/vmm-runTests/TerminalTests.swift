@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Testing
 
 @testable import vmm_run
@@ -36,7 +37,7 @@ import Testing
   }
 
   @Test func aFileIsNoTerminal() throws {
-    let descriptor = try OutputFile.open("/dev/null", O_RDWR, named: "null")
+    let descriptor = try OutputFile.open("/dev/null", O_RDWR, named: "null").release()
     defer { close(descriptor) }
     #expect(Terminal(descriptor: descriptor) == nil)
   }

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HostSystem
 
 /// A file or block device that one machine has for itself, or several have to read (`FileLocks`).
 ///
@@ -13,7 +14,7 @@ final class LockedFile: Sendable {
     case kind
   }
 
-  let descriptor: Int32
+  private let file: FileDescriptor
   /// When it was opened, in bytes.
   let byteCount: UInt64
   /// The locks that its file system does not have; nil if it has all.
@@ -28,22 +29,18 @@ final class LockedFile: Sendable {
     // Without O_NONBLOCK a FIFO would keep the caller until somebody writes to it.
     let mode = (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK
     // SAFETY: the path is lent, terminated, for the call.
-    let descriptor = unsafe path.withCString { unsafe Glibc.open($0, mode) }
-    guard descriptor >= 0 else { throw .system(operation: "open", errno: errno) }
-    do {
-      try Self.checkKind(descriptor)
-      lockGap = try FileLocks.take(descriptor, isReadOnly: isReadOnly, calls: lockCalls)
-      byteCount = try Self.size(descriptor)
+    do throws(Errno) {
+      file = try FileDescriptor { unsafe path.withCString { unsafe Glibc.open($0, mode) } }
     } catch {
-      _ = close(descriptor)
-      throw error
+      throw .system(operation: "open", errno: error.rawValue)
     }
-    self.descriptor = descriptor
+    try Self.checkKind(file.rawValue)
+    lockGap = try FileLocks.take(file.rawValue, isReadOnly: isReadOnly, calls: lockCalls)
+    byteCount = try Self.size(file.rawValue)
   }
 
-  deinit {
-    _ = close(descriptor)
-  }
+  /// Open as long as self is there.
+  var descriptor: Int32 { file.rawValue }
 
   private static func checkKind(_ descriptor: Int32) throws(Failure) {
     var status = stat()

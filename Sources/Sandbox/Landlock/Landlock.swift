@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import HostSystem
 
 /// Takes from a thread every file that no rule gives it (Documentation/userspace-api/landlock.rst).
 /// What is open stays usable.
@@ -23,9 +24,8 @@ public enum Landlock {
     guard abi > 0 else { return 0 }
     let handled = LandlockAccess.all(abi: abi)
     let ruleset = try makeRuleset(handled, abi: abi)
-    defer { _ = close(ruleset) }
-    for rule in rules { try add(rule, handled, to: ruleset) }
-    let result = clinux_landlock_restrict_self(ruleset)
+    for rule in rules { try add(rule, handled, to: ruleset.rawValue) }
+    let result = clinux_landlock_restrict_self(ruleset.rawValue)
     let error = errno
     guard result == 0 else { throw failure("enforce Landlock rules", error) }
     return abi
@@ -33,18 +33,19 @@ public enum Landlock {
 
   private static func makeRuleset(
     _ handled: LandlockAccess, abi: Int
-  ) throws(SandboxError) -> Int32 {
+  ) throws(SandboxError) -> FileDescriptor {
     var attributes = clinux_landlock_attributes()
     attributes.handled_access_fs = handled.rawValue
     // BIND_TCP and CONNECT_TCP; abstract UNIX sockets and signals.
     if abi >= 4 { attributes.handled_access_net = 0b11 }
     if abi >= 6 { attributes.scoped = 0b11 }
     let byteCount = abi >= 6 ? 24 : abi >= 4 ? 16 : 8
-    // SAFETY: the kernel reads byteCount bytes, at most the structure's 24.
-    let ruleset = unsafe clinux_landlock_create(&attributes, byteCount)
-    let error = errno
-    guard ruleset >= 0 else { throw failure("make Landlock rules", error) }
-    return ruleset
+    do throws(Errno) {
+      // SAFETY: the kernel reads byteCount bytes, at most the structure's 24.
+      return try FileDescriptor { unsafe clinux_landlock_create(&attributes, byteCount) }
+    } catch {
+      throw failure("make Landlock rules", error.rawValue)
+    }
   }
 
   private static func add(

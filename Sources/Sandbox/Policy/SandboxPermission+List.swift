@@ -81,7 +81,8 @@ extension SandboxPermission {
       [[.argument(1, is: 0x03)], [.argument(1, is: 0x11)]], why: "a guest's discard"),
     SandboxPermission(.lseek, .guest, why: "holes of guest memory that is a file"),
     SandboxPermission(.poll, .guest, why: "console, pause, time limits"),
-    SandboxPermission(.pipe2, .service, why: "pause, time limits"),
+    SandboxPermission(
+      .eventfd2, .service, why: "pause, time limits, the console; again after a reset"),
     SandboxPermission(.close, .all, why: "what is no longer needed"),
     SandboxPermission(
       .ftruncate, .guest, why: "guest memory that is a file; half a line of a trace"),
@@ -96,9 +97,6 @@ extension SandboxPermission {
       doesNotCreate, why: "/dev/kvm after a reset, /proc; Landlock says which"),
     SandboxPermission(.newfstatat, .service, why: "sizes of files"),
     SandboxPermission(.fstat, .service, why: "sizes of files"),
-    SandboxPermission(
-      .fcntl, .service, only: "F_GETFD, F_SETFD", [[.argument(1, is: 1)], [.argument(1, is: 2)]],
-      why: "descriptors that no program inherits"),
     SandboxPermission(.rename, .service, need: .fileReplacement, why: "a picture in one step"),
     SandboxPermission(.unlink, .service, need: .fileReplacement, why: "a picture that failed"),
   ]

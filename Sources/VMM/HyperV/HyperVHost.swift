@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HostSystem
 public import HyperVCore
 public import KVM
 
@@ -67,12 +68,12 @@ public struct HyperVHost: Hashable, Sendable {
     "/sys/module/kvm_intel/parameters/enable_apicv", "/sys/module/kvm_amd/parameters/avic",
   ].contains { path in
     // SAFETY: the path is lent, terminated, for the call.
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return false }
-    defer { close(descriptor) }
+    guard let file = try? FileDescriptor({ unsafe open(path, O_RDONLY | O_CLOEXEC) }) else {
+      return false
+    }
     var byte: UInt8 = 0
     // SAFETY: one byte, which lives for the call.
-    guard unsafe read(descriptor, &byte, 1) == 1 else { return false }
+    guard unsafe read(file.rawValue, &byte, 1) == 1 else { return false }
     return byte == UInt8(ascii: "Y") || byte == UInt8(ascii: "1")
   }
 }

@@ -9,8 +9,8 @@ internal import KVM
 /// Linux writes the crash register before it has printed all it knows, and Windows before it shows
 /// it.
 final class CrashWatch: Sendable {
-  private let crashes: Alarm
-  private let runEnds: Alarm
+  private let crashes: Event
+  private let runEnds: Event
   private let thread: HostThread
 
   /// Nil if the host gives no thread or no descriptors: a crash then ends the run at once.
@@ -21,7 +21,7 @@ final class CrashWatch: Sendable {
   init?(
     control: MachineControl, seconds: Int, onThreadStart: @escaping @Sendable () -> Void
   ) {
-    guard let crashes = try? Alarm(), let runEnds = try? Alarm(),
+    guard let crashes = try? Event(), let runEnds = try? Event(),
       let thread = try? HostThread({
         onThreadStart()
         while !crashes.wait(seconds: 3600) {}
@@ -36,7 +36,7 @@ final class CrashWatch: Sendable {
     self.crashes = crashes
     self.runEnds = runEnds
     self.thread = thread
-    control.tellOfCrash { crashes.ring() }
+    control.tellOfCrash { crashes.raise() }
   }
 
   /// Whether no vCPU can ever go on by itself.
@@ -50,8 +50,8 @@ final class CrashWatch: Sendable {
 
   /// At the end of the run.
   func cancel() {
-    runEnds.ring()
-    crashes.ring()
+    runEnds.raise()
+    crashes.raise()
     thread.join()
   }
 }

@@ -208,14 +208,14 @@ public final class Machine: Sendable {
   /// All its threads are made here, and what they will need is open before they run: see
   /// `ThreadRole`.
   public func run() -> MachineOutcome {
-    let secondariesStart: Alarm
+    let secondariesStart: Event
     do throws(MachineError) {
-      secondariesStart = try Alarm()
+      secondariesStart = try Event.ofMachine()
     } catch {
       return .failed(error)
     }
     control.attach(
-      startSecondaries: { secondariesStart.ring() },
+      startSecondaries: { secondariesStart.raise() },
       interruptAll: { [self] in for runner in runners { runner.kicker.kick() } })
     // It may have ended before there was anybody to interrupt.
     if let outcome = control.outcome { control.end(with: outcome) }
@@ -248,11 +248,11 @@ public final class Machine: Sendable {
     return control.outcome ?? .stopped
   }
 
-  private func start(_ runner: VCPURunner, when alarm: Alarm?) {
+  private func start(_ runner: VCPURunner, when begins: Event?) {
     do throws(HostThread.Failure) {
       let thread = try HostThread { [onThreadStart] in
         onThreadStart(.vcpu)
-        while let alarm, !alarm.wait(seconds: 3600) {}
+        while let begins, !begins.wait(seconds: 3600) {}
         runner.run()
       }
       threads.withLock { $0.append(thread) }

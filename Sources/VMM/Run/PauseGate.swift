@@ -7,8 +7,8 @@ internal import Synchronization
 /// Safe from any thread. Devices' own threads are not paused.
 final class PauseGate: Sendable {
   fileprivate struct Pause {
-    let ends: Alarm
-    let isComplete: Alarm
+    let ends: Event
+    let isComplete: Event
   }
 
   /// What `inspect` finds.
@@ -24,7 +24,7 @@ final class PauseGate: Sendable {
 
   /// A look at all vCPUs.
   fileprivate struct Inspection {
-    let isComplete: Alarm
+    let isComplete: Event
     /// Those of `asked` that have not answered.
     var pending: Set<UInt32>
     var asked: Set<UInt32>
@@ -57,14 +57,14 @@ final class PauseGate: Sendable {
   /// - Parameter interrupt: kicks all vCPUs out of the guest.
   /// - Returns: false if a thread was still on its way after 10 seconds; it waits when it comes.
   func close(interrupt: () -> Void) throws(MachineError) -> Bool {
-    let pause = Pause(ends: try Alarm(), isComplete: try Alarm())
+    let pause = Pause(ends: try Event.ofMachine(), isComplete: try Event.ofMachine())
     let current = state.withLock { state in
       let current = state.pause ?? pause
       state.pause = current
       // Before the kick: a vCPU that misses the kick sees this, one that misses this is kicked out
       // of its next run.
       publish(state)
-      if state.isComplete { current.isComplete.ring() }
+      if state.isComplete { current.isComplete.raise() }
       return current
     }
     interrupt()
@@ -74,7 +74,7 @@ final class PauseGate: Sendable {
   /// Opens the gate.
   func open() {
     state.withLock { state in
-      state.pause?.ends.ring()
+      state.pause?.ends.raise()
       state.pause = nil
       publish(state)
     }
@@ -86,7 +86,7 @@ final class PauseGate: Sendable {
   /// - Returns: with the snapshots that came within `seconds`: none comes from a thread that waits
   ///   inside a device.
   func inspect(seconds: Int, interrupt: () -> Void) throws(MachineError) -> Answers {
-    let isComplete = try Alarm()
+    let isComplete = try Event.ofMachine()
     return inspecting.withLock { _ in
       let isWaited = state.withLock { state in
         let inspection = Inspection(
@@ -131,7 +131,7 @@ final class PauseGate: Sendable {
       state.inspection?.asked.remove(id)
       state.answerInspection(id, nil)
       publish(state)
-      if state.isComplete { state.pause?.isComplete.ring() }
+      if state.isComplete { state.pause?.isComplete.raise() }
     }
   }
 
@@ -148,7 +148,7 @@ final class PauseGate: Sendable {
       publish(state)
       guard state.pause != nil else { return nil as Pause? }
       state.waiting[id] = .some(snapshot)
-      if state.isComplete { state.pause?.isComplete.ring() }
+      if state.isComplete { state.pause?.isComplete.raise() }
       return state.pause
     }
     guard let pause else { return true }
@@ -168,6 +168,6 @@ extension PauseGate.State {
   fileprivate mutating func answerInspection(_ id: UInt32, _ snapshot: VCPUSnapshot?) {
     guard inspection?.pending.remove(id) != nil else { return }
     inspection?.answers[id] = snapshot
-    if inspection?.pending.isEmpty == true { inspection?.isComplete.ring() }
+    if inspection?.pending.isEmpty == true { inspection?.isComplete.raise() }
   }
 }

@@ -15,8 +15,8 @@ final class TrackingEnd: Sendable {
   private struct Clock: Sendable {
     let thread: HostThread
     /// The first answer, or the end of the run.
-    let starts: Alarm
-    let runEnds: Alarm
+    let starts: Event
+    let runEnds: Event
   }
 
   private let clock = Mutex<Clock?>(nil)
@@ -36,7 +36,7 @@ final class TrackingEnd: Sendable {
   func prepare(onThreadStart: @escaping @Sendable () -> Void) {
     guard case .untilAnswered(let seconds) = policy, seconds > 0 else { return }
     do {
-      let (starts, runEnds) = (try Alarm(), try Alarm())
+      let (starts, runEnds) = (try Event.ofMachine(), try Event.ofMachine())
       let thread = try HostThread { [self] in
         onThreadStart()
         while !starts.wait(seconds: 3600) {}
@@ -52,14 +52,14 @@ final class TrackingEnd: Sendable {
   func noteAnswer() {
     guard case .untilAnswered = policy else { return }
     guard let clock = clock.withLock({ $0 }) else { return stop() }
-    clock.starts.ring()
+    clock.starts.raise()
   }
 
   /// Turns the clock off at the end of the run; tracking stays as it is.
   func cancel() {
     guard let clock = clock.withLock({ $0 }) else { return }
-    clock.runEnds.ring()
-    clock.starts.ring()
+    clock.runEnds.raise()
+    clock.starts.raise()
     clock.thread.join()
   }
 

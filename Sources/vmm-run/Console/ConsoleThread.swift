@@ -23,3 +23,14 @@ final class ConsoleThread: Sendable {
     if thread.isCurrent { thread.detach() } else { thread.join() }
   }
 }
+
+extension Event {
+  /// An event for waits of the console's thread.
+  static func ofConsole() throws(SystemError) -> Event {
+    do throws(Errno) {
+      return try Event()
+    } catch {
+      throw SystemError("make an event for the console", code: error.rawValue)
+    }
+  }
+}

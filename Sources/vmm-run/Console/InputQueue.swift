@@ -1,3 +1,4 @@
+import HostSystem
 import Synchronization
 
 /// Bytes on their way from the console to the guest, which takes them when it can. Nothing is lost.
@@ -20,7 +21,7 @@ final class InputQueue: Sendable {
 
   private let byteLimit: Int
   private let offer: @Sendable ([UInt8]) -> Int
-  private let room: WakeUp
+  private let room: Event
   private let state = Mutex(State())
 
   /// - Parameters:
@@ -30,7 +31,7 @@ final class InputQueue: Sendable {
   init(byteLimit: Int, offer: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError) {
     self.byteLimit = byteLimit
     self.offer = offer
-    room = try WakeUp()
+    room = try Event.ofConsole()
   }
 
   /// Readable when the reader that found no room should ask again.
@@ -78,7 +79,7 @@ final class InputQueue: Sendable {
     }
     if state.hasWaitingReader, state.count <= byteLimit / 2 {
       state.hasWaitingReader = false
-      room.wake()
+      room.raise()
     }
   }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Synchronization
 
 /// The console on a new pseudo-terminal, for a terminal program to be attached to: its name is
@@ -17,26 +18,20 @@ final class PtyConsole: ConsoleBackend {
   /// What to attach a terminal program to, such as `/dev/pts/5`.
   let path: String
 
-  private let controller: Int32
-  private let stopSignal: StopSignal
+  private let controller: FileDescriptor
+  private let stopSignal: Event
   private let writer: ConsoleWriter
   private let thread = Mutex<ConsoleThread?>(nil)
   private let queue = Mutex<InputQueue?>(nil)
 
   /// - Parameter print: Receives the line that names the pseudo-terminal.
   init(print: @Sendable (String) -> Void = { Diagnostics.report($0) }) throws(SystemError) {
-    stopSignal = try StopSignal()
-    let controller = try Self.open()
-    self.controller = controller
-    do throws(SystemError) {
-      path = try Self.prepare(controller)
-    } catch {
-      close(controller)
-      throw error
-    }
+    stopSignal = try Event.ofConsole()
+    controller = try Self.open()
+    path = try Self.prepare(controller.rawValue)
     writer = ConsoleWriter(
       PatientWriter(
-        descriptor: controller, name: path,
+        descriptor: controller.rawValue, name: path,
         policy: .loses(patienceMilliseconds: Self.patienceMilliseconds)),
       report: { _ in })
     print("the serial port is \(path)")
@@ -44,7 +39,6 @@ final class PtyConsole: ConsoleBackend {
 
   deinit {
     stop()
-    close(controller)
   }
 
   func write(_ bytes: [UInt8]) {
@@ -54,7 +48,7 @@ final class PtyConsole: ConsoleBackend {
   func start(input: @escaping @Sendable ([UInt8]) -> Int) throws(SystemError) {
     let queue = try InputQueue(byteLimit: Self.inputByteLimit, offer: input)
     self.queue.withLock { $0 = queue }
-    let thread = try ConsoleThread { [controller, stopSignal] in
+    let thread = try ConsoleThread { [controller = controller.rawValue, stopSignal] in
       Self.read(controller, into: queue, stopSignal)
     }
     self.thread.withLock { $0 = thread }
@@ -70,13 +64,13 @@ final class PtyConsole: ConsoleBackend {
   }
 
   private static func read(
-    _ controller: Int32, into queue: InputQueue, _ stopSignal: StopSignal
+    _ controller: Int32, into queue: InputQueue, _ stopSignal: Event
   ) {
     while true {
       let limit = queue.availableByteCount()
       let ready = stopSignal.wait(
         for: POLLIN, on: limit > 0 ? controller : queue.roomDescriptor)
-      if ready.isStopped { return }
+      if ready.isRaised { return }
       guard limit > 0 else { continue }
       if ready.has(POLLIN), case .bytes(let bytes) = ConsoleReader.read(controller, limit: limit) {
         queue.add(bytes)
@@ -84,16 +78,20 @@ final class PtyConsole: ConsoleBackend {
         // No program is attached; the descriptor says so for as long as that lasts.
         let pause = stopSignal.wait(
           for: 0, on: -1, timeoutMilliseconds: attachPollMilliseconds)
-        if pause.isStopped { return }
+        if pause.isRaised { return }
       }
     }
   }
 
-  private static func open() throws(SystemError) -> Int32 {
-    // SAFETY: the path is lent, terminated, for the call.
-    let descriptor = unsafe Glibc.open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { throw SystemError("open a pseudo-terminal", code: errno) }
-    return descriptor
+  private static func open() throws(SystemError) -> FileDescriptor {
+    do throws(Errno) {
+      return try FileDescriptor {
+        // SAFETY: the path is lent, terminated, for the call.
+        unsafe Glibc.open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)
+      }
+    } catch {
+      throw SystemError("open a pseudo-terminal", code: error.rawValue)
+    }
   }
 
   /// Unlocks the other side and makes it raw: in its first state it would send the guest's output
@@ -104,14 +102,13 @@ final class PtyConsole: ConsoleBackend {
     try control(controller, 0x4004_5431, 0)
     let path = "/dev/pts/\(try control(controller, 0x8004_5430, 0))"
     let other = try OutputFile.open(path, O_RDWR | O_NOCTTY | O_CLOEXEC, named: path)
-    defer { close(other) }
     var settings = termios()
     // SAFETY: the structure lives for the calls.
-    guard unsafe tcgetattr(other, &settings) == 0 else {
+    guard unsafe tcgetattr(other.rawValue, &settings) == 0 else {
       throw SystemError("read the settings of \(path)", code: errno)
     }
     unsafe cfmakeraw(&settings)
-    guard unsafe tcsetattr(other, TCSANOW, &settings) == 0 else {
+    guard unsafe tcsetattr(other.rawValue, TCSANOW, &settings) == 0 else {
       throw SystemError("set \(path) to raw mode", code: errno)
     }
     return path

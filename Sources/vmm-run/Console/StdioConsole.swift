@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import Synchronization
 
 /// The console on standard input and output.
@@ -36,7 +37,7 @@ final class StdioConsole: ConsoleBackend {
   private let onQuit: @Sendable () -> Void
   private let onStatus: @Sendable () -> Void
   private let terminal: Terminal?
-  private let stopSignal: StopSignal
+  private let stopSignal: Event
   private let output: StandardOutput
   private let writer: ConsoleWriter
   private let thread = Mutex<ConsoleThread?>(nil)
@@ -53,7 +54,7 @@ final class StdioConsole: ConsoleBackend {
     self.onQuit = onQuit
     self.onStatus = onStatus
     terminal = Terminal(descriptor: streams.input)
-    stopSignal = try StopSignal()
+    stopSignal = try Event.ofConsole()
     output = StandardOutput(streams.output)
     writer = ConsoleWriter(output.writer(streams.patience), report: streams.report)
   }
@@ -113,7 +114,7 @@ private struct InputLoop: Sendable {
   let streams: StdioConsole.Streams
   let terminal: Terminal?
   let queue: InputQueue
-  let stopSignal: StopSignal
+  let stopSignal: Event
   let onStatus: @Sendable () -> Void
   let onQuit: @Sendable () -> Void
 
@@ -124,14 +125,14 @@ private struct InputLoop: Sendable {
         // What is typed now is for others, and to read it would stop this process (SIGTTIN).
         let pause = stopSignal.wait(
           for: 0, on: -1, timeoutMilliseconds: Self.foregroundPollMilliseconds)
-        if pause.isStopped { return }
+        if pause.isRaised { return }
         terminal.takeBack()
         continue
       }
       let limit = queue.availableByteCount()
       let ready = stopSignal.wait(
         for: POLLIN, on: limit > 0 ? streams.input : queue.roomDescriptor)
-      if ready.isStopped { return }
+      if ready.isRaised { return }
       guard limit > 0, ready.events != 0, terminal?.isOurs != false else { continue }
       switch ConsoleReader.read(streams.input, limit: limit) {
       case .nothing: break

@@ -1,5 +1,6 @@
 internal import Devices
 internal import Glibc
+import HostSystem
 
 /// A file that is taken along into the guest as a whole.
 struct GuestFile {
@@ -33,14 +34,17 @@ struct GuestFile {
   }
 
   func read() throws(SystemError) -> [UInt8] {
-    // SAFETY: the path is lent, terminated, for the call.
-    let descriptor = unsafe HostPath(argument: path).withCString {
-      unsafe open($0, O_RDONLY | O_CLOEXEC)
+    let file: FileDescriptor
+    do throws(Errno) {
+      // SAFETY: the path is lent, terminated, for the call.
+      file = try FileDescriptor {
+        unsafe HostPath(argument: path).withCString { unsafe open($0, O_RDONLY | O_CLOEXEC) }
+      }
+    } catch {
+      throw failure("open", code: error.rawValue)
     }
-    guard descriptor >= 0 else { throw failure("open", code: errno) }
-    defer { close(descriptor) }
     var status = stat()
-    guard unsafe fstat(descriptor, &status) == 0 else {
+    guard unsafe fstat(file.rawValue, &status) == 0 else {
       throw failure("read", code: errno)
     }
     guard status.st_mode & S_IFMT != S_IFDIR else {
@@ -55,7 +59,7 @@ struct GuestFile {
     // To the end and not to st_size: pipes have none.
     while bytes.count <= maximumByteCount {
       // SAFETY: the kernel writes at most the buffer's length.
-      let count = unsafe Glibc.read(descriptor, &buffer, buffer.count)
+      let count = unsafe Glibc.read(file.rawValue, &buffer, buffer.count)
       if count < 0 {
         if errno == EINTR { continue }
         throw failure("read", code: errno)

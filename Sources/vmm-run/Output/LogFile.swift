@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 
 /// A file to which a run adds: a trace, or the output of a serial port.
 ///
@@ -25,7 +26,7 @@ final class LogFile: Sendable {
   }
 
   let path: String
-  let descriptor: Int32
+  private let file: FileDescriptor
   /// Whether it is a file, and not a pipe or a device.
   let isRegular: Bool
   private let keepsContents: Bool
@@ -36,7 +37,7 @@ final class LogFile: Sendable {
     let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC
     do throws(SystemError) {
       // Not to wait for the other end of a pipe, nor to make a terminal the controlling one.
-      descriptor = try OutputFile.open(path, flags | O_NONBLOCK | O_NOCTTY, named: path)
+      file = try OutputFile.open(path, flags | O_NONBLOCK | O_NOCTTY, named: path)
     } catch {
       guard error.code == ENXIO else { throw .system(error) }
       throw .system(
@@ -44,25 +45,18 @@ final class LogFile: Sendable {
     }
     var status = stat()
     // SAFETY: the structure lives for the call, which cannot fail for an open descriptor.
-    _ = unsafe fstat(descriptor, &status)
+    _ = unsafe fstat(file.rawValue, &status)
     let kind = status.st_mode & S_IFMT
     isRegular = kind == S_IFREG
     let isStandard = Self.isStandard(status)
     keepsContents = option.appends || !isRegular || isStandard
-    if kind == S_IFBLK {
-      close(descriptor)
-      throw .blockDevice(path: path)
-    }
+    if kind == S_IFBLK { throw .blockDevice(path: path) }
     // Others may share what is standard output, and have it already.
-    if isRegular, !isStandard, !Self.lock(descriptor) {
-      close(descriptor)
-      throw .inUse(path: path)
-    }
+    if isRegular, !isStandard, !Self.lock(file.rawValue) { throw .inUse(path: path) }
   }
 
-  deinit {
-    close(descriptor)
-  }
+  /// Open as long as self is there.
+  var descriptor: Int32 { file.rawValue }
 
   /// Empties the file, unless it is in append mode. Call it before the first write.
   func begin() throws(SystemError) {

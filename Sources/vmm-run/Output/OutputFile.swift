@@ -1,5 +1,6 @@
 import Devices
 import Glibc
+import HostSystem
 
 /// Writing text with write(2), for everything this program prints.
 ///
@@ -30,15 +31,13 @@ enum OutputFile {
   /// put a file where the device was.
   static func replace(_ path: String, with text: String) throws(SystemError) {
     guard isReplaceable(path) else {
-      let descriptor = try open(path, O_WRONLY | O_CLOEXEC, named: path)
-      defer { close(descriptor) }
-      return try write(text, to: descriptor, named: path)
+      let file = try open(path, O_WRONLY | O_CLOEXEC, named: path)
+      return try write(text, to: file.rawValue, named: path)
     }
     let temporary = "\(path).\(getpid()).tmp"
-    let descriptor = try open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, named: path)
+    let file = try open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, named: path)
     do throws(SystemError) {
-      defer { close(descriptor) }
-      try write(text, to: descriptor, named: path)
+      try write(text, to: file.rawValue, named: path)
     } catch {
       remove(temporary)
       throw error
@@ -60,15 +59,17 @@ enum OutputFile {
   }
 
   /// Mode 0666, narrowed by the user's umask.
-  static func open(_ path: String, _ flags: Int32, named name: String) throws(SystemError) -> Int32
-  {
-    // SAFETY: the path is lent, terminated, for the call.
-    let descriptor = unsafe HostPath(argument: path).withCString {
-      unsafe Glibc.open($0, flags, 0o666)
+  static func open(
+    _ path: String, _ flags: Int32, named name: String
+  ) throws(SystemError) -> FileDescriptor {
+    do throws(Errno) {
+      // SAFETY: the path is lent, terminated, for the call.
+      return try FileDescriptor {
+        unsafe HostPath(argument: path).withCString { unsafe Glibc.open($0, flags, 0o666) }
+      }
+    } catch {
+      throw SystemError("write \(name)", code: error.rawValue)
     }
-    let code = errno
-    guard descriptor >= 0 else { throw SystemError("write \(name)", code: code) }
-    return descriptor
   }
 
   /// Nothing there yet, or a regular file under this very name: a rename would not write through a

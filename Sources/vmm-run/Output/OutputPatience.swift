@@ -12,11 +12,11 @@ final class OutputPatience: Sendable {
   static let lastMilliseconds: Int32 = 1000
 
   /// Nil if the process has no descriptors left: then waits end by a signal to their thread.
-  private let shortened: StopSignal?
+  private let shortened: Event?
   private let isShort = Atomic(false)
 
   init() {
-    shortened = try? StopSignal()
+    shortened = try? Event()
   }
 
   /// The run was asked to end. Waits that are under way get the rest of their time.

@@ -9,7 +9,7 @@ enum BadDescriptor {
   /// Above what any test opens; closing it harms nobody.
   static let number: Int32 = 1_000_000
 
-  static var owned: OwnedDescriptor { OwnedDescriptor(taking: number) }
+  static var owned: FileDescriptor { FileDescriptor(taking: number) }
 
   static var system: KVMSystem { KVMSystem(descriptor: owned, runPageByteCount: 4096) }
 
@@ -19,7 +19,7 @@ enum BadDescriptor {
 
   /// A vCPU whose run page is a plain, zeroed one.
   static func vcpu() throws -> VCPU {
-    let file = OwnedDescriptor(taking: unsafe open("/dev/zero", O_RDWR | O_CLOEXEC))
+    let file = FileDescriptor(taking: unsafe open("/dev/zero", O_RDWR | O_CLOEXEC))
     let page = try RunPage(descriptor: file, byteCount: 4096)
     return VCPU(id: 3, descriptor: owned, page: page, machine: machine)
   }

@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import KVM
 import Testing
 
@@ -60,7 +61,8 @@ struct ConsoleInputTests {
       decoding: read(1, from: errors.reader, patienceMilliseconds: Self.patience), as: UTF8.self)
     let path = try #require(announcement.split(whereSeparator: \.isWhitespace).last)
     let terminal = try OutputFile.open(
-      String(path), O_RDWR | O_NOCTTY | O_CLOEXEC, named: "pts")
+      String(path), O_RDWR | O_NOCTTY | O_CLOEXEC, named: "pts"
+    ).release()
     defer { close(terminal) }
     // What the guest said before there was a reader is lost; so it is asked.
     let thread = try ConsoleThread { write(pattern(20_000) + [Self.end], to: terminal) }

@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import KVM
 import Testing
 
@@ -98,7 +99,7 @@ struct StopTests {
   @Test func aSerialPortIntoAPipeOfANameWhoseReaderHasStopped() throws {
     let fifo = directory.path("fifo")
     try #require(unsafe mkfifo(fifo, 0o600) == 0)
-    let reader = try OutputFile.open(fifo, O_RDWR | O_NONBLOCK | O_CLOEXEC, named: fifo)
+    let reader = try OutputFile.open(fifo, O_RDWR | O_NONBLOCK | O_CLOEXEC, named: fifo).release()
     defer { close(reader) }
     let program = try runKernel(
       TestGuest.repeating(TestGuest.print("0123456789abcdef")),
@@ -119,7 +120,7 @@ struct StopTests {
   @Test func aTraceWhoseReaderHasStopped() throws {
     let fifo = directory.path("fifo")
     try #require(unsafe mkfifo(fifo, 0o600) == 0)
-    let reader = try OutputFile.open(fifo, O_RDWR | O_NONBLOCK | O_CLOEXEC, named: fifo)
+    let reader = try OutputFile.open(fifo, O_RDWR | O_NONBLOCK | O_CLOEXEC, named: fifo).release()
     defer { close(reader) }
     let program = try runProgram(TestGuest.hypercalls, "--trace-hypercalls \(fifo)")
     waitUntilFull(reader)

@@ -2,7 +2,7 @@ internal import GuestMemory
 
 @testable internal import DeviceKit
 @testable internal import Devices
-@testable internal import ZeroTracker
+@testable internal import HostSystem
 
 /// An NVMe engine as a controller has it, without threads, with a disk, guest memory, and a
 /// driver's tails.

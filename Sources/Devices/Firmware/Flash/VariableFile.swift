@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HostSystem
 
 /// Firmware's variables in a file: the bytes of the chip, as other monitors keep them too.
 ///
@@ -97,19 +98,20 @@ public final class VariableFile: FlashStore {
     var number = 0
     while true {
       let draft = path.appending(".\(getpid()).\(number).new")
-      // SAFETY: the path is lent, terminated, for the call.
-      let descriptor = unsafe draft.withCString {
-        unsafe open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-      }
-      let error = errno
-      if descriptor >= 0 {
-        _ = close(descriptor)
+      do throws(Errno) {
+        // SAFETY: the path is lent, terminated, for the call.
+        _ = try FileDescriptor {
+          unsafe draft.withCString {
+            unsafe open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+          }
+        }
         return draft
+      } catch {
+        guard error.rawValue == EEXIST, number < maximumDraftCount else {
+          throw .system(operation: "create", path: path.description, errno: error.rawValue)
+        }
+        number += 1
       }
-      guard error == EEXIST, number < maximumDraftCount else {
-        throw .system(operation: "create", path: path.description, errno: error)
-      }
-      number += 1
     }
   }
 }

@@ -8,10 +8,9 @@ internal import KVM
 ///
 /// A file is read straight into guest memory, so a large initrd is never in this process twice.
 public final class BootFile: Sendable {
-  private enum Contents: Sendable {
+  private enum Contents: ~Copyable, Sendable {
     case bytes([UInt8])
-    /// Closed at the end.
-    case descriptor(Int32)
+    case file(FileDescriptor)
   }
 
   /// What messages call it, `kernel /boot/vmlinuz`.
@@ -34,32 +33,29 @@ public final class BootFile: Sendable {
   public init(path: HostPath, role: String) throws(MachineError) {
     let name = "\(role) \(path)"
     // SAFETY: the path is lent, terminated, for the call. O_NONBLOCK: a pipe must not block here.
-    let descriptor = unsafe path.withCString {
-      unsafe open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    }
-    guard descriptor >= 0 else { throw Self.unreadable(name, errno) }
-    var status = stat()
-    guard unsafe fstat(descriptor, &status) == 0 else {
-      let error = errno
-      _ = close(descriptor)
+    let file: FileDescriptor
+    do throws(Errno) {
+      file = try FileDescriptor {
+        unsafe path.withCString { unsafe open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+      }
+    } catch {
       throw Self.unreadable(name, error)
     }
+    var status = stat()
+    guard unsafe fstat(file.rawValue, &status) == 0 else {
+      throw Self.unreadable(name, .current)
+    }
     guard status.st_mode & S_IFMT == S_IFREG else {
-      _ = close(descriptor)
       throw .kernel(.unreadable(file: name, reason: "it is not a regular file; copy it to one"))
     }
     self.name = name
     byteCount = Int(status.st_size)
-    contents = .descriptor(descriptor)
+    contents = .file(file)
   }
 
   /// The same, by a path that is text.
   public convenience init(path: String, role: String) throws(MachineError) {
     try self.init(path: HostPath(path), role: role)
-  }
-
-  deinit {
-    if case .descriptor(let descriptor) = contents { _ = close(descriptor) }
   }
 
   /// A copy of at most `byteCount` bytes from `offset` on: fewer at the file's end, none behind it.
@@ -68,17 +64,17 @@ public final class BootFile: Sendable {
     let count = min(byteCount, self.byteCount - offset)
     switch contents {
     case .bytes(let bytes): return Array(bytes[offset..<(offset + count)])
-    case .descriptor(let descriptor):
+    case .file(let file):
       var result = [UInt8](repeating: 0, count: count)
       var done = 0
       while done < count {
         // SAFETY: the kernel writes at most the rest of the array.
         let answer = unsafe result.withUnsafeMutableBytes { bytes in
           let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[done...])
-          return unsafe pread(descriptor, rest.baseAddress, rest.count, off_t(offset + done))
+          return unsafe pread(file.rawValue, rest.baseAddress, rest.count, off_t(offset + done))
         }
-        let error = errno
-        if answer < 0 && error != EINTR { throw Self.unreadable(name, error) }
+        let error = Errno.current
+        if answer < 0 && error.rawValue != EINTR { throw Self.unreadable(name, error) }
         if answer == 0 { break }
         done += max(0, answer)
       }
@@ -96,15 +92,15 @@ public final class BootFile: Sendable {
         // SAFETY: an integer has no padding, so every byte is initialised.
         try unsafe guest.write(
           bytes.span.extracting(offset..<(offset + byteCount)).bytes, at: address)
-      case .descriptor(let descriptor):
+      case .file(let file):
         try guest.readFile(
-          descriptor: descriptor, fileOffset: off_t(offset), byteCount: byteCount, at: address)
+          descriptor: file.rawValue, fileOffset: off_t(offset), byteCount: byteCount, at: address)
       }
     }
   }
 
-  private static func unreadable(_ name: String, _ error: Int32) -> MachineError {
+  private static func unreadable(_ name: String, _ error: Errno) -> MachineError {
     .kernel(
-      .unreadable(file: name, reason: Errno(error).description))
+      .unreadable(file: name, reason: error.description))
   }
 }
