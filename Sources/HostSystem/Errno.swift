@@ -3,8 +3,8 @@ internal import Glibc
 
 /// A system error number. Any value is kept and can be printed.
 ///
-/// Its text comes from tables of constants: no locale, no lock and no file, so any thread may ask for
-/// it, under any filter.
+/// Its text comes from tables of constants: no locale, no lock and no file, so any thread may ask
+/// for it, under any filter.
 public struct Errno: RawRepresentable, Error, Hashable, Sendable, CustomStringConvertible {
   /// As the C library has it, such as *ENOSPC*.
   public let rawValue: Int32
