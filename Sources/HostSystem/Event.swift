@@ -83,7 +83,7 @@ package final class Event: Sendable {
     while poll(&set, timeoutMilliseconds) < 0 {
       // Other than EINTR, poll fails only for want of kernel memory, which a pause may bring. It
       // needs none to sleep, and the sandbox has no other sleep.
-      if errno != EINTR { _ = unsafe Glibc.poll(nil, 0, 10) }
+      if errno != EINTR { _ = Glibc.poll(nil, 0, 10) }
     }
     return Readiness(isRaised: set[1].revents != 0, events: set[0].revents)
   }

@@ -6,7 +6,7 @@ internal import Synchronization
 /// Under contention the kernel passes a `Mutex` on, which ThreadSanitizer does not see on Linux; it
 /// then reports races where there are none. The atomic says the same once more: everything before a
 /// release is visible after the acquire that follows it. That costs two unlocked moves on x86-64.
-public struct Guarded<Value>: ~Copyable {
+public struct Guarded<Value>: ~Copyable, Sendable {
   private let mutex: Mutex<Value>
   private let handovers = Atomic<UInt>(0)
 

@@ -19,7 +19,7 @@ install_packages() {
 
 lint_format() {
   logged format swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Fuzz \
-    examples
+    examples && refuse_long_comments
 }
 
 # What the formatter does not see: comments past the 100th column. A string may be longer.

@@ -5,8 +5,8 @@ public protocol Device: AnyObject, Sendable {
   /// - Throws: `DeviceError`; the machine then does not run, and `stop` follows.
   func start() throws(DeviceError)
 
-  /// Ends its threads when what they do is done. Guest memory is left alone from then on. Not on one
-  /// of them; may be called again, and without `start`.
+  /// Ends its threads when what they do is done. Guest memory is left alone from then on. Not on
+  /// one of them; may be called again, and without `start`.
   func stop()
 }
 

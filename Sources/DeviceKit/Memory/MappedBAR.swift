@@ -3,7 +3,8 @@ internal import HostSystem
 
 /// A BAR with memory behind it: mapped where nothing else is decoded, else accessed by exits.
 ///
-/// `PCIHost` places it. Which pages were written is known in both cases, and kept when the BAR moves.
+/// `PCIHost` places it. Which pages were written is known in both cases, and kept when the BAR
+/// moves.
 final class MappedBAR: Sendable {
   private struct State {
     /// Where `mapping` is, or should be.

@@ -1,10 +1,10 @@
 internal import HostSystem
 
-/// Configuration registers by ports (*CONFIG_ADDRESS*, *CONFIG_DATA*, PCI 3.0 §3.2.2.3.2): the first 256
-/// bytes of each function of bus 0.
+/// Configuration registers by ports (*CONFIG_ADDRESS*, *CONFIG_DATA*, PCI 3.0 §3.2.2.3.2): the
+/// first 256 bytes of each function of bus 0.
 ///
-/// The address register exists for 4-byte accesses only; port 0xCF9 among its bytes is the reset control
-/// register of the chipset, which is another device.
+/// The address register exists for 4-byte accesses only; port 0xCF9 among its bytes is the reset
+/// control register of the chipset, which is another device.
 public final class PCIConfigPorts: BusDevice {
   /// The ports to claim.
   public static let ports = PortRange(start: 0xCF8, count: 8)

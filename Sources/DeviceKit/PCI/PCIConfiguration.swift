@@ -29,8 +29,8 @@ public final class PCIConfiguration: Sendable {
   /// The command register now.
   public var command: PCICommand { state.withLock { $0.space.command } }
 
-  /// Whether the function may reach memory: *Bus Master* is on, and it is in D0. On its own, as every
-  /// command of a device looks at it.
+  /// Whether the function may reach memory: *Bus Master* is on, and it is in D0. On its own, as
+  /// every command of a device looks at it.
   public var isBusMaster: Bool { busMaster.load(ordering: .relaxed) }
 
   /// Where a BAR is now, decoded or not.

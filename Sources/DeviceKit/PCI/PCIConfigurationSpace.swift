@@ -133,8 +133,8 @@ public struct PCIConfigurationSpace: Sendable {
     command.contains(.busMaster) && isAwake
   }
 
-  /// The BARs that accesses can reach: none of memory while *Memory Space* is off, of ports while *I/O
-  /// Space* is, and none in D3hot.
+  /// The BARs that accesses can reach: none of memory while *Memory Space* is off, of ports while
+  /// *I/O Space* is, and none in D3hot.
   var decodedBARs: [PlacedBAR] {
     guard isAwake else { return [] }
     let command = command

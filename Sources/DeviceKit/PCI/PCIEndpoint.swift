@@ -1,7 +1,7 @@
 public import GuestMemory
 
-/// A function's end of the bus: its configuration registers and what follows from them alone. It keeps
-/// the rules of PCI, so that no device model has to.
+/// A function's end of the bus: its configuration registers and what follows from them alone. It
+/// keeps the rules of PCI, so that no device model has to.
 ///
 /// - Memory is there while the guest lets the function be bus master.
 /// - Interrupts go out as MSI-X, MSI or by the INTx pin, whichever the guest turned on.
@@ -66,8 +66,8 @@ public final class PCIEndpoint: Sendable {
   /// Vectors of MSI-X; 0 without it.
   public var vectorCount: Int { layout?.count ?? 0 }
 
-  /// The pages of 4 KiB of a BAR with memory that the guest wrote since the last call: bit 0 of word 0
-  /// is the first page. Empty for other BARs.
+  /// The pages of 4 KiB of a BAR with memory that the guest wrote since the last call: bit 0 of
+  /// word 0 is the first page. Empty for other BARs.
   public func takeWrittenPages(ofBAR index: Int) -> [UInt64] {
     mapped(index)?.takeWrittenPages() ?? []
   }

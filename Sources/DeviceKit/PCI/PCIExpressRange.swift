@@ -1,5 +1,5 @@
-/// Addresses where configuration registers are memory (*ECAM*, PCI Express base specification §7.2.2):
-/// 1 MiB for each bus, 4 KiB for each of its functions.
+/// Addresses where configuration registers are memory (*ECAM*, PCI Express base specification
+/// §7.2.2): 1 MiB for each bus, 4 KiB for each of its functions.
 public struct PCIExpressRange: Hashable, Sendable {
   /// The first address, that of bus 0.
   public let start: UInt64
@@ -19,8 +19,8 @@ public struct PCIExpressRange: Hashable, Sendable {
   /// The addresses. They end well below 2^64: `HostBridge` has 36 address bits.
   public var addresses: Range<UInt64> { start..<(start + byteCount) }
 
-  /// Bus in bits 27:20 of the offset, device 19:15, function 14:12, register 11:0; nil for a bus without
-  /// functions.
+  /// Bus in bits 27:20 of the offset, device 19:15, function 14:12, register 11:0; nil for a bus
+  /// without functions.
   package static func place(_ offset: UInt64) -> (PCIAddress, register: Int)? {
     guard offset < 1 << 20 else { return nil }
     return (PCIAddress(encoded: UInt8(offset >> 12)), Int(offset & 0xFFF))

@@ -1,7 +1,7 @@
 /// A PCI device model: what is behind the BARs of its endpoint.
 ///
-/// Calls for registers come on vCPU threads, several at once, with no lock of the host held; the guest
-/// chooses all values, so none may trap. Add one to a machine by
+/// Calls for registers come on vCPU threads, several at once, with no lock of the host held; the
+/// guest chooses all values, so none may trap. Add one to a machine by
 /// `PersonalComputerConfiguration.pciDevices`.
 public protocol PCIFunction: Device {
   /// Its end of the bus: configuration registers, memory, interrupts.
@@ -11,11 +11,12 @@ public protocol PCIFunction: Device {
   /// answers.
   func readBAR(_ index: Int, offset: UInt64, width: Int) -> UInt64
 
-  /// Takes a write inside a BAR: `offset + width` is within its size. Not for what the endpoint takes.
+  /// Takes a write inside a BAR: `offset + width` is within its size. Not for what the endpoint
+  /// takes.
   func writeBAR(_ index: Int, offset: UInt64, width: Int, value: UInt64)
 
-  /// The guest wrote a configuration register; another thread may have written one since. The endpoint
-  /// follows already.
+  /// The guest wrote a configuration register; another thread may have written one since. The
+  /// endpoint follows already.
   func configurationChanged()
 
   /// Whether reads or writes of guest memory are on their way.

@@ -99,8 +99,8 @@ public final class PCIHost: Sendable {
   /// The guest still turns *Memory Space* on itself. Places are the same for the same functions.
   ///
   /// - Parameters:
-  ///   - window: the addresses to choose from; a window too small is a mistake of ours and traps, here
-  ///     and below.
+  ///   - window: the addresses to choose from; a window too small is a mistake of ours and traps,
+  ///     here and below.
   ///   - ports: the ports to choose from.
   public func assignResources(window: Range<UInt64>, ports: Range<UInt64>) {
     let all = addresses.flatMap { address in

@@ -1,5 +1,5 @@
-// Message-signalled interrupts without a table (MSI, PCI 3.0 §6.8.1): 64-bit addresses, a mask for each
-// vector.
+// Message-signalled interrupts without a table (MSI, PCI 3.0 §6.8.1): 64-bit addresses, a mask for
+// each vector.
 extension PCIConfigurationSpace {
   private enum MSI {
     static let identifier: UInt8 = 0x05
@@ -42,8 +42,8 @@ extension PCIConfigurationSpace {
     return value(at: msi.offset + MSI.control, as: UInt16.self) & MSI.enable != 0
   }
 
-  /// The message of a vector; nil, and noted as pending, while it is held back. Nil for vectors there
-  /// are none of, and while MSI is off.
+  /// The message of a vector; nil, and noted as pending, while it is held back. Nil for vectors
+  /// there are none of, and while MSI is off.
   mutating func takeMSI(_ vector: Int) -> MSIMessage? {
     guard let msi, usesMSI, (0..<msi.count).contains(vector) else { return nil }
     let bit = UInt32(1) << UInt32(vector)

@@ -1,11 +1,12 @@
 public import DeviceKit
 internal import Synchronization
 
-/// The memory controller hub of the Q35 chipset (8086:29C0) at 00:00.0, as far as firmware looks at it.
+/// The memory controller hub of the Q35 chipset (8086:29C0) at 00:00.0, as far as firmware looks at
+/// it.
 ///
-/// *PCIEXBAR* says where configuration registers are in memory, and acts. What says how RAM is shared
-/// out between the processor and others (*PAM*, *SMRAM*, *TSEG* and the like) is stored and does nothing:
-/// RAM is where `GuestMemoryLayout` has it, and there is no system management mode.
+/// *PCIEXBAR* says where configuration registers are in memory, and acts. What says how RAM is
+/// shared out between the processor and others (*PAM*, *SMRAM*, *TSEG* and the like) is stored and
+/// does nothing: RAM is where `GuestMemoryLayout` has it, and there is no system management mode.
 public final class HostBridge: PCIFunction {
   /// Where firmware and drivers expect it.
   public static let address = PCIAddress(device: 0)
@@ -21,8 +22,8 @@ public final class HostBridge: PCIFunction {
 
   /// Registers that store: offset, value after reset, writable bits.
   private static let stored: [(offset: Int, initial: UInt32, mask: UInt32)] = [
-    // *GGC*, graphics memory, and below it QEMU's register for a larger TSEG: firmware takes what it reads
-    // back as it wrote it as "none".
+    // *GGC*, graphics memory, and below it QEMU's register for a larger TSEG: firmware takes what
+    // it reads back as it wrote it as "none".
     (0x50, 0, 0xFFFF_FFFF),
     // *PAM0* to *PAM6*: which parts of 0xC0000 to 0xFFFFF are RAM.
     (0x90, 0, 0x3333_3330), (0x94, 0, 0x0033_3333),
@@ -35,8 +36,8 @@ public final class HostBridge: PCIFunction {
   /// Its configuration registers; it neither reaches memory nor interrupts.
   public let endpoint: PCIEndpoint
 
-  /// The decoded range: its start, a multiple of 64 MiB, and the number of buses; 0 while none is. On its
-  /// own, as every access to memory behind PCI looks at it.
+  /// The decoded range: its start, a multiple of 64 MiB, and the number of buses; 0 while none is.
+  /// On its own, as every access to memory behind PCI looks at it.
   private let decoded = Atomic<UInt64>(0)
 
   /// A bridge as after reset: nothing is decoded.
@@ -63,13 +64,15 @@ public final class HostBridge: PCIFunction {
 
   /// Programs *PCIEXBAR* for 256 buses, as firmware does.
   ///
-  /// - Parameter start: a multiple of 256 MiB below 64 GiB; other bits are dropped, as in the register.
+  /// - Parameter start: a multiple of 256 MiB below 64 GiB; other bits are dropped, as in the
+  ///   register.
   public func placeConfiguration(at start: UInt64) {
     configuration.write(offset: Self.expressBase, width: 8, value: start | Self.expressEnable)
     configurationChanged()
   }
 
-  /// The offset of an address among the configuration registers in memory; nil if it is none of them.
+  /// The offset of an address among the configuration registers in memory; nil if it is none of
+  /// them.
   func configurationOffset(of address: UInt64) -> UInt64? {
     guard let range = configurationRange, range.addresses.contains(address) else { return nil }
     return address - range.start

@@ -1,17 +1,17 @@
 public import DeviceKit
 internal import Synchronization
 
-/// The LPC bridge of the ICH9 (8086:2918) at 00:1f.0: where firmware finds the ACPI ports and behind which
-/// it finds serial port and keyboard.
+/// The LPC bridge of the ICH9 (8086:2918) at 00:1f.0: where firmware finds the ACPI ports and
+/// behind which it finds serial port and keyboard.
 ///
-/// *PMBASE* and *ACPI_CNTL* act: they place the ACPI ports and choose their interrupt. The others store.
-/// PCI's interrupts are wired to the I/O APIC whatever *PIRQ_ROUT* says, as the ACPI tables have it, and
-/// nothing answers at *RCBA*.
+/// *PMBASE* and *ACPI_CNTL* act: they place the ACPI ports and choose their interrupt. The others
+/// store. PCI's interrupts are wired to the I/O APIC whatever *PIRQ_ROUT* says, as the ACPI tables
+/// have it, and nothing answers at *RCBA*.
 public final class ISABridge: PCIFunction, AddressDecoder {
   /// Where firmware and drivers expect it.
   public static let address = PCIAddress(device: 0x1F)
-  /// The interrupts that the SCI can be led to, in the order of *SCI_IRQ_SEL*'s values without the reserved
-  /// one.
+  /// The interrupts that the SCI can be led to, in the order of *SCI_IRQ_SEL*'s values without the
+  /// reserved one.
   public static let systemControlInterrupts: [UInt8] = [9, 10, 11, 20, 21, 22, 23]
 
   private enum Register {
@@ -38,7 +38,8 @@ public final class ISABridge: PCIFunction, AddressDecoder {
 
   private let power: any BusDevice
   private let systemControl: SelectableLine?
-  /// The first ACPI port and whether it is decoded. On its own, as guests wait by reading the timer.
+  /// The first ACPI port and whether it is decoded. On its own, as guests wait by reading the
+  /// timer.
   private let decoded = Atomic<UInt32>(0)
 
   /// A bridge as after reset: no ACPI ports are decoded.
@@ -95,8 +96,8 @@ public final class ISABridge: PCIFunction, AddressDecoder {
     configuration.update { space in
       let control: UInt8 = space.value(at: Register.acpiControl)
       let isDecoded = control & Self.acpiEnable != 0
-      // In the lock, so that of two writes the later one stays. Relaxed, here and below: the value is
-      // all that is shared.
+      // In the lock, so that of two writes the later one stays. Relaxed, here and below: the value
+      // is all that is shared.
       decoded.store(
         isDecoded ? UInt32(Self.powerManagementBase(space)) | Self.isDecoded : 0,
         ordering: .relaxed)

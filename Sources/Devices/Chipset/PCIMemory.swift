@@ -1,10 +1,10 @@
 public import DeviceKit
 
-/// What PCI answers in memory: configuration registers where the host bridge has them, and what is behind
-/// BARs, all at the addresses that the guest gave them.
+/// What PCI answers in memory: configuration registers where the host bridge has them, and what is
+/// behind BARs, all at the addresses that the guest gave them.
 ///
-/// Configuration registers come first, as in the chip set: what firmware puts them onto is not sent on to
-/// the bus.
+/// Configuration registers come first, as in the chip set: what firmware puts them onto is not sent
+/// on to the bus.
 public final class PCIMemory: AddressDecoder {
   private let host: PCIHost
   private let bridge: HostBridge

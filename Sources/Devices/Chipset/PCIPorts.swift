@@ -1,6 +1,7 @@
 public import DeviceKit
 
-/// Ports whose place the guest programs: those of ACPI, behind the ISA bridge, and those behind BARs.
+/// Ports whose place the guest programs: those of ACPI, behind the ISA bridge, and those behind
+/// BARs.
 public final class PCIPorts: AddressDecoder {
   private let host: PCIHost
   private let bridge: ISABridge

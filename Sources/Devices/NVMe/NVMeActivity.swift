@@ -14,7 +14,8 @@ public struct NVMeActivity: Hashable, Sendable {
     public let submissionHead: UInt32
     /// Where the guest's commands end, as far as the controller knows.
     public let submissionTail: UInt32
-    /// The same by the shadow doorbell, which the controller looks at when it wants to; nil without one.
+    /// The same by the shadow doorbell, which the controller looks at when it wants to; nil without
+    /// one.
     public let shadowTail: UInt32?
     /// Commands fetched and not completed.
     public let inFlightCount: Int

@@ -68,7 +68,8 @@ extension NVMeQueueSet {
     return queue
   }
 
-  /// The place and the entries of a new ring: contiguous (bit 0 of dword 11), at a page's border, RAM.
+  /// The place and the entries of a new ring: contiguous (bit 0 of dword 11), at a page's border,
+  /// RAM.
   private static func ring(
     _ command: NVMeCommand, _ registers: NVMeRegisters, _ memory: GuestMemory,
     entryByteCount: Int

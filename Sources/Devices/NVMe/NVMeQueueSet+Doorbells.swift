@@ -60,8 +60,8 @@ extension NVMeQueueSet {
     shadows.setEventIndex(head, .head, of: 0, in: memory)
   }
 
-  /// A queue's entries begin with what the controller knows, also if they are left of a queue that was
-  /// there before.
+  /// A queue's entries begin with what the controller knows, also if they are left of a queue that
+  /// was there before.
   mutating func adoptTail(_ queue: Int, _ memory: GuestMemory) {
     guard hasShadow(queue), let tail = submission[queue]?.tail else { return }
     shadows?.setValue(tail, .tail, of: queue, in: memory)
@@ -102,11 +102,12 @@ extension NVMeQueueSet {
     setHead(queue, head)
   }
 
-  /// Asks the guest to ring when it takes its next completion, and sees those that it has taken already.
+  /// Asks the guest to ring when it takes its next completion, and sees those that it has taken
+  /// already.
   mutating func armHead(_ queue: Int, _ memory: GuestMemory) {
     guard hasShadow(queue) else { return }
-    // A head that moved meanwhile leaves the index behind, where no later step passes it. Ends, as heads
-    // only move on to the tail.
+    // A head that moved meanwhile leaves the index behind, where no later step passes it. Ends, as
+    // heads only move on to the tail.
     while let ring = completion[queue] {
       if ring.eventIndex != ring.head {
         completion[queue]?.eventIndex = ring.head
@@ -117,10 +118,11 @@ extension NVMeQueueSet {
     }
   }
 
-  /// After a completion: keeps the guest from ringing for the heads that nobody waits for, or asks it to.
+  /// After a completion: keeps the guest from ringing for the heads that nobody waits for, or asks
+  /// it to.
   ///
-  /// The index stays just behind the head; a guest that takes all there is never steps over it. It is
-  /// moved on when the tail has come round to it, so once in a ring's round.
+  /// The index stays just behind the head; a guest that takes all there is never steps over it. It
+  /// is moved on when the tail has come round to it, so once in a ring's round.
   mutating func followHead(_ queue: Int, _ memory: GuestMemory) {
     guard hasShadow(queue), let ring = completion[queue] else { return }
     guard !tellsEachHead, !ring.holdsBack else {

@@ -9,10 +9,11 @@ struct NVMeSubmissionQueue: Sendable {
   var tail: UInt32 = 0
   /// Commands fetched and not completed. Parked ones are not counted.
   var inFlightCount = 0
-  /// Commands that still are handed to other threads as they come, before one thread tries to be quicker
-  /// alone. Every queue begins so, and does again when the back-end makes a thread wait.
+  /// Commands that still are handed to other threads as they come, before one thread tries to be
+  /// quicker alone. Every queue begins so, and does again when the back-end makes a thread wait.
   var cautionCount: Int
-  /// A thread will look for commands again before it does anything that takes long: nobody need be woken.
+  /// A thread will look for commands again before it does anything that takes long: nobody need be
+  /// woken.
   var isAttended = false
   /// The tail at which the guest rings the doorbell, if it has shadow doorbells and was told one.
   var eventIndex: UInt32?
@@ -78,8 +79,9 @@ struct NVMeQueueSet: Sendable {
   /// Whether every head is of interest: the pin follows what the guest has taken, messages do not.
   var tellsEachHead = true
 
-  /// After how many commands a thread tries again whether the back-end answers at once: of those that come
-  /// in one go the second waits for the first then, so it is to be rare where the answer is no.
+  /// After how many commands a thread tries again whether the back-end answers at once: of those
+  /// that come in one go the second waits for the first then, so it is to be rare where the answer
+  /// is no.
   static let caution = 256
 
   /// What a look into a submission queue gives.
@@ -110,8 +112,8 @@ struct NVMeQueueSet: Sendable {
 
   /// Takes the next command, and promises it a completion entry.
   ///
-  /// When there is none, or none is left after this one and it may take long, the guest is asked to ring
-  /// for the next.
+  /// When there is none, or none is left after this one and it may take long, the guest is asked to
+  /// ring for the next.
   ///
   /// - Parameter hasWriteCache: whether writes are done without a flush.
   mutating func fetch(

@@ -4,11 +4,12 @@ struct NVMeRegisters: Sendable {
   static let maximumQueueEntryCount: UInt32 = 1024
   /// *VS*: 1.3. Later versions make a guest expect more than is here.
   static let version: UInt32 = 0x0001_0300
-  /// Where doorbells begin, 4 bytes each (*CAP.DSTRD* is 0): submission 0, completion 0, submission 1, …
+  /// Where doorbells begin, 4 bytes each (*CAP.DSTRD* is 0): submission 0, completion 0, submission
+  /// 1, …
   static let doorbells: UInt64 = 0x1000
 
-  /// *CAP*: queues of 1024 entries (15:0), contiguous (16), ready within 10 s (31:24), the NVM command
-  /// set (37). Pages are 4 KiB: *MPSMIN* and *MPSMAX* are 0.
+  /// *CAP*: queues of 1024 entries (15:0), contiguous (16), ready within 10 s (31:24), the NVM
+  /// command set (37). Pages are 4 KiB: *MPSMIN* and *MPSMAX* are 0.
   static let capabilities: UInt64 =
     UInt64(maximumQueueEntryCount - 1) | 1 << 16 | 20 << 24 | 1 << 37
 
@@ -60,8 +61,8 @@ struct NVMeRegisters: Sendable {
   var adminSubmissionCount: UInt32 { (adminQueueAttributes & 0xFFF) + 1 }
   var adminCompletionCount: UInt32 { (adminQueueAttributes >> 16 & 0xFFF) + 1 }
 
-  /// Whether the controller can be enabled as it is set up: the NVM command set (*CSS* 6:4), pages of
-  /// 4 KiB (*MPS* 10:7), round robin (*AMS* 13:11), queues that *CAP* allows at page borders.
+  /// Whether the controller can be enabled as it is set up: the NVM command set (*CSS* 6:4), pages
+  /// of 4 KiB (*MPS* 10:7), round robin (*AMS* 13:11), queues that *CAP* allows at page borders.
   var isValidSetup: Bool {
     let sizes = 2...Self.maximumQueueEntryCount
     return configuration & 0x3FF0 == 0 && sizes.contains(adminSubmissionCount)

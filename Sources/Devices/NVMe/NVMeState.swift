@@ -5,7 +5,8 @@ struct NVMeState: Sendable {
   var registers = NVMeRegisters()
   var queues: NVMeQueueSet
   var features: NVMeFeatures
-  /// Whether event indices ask for each head: `queues.tellsEachHead`, as soon as memory is in reach.
+  /// Whether event indices ask for each head: `queues.tellsEachHead`, as soon as memory is in
+  /// reach.
   var asksForHeads = true
   /// Event requests that wait for an event, which never comes.
   var parkedEventCount = 0
@@ -28,8 +29,8 @@ struct NVMeState: Sendable {
 
   /// Follows whether MSI-X is on.
   ///
-  /// - Parameter memory: where the guest is asked for its heads; nil while it is out of reach, and this
-  ///   comes again when it no longer is.
+  /// - Parameter memory: where the guest is asked for its heads; nil while it is out of reach, and
+  ///   this comes again when it no longer is.
   mutating func usesMSIX(_ isEnabled: Bool, _ memory: GuestMemory?) {
     queues.tellsEachHead = !isEnabled
     guard let memory, asksForHeads == isEnabled else { return }

@@ -3,13 +3,14 @@ internal import DeviceKit
 internal import Devices
 internal import GuestMemory
 
-/// Where things are on the board that have no fixed place: what the two bridges' registers say, and what the
-/// VMM programs there for a guest that is started without firmware.
+/// Where things are on the board that have no fixed place: what the two bridges' registers say, and
+/// what the VMM programs there for a guest that is started without firmware.
 struct Board {
-  /// Between low RAM and the I/O APIC, less what chip sets and flash may have there: BARs, and usually
-  /// the configuration registers.
+  /// Between low RAM and the I/O APIC, less what chip sets and flash may have there: BARs, and
+  /// usually the configuration registers.
   static let pciHole = GuestMemoryLayout.lowEnd.rawValue..<0xFC00_0000
-  /// Without firmware: configuration registers in memory, at a place that firmware for this chip set uses too.
+  /// Without firmware: configuration registers in memory, at a place that firmware for this chip
+  /// set uses too.
   static let configurationRange = PCIExpressRange(start: 0xB000_0000, busCount: 256)
   /// Without firmware: where BARs have their ports, among those that no chip set uses.
   private static let pciPorts: Range<UInt64> = 0xC000..<0xD000

@@ -5,7 +5,8 @@ import Testing
 
 @testable import DeviceKit
 
-/// What an endpoint does of itself: memory for bus masters, MSI, MSI-X in a BAR, ports, memory BARs.
+/// What an endpoint does of itself: memory for bus masters, MSI, MSI-X in a BAR, ports, memory
+/// BARs.
 @Suite(.onVCPUThread) struct PCIEndpointTests {
   private static let address = PCIAddress(device: 3)
   private static let bar = PCIBAR(index: 0, byteCount: 0x4000)

@@ -5,8 +5,8 @@ internal import Synchronization
 @testable internal import Devices
 
 /// Streams of configuration writes by ports and ECAM to the two bridges, two NVMe controllers and a
-/// function with MSI, ports and memory behind BARs: BARs and the ECAM move over each other, the ACPI
-/// ports over all ports; memory and port accesses meanwhile.
+/// function with MSI, ports and memory behind BARs: BARs and the ECAM move over each other, the
+/// ACPI ports over all ports; memory and port accesses meanwhile.
 ///
 /// The controllers are not started, so that a stream always does the same; what they do is
 /// `NVMeTarget`'s.
@@ -153,7 +153,8 @@ final class PCITarget: FuzzTarget {
     if choice & 2 != 0 { host.writeConfiguration(disk, offset: 0x14, width: 4, value: high) }
   }
 
-  /// The other function: its BARs onto the disks' places, its command register, MSI, interrupts, ports.
+  /// The other function: its BARs onto the disks' places, its command register, MSI, interrupts,
+  /// ports.
   private func setOther(_ input: FuzzInput) {
     let choice = input.byte
     let place = UInt64(choice >> 4)

@@ -5,8 +5,8 @@ internal import KVM
 
 /// Flash below 4 GiB: the firmware, and under it the chip with its variables.
 ///
-/// The guest reads both as memory, without exits; what it writes exits. While the chip is in a mode in
-/// which reads give something else than its contents, its slot is gone and reads exit, too.
+/// The guest reads both as memory, without exits; what it writes exits. While the chip is in a mode
+/// in which reads give something else than its contents, its slot is gone and reads exit, too.
 struct FirmwareFlash {
   private static let end: UInt64 = 1 << 32
 

@@ -44,7 +44,8 @@ extension FirmwareItems {
     }
   }
 
-  /// The ACPI tables, made when firmware asks for them: by then it has programmed what they describe.
+  /// The ACPI tables, made when firmware asks for them: by then it has programmed what they
+  /// describe.
   private mutating func addTables(of board: Board) throws(FirmwareItemError) {
     @Sendable func contents() -> [[UInt8]] {
       let loader = TableLoader(ACPITables(board.platform))
@@ -54,8 +55,8 @@ extension FirmwareItems {
       TableLoader.rsdpFileName, TableLoader.tablesFileName, TableLoader.commandsFileName,
     ]
     let byteCounts = contents().map { $0.count }
-    // The first has one length. The others grow by a table, a window and the like, and loaders take the
-    // zeroes behind them for nothing.
+    // The first has one length. The others grow by a table, a window and the like, and loaders take
+    // the zeroes behind them for nothing.
     try addLate(
       [
         (names[0], byteCounts[0]), (names[1], Self.roomForTables(byteCounts[1])),

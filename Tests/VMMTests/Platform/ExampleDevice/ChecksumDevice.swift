@@ -4,8 +4,8 @@ import HostSystem
 
 /// A PCI device as CONTRIBUTING.md has it: it adds up bytes of guest RAM.
 ///
-/// A guest writes an address and a byte count and starts it; a thread of the device reads the bytes,
-/// puts their sum into memory that the guest sees without exits, and interrupts by MSI-X.
+/// A guest writes an address and a byte count and starts it; a thread of the device reads the
+/// bytes, puts their sum into memory that the guest sees without exits, and interrupts by MSI-X.
 final class ChecksumDevice: PCIFunction {
   /// Registers, 32 bits each but the address; behind them the vector.
   enum Register {
