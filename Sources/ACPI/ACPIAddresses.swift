@@ -1,4 +1,4 @@
-/// Addresses that the tables name and that firmware chooses, or whoever starts a guest without any.
+/// Addresses that the tables name and that firmware chooses, or the VMM for a guest without any.
 ///
 /// The guest may have chosen them: whatever the chip set's registers can hold is described and
 /// traps nowhere, whether or not an operating system can use it.

@@ -1,3 +1,5 @@
+internal import Glibc
+
 extension GuestMemory {
   /// How many bytes of guest RAM the host backs with memory now; a multiple of 4 KiB.
   ///
@@ -18,5 +20,18 @@ extension GuestMemory {
     var total: UInt64 = 0
     for mapping in mappings { total += try mapping.allocatedByteCount() }
     return total
+  }
+}
+
+extension HostMapping {
+  /// Bytes allocated to the shared memory file.
+  func allocatedByteCount() throws(GuestMemoryError) -> UInt64 {
+    var status = stat()
+    // SAFETY: status is a local of the type that fstat fills.
+    let result = unsafe fstat(descriptor, &status)
+    let error = errno
+    guard result == 0 else { throw .residency(operation: "fstat", errno: error) }
+    // st_blocks counts 512 bytes whatever the page size (inode(7)).
+    return UInt64(status.st_blocks) * 512
   }
 }

@@ -70,7 +70,7 @@ internal import Glibc
     return takeOldest()
   }
 
-  /// Whether the threads are to go.
+  /// Whether the list is closed.
   public var isOver: Bool {
     lock()
     defer { unlock() }

@@ -35,7 +35,7 @@ public struct SystemUUID: Hashable, Sendable, CustomStringConvertible {
   /// The UUID that stands for a name: the same for the same name, on every host.
   ///
   /// Version 8 of RFC 9562, the one for schemes of one's own: FNV-1a of the name in two halves. It
-  /// names and does not protect: whoever may choose names can make two that collide.
+  /// names and does not protect: a user who chooses names can make two that collide.
   public init(naming name: String) {
     var bytes: [UInt8] = []
     for start: UInt64 in [0xCBF2_9CE4_8422_2325, 0x8422_2325_CBF2_9CE4] {

@@ -113,3 +113,115 @@ extension TrackingGranularity {
     ((pageCount - 1) >> pageShift) + 1
   }
 }
+
+/// FNV-1a, 64 bits (RFC 9923): guards an encoded state against damage, not against an attacker.
+///
+/// Each step is a bijection of the running value, so a change within one byte is always noticed.
+enum StateChecksum {
+  static let byteCount = 8
+
+  static func value(of bytes: Span<UInt8>) -> UInt64 {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for index in bytes.indices { hash = (hash ^ UInt64(bytes[index])) &* 0x100_0000_01B3 }
+    return hash
+  }
+}
+
+/// Writes what `StateReader` reads.
+struct StateWriter {
+  private(set) var bytes: [UInt8] = []
+
+  mutating func append(_ value: UInt32) {
+    for shift in stride(from: UInt32(0), to: 32, by: 8) {
+      bytes.append(UInt8(truncatingIfNeeded: value >> shift))
+    }
+  }
+
+  mutating func append(_ value: UInt64) {
+    for shift in stride(from: UInt64(0), to: 64, by: 8) {
+      bytes.append(UInt8(truncatingIfNeeded: value >> shift))
+    }
+  }
+
+  mutating func append(contentsOf other: [UInt8]) {
+    bytes += other
+  }
+
+  mutating func appendVariable(_ value: UInt64) {
+    var rest = value
+    while rest >= 0x80 {
+      bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+      rest >>= 7
+    }
+    bytes.append(UInt8(rest))
+  }
+
+  /// Appends the checksum of everything so far.
+  mutating func appendChecksum() {
+    append(StateChecksum.value(of: bytes.span))
+  }
+}
+
+/// Reads little-endian numbers from untrusted bytes.
+struct StateReader {
+  private let bytes: [UInt8]
+  /// The next byte to read.
+  private(set) var offset: Int
+  /// The end of the bytes.
+  private let end: Int
+
+  /// The range must lie within the bytes.
+  init(_ bytes: [UInt8], _ range: Range<Int>) {
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= bytes.count,
+      "bytes \(range) of \(bytes.count)")
+    self.bytes = bytes
+    offset = range.lowerBound
+    end = range.upperBound
+  }
+
+  var remainingByteCount: Int { end - offset }
+
+  /// Refuses what stands `count` bytes before the next byte.
+  func malformed(back count: Int = 0) -> TrackerStateError {
+    .malformed(offset: offset - count)
+  }
+
+  mutating func byte() throws(TrackerStateError) -> UInt8 {
+    guard offset < end else { throw malformed() }
+    defer { offset += 1 }
+    return bytes[offset]
+  }
+
+  mutating func uint32() throws(TrackerStateError) -> UInt32 {
+    UInt32(try number(byteCount: 4))
+  }
+
+  mutating func uint64() throws(TrackerStateError) -> UInt64 {
+    try number(byteCount: 8)
+  }
+
+  private mutating func number(byteCount: Int) throws(TrackerStateError) -> UInt64 {
+    guard remainingByteCount >= byteCount else { throw malformed() }
+    var value: UInt64 = 0
+    for index in 0..<byteCount {
+      value |= UInt64(bytes[offset + index]) << UInt64(index * 8)
+    }
+    offset += byteCount
+    return value
+  }
+
+  /// Groups of seven bits, lowest first; every byte but the last has bit 7 set (LEB128).
+  mutating func variable() throws(TrackerStateError) -> UInt64 {
+    let start = offset
+    var value: UInt64 = 0
+    for shift in stride(from: UInt64(0), through: 63, by: 7) {
+      let byte = try byte()
+      // The tenth byte holds bit 63 alone.
+      guard shift < 63 || byte <= 1 else { throw .malformed(offset: start) }
+      value |= UInt64(byte & 0x7F) << shift
+      if byte & 0x80 == 0 { return value }
+    }
+    throw .malformed(offset: start)
+  }
+}

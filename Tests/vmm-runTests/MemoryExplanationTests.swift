@@ -42,7 +42,7 @@ import ZeroTracker
           reportedBytes: 56 << 12, claimedBytes: 2 << 12, guestWrittenBytes: 16 << 12,
           vmmTouchedBytes: 4 << 12, zeroNotReportedBytes: 50 << 12, unknownBytes: 0))
     #expect(explanation.omittedCount == 0)
-    let map = MemoryMap(tracker.snapshot())
+    let map = MemoryPicture(tracker.snapshot())
     #expect(map.byteCount(.guestWritten) == 16 << 12 && map.byteCount(.claimed) == 2 << 12)
     #expect(map.byteCount(.vmmTouched) == 4 << 12 && map.byteCount(.reportedZero) == 56 << 12)
     try tracker.stop()

@@ -60,3 +60,64 @@ package struct ACPITable: Hashable, Sendable {
     }
   }
 }
+
+/// The header of every table but the RSDP and the FACS (*DESCRIPTION_HEADER*, ACPI 6.3 §5.2.6), and
+/// the names that say who made the tables.
+enum ACPIHeader {
+  static let byteCount = 36
+  static let checksumOffset = 9
+
+  /// *OEMID*: six characters.
+  static let oemID = Array("VMMRUN".utf8)
+  /// *OEM Table ID*: eight characters.
+  static let oemTableID = Array("VMMRUN  ".utf8)
+  static let oemRevision: UInt32 = 1
+  /// *Creator ID*: four characters.
+  static let creatorID = Array("VMMR".utf8)
+  static let creatorRevision: UInt32 = 1
+
+  /// A header whose checksum is still zero.
+  static func bytes(_ id: ACPITableID, revision: UInt8, bodyByteCount: Int) -> [UInt8] {
+    Array(id.rawValue.utf8)
+      + UInt32(byteCount + bodyByteCount).littleEndianBytes
+      + [revision, 0]
+      + oemID + oemTableID + oemRevision.littleEndianBytes
+      + creatorID + creatorRevision.littleEndianBytes
+  }
+}
+
+/// The tables of a platform, by what others call them.
+package enum ACPITableID: String, CaseIterable, Sendable {
+  case rsdp = "RSDP"
+  case xsdt = "XSDT"
+  case fadt = "FACP"
+  case facs = "FACS"
+  case dsdt = "DSDT"
+  case madt = "APIC"
+  case mcfg = "MCFG"
+  case waet = "WAET"
+
+  /// What a table's address must be a multiple of: 64 for the FACS, 16 for the RSDP (ACPI 6.3
+  /// §5.2.5.1, §5.2.10); the others follow the latter.
+  package var alignment: Int {
+    self == .facs ? 64 : 16
+  }
+}
+
+/// A place in a table that holds the address of another one.
+package struct ACPITablePointer: Hashable, Sendable {
+  /// Where the address is.
+  package let byteOffset: Int
+  /// How long it is: 4 or 8 bytes.
+  package let byteCount: Int
+  /// Whose address it is.
+  package let target: ACPITableID
+}
+
+/// A byte that makes all bytes from a table's start up to some end sum to zero.
+package struct ACPIChecksum: Hashable, Sendable {
+  /// Where the byte is.
+  package let byteOffset: Int
+  /// How many bytes from the table's start on it covers, itself among them.
+  package let coveredByteCount: Int
+}

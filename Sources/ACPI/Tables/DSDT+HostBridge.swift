@@ -41,7 +41,7 @@ extension DSDT {
   }
 
   /// `_PRT`: pins A to D of devices 1 to 31, hard-wired to global system interrupts: without link
-  /// devices nobody has to choose one. Device 0 is the bridge itself.
+  /// devices none has to be chosen. Device 0 is the bridge itself.
   private static var interruptRouting: AMLTerm {
     let anyFunction: UInt64 = 0xFFFF
     return .package(

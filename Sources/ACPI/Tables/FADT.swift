@@ -119,3 +119,60 @@ enum FADT {
     return flags
   }
 }
+
+/// *Fixed feature flags* of the FADT (ACPI 6.3 table 5-35); those that our machines set.
+///
+/// *PWR_BUTTON*, bit 4, stays clear: the power button is in the fixed registers.
+struct FADTFlags: OptionSet, Sendable {
+  let rawValue: UInt32
+
+  /// *WBINVD*: the instruction works.
+  static let wbinvd = FADTFlags(rawValue: 1 << 0)
+  /// *PROC_C1*: all processors have C1.
+  static let c1OnAllProcessors = FADTFlags(rawValue: 1 << 2)
+  /// *SLP_BUTTON*: there is no sleep button in the fixed registers.
+  static let noFixedSleepButton = FADTFlags(rawValue: 1 << 5)
+  /// *RTC_S4*: without meaning as long as there is no S4, but what systems find on a q35.
+  static let clockWakesFromS4 = FADTFlags(rawValue: 1 << 7)
+  /// *TMR_VAL_EXT*: the timer counts 32 bits, not 24.
+  static let timerHas32Bits = FADTFlags(rawValue: 1 << 8)
+  /// *RESET_REG_SUP*: the reset register works.
+  static let hasResetRegister = FADTFlags(rawValue: 1 << 10)
+  /// *FORCE_APIC_CLUSTER_MODEL*: more than eight processors need logical destinations in clusters.
+  static let forceAPICClusterModel = FADTFlags(rawValue: 1 << 18)
+}
+
+/// *IA-PC boot architecture flags* of the FADT (ACPI 6.3 table 5-36); those that our machines set.
+struct FADTBootArchitecture: OptionSet, Sendable {
+  let rawValue: UInt16
+
+  /// *LEGACY_DEVICES*: there are devices on an LPC or ISA bus.
+  static let legacyDevices = FADTBootArchitecture(rawValue: 1 << 0)
+  /// *8042*: ports 0x60 and 0x64 are a keyboard controller.
+  static let has8042 = FADTBootArchitecture(rawValue: 1 << 1)
+  /// *VGA Not Present*: VGA's memory and ports must not be touched.
+  static let vgaNotPresent = FADTBootArchitecture(rawValue: 1 << 2)
+  /// *CMOS RTC Not Present*
+  static let cmosClockNotPresent = FADTBootArchitecture(rawValue: 1 << 5)
+}
+
+/// A register's place (*Generic Address Structure*, ACPI 6.3 §5.2.3.2); ours are all ports.
+struct GenericAddress: Hashable, Sendable {
+  /// *Access Size*
+  enum Access: UInt8, Sendable {
+    case byte = 1
+    case word = 2
+    case doubleWord = 3
+  }
+
+  static let byteCount = 12
+  /// *Address Space ID* of ports.
+  private static let systemIO: UInt8 = 1
+
+  /// The encoded place: space, width and offset in bits, access, address.
+  let bytes: [UInt8]
+
+  init(port: UInt16, _ access: Access, bitCount: UInt8) {
+    bytes = [Self.systemIO, bitCount, 0, access.rawValue] + UInt64(port).littleEndianBytes
+  }
+}

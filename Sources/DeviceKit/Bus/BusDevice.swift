@@ -22,3 +22,49 @@ public protocol BusDevice: AnyObject, Sendable {
   ///   - value: the low `width` bytes; the bus clears what is above.
   func write(offset: UInt64, width: Int, value: UInt64)
 }
+
+/// Registers whose place the guest programs: asked for accesses that no fixed claim of a bus has.
+///
+/// Called as a `BusDevice` is, with any address, width and value.
+public protocol AddressDecoder: AnyObject, Sendable {
+  /// Answers a load or an `in` instruction; nil where nothing is decoded now.
+  func read(at address: UInt64, width: Int) -> UInt64?
+
+  /// Takes a store or an `out` instruction.
+  ///
+  /// - Returns: false where nothing is decoded now.
+  func write(at address: UInt64, width: Int, value: UInt64) -> Bool
+}
+
+/// Splits accesses to 8-bit registers at consecutive addresses, lowest first, as the bus bridge
+/// does.
+package enum ByteLanes {
+  /// Reads `width` registers from `offset`; those at `registerCount` and above read as 0xFF.
+  package static func read(
+    offset: UInt64, width: Int, registerCount: UInt64, _ register: (UInt64) -> UInt8
+  ) -> UInt64 {
+    var value: UInt64 = 0
+    for lane in lanes(width) {
+      // Wraps for no offset below a range's end.
+      let index = offset &+ lane
+      let byte = index < registerCount ? register(index) : 0xFF
+      value |= UInt64(byte) << (8 * lane)
+    }
+    return value
+  }
+
+  /// Writes `width` registers from `offset`; those at `registerCount` and above take nothing.
+  package static func write(
+    offset: UInt64, width: Int, value: UInt64, registerCount: UInt64,
+    _ register: (UInt64, UInt8) -> Void
+  ) {
+    for lane in lanes(width) where offset &+ lane < registerCount {
+      register(offset &+ lane, UInt8(truncatingIfNeeded: value >> (8 * lane)))
+    }
+  }
+
+  /// No width traps, and none has more lanes than the value has bytes.
+  private static func lanes(_ width: Int) -> Range<UInt64> {
+    0..<UInt64(min(max(width, 0), 8))
+  }
+}

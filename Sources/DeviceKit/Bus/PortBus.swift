@@ -29,7 +29,7 @@ public final class PortBus: Sendable {
   /// Answers an `in` instruction of `width` 1, 2 or 4 bytes; another width traps.
   ///
   /// - Returns: the device's answer cut to `width`; all ones of that width, counted, if no device
-  ///   answers, as a bus that nobody drives reads.
+  ///   answers, as an undriven bus reads.
   public func read(port: UInt16, width: Int) -> UInt32 {
     let mask = Self.mask(width)
     let value = claims.withDevice(at: UInt64(port)) { device, offset in

@@ -8,7 +8,7 @@ internal import Synchronization
 public final class PCIConfiguration: Sendable {
   private struct State {
     var space: PCIConfigurationSpace
-    /// A function level reset has begun and not ended: nobody answers.
+    /// A function level reset has begun and not ended: registers do not answer.
     var isResetting = false
   }
 

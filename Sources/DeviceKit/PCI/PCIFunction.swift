@@ -26,7 +26,7 @@ public protocol PCIFunction: Device {
   var hiddenAddresses: Range<UInt64>? { get }
 
   /// The guest resets this function alone (*Function Level Reset*): everything as after power-on.
-  /// Its configuration registers are so already, and answer nobody until the function calls
+  /// Its configuration registers are so already, and do not answer until the function calls
   /// `PCIConfiguration.endFunctionReset`: when it leaves guest memory alone, which may be later, on
   /// another thread. Only for functions with the PCI Express capability.
   func functionLevelReset()

@@ -2,7 +2,7 @@ internal import HostSystem
 
 /// Bus 0: its functions by place, their configuration registers, and where their BARs are decoded.
 ///
-/// Nothing below refuses a BAR a place: guests move BARs one by one and let them overlap meanwhile.
+/// Overlapping BARs are allowed: guests move BARs one by one and let them overlap meanwhile.
 /// Of BARs that overlap, the one placed last answers; when it moves on, the other is there again.
 public final class PCIHost: Sendable {
   private struct Decoded {

@@ -4,7 +4,7 @@ internal import HostSystem
 /// The locks that keep several monitors off one open file: flock(2), and QEMU's.
 ///
 /// QEMU locks single bytes by open file descriptions (*F_OFD_SETLK*), always shared: byte 100 + n
-/// for a permission it uses, 200 + n for one that it grants to nobody else. Then it looks whether
+/// for a permission it uses, 200 + n for one that it grants to no other. Then it looks whether
 /// anybody has the opposite: 200 + n of what it uses, 100 + n of what it does not grant. Only bytes
 /// that do not conflict are ever locked, so the order in which two programs do this does not
 /// matter: if both are there at a time, at least one of them sees the other. Source: QEMU,
@@ -66,7 +66,7 @@ enum FileLocks {
   }
 }
 
-/// Why a file has no lock of some kind, though nobody else has one.
+/// Why a file has no lock of some kind, though no other process has one.
 public struct FileLockGap: Equatable, Sendable, CustomStringConvertible {
   /// The call's name.
   let operation: String

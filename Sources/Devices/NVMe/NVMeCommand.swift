@@ -69,7 +69,7 @@ struct NVMeAnswer: Hashable, Sendable {
   }
 }
 
-/// A completion queue entry (NVMe 1.4 §4.6), but for the phase tag, which is the queue's.
+/// A completion queue entry (NVMe 1.4 §4.6), except the phase tag, which is the queue's.
 struct NVMeCompletion: Hashable, Sendable {
   /// Bytes of an entry.
   static let byteCount = 16

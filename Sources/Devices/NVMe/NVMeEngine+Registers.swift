@@ -54,7 +54,7 @@ extension NVMeEngine {
       // Commands may be gone already, found in a shadow doorbell, or about to be.
       if state.queues.ringTail(queue, value, endpoint.memory),
         let ring = state.queues.submission[queue],
-        !ring.isEmpty, !ring.isAttended
+        !ring.isEmpty, !ring.isPolled
       {
         waiting.append(queue)
       }

@@ -5,7 +5,7 @@ internal import HostSystem
 /// The part of a controller that its I/O threads work on: registers, queues, commands.
 ///
 /// Lock order: `state`, then those of the endpoint; no command runs under `state`,
-/// and nobody is woken.
+/// and no work is posted: a thread that wakes takes `state` at once.
 final class NVMeEngine: Sendable {
   let endpoint: PCIEndpoint
   let admin: NVMeAdminCommands
@@ -52,27 +52,27 @@ final class NVMeEngine: Sendable {
 
   /// Carries out commands of a queue, until there are none or other queues have waited long enough.
   private func serve(_ queue: Int) {
-    var visit = NVMeVisit()
-    while visit.hasTime, !work.isOver {
+    var turn = NVMeQueueTurn()
+    while turn.hasTime, !work.isOver {
       guard let fetched = fetch(queue) else {
-        signal(&visit)
+        signal(&turn)
         return
       }
       // What is done is not to wait for something that may take long.
-      if !fetched.isAttended { signal(&visit) }
+      if !fetched.isPolled { signal(&turn) }
       let outcome = noting(
         fetched.command, of: queue,
         queue > 0
           ? .answer(io.run(fetched.command, fetched.memory, hasWriteCache: fetched.hasWriteCache))
           : admin.run(fetched.command, fetched.memory, state, usesMSIX: endpoint.usesMSIX))
-      visit.count(
+      turn.count(
         byteCount: io.byteCount(fetched.command), finish(fetched, of: queue, outcome))
-      if visit.mustSignal || !fetched.isAttended || !fetched.hasMore { signal(&visit) }
-      if fetched.isAttended, fetched.hasMore, visit.hasSlept() {
-        state.withLock { $0.queues.beCautious(queue) }
+      if turn.mustSignal || !fetched.isPolled || !fetched.hasMore { signal(&turn) }
+      if fetched.isPolled, fetched.hasMore, turn.hasSlept() {
+        state.withLock { $0.queues.holdOffPolling(queue) }
       }
     }
-    signal(&visit)
+    signal(&turn)
     state.withLock { $0.queues.leave(queue) }
     work.add(queue)
   }
@@ -87,8 +87,8 @@ final class NVMeEngine: Sendable {
     return .answer(answer)
   }
 
-  private func signal(_ visit: inout NVMeVisit) {
-    for vector in visit.takeVectors() { endpoint.signal(vector) }
+  private func signal(_ turn: inout NVMeQueueTurn) {
+    for vector in turn.takeVectors() { endpoint.signal(vector) }
   }
 
   private struct Fetched {
@@ -96,7 +96,7 @@ final class NVMeEngine: Sendable {
     /// What the function could reach when it was fetched; a command that has begun ends.
     let memory: GuestMemory
     let hasMore: Bool
-    let isAttended: Bool
+    let isPolled: Bool
     let hasWriteCache: Bool
   }
 
@@ -116,16 +116,16 @@ final class NVMeEngine: Sendable {
         state.registers.isFailed = true
         state.queues.leave(queue)
         return nil
-      case .command(let command, let hasMore, let isAttended):
+      case .command(let command, let hasMore, let isPolled):
         state.inFlightCount += 1
         return Fetched(
-          command: command, memory: memory, hasMore: hasMore, isAttended: isAttended,
+          command: command, memory: memory, hasMore: hasMore, isPolled: isPolled,
           hasWriteCache: hasWriteCache)
       }
     }
     // The next free thread takes the next one: commands of a queue run side by side, unless one
     // thread is quicker alone than another wakes up.
-    if let fetched, fetched.hasMore, !fetched.isAttended { work.add(queue) }
+    if let fetched, fetched.hasMore, !fetched.isPolled { work.add(queue) }
     return fetched
   }
 
@@ -250,5 +250,47 @@ final class NVMeEngine: Sendable {
     // Not `endpoint.usesMSIX`: its lock is held while a message is sent, which wakes a vCPU, which
     // rings a doorbell and comes here.
     endpoint.setPin(wants && state.queues.tellsEachHead)
+  }
+}
+
+/// What all threads of a controller share, under one lock.
+struct NVMeState: Sendable {
+  var registers = NVMeRegisters()
+  var queues: NVMeQueueSet
+  var features: NVMeFeatures
+  /// Whether event indices ask for each head: `queues.tellsEachHead`, as soon as memory is in
+  /// reach.
+  var asksForHeads = true
+  /// Event requests that wait for an event, which never comes.
+  var parkedEventCount = 0
+  /// Commands fetched and not finished.
+  var inFlightCount = 0
+  /// *CC.EN* became 0 and commands are still in flight: *CSTS.RDY* waits for them.
+  var isStopping = false
+  /// The whole function is reset, and answers again when those commands are done.
+  var isFunctionReset = false
+
+  init(pairCount: Int) {
+    queues = NVMeQueueSet(pairCount: pairCount)
+    features = NVMeFeatures(pairCount: pairCount)
+  }
+
+  /// Whether queues are served.
+  var isRunning: Bool {
+    registers.isReady && !isStopping && !registers.isFailed
+  }
+
+  /// Follows whether MSI-X is on.
+  ///
+  /// - Parameter memory: where the guest is asked for its heads; nil while it is out of reach, and
+  ///   this comes again when it no longer is.
+  mutating func usesMSIX(_ isEnabled: Bool, _ memory: GuestMemory?) {
+    queues.tellsEachHead = !isEnabled
+    guard let memory, asksForHeads == isEnabled else { return }
+    asksForHeads = !isEnabled
+    for queue in queues.completion.indices where queues.completion[queue] != nil {
+      queues.completion[queue]?.eventIndex = nil
+      queues.followHead(queue, memory)
+    }
   }
 }

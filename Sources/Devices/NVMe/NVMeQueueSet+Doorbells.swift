@@ -118,7 +118,7 @@ extension NVMeQueueSet {
     }
   }
 
-  /// After a completion: keeps the guest from ringing for the heads that nobody waits for, or asks
+  /// After a completion: keeps the guest from ringing for heads that nothing waits for, or asks
   /// it to.
   ///
   /// The index stays just behind the head; a guest that takes all there is never steps over it. It

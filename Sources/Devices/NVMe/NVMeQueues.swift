@@ -9,12 +9,12 @@ struct NVMeSubmissionQueue: Sendable {
   var tail: UInt32 = 0
   /// Commands fetched and not completed. Parked ones are not counted.
   var inFlightCount = 0
-  /// Commands that still are handed to other threads as they come, before one thread tries to be
-  /// quicker alone. Every queue begins so, and does again when the back-end makes a thread wait.
-  var cautionCount: Int
-  /// A thread will look for commands again before it does anything that takes long: nobody need be
-  /// woken.
-  var isAttended = false
+  /// Commands to be handed to other threads as they come before one thread polls the queue. Every
+  /// queue begins so, and does again when the back-end makes a thread wait.
+  var pollHoldOff: Int
+  /// A thread polls the queue: it looks for commands again before it does anything that takes
+  /// long, so no other is woken.
+  var isPolled = false
   /// The tail at which the guest rings the doorbell, if it has shadow doorbells and was told one.
   var eventIndex: UInt32?
   /// The admin command that deletes the queue and waits for those.
@@ -24,9 +24,9 @@ struct NVMeSubmissionQueue: Sendable {
   var isEmpty: Bool { head == tail }
 
   init(
-    start: GPA, count: UInt32, completionQueue: Int, cautionCount: Int = NVMeQueueSet.caution
+    start: GPA, count: UInt32, completionQueue: Int, pollHoldOff: Int = NVMeQueueSet.pollHoldOff
   ) {
-    self.cautionCount = cautionCount
+    self.pollHoldOff = pollHoldOff
     self.start = start
     self.count = count
     self.completionQueue = completionQueue
@@ -82,12 +82,12 @@ struct NVMeQueueSet: Sendable {
   /// After how many commands a thread tries again whether the back-end answers at once: of those
   /// that come in one go the second waits for the first then, so it is to be rare where the answer
   /// is no.
-  static let caution = 256
+  static let pollHoldOff = 256
 
   /// What a look into a submission queue gives.
   enum Fetch {
-    /// - Parameter isAttended: whether the caller comes back for the others at once.
-    case command(NVMeCommand, hasMore: Bool, isAttended: Bool)
+    /// - Parameter isPolled: whether the caller comes back for the others at once.
+    case command(NVMeCommand, hasMore: Bool, isPolled: Bool)
     /// No command, or no room for its completion: a doorbell will tell when to look again.
     case nothing
     /// The queue is not in RAM.
@@ -129,28 +129,28 @@ struct NVMeQueueSet: Sendable {
     ring.head = (ring.head + 1) % ring.count
     ring.inFlightCount += 1
     let command = NVMeCommand(bytes)
-    ring.isAttended =
-      queue > 0 && ring.cautionCount == 0
+    ring.isPolled =
+      queue > 0 && ring.pollHoldOff == 0
       && NVMeIOCommands.mayBeQuick(command, hasWriteCache: hasWriteCache)
-    ring.cautionCount = max(ring.cautionCount - 1, 0)
+    ring.pollHoldOff = max(ring.pollHoldOff - 1, 0)
     submission[queue] = ring
     completion[ring.completionQueue]?.promisedCount += 1
-    if ring.isAttended {
+    if ring.isPolled {
       takeTailIfEmpty(queue, memory)
-      return .command(command, hasMore: submission[queue]?.isEmpty == false, isAttended: true)
+      return .command(command, hasMore: submission[queue]?.isEmpty == false, isPolled: true)
     }
-    return .command(command, hasMore: findCommands(queue, memory), isAttended: false)
+    return .command(command, hasMore: findCommands(queue, memory), isPolled: false)
   }
 
-  /// A thread that attended to a queue does no more.
+  /// Ends exclusive polling of the queue.
   mutating func leave(_ queue: Int) {
     guard submission.indices.contains(queue) else { return }
-    submission[queue]?.isAttended = false
+    submission[queue]?.isPolled = false
   }
 
   /// The back-end made a thread wait while others of the queue's commands waited for the thread.
-  mutating func beCautious(_ queue: Int) {
-    submission[queue]?.cautionCount = Self.caution
+  mutating func holdOffPolling(_ queue: Int) {
+    submission[queue]?.pollHoldOff = Self.pollHoldOff
   }
 
   /// Whether a queue has commands that were not fetched; if not, the guest rings when it has.

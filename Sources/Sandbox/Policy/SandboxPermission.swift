@@ -1,3 +1,5 @@
+internal import HostSystem
+
 /// One line of the list: a call, the roles that may make it, and why. docs/sandbox.md has all of
 /// them.
 struct SandboxPermission: Sendable {
@@ -30,5 +32,24 @@ struct SandboxPermission: Sendable {
     self.need = need
     self.answer = answer
     self.why = why
+  }
+}
+
+/// Roles that may do the same. Not a `Set`, whose types are made at run time: at every start of the
+/// process.
+struct SandboxRoles: OptionSet, Sendable {
+  let rawValue: UInt16
+
+  static let service = SandboxRoles(rawValue: 1 << ThreadRole.service.rawValue)
+  static let vcpu = SandboxRoles(rawValue: 1 << ThreadRole.vcpu.rawValue)
+  /// With service threads, as those below.
+  static let disk: SandboxRoles = [
+    .service, SandboxRoles(rawValue: 1 << ThreadRole.disk.rawValue),
+  ]
+  static let guest: SandboxRoles = [.service, .vcpu]
+  static let all: SandboxRoles = [.guest, .disk]
+
+  func contains(_ role: ThreadRole) -> Bool {
+    rawValue & (1 << role.rawValue) != 0
   }
 }

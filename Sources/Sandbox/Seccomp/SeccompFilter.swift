@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 
 /// A program that answers each system call of a thread: allowed, refused with an error, or
 /// forbidden.
@@ -80,5 +81,51 @@ public struct SeccompFilter: Hashable, Sendable {
       tests = code + tests
     }
     return tests
+  }
+}
+
+extension SeccompFilter {
+  /// Puts the calling thread, and all threads it makes from now on, under the filter, for good.
+  ///
+  /// Filters add up: a call is made only if all allow it. The thread has to have given up new
+  /// privileges (`NoNewPrivileges`).
+  public func install() throws(SandboxError) {
+    var code = program.map {
+      sock_filter(code: $0.code, jt: $0.ifTrue, jf: $0.ifFalse, k: $0.operand)
+    }
+    // SAFETY: the kernel copies the program during the call, with its true length.
+    let (result, error) = unsafe code.withUnsafeMutableBufferPointer { buffer in
+      var program = unsafe sock_fprog(len: UInt16(buffer.count), filter: buffer.baseAddress)
+      let result = unsafe clinux_seccomp_set_filter(&program)
+      return (result, errno)
+    }
+    guard result == 0 else {
+      throw .call(
+        operation: "cannot install a seccomp filter of \(program.count) instructions",
+        errno: error, cure: nil)
+    }
+  }
+
+  /// Whether the kernel can run such filters.
+  public static var isAvailable: Bool {
+    clinux_seccomp_action_available(CLINUX_SECCOMP_TRAP) == 0
+  }
+}
+
+/// *no_new_privs*: no execve(2) gives the thread, or its descendants, more rights than it has.
+public enum NoNewPrivileges {
+  /// Sets it for the calling thread and those it makes from now on, for good.
+  public static func set() throws(SandboxError) {
+    let result = clinux_set_no_new_privileges()
+    let error = errno
+    guard result == 0 else {
+      throw .call(operation: "cannot give up new privileges", errno: error, cure: nil)
+    }
+  }
+
+  /// Whether it is set for the calling thread; nil where the kernel does not know of it.
+  public static var isSet: Bool? {
+    let result = clinux_no_new_privileges()
+    return result < 0 ? nil : result == 1
   }
 }

@@ -24,3 +24,40 @@ public struct SystemCallRule: Hashable, Sendable {
     self.answer = answer
   }
 }
+
+/// A test of the low 32 bits of one argument of a system call.
+///
+/// The low half suffices for every argument tested here: the kernel takes them as `int` or
+/// `unsigned int`, or knows no flag above bit 31.
+public struct ArgumentTest: Hashable, Sendable {
+  /// 0 to 5.
+  public let index: Int
+  /// The bits that are looked at.
+  public let mask: UInt32
+  /// What the masked bits must be; no bit outside of `mask`.
+  public let value: UInt32
+
+  /// A test of some bits. An index above 5, or a value outside of the mask, traps.
+  public init(_ index: Int, mask: UInt32, is value: UInt32) {
+    precondition(0..<6 ~= index, "argument \(index)")
+    precondition(value & ~mask == 0, "value \(value) outside mask \(mask)")
+    self.index = index
+    self.mask = mask
+    self.value = value
+  }
+
+  /// All 32 bits have this value.
+  public static func argument(_ index: Int, is value: UInt32) -> ArgumentTest {
+    ArgumentTest(index, mask: .max, is: value)
+  }
+
+  /// None of the bits is set.
+  public static func argument(_ index: Int, lacks bits: UInt32) -> ArgumentTest {
+    ArgumentTest(index, mask: bits, is: 0)
+  }
+
+  /// Whether an argument passes the test.
+  public func holds(for value: UInt64) -> Bool {
+    UInt32(truncatingIfNeeded: value) & mask == self.value
+  }
+}

@@ -16,7 +16,7 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case kernel(LinuxImageError)
   /// The configuration asks for something impossible.
   case configuration(String)
-  /// A page would have been reported as zero that is not: a writer that nobody knows of, or a bug.
+  /// A page would have been reported as zero that is not: an unknown writer, or a bug.
   case falseReport(page: GPN, history: String)
   /// Its control ended the run before the machine was made.
   case stopped

@@ -22,7 +22,7 @@ final class HypercallService: Sendable {
   private let dispatcher: HypercallDispatcher
   private let memory: HypercallRAM
   private let trackingEnd: TrackingEnd
-  /// Nil where nobody listens: no event is made then.
+  /// Nil without a listener: no event is made then.
   private let onHypercall: (@Sendable (HypercallEvent) -> Void)?
 
   init(

@@ -15,7 +15,7 @@ struct ZeroVerifier: Sendable {
 
   /// - Parameters:
   ///   - snapshot: what the tracker of `guest` knows, asked after the pages were read.
-  ///   - isOver: whether the run ends, so that nobody needs the rest of the search.
+  ///   - isOver: whether the run ends, so that the rest is not needed of the search.
   init(
     guest: GuestMemory, snapshot: (@Sendable () -> ZeroTrackerSnapshot)? = nil,
     isOver: @escaping @Sendable () -> Bool = { false }
@@ -37,7 +37,7 @@ struct ZeroVerifier: Sendable {
     if isOver() { return [] }
     guard !suspects.isEmpty else { return ranges }
     let snapshot = snapshot()
-    // Tracking ended meanwhile: what was written since then nobody knows.
+    // Tracking ended meanwhile: what was written since is unknown.
     guard snapshot.isComplete else { return ranges }
     for (range, pages) in zip(ranges, suspects) {
       for page in pages.of(range) where snapshot.isUnwritten(page) {

@@ -180,7 +180,7 @@ public final class PersonalComputer: Sendable {
     let plan = try LinuxBootPlan(
       kernel: linux.kernel, initrd: linux.initrd, commandLine: linux.commandLine, layout: layout,
       acpi: (tables.rsdpAddress(at: start), start..<(start + UInt64(tables.byteCount))))
-    return FirmwareTables(plan: plan, address: GPA(start), bytes: tables.blob(at: start))
+    return KernelBoot(plan: plan, address: GPA(start), bytes: tables.blob(at: start))
   }
 
   /// Presses the power button: an operating system that listens shuts down.
@@ -223,7 +223,7 @@ public final class PersonalComputer: Sendable {
 }
 
 /// A kernel and, in place of firmware, the tables it looks for.
-private struct FirmwareTables: MachineBoot {
+private struct KernelBoot: MachineBoot {
   let plan: LinuxBootPlan
   let address: GPA
   let bytes: [UInt8]

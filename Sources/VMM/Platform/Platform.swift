@@ -6,7 +6,7 @@ internal import KVM
 /// What is around vCPUs and memory: buses with devices, and how the guest starts.
 struct Platform {
   let ports: PortBus
-  let registers: MMIOBus
+  let mmio: MMIOBus
   let boot: any MachineBoot
   /// Nil for a flat program, which has the configuration's port devices only.
   let computer: PersonalComputer?
@@ -40,7 +40,7 @@ struct Platform {
     }
     do {
       ports = try PortBus(portDevices, decoder: computer?.portDecoder)
-      registers = try MMIOBus(memoryDevices, decoder: computer?.memoryDecoder)
+      mmio = try MMIOBus(memoryDevices, decoder: computer?.memoryDecoder)
     } catch {
       throw .configuration(error.description)
     }

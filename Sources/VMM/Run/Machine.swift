@@ -44,7 +44,7 @@ public final class Machine: Sendable {
   /// Port and memory accesses, with what no device claimed.
   public let ports: PortBus
   /// Devices mapped into memory; accesses that exit and belong to no RAM come here.
-  public let registers: MMIOBus
+  public let mmio: MMIOBus
 
   private let machine: VirtualMachine
   let control: MachineControl
@@ -158,7 +158,7 @@ public final class Machine: Sendable {
     memory = guest
     computer = platform.computer
     ports = platform.ports
-    registers = platform.registers
+    mmio = platform.mmio
     self.transport = transport
     self.enlightenments = enlightenments
     missingEnlightenments = choice.missing

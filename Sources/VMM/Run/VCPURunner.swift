@@ -17,7 +17,7 @@ final class VCPURunner: @unchecked Sendable {
   /// Written by the runner's thread.
   let counts = ExitCounts()
   private let ports: PortBus
-  private let registers: MMIOBus
+  private let mmio: MMIOBus
   private let endsOnCrash: Bool
   private let control: MachineControl
   private let userspace: UserspaceHyperV?
@@ -33,7 +33,7 @@ final class VCPURunner: @unchecked Sendable {
     kicker = vcpu.kicker
     self.vcpu = consume vcpu
     ports = platform.ports
-    registers = platform.registers
+    mmio = platform.mmio
     self.endsOnCrash = endsOnCrash
     self.control = control
     self.userspace = userspace
@@ -71,10 +71,10 @@ final class VCPURunner: @unchecked Sendable {
       readString(access, of: vcpu)
     case .memoryRead(let address, let byteCount):
       counts.count(.memoryRead)
-      vcpu.completeMemoryRead(registers.read(address: address, width: byteCount))
+      vcpu.completeMemoryRead(mmio.read(address: address, width: byteCount))
     case .memoryWrite(let address, let byteCount, let value):
       counts.count(.memoryWrite)
-      registers.write(address: address, width: byteCount, value: value)
+      mmio.write(address: address, width: byteCount, value: value)
     case .readMSR(let index):
       counts.count(.msrRead)
       try readMSR(index, of: vcpu)

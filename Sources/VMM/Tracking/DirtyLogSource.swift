@@ -36,7 +36,7 @@ final class DirtyLogSource: WrittenPageSource {
 
   func forget(_ range: PageRange) -> Bool {
     // KVM_CLEAR_DIRTY_LOG goes by whole words of 64 pages. Without manual protect a read resets
-    // the log and arms it again, but for all pages at once: then nothing is forgotten.
+    // the log and arms it again, for all pages at once: then nothing is forgotten.
     guard isManual, range.start.rawValue % 64 == 0, range.pageCount % 64 == 0,
       let slot = slots.first(where: { $0.contains(range) })
     else { return false }

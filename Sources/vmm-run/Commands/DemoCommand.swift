@@ -66,8 +66,8 @@ enum DemoCommand {
   private static func draw(_ run: DemoRun, _ report: DemoReport, to path: String) throws {
     guard let snapshot = run.mapAtAnswer else { return }
     let memory = ByteCount(report.memoryBytes)
-    let picture = MemoryMapSVG(
-      MemoryMap(snapshot), title: "Guest memory when the guest asked what is zero",
+    let picture = MemoryPictureSVG(
+      MemoryPicture(snapshot), title: "Guest memory when the guest asked what is zero",
       subtitle: "\(memory), \(ByteCount(report.reportedBytes)) reported in"
         + " \(report.reportedRanges.count) ranges",
       explanation: MemoryExplanation(snapshot, hasAsked: true))

@@ -183,8 +183,8 @@ final class SystemRun: Sendable {
     summary.end(residentByteCount: try? machine.memory.residentByteCount())
     if options.tracesIO {
       unclaimed.add(
-        machine.ports.unclaimedAccesses, machine.registers.unclaimedPages,
-        unlistedAccessCount: machine.registers.unlistedAccessCount)
+        machine.ports.unclaimedAccesses, machine.mmio.unclaimedPages,
+        unlistedAccessCount: machine.mmio.unlistedAccessCount)
     }
     return outcome
   }

@@ -49,3 +49,33 @@ enum Invocation: Equatable, Sendable {
     throw .unknownCommand(word, nearest: nearest)
   }
 }
+
+/// What `vmm-run` can do. The raw value is the word on the command line.
+enum CommandName: String, CaseIterable, Sendable, CustomStringConvertible {
+  case demo
+  case check
+  case run
+
+  var description: String { rawValue }
+
+  var definition: CommandDefinition {
+    switch self {
+    case .demo: .demo
+    case .check: .check
+    case .run: .run
+    }
+  }
+}
+
+/// What `vmm-run check` was asked to do.
+struct CheckOptions: Equatable, Sendable {
+  var printsJSON = false
+
+  init(printsJSON: Bool = false) {
+    self.printsJSON = printsJSON
+  }
+
+  init(_ parsed: ParsedOptions) {
+    printsJSON = parsed.contains(.json)
+  }
+}

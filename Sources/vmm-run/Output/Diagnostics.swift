@@ -1,4 +1,6 @@
+internal import Devices
 import Glibc
+internal import VMM
 
 /// What `vmm-run` says about itself on standard error.
 enum Diagnostics {
@@ -13,5 +15,21 @@ enum Diagnostics {
   /// A failure to write is ignored: there is nowhere left to say so.
   static func report(_ message: some CustomStringConvertible) {
     try? OutputFile.write(line(message), to: STDERR_FILENO, named: "standard error")
+  }
+}
+
+extension Diagnostics {
+  /// Reports what ended a command, and gives the exit status that says whose fault it was.
+  static func end(with error: any Error) -> ExitStatus {
+    report("\(error)")
+    return (error as? MachineError)?.isHostLimit == true ? .hostCannot : .failure
+  }
+
+  /// Says that a file is open without a lock.
+  ///
+  /// - Parameter gap: nil for a file with all its locks, of which nothing is said.
+  static func warnOfMissingLocks(_ gap: FileLockGap?, of file: String) {
+    guard let gap else { return }
+    report("warning: \(file): \(gap); see to it that no other program has it open")
   }
 }

@@ -5,7 +5,7 @@ import HostSystem
 /// Writing text with write(2), for everything this program prints.
 ///
 /// Not stdio: its buffers are lost when the process traps or is killed, and a full disk is noticed
-/// only at exit, by nobody.
+/// only at exit, when it is too late.
 enum OutputFile {
   static func writeStandardOutput(_ text: String) throws(SystemError) {
     try write(text, to: STDOUT_FILENO, named: "standard output")

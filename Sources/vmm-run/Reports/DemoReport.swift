@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 /// What one run of the demo guest measured. The property names are the keys of `demo --json`.
 struct DemoReport: Codable, Equatable, Sendable {
   /// Processor time of all vCPU threads, in clock ticks, from /proc/self/task/TID/stat.
@@ -50,5 +52,77 @@ struct DemoReport: Codable, Equatable, Sendable {
 
   func seconds(_ ticks: UInt64) -> Double {
     Double(ticks) / Double(max(1, ticksPerSecond))
+  }
+}
+
+/// Consecutive 4 KiB pages of guest memory, as reported to the guest.
+struct ReportedRange: Codable, Equatable, Sendable {
+  /// The guest page number of the first.
+  var startPage: UInt64
+  var pageCount: UInt64
+}
+
+/// Consecutive 4 KiB pages of guest memory that were not reported as zero, and why.
+struct UnreportedRange: Codable, Equatable, Sendable {
+  /// The raw values are those of `demo --json`.
+  enum Reason: String, Codable, CaseIterable, Sendable {
+    case touchedByVMM = "touched-by-vmm"
+    case claimed
+    case writtenByGuest = "written-by-guest"
+    case notAmongTheLargest = "zero-but-not-among-the-largest"
+    /// Zero, but the guest did not ask.
+    case notAsked = "not-asked"
+    /// What the guest had written was not known any more.
+    case trackingEnded = "tracking-ended"
+
+    /// For reading.
+    var text: String {
+      switch self {
+      case .touchedByVMM: "touched by the VMM"
+      case .claimed: "claimed for good"
+      case .writtenByGuest: "written by the guest"
+      case .notAmongTheLargest: "zero, but not among the largest"
+      case .notAsked: "zero, but the guest did not ask"
+      case .trackingEnded: "not known: tracking had ended"
+      }
+    }
+  }
+
+  var startPage: UInt64
+  var pageCount: UInt64
+  var reason: Reason
+
+  var byteCount: UInt64 { pageCount * 4096 }
+}
+
+/// What became of guest memory, each byte counted once: as the first of these that holds.
+struct MemoryTotals: Codable, Equatable, Sendable {
+  var reportedBytes: UInt64
+  var claimedBytes: UInt64
+  var guestWrittenBytes: UInt64
+  /// Whole chunks of the tracking granularity.
+  var vmmTouchedBytes: UInt64
+  var zeroNotReportedBytes: UInt64
+  /// Guest writes were not known; 0 unless tracking had ended.
+  var unknownBytes: UInt64
+}
+
+/// Why memory was not reported as zero.
+struct MemoryExplanation: Equatable, Sendable {
+  /// Enough for any demo; keeps the report of a scattered guest readable.
+  static let maximumRangeCount = 4096
+
+  var totals: MemoryTotals
+  /// The largest ones, ascending by address.
+  var unreported: [UnreportedRange]
+  var omittedCount: UInt64
+}
+
+/// The form of every report that `--json` prints: stable order, readable, one final line break.
+enum ReportJSON {
+  static func text(_ report: some Encodable) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(report), as: UTF8.self) + "\n"
   }
 }

@@ -1,4 +1,5 @@
 internal import CStart
+internal import Devices
 internal import Glibc
 
 /// The command line of this process.
@@ -15,5 +16,12 @@ enum CommandArguments {
           start: cstart_argument(index), count: strlen(cstart_argument(index))
         ).map { UInt8(bitPattern: $0) })
     }
+  }
+}
+
+extension HostPath {
+  /// The path that an argument names, byte for byte: see `ArgumentText`.
+  init(argument: String) {
+    self.init(bytes: ArgumentText.bytes(of: argument))
   }
 }

@@ -1,3 +1,6 @@
+internal import HyperVCore
+internal import VMM
+
 /// One hypercall, as the trace shows it.
 struct HypercallRecord: Equatable, Sendable {
   var vcpuID: Int
@@ -38,5 +41,18 @@ struct HypercallRecord: Equatable, Sendable {
   private static func hex<Number: FixedWidthInteger & UnsignedInteger>(_ number: Number) -> String {
     let digits = String(number, radix: 16)
     return String(repeating: "0", count: Number.bitWidth / 4 - digits.count) + digits
+  }
+}
+
+extension HypercallRecord {
+  init(_ event: HypercallEvent) {
+    let code = event.request.input.callCode
+    self.init(
+      vcpuID: Int(event.vcpuID), code: code.rawValue, name: code.description,
+      input: event.request.input.rawValue, status: event.outcome.result.status.rawValue,
+      ranges: event.outcome.reportedRanges.map { ranges in
+        ranges.map { ReportedRange(startPage: $0.startPage, pageCount: $0.pageCount) }
+      },
+      capabilities: event.outcome.capabilities?.rawValue)
   }
 }

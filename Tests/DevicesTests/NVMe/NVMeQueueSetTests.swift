@@ -162,24 +162,24 @@ import Testing
   }
 
   @Test("after some commands that were handed over a thread attends to the queue alone")
-  func caution() throws {
+  func pollHoldOff() throws {
     let queues = try Queues(memory, shadow)
     try put(.read, 8)
-    queues.set.submission[1]?.cautionCount = 2
+    queues.set.submission[1]?.pollHoldOff = 2
     try shadow.setValue(4, 2, memory)
-    for isAttended in [false, false, true, true] {
+    for isPolled in [false, false, true, true] {
       _ = queues.run()
-      #expect(queues.set.submission[1]?.isAttended == isAttended)
+      #expect(queues.set.submission[1]?.isPolled == isPolled)
     }
     #expect(try shadow.eventIndex(2, memory) == 0, "it looks again anyway")
     #expect(queues.fetch() == nil)
     #expect(try shadow.eventIndex(2, memory) == 4, "and then asks for a ring")
     queues.set.leave(1)
-    #expect(queues.set.submission[1]?.isAttended == false)
-    queues.set.beCautious(1)
-    #expect(queues.set.submission[1]?.cautionCount == NVMeQueueSet.caution)
+    #expect(queues.set.submission[1]?.isPolled == false)
+    queues.set.holdOffPolling(1)
+    #expect(queues.set.submission[1]?.pollHoldOff == NVMeQueueSet.pollHoldOff)
     queues.set.leave(9)
-    queues.set.beCautious(0)
+    queues.set.holdOffPolling(0)
   }
 
   @Test(
@@ -194,7 +194,7 @@ import Testing
   ) throws {
     let queues = try Queues(memory, shadow)
     try put(opcode, 8, flags: flags)
-    queues.set.submission[1]?.cautionCount = 0
+    queues.set.submission[1]?.pollHoldOff = 0
     try shadow.setValue(2, 2, memory)
     let fetch = queues.set.fetch(1, from: memory, hasWriteCache: hasWriteCache)
     guard case .command(_, true, isQuick) = fetch else {

@@ -79,7 +79,7 @@ import ZeroTracker
     for round in 0..<300 {
       // One thread alone, or all of them, whatever the back-end's pace.
       disk.controller.engine.state.withLock {
-        $0.queues.submission[1]?.cautionCount = isQuick ? 0 : 256
+        $0.queues.submission[1]?.pollHoldOff = isQuick ? 0 : 256
       }
       let count = Int.random(in: 1...40, using: &generator)
       var missing: Set<UInt16> = []
@@ -103,16 +103,16 @@ import ZeroTracker
     let disk = try TestDisk(store)
     let queue = try disk.makePair(1)
     let engine = disk.controller.engine
-    engine.state.withLock { $0.queues.submission[1]?.cautionCount = 0 }
+    engine.state.withLock { $0.queues.submission[1]?.pollHoldOff = 0 }
     for _ in 0..<12 { try queue.enqueue(.io(.read, 0, 1)) }
     queue.ring()
     store.waitFor(1)
-    #expect(engine.state.withLock { $0.queues.submission[1]!.isAttended })
+    #expect(engine.state.withLock { $0.queues.submission[1]!.isPolled })
     store.open()
     for _ in 0..<12 { #expect(try queue.wait().status == .success) }
     // Reads through an open gate do not sleep: it stays as it is. A closed one is found out.
     store.close()
-    engine.state.withLock { $0.queues.submission[1]?.cautionCount = 0 }
+    engine.state.withLock { $0.queues.submission[1]?.pollHoldOff = 0 }
     for _ in 0..<12 { try queue.enqueue(.io(.read, 0, 1)) }
     queue.ring()
     while store.waitingCount < 4 {
@@ -121,7 +121,7 @@ import ZeroTracker
       store.letOneThrough()
       TestThreads.nap(microseconds: 1000)
     }
-    #expect(engine.state.withLock { $0.queues.submission[1]!.cautionCount } > 200)
+    #expect(engine.state.withLock { $0.queues.submission[1]!.pollHoldOff } > 200)
     store.open()
     for _ in 0..<12 { #expect(try queue.wait().status == .success) }
   }

@@ -132,10 +132,10 @@ final class NVMeBench {
   }
 
   /// How long a queue's commands are handed over before one thread serves it alone.
-  func setCaution(_ count: Int) {
+  func setPollHoldOff(_ count: Int) {
     engine.state.withLock { state in
       for queue in state.queues.submission.indices {
-        state.queues.submission[queue]?.cautionCount = count
+        state.queues.submission[queue]?.pollHoldOff = count
       }
     }
   }
@@ -165,7 +165,7 @@ final class NVMeBench {
       require(!state.isStopping, "stopping at rest")
       for ring in state.queues.submission {
         require(ring.map { $0.inFlightCount == 0 && $0.deletion == nil } ?? true, "\(ring!)")
-        require(ring?.isAttended != true, "\(ring!) at rest")
+        require(ring?.isPolled != true, "\(ring!) at rest")
       }
       for ring in state.queues.completion {
         require(ring?.promisedCount ?? 0 == 0, "\(String(describing: ring))")

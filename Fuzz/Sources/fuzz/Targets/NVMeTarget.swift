@@ -167,7 +167,7 @@ final class NVMeTarget: FuzzTarget {
     let choice = input.byte
     if choice & 1 == 0 { bench.setShadow(number % 2 == 0 ? .tail : .head, number / 2, value) }
     if choice & 2 == 0 { bench.ring(number, value) }
-    if choice & 0x30 == 0x30 { bench.setCaution(Int(choice & 1)) }
+    if choice & 0x30 == 0x30 { bench.setPollHoldOff(Int(choice & 1)) }
   }
 
   private func writeRegister(_ input: FuzzInput) {

@@ -47,7 +47,7 @@ public final class FlashChip: BusDevice {
     }
   }
 
-  /// Ends a machine's life: nobody is told of modes any more, and what changed is saved.
+  /// Ends a machine's life: mode changes are no longer reported, and what changed is saved.
   public func detach() {
     state.withLock { state in
       save(&state)

@@ -17,7 +17,7 @@ struct BootParameters {
   let loadAddress: UInt64
   let initrd: Range<UInt64>?
   let commandLineAddress: UInt64
-  let memoryMap: MemoryMap
+  let memoryMap: E820Map
   /// 0 for none.
   let rootPointer: UInt64
 

@@ -3,7 +3,7 @@ internal import Bytes
 /// A bzImage: a setup header that says what the kernel needs, and the kernel, which unpacks itself.
 ///
 /// Entered in 64-bit mode, 0x200 bytes into the kernel. The real-mode part is not used. Every field
-/// that the loader relies on is checked here, but for RAM: that is the plan's.
+/// that the loader relies on is checked here, except RAM: that is the plan's.
 /// Source: Documentation/arch/x86/boot.rst.
 struct BzImage: Hashable, Sendable {
   /// "HdrS".

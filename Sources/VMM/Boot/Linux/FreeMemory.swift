@@ -6,7 +6,7 @@ struct FreeMemory: Sendable {
   private(set) var ranges: [Range<UInt64>]
 
   /// All RAM that `map` names in the low region.
-  init(_ map: MemoryMap) {
+  init(_ map: E820Map) {
     ranges = map.entries.filter { $0.kind == .ram && $0.start < GuestMemoryLayout.lowEnd }
       .map(\.addresses)
   }

@@ -27,7 +27,7 @@ public struct LinuxBootPlan: Sendable {
   private static let pvhCommandLineByteCount = 2047
 
   /// What the kernel is told of memory.
-  public let memoryMap: MemoryMap
+  public let memoryMap: E820Map
   /// What the kernel needs, from its load address to the end of its init_size or last segment.
   public let kernelAddresses: Range<UInt64>
   /// Where the initrd lies; nil without one.
@@ -57,7 +57,7 @@ public struct LinuxBootPlan: Sendable {
     kernel: BootFile, initrd: BootFile? = nil, commandLine: [UInt8], layout: GuestMemoryLayout,
     acpi: (rsdp: UInt64, range: Range<UInt64>)? = nil
   ) throws(MachineError) {
-    memoryMap = try MemoryMap(layout: layout, acpiTables: acpi?.range)
+    memoryMap = try E820Map(layout: layout, acpiTables: acpi?.range)
     image = try LinuxImage(kernel)
     self.kernel = kernel
     self.initrd = initrd

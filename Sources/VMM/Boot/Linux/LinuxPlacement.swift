@@ -9,9 +9,9 @@ struct LinuxPlacement {
   private let ramByteCount: UInt64
 
   /// Everything from 1 MiB to the end of low RAM but the ACPI tables is free.
-  init(_ map: MemoryMap, layout: GuestMemoryLayout) {
+  init(_ map: E820Map, layout: GuestMemoryLayout) {
     free = FreeMemory(map)
-    free.take(0..<MemoryMap.legacyEnd)
+    free.take(0..<E820Map.legacyEnd)
     ramByteCount = layout.ramByteCount
   }
 
@@ -74,7 +74,7 @@ struct LinuxPlacement {
     let end = min(limit, Self.lowEnd) & ~(Self.pageByteCount - 1)
     guard
       let range = free.highest(
-        byteCount: paged, alignment: Self.pageByteCount, from: MemoryMap.legacyEnd, below: end)
+        byteCount: paged, alignment: Self.pageByteCount, from: E820Map.legacyEnd, below: end)
     else {
       let needed = kernel.upperBound.roundedUp(to: Self.pageByteCount) + paged
       throw .placement(

@@ -14,7 +14,7 @@ struct PVHStartInfo {
   let address: GPA
   let initrd: Range<UInt64>?
   let commandLineAddress: UInt64
-  let memoryMap: MemoryMap
+  let memoryMap: E820Map
   /// 0 for none.
   let rootPointer: UInt64
 

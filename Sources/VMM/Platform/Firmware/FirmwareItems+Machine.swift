@@ -76,7 +76,7 @@ extension FirmwareItems {
       var entry = [UInt8](repeating: 0, count: entryByteCount)
       entry.storeLE(region.start.rawValue, at: 0)
       entry.storeLE(region.byteCount, at: 8)
-      entry.storeLE(MemoryMap.Kind.ram.rawValue, at: 16)
+      entry.storeLE(E820Map.Kind.ram.rawValue, at: 16)
       return entry
     }
   }
