@@ -93,6 +93,23 @@ import Testing
     #expect(try directory.bytes("v.fd") == volume(blocks: 3))
   }
 
+  @Test("a template that is none of this image's, where the image's own is there")
+  func otherTemplates() throws {
+    try directory.write(volume(blocks: 4), to: "large.fd")
+    let large = directory.path("large.fd")
+    for more in ["", " --vars @new.fd", " --vars @large.fd"] {
+      expect(
+        "--firmware @CODE.fd --vars-template @large.fd\(more)",
+        .size(path: large, byteCount: 16384, expected: 12288))
+    }
+    // A broken one says nothing; nor does one that is not there.
+    try directory.write([1, 2, 3], to: "VARS.fd")
+    for name in ["CODE.fd", "other.fd"] {
+      try image("--firmware @\(name) --vars-template @large.fd --vars @\(name).vars")
+      #expect(try directory.bytes("\(name).vars") == volume(blocks: 4))
+    }
+  }
+
   @Test("an image that has its variables in it keeps none in a file")
   func insideImage() throws {
     let image = directory.path("whole.fd")

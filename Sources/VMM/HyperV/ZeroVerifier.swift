@@ -15,7 +15,7 @@ struct ZeroVerifier: Sendable {
 
   /// - Parameters:
   ///   - snapshot: what the tracker of `guest` knows, asked after the pages were read.
-  ///   - isOver: whether the run ends, so that the rest is not needed of the search.
+  ///   - isOver: whether the run ends, so that the rest of the search is not needed.
   init(
     guest: GuestMemory, snapshot: (@Sendable () -> ZeroTrackerSnapshot)? = nil,
     isOver: @escaping @Sendable () -> Bool = { false }

@@ -103,7 +103,16 @@ extension FirmwareOptions {
 
   /// The template that was given, or the usual one if it is there.
   private func template() throws -> [UInt8]? {
-    if let templatePath { return try Self.variables(templatePath, template: nil) }
+    guard let templatePath else { return try usualTemplate() }
+    let bytes = try Self.variables(templatePath, template: nil)
+    // The usual one says how this image divides its store, unless it is broken itself.
+    if let usual = try? usualTemplate() {
+      try FirmwareVolume.check(bytes, path: templatePath, template: usual)
+    }
+    return bytes
+  }
+
+  private func usualTemplate() throws -> [UInt8]? {
     guard let usual = imagePath.flatMap(Self.usualTemplate), Self.exists(usual) else { return nil }
     return try Self.variables(usual, template: nil)
   }
