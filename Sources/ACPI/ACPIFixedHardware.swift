@@ -16,6 +16,18 @@ public enum ACPIFixedHardware {
   public static let pciConfigurationPort: UInt16 = 0xCF8
   /// Address and data, 4 bytes each.
   public static let pciConfigurationPortCount: UInt8 = 8
+  /// COM1's registers.
+  public static let serialPort1: UInt16 = 0x3F8
+  /// Their number.
+  public static let serialPort1Count: UInt8 = 8
+  /// The keyboard controller's data port.
+  public static let keyboardDataPort: UInt16 = 0x60
+  /// Its command and status port.
+  public static let keyboardCommandPort: UInt16 = 0x64
+  /// The real-time clock's index port; data follows.
+  public static let realTimeClockPort: UInt16 = 0x70
+  /// Index and data.
+  public static let realTimeClockPortCount: UInt8 = 2
   /// fw_cfg's selector, data and DMA ports.
   public static let firmwareConfigurationPort: UInt16 = 0x510
   /// Selector, data, two unused ports, and an address of 8 bytes.

@@ -22,7 +22,11 @@ extension DSDT {
   private static var serialPort1: AMLTerm {
     device(
       "COM1", "PNP0501", uid: 1,
-      [.io(first: 0x3F8, portCount: 8), .irqNoFlags(ACPIFixedHardware.serialPort1Interrupt)])
+      [
+        .io(
+          first: ACPIFixedHardware.serialPort1, portCount: ACPIFixedHardware.serialPort1Count),
+        .irqNoFlags(ACPIFixedHardware.serialPort1Interrupt),
+      ])
   }
 
   /// The keyboard; the controller's ports are its own.
@@ -30,7 +34,8 @@ extension DSDT {
     device(
       "KBD", "PNP0303",
       [
-        .io(first: 0x60, portCount: 1), .io(first: 0x64, portCount: 1),
+        .io(first: ACPIFixedHardware.keyboardDataPort, portCount: 1),
+        .io(first: ACPIFixedHardware.keyboardCommandPort, portCount: 1),
         .irqNoFlags(ACPIFixedHardware.keyboardInterrupt),
       ])
   }
@@ -42,7 +47,12 @@ extension DSDT {
   private static var realTimeClock: AMLTerm {
     device(
       "RTC", "PNP0B00",
-      [.io(first: 0x70, portCount: 2), .irqNoFlags(ACPIFixedHardware.realTimeClockInterrupt)])
+      [
+        .io(
+          first: ACPIFixedHardware.realTimeClockPort,
+          portCount: ACPIFixedHardware.realTimeClockPortCount),
+        .irqNoFlags(ACPIFixedHardware.realTimeClockInterrupt),
+      ])
   }
 
   /// fw_cfg, by the name that Linux's driver knows. Present and decoding, but not to be shown

@@ -128,6 +128,27 @@ import Testing
     #expect((0x20..<0x23).map { byteCounts[$0] } == found.map { $0.count })
   }
 
+  @Test("the tables name the ports at which devices answer")
+  func ports() {
+    let keyboard = KeyboardController(keyboardLine: nil) {}
+    let named: [(UInt16, UInt8)] = [
+      (ACPIFixedHardware.serialPort1, ACPIFixedHardware.serialPort1Count),
+      (ACPIFixedHardware.realTimeClockPort, ACPIFixedHardware.realTimeClockPortCount),
+      (ACPIFixedHardware.keyboardDataPort, 1), (ACPIFixedHardware.keyboardCommandPort, 1),
+      (
+        ACPIFixedHardware.firmwareConfigurationPort,
+        ACPIFixedHardware.firmwareConfigurationPortCount
+      ),
+      (ACPIFixedHardware.pciConfigurationPort, ACPIFixedHardware.pciConfigurationPortCount),
+    ]
+    let claimed =
+      [UART16550.firstSerialPort, RealTimeClock.ports] + keyboard.attachments.map(\.0)
+      + [FirmwareConfiguration.ports, PCIConfigPorts.ports]
+    #expect(named.map { PortRange(start: $0, count: UInt16($1)) } == claimed)
+    #expect(claimed.last?.contains(ACPIFixedHardware.resetPort) == true)
+    #expect(ISABridge.address.device == UInt8(ACPIFixedHardware.lpcDeviceNumber))
+  }
+
   @Test("an input is asserted while one of its wires is, and is set only when that changes")
   func sharedInput() {
     let levels = Mutex<[Bool]>([])
