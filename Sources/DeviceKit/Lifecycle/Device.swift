@@ -18,19 +18,22 @@ extension Device {
   public func stop() {}
 }
 
-/// Why a device cannot be started.
+/// Why a device cannot be made or started.
 public enum DeviceError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// The host gives no more threads; `what` they are for, as in "disk".
-  case threads(count: Int, what: String)
-  /// In the device's own words: what is missing, and what to do; one line.
-  case unavailable(String)
+  /// The host lacks what the device needs; `cure` says what to do.
+  case unavailable(what: String, cure: String)
+
+  /// The host gives no more threads; `kind` says what they are for, as in "disk".
+  public static func threads(count: Int, kind: String) -> DeviceError {
+    .unavailable(
+      what: "cannot start \(count) \(kind) threads",
+      cure: "raise the limit of processes (ulimit -u)")
+  }
 
   /// What was attempted, and what to do; one line.
   public var description: String {
     switch self {
-    case .threads(let count, let what):
-      "cannot start \(count) \(what) threads; raise the limit of processes (ulimit -u)"
-    case .unavailable(let text): text
+    case .unavailable(let what, let cure): "\(what); \(cure)"
     }
   }
 }

@@ -63,7 +63,7 @@ public final class NVMeController: PCIFunction {
 
   /// Starts the threads that carry out commands.
   ///
-  /// - Throws: `DeviceError.threads` when the host gives no more threads; none is left then.
+  /// - Throws: `DeviceError` when the host gives no more threads; none is left then.
   public func start() throws(DeviceError) {
     let serve: @Sendable () -> Void = { [onThreadStart, engine] in
       onThreadStart()
@@ -77,7 +77,7 @@ public final class NVMeController: PCIFunction {
     }
     guard !isComplete else { return }
     stop()
-    throw .threads(count: threadCount, what: "disk")
+    throw .threads(count: threadCount, kind: "disk")
   }
 
   /// Ends the threads when the commands they run are done; doorbells are then of no effect. Guest

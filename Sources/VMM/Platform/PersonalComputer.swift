@@ -147,11 +147,8 @@ public final class PersonalComputer: Sendable {
       let address = PCIAddress(device: slot)
       var context = context
       context.interruptLine = line(address)
-      do throws(DeviceError) {
-        functions.append((address, try device.make(context)))
-      } catch {
-        throw .configuration(error.description)
-      }
+      functions.append(
+        (address, try Self.device { () throws(DeviceError) in try device.make(context) }))
     }
     return functions
   }
@@ -207,10 +204,17 @@ public final class PersonalComputer: Sendable {
         what: "cannot start the real-time clock's thread: \(Errno(error.code))",
         cure: "raise the limit of processes (ulimit -u)")
     }
+    try Self.device { () throws(DeviceError) in try host.start() }
+  }
+
+  /// Runs `body`, giving a device's errors as the machine's.
+  private static func device<R>(_ body: () throws(DeviceError) -> R) throws(MachineError) -> R {
     do throws(DeviceError) {
-      try host.start()
+      return try body()
     } catch {
-      throw .configuration(error.description)
+      switch error {
+      case .unavailable(let what, let cure): throw .unavailable(what: what, cure: cure)
+      }
     }
   }
 

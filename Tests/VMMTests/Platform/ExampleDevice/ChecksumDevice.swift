@@ -41,7 +41,8 @@ final class ChecksumDevice: PCIFunction {
     do throws(GuestMemoryError) {
       results = try DeviceMemory(byteCount: Int(Self.results.byteCount))
     } catch {
-      throw .unavailable(error.description)
+      throw .unavailable(
+        what: "no memory for a device's results", cure: error.description)
     }
     var space = PCIConfigurationSpace(
       identity: PCIIdentity(vendor: 0x1234, device: 0xADD0, classCode: 0xFF_0000), interruptPin: 1)
@@ -65,7 +66,7 @@ final class ChecksumDevice: PCIFunction {
       }
       self.thread.withLock { $0 = thread }
     } catch {
-      throw .threads(count: 1, what: "checksum")
+      throw .threads(count: 1, kind: "checksum")
     }
   }
 

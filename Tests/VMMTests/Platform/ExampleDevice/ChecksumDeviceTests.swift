@@ -138,4 +138,46 @@ struct ChecksumDeviceTests {
     }
     #expect(error?.description == message)
   }
+
+  @Test("a device that cannot start ends the run before the guest's first instruction")
+  func cannotStart() async throws {
+    let output = Mutex<[UInt8]>([])
+    let stopCount = Mutex(0)
+    let kernel = BootFile(
+      SyntheticImages.bzImage(code: Self.print + Self.powerOff), name: "synthetic")
+    var configuration = MachineConfiguration.confined(
+      .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: 64 << 20)
+    configuration.computer.serialOutput = { byte in output.withLock { $0.append(byte) } }
+    configuration.computer.pciDevices = [
+      PCIDeviceConfiguration { context in
+        UnstartableDevice(context) { stopCount.withLock { $0 += 1 } }
+      }
+    ]
+    let machine = try Machine(configuration, control: MachineControl())
+    guard case .failed(let error) = await machine.runOnThread() else {
+      Issue.record("it ran")
+      return
+    }
+    #expect(error == .unavailable(what: "no coffee", cure: "make some"))
+    #expect(output.withLock { $0 }.isEmpty)
+    #expect(stopCount.withLock { $0 } == 1)
+  }
+}
+
+/// Says why it cannot start.
+private final class UnstartableDevice: PCIFunction {
+  let endpoint: PCIEndpoint
+  private let onStop: @Sendable () -> Void
+
+  init(_ context: PCIContext, onStop: @escaping @Sendable () -> Void) {
+    endpoint = PCIEndpoint(
+      PCIConfigurationSpace(
+        identity: PCIIdentity(vendor: 0x1234, device: 1, classCode: 0xFF_0000)),
+      context: context)
+    self.onStop = onStop
+  }
+
+  func start() throws(DeviceError) { throw .unavailable(what: "no coffee", cure: "make some") }
+
+  func stop() { onStop() }
 }
