@@ -33,6 +33,12 @@ public final class DeviceMemory: Sendable {
     unsafe mapping.bytes(offset, 1)[0]
   }
 
+  /// Zeroes bytes from `offset` on. All must be inside.
+  public func clear(at offset: Int, byteCount: Int) {
+    // SAFETY: `mapping.bytes` checks that all lie inside; they are initialised memory of the host.
+    _ = unsafe mapping.bytes(offset, byteCount).initializeMemory(as: UInt8.self, repeating: 0)
+  }
+
   /// Stores bytes from `offset` on. All must fit.
   public func write(_ bytes: [UInt8], at offset: Int) {
     // SAFETY: `mapping.bytes` checks that as many bytes as there are lie inside.

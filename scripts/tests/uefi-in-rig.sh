@@ -82,7 +82,8 @@ reach_shell() {
 # The shell, typed at. Its first start makes the variables. The image is what the package's descriptors name.
 first_shell() {
   image=auto
-  start shell --memory 1G --vars /tmp/vars.fd --trace-io
+  start shell --memory 1G --vars /tmp/vars.fd --trace-io --display 1280x800 \
+    --screenshot /out/shell.png
   image=$firmware
   reach_shell
   vmm-run check >/out/check 2>&1

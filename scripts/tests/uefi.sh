@@ -43,12 +43,27 @@ check_uefi_told() {
   check_equal "$1: $2" "$(uefi_told "$1" "$2")" "$3"
 }
 
+# check_picture GUEST WIDTH HEIGHT: its screenshot is a PNG of that size, and not all black.
+check_picture() {
+  local header lit
+  header=$(od -An -tx1 -N 24 "$out/$1.png" | tr -d ' \n')
+  check_equal "$1: PNG signature and size" "${header:0:16} ${header:32:16}" \
+    "89504e470d0a1a0a $(printf '%08x%08x' "$2" "$3")"
+  lit=$(tail -c +60 "$out/$1.png" | tr -d '\0' | wc -c)
+  if [[ $lit -ge 5000 ]]; then
+    pass_check "$guests, $1: $lit bytes of the picture are not black"
+  else
+    fail_check "$guests, $1: the picture is black: $lit bytes are not"
+  fi
+}
+
 check_uefi_shell() {
   local found="$ovmf/OVMF_CODE_4M.fd, variables from $ovmf/OVMF_VARS_4M.fd, by "
   found+=/usr/share/qemu/firmware/60-edk2-x86_64.json
   check_status shell 0
   check_equal 'shell: the firmware that check finds' \
     "$(sed -n 's/^ *UEFI firmware (--firmware auto) *available *//p' "$out/check")" "$found"
+  check_picture shell 1280 800
   check_equal 'shell: prompts' "$(grep -cF 'Shell> ' "$out/shell.console")" 1
   # COM2 and CPU hotplug, which OVMF looks for; a device that is missing by mistake would be more.
   check_equal 'shell: ports without a device' \

@@ -12,7 +12,9 @@ public struct PersonalComputerConfiguration: Sendable {
   public var onSerialRoom: @Sendable () -> Void = {}
   /// NVMe disks, in the order in which the guest finds them.
   public var disks: [DiskConfiguration] = []
-  /// Other PCI devices, beside the disks.
+  /// What is shown on a screen; nil for a machine without one.
+  public var display: DisplayConfiguration?
+  /// Other PCI devices, beside disks and display.
   public var pciDevices: [PCIDeviceConfiguration] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.
   public var clockIsLocal = false
@@ -36,6 +38,19 @@ public struct PersonalComputerConfiguration: Sendable {
   public init() {}
 }
 
+/// A display of a PC: the size that its monitor prefers, in pixels.
+public struct DisplayConfiguration: Hashable, Sendable {
+  /// One of `BochsDisplay.widths`.
+  public var width: Int
+  /// One of `BochsDisplay.heights`.
+  public var height: Int
+
+  public init(width: Int, height: Int) {
+    self.width = width
+    self.height = height
+  }
+}
+
 /// A disk of a PC: what is behind it, and what it is called.
 public struct DiskConfiguration: Sendable {
   /// Where its data is.
@@ -56,7 +71,7 @@ public struct DiskConfiguration: Sendable {
 
 /// A PCI device of a PC: where it is, and how it is made. A reset makes a new one.
 public struct PCIDeviceConfiguration: Sendable {
-  /// The slot, 1 to 30; nil for the first one that is free, after the disks.
+  /// The slot, 1 to 30; nil for the first one that is free, after the disks. A display has 30.
   public var slot: UInt8?
   /// Makes the device with what the machine has for it: its interrupt line is that of INTA#.
   public var make: @Sendable (PCIContext) throws(DeviceError) -> any PCIFunction

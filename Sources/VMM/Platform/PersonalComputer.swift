@@ -23,6 +23,8 @@ public final class PersonalComputer: Sendable {
   public let serialPort: UART16550
   private let power: PowerManagement
   private let clock: RealTimeClock
+  /// Nil for a machine without one.
+  public let display: BochsDisplay?
   private let disks: [NVMeController]
   private let host: PCIHost
   private let board: Board
@@ -75,6 +77,7 @@ public final class PersonalComputer: Sendable {
       line: { address in
         line(ACPIFixedHardware.pciInterrupt(device: UInt32(address.device), pin: 0))
       })
+    display = functions.lazy.compactMap { $0.1 as? BochsDisplay }.first
     disks = functions.prefix(own.disks.count).compactMap { $0.1 as? NVMeController }
     var legacyDevices: LegacyDevices = [.serialPort1, .ps2Controller, .realTimeClock]
     if firmware != nil { legacyDevices.insert(.firmwareConfiguration) }
@@ -141,9 +144,10 @@ public final class PersonalComputer: Sendable {
           queuePairCount: pairCount, context: context)
       }
     }
-    let places = try PCISlots.places(for: disks + own.pciDevices, in: freeSlots)
+    let devices = disks + (try display(own).map { [$0] } ?? []) + own.pciDevices
+    let places = try PCISlots.places(for: devices, in: freeSlots)
     var functions: [(PCIAddress, any PCIFunction)] = []
-    for (device, slot) in zip(disks + own.pciDevices, places) {
+    for (device, slot) in zip(devices, places) {
       let address = PCIAddress(device: slot)
       var context = context
       context.interruptLine = line(address)
@@ -151,6 +155,21 @@ public final class PersonalComputer: Sendable {
         (address, try Self.device { () throws(DeviceError) in try device.make(context) }))
     }
     return functions
+  }
+
+  /// The display, if there is one. In the last slot, so that disks keep theirs.
+  private static func display(
+    _ own: PersonalComputerConfiguration
+  ) throws(MachineError) -> PCIDeviceConfiguration? {
+    guard let display = own.display else { return nil }
+    guard BochsDisplay.widths.contains(display.width),
+      BochsDisplay.heights.contains(display.height)
+    else {
+      throw .configuration("a display of \(display.width)x\(display.height) is not possible")
+    }
+    return PCIDeviceConfiguration(slot: freeSlots.upperBound) { (context) throws(DeviceError) in
+      try BochsDisplay(width: display.width, height: display.height, context: context)
+    }
   }
 
   private static func checkDisks(_ disks: [DiskConfiguration]) throws(MachineError) {

@@ -19,6 +19,7 @@ final class SystemRun: Sendable {
   private let options: SystemOptions
   private let machine: MachineOptions
   private let trace: HypercallTrace?
+  private let screenshot: Screenshot?
   private let summary = BootSummary()
   /// All that a running guest makes this process say.
   private let guestMessages = RateLimitedDiagnostics()
@@ -30,6 +31,7 @@ final class SystemRun: Sendable {
     self.options = options
     self.machine = machine
     trace = try machine.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
+    screenshot = try options.screenshotPath.map { try Screenshot(path: $0) }
   }
 
   static func run(_ options: SystemOptions, machine: MachineOptions) throws -> ExitStatus {
@@ -59,6 +61,7 @@ final class SystemRun: Sendable {
       // Messages are whole lines on a terminal that is as it was.
       console.stop()
       finishMessages()
+      screenshot?.write()
       if let summary = summary.text { Diagnostics.report(summary) }
       status = Self.status(of: outcome, signals.receivedSignal)
     } catch {
@@ -125,6 +128,9 @@ final class SystemRun: Sendable {
     configuration.computer.serialOutput = { console.write([$0]) }
     configuration.computer.onSerialRoom = { console.guestHasRoom() }
     configuration.computer.clockIsLocal = options.clock == .local
+    configuration.computer.display = options.display.map {
+      DisplayConfiguration(width: $0.width, height: $0.height)
+    }
     configuration.computer.disks = try options.openDisks()
     configuration.computer.version = Version.number
     try options.tellFirmware(&configuration.computer)
@@ -180,6 +186,7 @@ final class SystemRun: Sendable {
     defer { reporter.end() }
     let outcome = machine.run()
     configuration.computer.keptClock = machine.computer?.keptClock
+    if let display = machine.computer?.display { screenshot?.keep(display) }
     summary.end(residentByteCount: try? machine.memory.residentByteCount())
     if options.tracesIO {
       unclaimed.add(

@@ -109,6 +109,7 @@ extension RunOptions {
 extension SystemOptions {
   fileprivate func add(to files: inout RunFiles) {
     if case .file(let log) = serial { files.addOutput(log.path, of: .serial) }
+    files.addOutput(screenshotPath, of: .screenshot)
     for disk in disks { files.add(disk.path, of: .disk) }
     switch boot {
     case .linux(let linux):

@@ -89,6 +89,7 @@ extension CommandDefinition {
       Dependency(options: firmware, on: [.firmware]),
       Dependency(options: system, on: [.kernel, .firmware]),
       Dependency(options: [.noPersist], on: [.variables]),
+      Dependency(options: [.screenshot], on: [.display]),
     ],
     examples: [
       "vmm-run run --firmware OVMF_CODE_4M.fd --vars vars.fd --disk disk.img",
@@ -106,6 +107,6 @@ extension CommandDefinition {
 
   /// What describes a PC, and means nothing to a flat program.
   private static let system: [OptionDefinition] = [
-    .disk, .serial, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
+    .disk, .serial, .display, .screenshot, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
   ]
 }

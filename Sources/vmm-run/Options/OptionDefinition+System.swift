@@ -28,6 +28,14 @@ extension OptionDefinition {
       keeps what the file has; a comma in its name is doubled.
       """)
 
+  static let display = OptionDefinition(
+    name: "--display", placeholder: "WIDTHxHEIGHT",
+    summary: "A display whose monitor prefers this size, 1280x800 for example (default none).")
+
+  static let screenshot = OptionDefinition(
+    name: "--screenshot", placeholder: "FILE",
+    summary: "At the end, write what the display shows, as PNG.")
+
   static let rtc = OptionDefinition(
     name: "--rtc", placeholder: "CLOCK",
     summary: "The time the real-time clock starts at: utc or local (default utc).")

@@ -34,6 +34,9 @@ struct SystemOptions: Equatable, Sendable {
   /// In the order given, which is the order the guest finds them in.
   var disks: [DiskOption] = []
   var serial = SerialChoice.stdio
+  /// Nil for a machine without a display.
+  var display: DisplayOption?
+  var screenshotPath: String?
   var clock = ClockChoice.utc
   var hyperVFeatures = HyperVFeatureChoice()
   var onCrash = CrashAction.report
@@ -69,6 +72,10 @@ struct SystemOptions: Equatable, Sendable {
       return nil
     }
     if let text = parsed.text(.serial) { serial = try SerialChoice(parsing: text) }
+    display = try parsed.text(.display).map { text throws(UsageError) in
+      try DisplayOption(parsing: text)
+    }
+    screenshotPath = parsed.text(.screenshot)
     clock = try parsed.choice(.rtc) ?? clock
     if let text = parsed.text(.hyperVFeatures) {
       hyperVFeatures = try HyperVFeatureChoice(parsing: text)

@@ -40,6 +40,9 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
   case repeatedSerial(option: String, String)
   /// A disk image that is not raw.
   case unknownImageFormat(option: String, String)
+  /// Not two numbers in these ranges.
+  case invalidDisplay(
+    option: String, String, widths: ClosedRange<Int>, heights: ClosedRange<Int>)
 
   var description: String {
     switch self {
@@ -81,7 +84,7 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
     case .invalidSize, .notWholePages, .invalidGranularity, .invalidNumber, .unknownChoice,
       .invalidFeatures, .baseNotFirst, .signWithoutBase, .valuesForNothing, .missingFeatureValue,
       .invalidFeatureValue, .invalidUUID, .repeatedWord, .unknownImageFormat, .invalidSerial,
-      .repeatedSerial:
+      .repeatedSerial, .invalidDisplay:
       valueDescription
     }
   }
@@ -130,6 +133,10 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
     case .unknownImageFormat(let option, let format):
       "option '\(option)': \(QuotedText(format)) is no format of disk images here; there is only "
         + "raw: convert the image (qemu-img convert -O raw OLD NEW)"
+    case .invalidDisplay(let option, let text, let widths, let heights):
+      "option '\(option)': \(QuotedText(text)) is no size such as 1280x800, "
+        + "from \(widths.lowerBound)x\(heights.lowerBound) "
+        + "to \(widths.upperBound)x\(heights.upperBound)"
     default:
       ""
     }
