@@ -28,7 +28,7 @@ run_sanitizer() {
   bundles=("$(swift build --show-bin-path --scratch-path "$scratch")"/*PackageTests.xctest)
   # The test library itself leaks. A reported race ends the run at once.
   ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS=halt_on_error=1 \
-    "${bundles[0]}" --testing-library swift-testing --filter "^(${suites//,/|})\\." \
+    timeout --kill-after=10 1500 "${bundles[0]}" --testing-library swift-testing --filter "^(${suites//,/|})\\." \
     --event-stream-output-path "$logs/events/$name-sanitizer.json" --event-stream-version 0 \
     >"$logs/$name-sanitizer.log" 2>&1 </dev/null || status=$?
   if [[ $status -ne 0 ]]; then

@@ -1,7 +1,6 @@
 import Foundation
 import GuestMemory
 import HostSystem
-import Synchronization
 import TestSupport
 
 @testable import Devices
@@ -10,32 +9,38 @@ import TestSupport
 final class GatedStore: BlockStore {
   let byteCount: UInt64 = 1 << 20
   let isReadOnly = false
-  private let isOpen = Guarded(false)
-  private let passes = Guarded(0)
-  private let waiting = Atomic<Int>(0)
+  private let gate = Guarded(Gate())
 
-  var waitingCount: Int { waiting.load(ordering: .relaxed) }
+  private struct Gate {
+    var isOpen = false
+    var passCount = 0
+    var waitingCount = 0
+
+    /// Whether a read goes on; one that does not is counted as waiting until it does.
+    mutating func pass(isWaiting: Bool) -> Bool {
+      let mayPass = isOpen || passCount > 0
+      if mayPass, !isOpen { passCount -= 1 }
+      if isWaiting, mayPass { waitingCount -= 1 }
+      if !isWaiting, !mayPass { waitingCount += 1 }
+      return mayPass
+    }
+  }
+
+  /// Reads that found the gate closed, and sleep.
+  var waitingCount: Int { gate.withLock { $0.waitingCount } }
 
   func open() {
-    isOpen.withLock { $0 = true }
+    gate.withLock { $0.isOpen = true }
   }
 
   func close() {
-    isOpen.withLock { $0 = false }
+    gate.withLock { $0.isOpen = false }
   }
 
-  /// One read that waits, or the next to come.
+  /// Lets a read through that waits, or the next to come, and waits until it has gone.
   func letOneThrough() {
-    passes.withLock { $0 += 1 }
-  }
-
-  private func mayPass() -> Bool {
-    isOpen.withLock { $0 }
-      || passes.withLock { passes in
-        guard passes > 0 else { return false }
-        passes -= 1
-        return true
-      }
+    gate.withLock { $0.passCount += 1 }
+    while gate.withLock({ $0.passCount > 0 }) { TestThreads.nap(microseconds: 100) }
   }
 
   /// Waits until so many reads wait.
@@ -46,9 +51,11 @@ final class GatedStore: BlockStore {
   func read(
     at offset: UInt64, byteCount: Int, into memory: GuestMemory, at address: GPA
   ) throws(BlockStoreError) {
-    waiting.add(1, ordering: .relaxed)
-    while !mayPass() { TestThreads.nap(microseconds: 100) }
-    waiting.subtract(1, ordering: .relaxed)
+    var isWaiting = false
+    while !gate.withLock({ $0.pass(isWaiting: isWaiting) }) {
+      isWaiting = true
+      TestThreads.nap(microseconds: 100)
+    }
   }
 
   func write(
