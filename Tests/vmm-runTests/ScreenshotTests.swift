@@ -59,7 +59,7 @@ import Testing
     let error = #expect(throws: UsageError.self) {
       try Invocation(["run", "--kernel", "k", "--screenshot", "s.png"])
     }
-    #expect(error == .missingCompanion(option: "--screenshot", needs: "--display"))
+    #expect(error == .missingCompanion(option: "--screenshot", needs: "--display WIDTHxHEIGHT"))
     guard
       case .run(let options) = try Invocation([
         "run", "--kernel", "k", "--display", "1280x800", "--screenshot", "k",
