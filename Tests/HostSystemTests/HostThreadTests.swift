@@ -27,7 +27,9 @@ import Testing
     }
   }
 
-  @Test("where the host gives no more threads the error says so, and the closure goes")
+  @Test(
+    "where the host gives no more threads the error says so, and the closure goes",
+    .enabled(if: !Sanitizer.isActive, "a sanitizer needs its own address space"))
   func limit() async {
     await #expect(processExitsWith: .exitCode(0)) {
       final class Kept: Sendable {}

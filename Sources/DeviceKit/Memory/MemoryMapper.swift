@@ -19,7 +19,8 @@ public protocol MemoryMapper: AnyObject, Sendable {
 /// A device's memory at one place. Not for several threads at once.
 public protocol MemoryMapping: AnyObject, Sendable {
   /// Sets a bit for each page of 4 KiB that the guest wrote since the last call; bits that are set
-  /// stay. Without logging all of them.
+  /// stay. Without logging all of them. With nested paging KVM's log may also name pages that the
+  /// guest only read and this process wrote.
   ///
   /// - Parameter words: 64 pages each, bit 0 of word 0 is the first page; as many as pages need.
   func addWrittenPages(to words: inout [UInt64])

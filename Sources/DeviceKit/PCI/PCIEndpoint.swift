@@ -66,8 +66,9 @@ public final class PCIEndpoint: Sendable {
   /// Vectors of MSI-X; 0 without it.
   public var vectorCount: Int { layout?.count ?? 0 }
 
-  /// The pages of 4 KiB of a BAR with memory that the guest wrote since the last call: bit 0 of
-  /// word 0 is the first page. Empty for other BARs.
+  /// The pages of 4 KiB of a BAR with memory that the guest wrote since the last call, and perhaps
+  /// some that the model wrote and the guest read: bit 0 of word 0 is the first page. Empty for
+  /// other BARs.
   public func takeWrittenPages(ofBAR index: Int) -> [UInt64] {
     mapped(index)?.takeWrittenPages() ?? []
   }

@@ -14,7 +14,7 @@ enum EDID {
   static func bytes(width: Int, height: Int) -> [UInt8] {
     var edid = [UInt8](repeating: 0, count: byteCount)
     edid.replaceSubrange(0..<8, with: [0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0])
-    // *VMR*, five bits a letter, big-endian. Nobody has it in the list of manufacturers.
+    // *VMR*, five bits a letter, big-endian. The list of manufacturers has no such entry.
     edid.replaceSubrange(8..<10, with: [0x59, 0xB2])
     edid.storeLE(0x1111 as UInt16, at: 10)
     // Made in 2026; version 1.4; digital, 8 bits a colour.
