@@ -84,7 +84,7 @@ let package = Package(
     .executableTarget(
       name: "vmm-run",
       dependencies: [
-        "CStart", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HostSystem",
+        "Bytes", "CStart", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HostSystem",
         "HyperVCore", "KVM", "SMBIOS", "Sandbox", "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
@@ -134,7 +134,8 @@ let package = Package(
       name: "SandboxTests",
       dependencies: ["CKVM", "CLinux", "HostSystem", "Sandbox", "TestSupport"],
       swiftSettings: strict),
-    .testTarget(name: "SMBIOSTests", dependencies: ["SMBIOS"], swiftSettings: strict),
+    .testTarget(
+      name: "SMBIOSTests", dependencies: ["SMBIOS", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["HostSystem", "KVM"], swiftSettings: strict),
     .testTarget(
       name: "HostPagesTests", dependencies: ["HostPages", "TestSupport"], swiftSettings: strict),

@@ -18,8 +18,7 @@ final class HostMapping: @unchecked Sendable {
   let byteCount: Int
   let backing: MemoryBacking
   /// The shared memory file, whose offset 0 is `base`; -1 for anonymous memory.
-  let descriptor: Int32
-  /// What keeps it open.
+  var descriptor: Int32 { file.rawValue ?? -1 }
   private let file: FileDescriptor?
   private let reservation: Reservation
 
@@ -32,7 +31,6 @@ final class HostMapping: @unchecked Sendable {
       throw .backingAlignment(backing, byteCount: byteCount)
     }
     file = try SharedMemoryFile.make(byteCount: byteCount, backing: backing)
-    descriptor = file.rawValue ?? -1
     let reservation = try Reservation(byteCount: Int(byteCount), backing: backing)
     let flags: Int32
     switch backing {
@@ -43,7 +41,8 @@ final class HostMapping: @unchecked Sendable {
     let place = unsafe reservation.aligned
     // SAFETY: replaces pages of the reservation, which has no other user.
     let result = unsafe mmap(
-      place, Int(byteCount), PROT_READ | PROT_WRITE, flags | MAP_FIXED, descriptor, 0)
+      place, Int(byteCount), PROT_READ | PROT_WRITE, flags | MAP_FIXED, file.rawValue ?? -1,
+      0)
     let error = errno
     guard unsafe result == place else {
       throw .allocation(backing, operation: "mmap", byteCount: byteCount, errno: error)

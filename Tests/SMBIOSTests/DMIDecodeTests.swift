@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import SMBIOS
@@ -26,17 +27,8 @@ struct DMIDecodeTests {
     try Data(dump).write(to: file)
     defer { try? FileManager.default.removeItem(at: file) }
 
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/sbin/dmidecode")
-    process.arguments = ["--from-dump", file.path]
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = output
-    try process.run()
-    let text = String(
-      decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    #expect(process.terminationStatus == 0)
+    let (status, text) = try Program.run("/usr/sbin/dmidecode", ["--from-dump", file.path])
+    #expect(status == 0)
     for line in [
       "SMBIOS 3.0.0 present.", "UUID: \(uuid)", "Manufacturer: vmm-run", "Core Count: 2",
       "Version: A Processor", "Max Speed: 2345 MHz", "Current Speed: 2345 MHz",

@@ -59,7 +59,9 @@ final class MappedBAR: Sendable {
   /// The pages written since the last call.
   func takeWrittenPages() -> [UInt64] {
     state.withLock { state in
-      state.mapping?.addWrittenPages(to: &state.written)
+      if let mapping = state.mapping, !mapping.addWrittenPages(to: &state.written) {
+        state.setAllWritten(memory.byteCount / 4096)
+      }
       let written = state.written
       for index in written.indices { state.written[index] = 0 }
       return written
@@ -68,20 +70,19 @@ final class MappedBAR: Sendable {
 
   /// Reads what an access that exited asks for; it lies inside.
   func read(offset: UInt64, width: Int) -> UInt64 {
-    var value: UInt64 = 0
-    for (index, byte) in memory.read(at: Int(offset), byteCount: min(width, 8)).enumerated() {
-      value |= UInt64(byte) << (8 * index)
-    }
-    return value
+    ByteLanes.read(
+      offset: offset, width: width, registerCount: bar.byteCount
+    ) { memory.byte(at: Int($0)) }
   }
 
   /// Carries out a write that exited; it lies inside.
   func write(offset: UInt64, width: Int, value: UInt64) {
-    let bytes = (0..<min(width, 8)).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
-    memory.write(bytes, at: Int(offset))
     state.withLock { state in
-      for place in [offset, offset + UInt64(bytes.count) - 1] {
-        let page = Int(place / 4096)
+      ByteLanes.write(
+        offset: offset, width: width, value: value, registerCount: bar.byteCount
+      ) { index, byte in
+        memory.write([byte], at: Int(index))
+        let page = Int(index / 4096)
         state.written[page / 64] |= 1 << UInt64(page % 64)
       }
     }

@@ -19,11 +19,12 @@ public protocol MemoryMapper: AnyObject, Sendable {
 /// A device's memory at one place. Not for several threads at once.
 public protocol MemoryMapping: AnyObject, Sendable {
   /// Sets a bit for each page of 4 KiB that the guest wrote since the last call; bits that are set
-  /// stay. Without logging all of them. With nested paging KVM's log may also name pages that the
-  /// guest only read and this process wrote.
+  /// stay. With nested paging KVM's log may also name pages that the guest only read and this
+  /// process wrote.
   ///
   /// - Parameter words: 64 pages each, bit 0 of word 0 is the first page; as many as pages need.
-  func addWrittenPages(to words: inout [UInt64])
+  /// - Returns: false if that is not known: any page may have been written.
+  func addWrittenPages(to words: inout [UInt64]) -> Bool
 
   /// Ends it: accesses exit. Which pages were written is lost. Once, as the last call.
   func unmap()

@@ -19,17 +19,19 @@ final class MSIXTable: Sendable {
     var isBusMaster = false
   }
 
-  /// The number of vectors.
-  let count: Int
+  private let layout: MSIXLayout
   private let sink: (any MSISink)?
   private let state: Guarded<State>
 
-  /// A table of `count` vectors, 1 to 2048, all masked.
-  init(count: Int, sink: (any MSISink)?) {
-    self.count = count
+  /// The vectors of a function, all masked.
+  init(_ layout: MSIXLayout, sink: (any MSISink)?) {
+    self.layout = layout
     self.sink = sink
-    state = Guarded(Self.initialState(count))
+    state = Guarded(Self.initialState(layout.count))
   }
+
+  /// The number of vectors, 1 to 2048.
+  var count: Int { layout.count }
 
   /// Whether the guest turned MSI-X on; if not, the function has its INTx pin.
   var isEnabled: Bool {
@@ -47,7 +49,7 @@ final class MSIXTable: Sendable {
   }
 
   /// Takes over *Message Control* and *Bus Master* after a write of the configuration registers.
-  func follow(_ configuration: PCIConfiguration, _ layout: MSIXLayout) {
+  func follow(_ configuration: PCIConfiguration) {
     state.withLock { state in
       // Read under the lock: of two threads that come here, the second sees the newer value.
       let control = MSIXControl(rawValue: configuration.value(at: layout.capability + 2))
@@ -58,6 +60,25 @@ final class MSIXTable: Sendable {
       if !control.contains(.enable) { state.pending = Array(repeating: false, count: count) }
       for vector in 0..<count { flush(&state, vector) }
     }
+  }
+
+  /// What a read of a BAR finds of the table or the pending bits; nil elsewhere.
+  func read(bar: Int, offset: UInt64, width: Int) -> UInt64? {
+    guard bar == layout.bar else { return nil }
+    if let offset = layout.tableOffset(of: offset) {
+      return readTable(offset: offset, width: width)
+    }
+    return layout.pendingOffset(of: offset).map { readPending(offset: $0, width: width) }
+  }
+
+  /// Takes a write of a BAR, if it is of the table or the pending bits, which cannot be written.
+  func write(bar: Int, offset: UInt64, width: Int, value: UInt64) -> Bool {
+    guard bar == layout.bar else { return false }
+    if let offset = layout.tableOffset(of: offset) {
+      writeTable(offset: offset, width: width, value: value)
+      return true
+    }
+    return layout.pendingOffset(of: offset) != nil
   }
 
   /// Reads the table; zero past its end. Any values are accepted.

@@ -15,7 +15,6 @@ public final class PCIEndpoint: Sendable {
   private let ram: GuestMemory?
   private let sink: (any MSISink)?
   private let vectors: MSIXTable?
-  private let layout: MSIXLayout?
   private let hasMSI: Bool
   private let pin: INTxPin
 
@@ -27,8 +26,7 @@ public final class PCIEndpoint: Sendable {
     configuration = PCIConfiguration(space)
     ram = context.memory
     sink = context.messages
-    layout = space.msix
-    vectors = space.msix.map { MSIXTable(count: $0.count, sink: context.messages) }
+    vectors = space.msix.map { MSIXTable($0, sink: context.messages) }
     hasMSI = space.msi != nil
     pin = INTxPin(configuration: configuration, line: context.interruptLine)
     mappedBARs = space.memories.map {
@@ -64,7 +62,7 @@ public final class PCIEndpoint: Sendable {
   public var usesMSIX: Bool { vectors?.isEnabled ?? false }
 
   /// Vectors of MSI-X; 0 without it.
-  public var vectorCount: Int { layout?.count ?? 0 }
+  public var vectorCount: Int { vectors?.count ?? 0 }
 
   /// The pages of 4 KiB of a BAR with memory that the guest wrote since the last call, and perhaps
   /// some that the model wrote and the guest read: bit 0 of word 0 is the first page. Empty for
@@ -84,7 +82,7 @@ public final class PCIEndpoint: Sendable {
 
   /// Follows a write of the configuration registers, before the model does.
   func configurationChanged() {
-    if let vectors, let layout { vectors.follow(configuration, layout) }
+    vectors?.follow(configuration)
     if hasMSI {
       configuration.update { space in
         for message in space.takePendingMSIs() { sink?.send(message) }
@@ -101,26 +99,14 @@ public final class PCIEndpoint: Sendable {
 
   /// What a read of a BAR finds that is not the model's; nil if it is.
   package func readBAR(_ index: Int, offset: UInt64, width: Int) -> UInt64? {
-    if let layout, layout.bar == index, let vectors {
-      if let offset = layout.tableOffset(of: offset) {
-        return vectors.readTable(offset: offset, width: width)
-      }
-      if let offset = layout.pendingOffset(of: offset) {
-        return vectors.readPending(offset: offset, width: width)
-      }
-    }
-    return mapped(index)?.read(offset: offset, width: width)
+    vectors?.read(bar: index, offset: offset, width: width)
+      ?? mapped(index)?.read(offset: offset, width: width)
   }
 
   /// Takes a write of a BAR; false if it is the model's.
   package func writeBAR(_ index: Int, offset: UInt64, width: Int, value: UInt64) -> Bool {
-    if let layout, layout.bar == index, let vectors {
-      if let offset = layout.tableOffset(of: offset) {
-        vectors.writeTable(offset: offset, width: width, value: value)
-        return true
-      }
-      // They cannot be written.
-      if layout.pendingOffset(of: offset) != nil { return true }
+    if vectors?.write(bar: index, offset: offset, width: width, value: value) == true {
+      return true
     }
     guard let mapped = mapped(index) else { return false }
     mapped.write(offset: offset, width: width, value: value)

@@ -48,7 +48,7 @@ public final class BochsDisplay: PCIFunction {
         subsystemVendor: 0x1AF4, subsystem: 0x1100))
     space.addBAR(
       PCIBAR(index: Self.memoryBAR, byteCount: byteCount, isPrefetchable: true),
-      memory: memory, logsWrites: true)
+      memory: memory)
     space.addBAR(Self.registerBAR)
     endpoint = PCIEndpoint(space, context: context)
   }

@@ -23,7 +23,7 @@ public final class NVMeController: PCIFunction {
   let engine: NVMeEngine
   private let threadCount: Int
   private let onThreadStart: @Sendable () -> Void
-  private let threads = Guarded<[HostThread]>([])
+  private let threads = DeviceThreads()
 
   /// A disk that is ready for a driver once it is started.
   ///
@@ -65,30 +65,22 @@ public final class NVMeController: PCIFunction {
   ///
   /// - Throws: `DeviceError` when the host gives no more threads; none is left then.
   public func start() throws(DeviceError) {
-    let serve: @Sendable () -> Void = { [onThreadStart, engine] in
-      onThreadStart()
-      engine.serveQueues()
-    }
-    let isComplete = threads.withLock { threads in
-      while threads.count < threadCount, let thread = try? HostThread(serve) {
-        threads.append(thread)
+    do throws(DeviceError) {
+      try threads.start(count: threadCount, kind: "disk") { [onThreadStart, engine] in
+        onThreadStart()
+        engine.serveQueues()
       }
-      return threads.count == threadCount
+    } catch {
+      stop()
+      throw error
     }
-    guard !isComplete else { return }
-    stop()
-    throw .threads(count: threadCount, kind: "disk")
   }
 
   /// Ends the threads when the commands they run are done; doorbells are then of no effect. Guest
   /// memory is left alone from then on. May be called again. Not on a thread of the controller.
   public func stop() {
     engine.work.close()
-    let threads = threads.withLock { threads in
-      defer { threads = [] }
-      return threads
-    }
-    for thread in threads { thread.join() }
+    threads.join()
   }
 
   /// What its queues hold; nil if its lock is not free within a moment. Any thread.

@@ -56,8 +56,7 @@ final class KVMMemoryMapper: MemoryMapper {
       numbers.giveBack(slot.number)
       return nil
     }
-    return KVMMemoryMapping(
-      machine, numbers: numbers, slot: slot, memory: memory, logsWrites: logsWrites)
+    return KVMMemoryMapping(machine, numbers: numbers, slot: slot, memory: memory)
   }
 }
 
@@ -68,21 +67,17 @@ private final class KVMMemoryMapping: MemoryMapping {
   private let slot: MemorySlot
   /// Kept for as long as the slot is there.
   private let memory: DeviceMemory
-  private let logsWrites: Bool
 
   init(
-    _ machine: VirtualMachine, numbers: MemorySlotNumbers, slot: MemorySlot, memory: DeviceMemory,
-    logsWrites: Bool
+    _ machine: VirtualMachine, numbers: MemorySlotNumbers, slot: MemorySlot, memory: DeviceMemory
   ) {
     self.machine = machine
     self.numbers = numbers
     self.slot = slot
     self.memory = memory
-    self.logsWrites = logsWrites
   }
 
-  func addWrittenPages(to words: inout [UInt64]) {
-    guard logsWrites else { return setAll(&words) }
+  func addWrittenPages(to words: inout [UInt64]) -> Bool {
     var log = [UInt64](repeating: 0, count: words.count)
     do {
       var span = log.mutableSpan
@@ -90,19 +85,16 @@ private final class KVMMemoryMapping: MemoryMapping {
       // With manual protect reading left them set; without, there is nothing to clear.
       try? machine.clearDirtyLog(of: slot, words: log)
     } catch {
-      // Rather too much is redrawn than too little.
-      return setAll(&words)
+      // Also where logging is off.
+      return false
     }
     for index in words.indices { words[index] |= log[index] }
+    return true
   }
 
   func unmap() {
     // It fails for no slot that is there.
     try? machine.removeMemorySlot(slot)
     numbers.giveBack(slot.number)
-  }
-
-  private func setAll(_ words: inout [UInt64]) {
-    for page in 0..<Int(slot.pageCount) { words[page / 64] |= 1 << UInt64(page % 64) }
   }
 }

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// A picture as a PNG file, without compression.
 ///
 /// Source: PNG Specification (ISO/IEC 15948), RFC 1950 and RFC 1951.
@@ -38,9 +40,7 @@ struct PNGImage {
       let end = min(start + blockByteCount, data.count)
       let length = UInt16(end - start)
       stream.append(end == data.count ? 1 : 0)
-      for value in [length, ~length] {
-        stream += [UInt8(truncatingIfNeeded: value), UInt8(truncatingIfNeeded: value >> 8)]
-      }
+      stream += [length, ~length].littleEndianBytes
       stream += data[start..<end]
       start = end
     } while start < data.count
@@ -68,6 +68,6 @@ struct PNGImage {
   }
 
   private static func bigEndian(_ value: UInt32) -> [UInt8] {
-    (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * $0)) }
+    value.byteSwapped.littleEndianBytes
   }
 }

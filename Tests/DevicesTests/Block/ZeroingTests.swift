@@ -186,15 +186,6 @@ private final class LoopDevice {
   }
 
   private static func losetup(_ arguments: [String]) throws -> String {
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/sbin/losetup")
-    process.arguments = arguments
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    let data = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return String(decoding: data, as: UTF8.self)
+    try Program.run("/usr/sbin/losetup", arguments, keepsErrors: false).text
   }
 }

@@ -184,16 +184,7 @@ struct EDIDDecodeTests {
     let file = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
     try Data(EDID.bytes(width: width, height: height)).write(to: file)
     defer { try? FileManager.default.removeItem(at: file) }
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/edid-decode")
-    process.arguments = ["--check", file.path]
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = output
-    try process.run()
-    let text = String(
-      decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
+    let text = try Program.run("/usr/bin/edid-decode", ["--check", file.path]).text
     #expect(text.contains("EDID conformity: PASS"), "\(text)")
     #expect(text.contains("DTD 1:  \(width)x\(height)"), "\(text)")
     #expect(text.contains("Display Product Name: 'vmm-run'"), "\(text)")

@@ -9,7 +9,6 @@ import Testing
   private let table: MSIXTable
   private let configuration: PCIConfiguration
   private let capability: Int
-  private let layout: MSIXLayout
 
   init() throws {
     let bar = PCIBAR(index: 0, byteCount: 0x4000)
@@ -18,16 +17,15 @@ import Testing
     space.addBAR(bar)
     space.addMSIX(vectorCount: 70, bar: bar, tableOffset: 0x2000, pendingOffset: 0x3000)
     let layout = try #require(space.msix)
-    self.layout = layout
     capability = layout.capability
-    table = MSIXTable(count: 70, sink: sink)
+    table = MSIXTable(layout, sink: sink)
     configuration = PCIConfiguration(space)
   }
 
   private func setControl(_ value: UInt64) {
     configuration.write(offset: capability + 2, width: 2, value: value)
     configuration.write(offset: 4, width: 2, value: 4)
-    table.follow(configuration, layout)
+    table.follow(configuration)
   }
 
   private func setVector(_ vector: UInt64, mask: UInt64) {

@@ -334,9 +334,10 @@ private final class RecordingMapper: MemoryMapper {
       self.address = address
     }
 
-    func addWrittenPages(to words: inout [UInt64]) {
+    func addWrittenPages(to words: inout [UInt64]) -> Bool {
       for (index, word) in mapper.written.enumerated() { words[index] |= word }
       mapper.written = []
+      return true
     }
 
     func unmap() { mapper.note("unmap", address) }

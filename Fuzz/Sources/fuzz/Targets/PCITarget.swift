@@ -361,7 +361,10 @@ private final class CheckedMapper: MemoryMapper {
 
     init(_ mapper: CheckedMapper) { self.mapper = mapper }
 
-    func addWrittenPages(to words: inout [UInt64]) { words[0] |= 1 }
+    func addWrittenPages(to words: inout [UInt64]) -> Bool {
+      words[0] |= 1
+      return true
+    }
 
     func unmap() {
       mapper.place.withLock { place in

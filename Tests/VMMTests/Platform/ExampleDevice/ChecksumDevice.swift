@@ -34,7 +34,7 @@ final class ChecksumDevice: PCIFunction {
   private let results: DeviceMemory
   private let state = Guarded(State())
   private let work = WorkList(count: 1)
-  private let thread = Guarded<HostThread?>(nil)
+  private let threads = DeviceThreads()
   private let onThreadStart: @Sendable () -> Void
 
   init(_ context: PCIContext) throws(DeviceError) {
@@ -59,24 +59,15 @@ final class ChecksumDevice: PCIFunction {
   // MARK: Life
 
   func start() throws(DeviceError) {
-    do throws(HostThread.Failure) {
-      let thread = try HostThread { [self] in
-        onThreadStart()
-        while work.next() != nil { add() }
-      }
-      self.thread.withLock { $0 = thread }
-    } catch {
-      throw .threads(count: 1, kind: "checksum")
+    try threads.start(count: 1, kind: "checksum") { [self] in
+      onThreadStart()
+      while work.next() != nil { add() }
     }
   }
 
   func stop() {
     work.close()
-    let thread = thread.withLock { thread in
-      defer { thread = nil }
-      return thread
-    }
-    thread?.join()
+    threads.join()
   }
 
   func functionLevelReset() {

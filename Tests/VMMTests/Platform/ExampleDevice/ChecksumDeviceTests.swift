@@ -19,36 +19,13 @@ struct ChecksumDeviceTests {
   private static let vector: UInt32 = 0x51
   private static let data: UInt32 = 0x20_0000
 
-  private static func bytes(_ value: UInt32) -> [UInt8] {
-    (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * UInt32($0))) }
-  }
-  /// mov ecx, address; mov dword [rcx], value
-  private static func store(_ address: UInt32, _ value: UInt32) -> [UInt8] {
-    [0xB9] + bytes(address) + [0xC7, 0x01] + bytes(value)
-  }
-  /// mov ecx, address; mov eax, [rcx]
-  private static func load(_ address: UInt32) -> [UInt8] {
-    [0xB9] + bytes(address) + [0x8B, 0x01]
-  }
-  /// Reads until it is not 0: test eax, eax; jz to the load.
-  private static func wait(_ address: UInt32) -> [UInt8] {
-    load(address) + [0x85, 0xC0, 0x74, 0xFA]
-  }
-  /// The four bytes of EAX to the serial port.
-  private static let print: [UInt8] = [
-    0x66, 0xBA, 0xF8, 0x03, 0xEE, 0xC1, 0xE8, 0x08, 0xEE, 0xC1, 0xE8, 0x08, 0xEE, 0xC1, 0xE8, 0x08,
-    0xEE,
-  ]
-  /// mov dx, 0x604; mov eax, 0x2000; out dx, ax; jmp $
-  private static let powerOff: [UInt8] = [
-    0x66, 0xBA, 0x04, 0x06, 0xB8, 0x00, 0x20, 0x00, 0x00, 0x66, 0xEF, 0xEB, 0xFE,
-  ]
-
   /// What the guest printed, in words, and the device.
   private func run(_ code: [UInt8]) async throws -> (words: [UInt32], device: ChecksumDevice) {
     let output = Mutex<[UInt8]>([])
     let made = Mutex<ChecksumDevice?>(nil)
-    let kernel = BootFile(SyntheticImages.bzImage(code: code + Self.powerOff), name: "synthetic")
+    let kernel = BootFile(
+      SyntheticImages.bzImage(code: code + KernelCode.powerOff + KernelCode.halt), name: "synthetic"
+    )
     var configuration = MachineConfiguration.confined(
       .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: 64 << 20)
     configuration.computer.serialOutput = { byte in output.withLock { $0.append(byte) } }
@@ -64,34 +41,33 @@ struct ChecksumDeviceTests {
       Issue.record("the guest did not switch off")
       return ([], try #require(made.withLock { $0 }))
     }
-    let bytes = output.withLock { $0 }
-    let words = stride(from: 0, to: bytes.count, by: 4).map { start in
-      bytes[start..<min(start + 4, bytes.count)].reversed().reduce(0) { $0 << 8 | UInt32($1) }
-    }
+    let words = KernelCode.words(of: output.withLock { $0 })
     return (words, try #require(made.withLock { $0 }))
   }
 
   @Test("a guest finds the device, has bytes added up, and gets sum and interrupt")
   func checksum() async throws {
     let table = Self.registers + UInt32(ChecksumDevice.vectorTable)
-    var code = Self.load(Self.configuration) + Self.print
-    for bar: UInt32 in [0x10, 0x14] { code += Self.load(Self.configuration + bar) + Self.print }
-    // The local APIC on; memory and bus master on; the vector, not masked; MSI-X, at 0x40, on.
-    code += Self.store(Self.localAPIC + 0xF0, 0x1FF)
-    code += Self.store(Self.configuration + 4, 6)
-    for (offset, value): (UInt32, UInt32) in [(0, Self.localAPIC), (8, Self.vector), (12, 0)] {
-      code += Self.store(table + offset, value)
+    var code = KernelCode.load(Self.configuration) + KernelCode.print
+    for bar: UInt32 in [0x10, 0x14] {
+      code += KernelCode.load(Self.configuration + bar) + KernelCode.print
     }
-    code += Self.store(Self.configuration + 0x40, 0x8000_0011)
-    code += Self.store(Self.data, 0x0403_0201) + Self.store(Self.data + 4, 0x0000_00F0)
-    code += Self.store(Self.registers, Self.data) + Self.store(Self.registers + 8, 8)
-    code += Self.store(Self.registers + 12, 1)
-    code += Self.wait(Self.registers + 12) + Self.print
-    code += Self.load(Self.results) + Self.print
+    // The local APIC on; memory and bus master on; the vector, not masked; MSI-X, at 0x40, on.
+    code += KernelCode.store(Self.localAPIC + 0xF0, 0x1FF)
+    code += KernelCode.store(Self.configuration + 4, 6)
+    for (offset, value): (UInt32, UInt32) in [(0, Self.localAPIC), (8, Self.vector), (12, 0)] {
+      code += KernelCode.store(table + offset, value)
+    }
+    code += KernelCode.store(Self.configuration + 0x40, 0x8000_0011)
+    code += KernelCode.store(Self.data, 0x0403_0201) + KernelCode.store(Self.data + 4, 0x0000_00F0)
+    code += KernelCode.store(Self.registers, Self.data) + KernelCode.store(Self.registers + 8, 8)
+    code += KernelCode.store(Self.registers + 12, 1)
+    code += KernelCode.wait(Self.registers + 12) + KernelCode.print
+    code += KernelCode.load(Self.results) + KernelCode.print
     // Interrupts are off: the vector stays in the request register.
-    code += Self.wait(Self.localAPIC + 0x200 + Self.vector / 32 * 16) + Self.print
+    code += KernelCode.wait(Self.localAPIC + 0x200 + Self.vector / 32 * 16) + KernelCode.print
     // A page of the device's memory is written without an exit.
-    code += Self.store(Self.results + 0x3000, 0x1234_5678)
+    code += KernelCode.store(Self.results + 0x3000, 0x1234_5678)
     let (words, device) = try await run(code)
     #expect(
       words == [
@@ -106,9 +82,9 @@ struct ChecksumDeviceTests {
   @Test("without Bus Master, or beyond RAM, it reads nothing")
   func refused() async throws {
     func attempt(command: UInt32, address: UInt32) -> [UInt8] {
-      Self.store(Self.configuration + 4, command) + Self.store(Self.registers, address)
-        + Self.store(Self.registers + 8, 8) + Self.store(Self.registers + 12, 1)
-        + Self.wait(Self.registers + 12) + Self.print
+      KernelCode.store(Self.configuration + 4, command) + KernelCode.store(Self.registers, address)
+        + KernelCode.store(Self.registers + 8, 8) + KernelCode.store(Self.registers + 12, 1)
+        + KernelCode.wait(Self.registers + 12) + KernelCode.print
     }
     let code =
       attempt(command: 2, address: Self.data) + attempt(command: 6, address: 0xA000_0000)
@@ -146,7 +122,8 @@ struct ChecksumDeviceTests {
     let output = Mutex<[UInt8]>([])
     let stopCount = Mutex(0)
     let kernel = BootFile(
-      SyntheticImages.bzImage(code: Self.print + Self.powerOff), name: "synthetic")
+      SyntheticImages.bzImage(code: KernelCode.print + KernelCode.powerOff + KernelCode.halt),
+      name: "synthetic")
     var configuration = MachineConfiguration.confined(
       .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: 64 << 20)
     configuration.computer.serialOutput = { byte in output.withLock { $0.append(byte) } }
