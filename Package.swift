@@ -30,6 +30,7 @@ let package = Package(
     .library(name: "ZeroTracker", targets: ["ZeroTracker"]),
     .library(name: "VMM", targets: ["VMM"]),
     .library(name: "Sandbox", targets: ["Sandbox"]),
+    .library(name: "VMMCommand", targets: ["VMMCommand"]),
     .executable(name: "vmm-run", targets: ["vmm-run"]),
   ],
   targets: [
@@ -81,13 +82,15 @@ let package = Package(
 
     // 64-bit guests written in assembly, embedded as bytes.
     .target(name: "GuestPrograms"),
-    .executableTarget(
-      name: "vmm-run",
+    // The command: for vmm-run, its tests and its fuzzing; embedders take VMM.
+    .target(
+      name: "VMMCommand",
       dependencies: [
         "Bytes", "CStart", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HostSystem",
         "HyperVCore", "KVM", "SMBIOS", "Sandbox", "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
+    .executableTarget(name: "vmm-run", dependencies: ["VMMCommand"], swiftSettings: strict),
 
     // What several test targets use.
     .target(
@@ -124,10 +127,10 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "vmm-runTests",
+      name: "VMMCommandTests",
       dependencies: [
         "Bytes", "DeviceKit", "Devices", "HostSystem", "HyperVCore", "KVM", "SMBIOS", "Sandbox",
-        "TestSupport", "VMM", "ZeroTracker", "vmm-run",
+        "TestSupport", "VMM", "VMMCommand", "ZeroTracker", "vmm-run",
       ],
       swiftSettings: strict),
     .testTarget(
@@ -148,7 +151,7 @@ let package = Package(
 // scripts/test builds the suites that run under a sanitizer without the others, and without what
 // only those need: half of the work.
 if let suites = Context.environment["VMM_RUN_SUITES"]?.split(separator: ",").map(String.init) {
-  let others: Set = ["CStart", "GuestPrograms", "HostPages", "KVM", "VMM", "vmm-run"]
+  let others: Set = ["CStart", "GuestPrograms", "HostPages", "KVM", "VMM", "VMMCommand", "vmm-run"]
   package.products.removeAll { others.contains($0.name) }
   package.targets.removeAll {
     others.contains($0.name) || $0.type == .test && !suites.contains($0.name)

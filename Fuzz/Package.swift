@@ -19,20 +19,10 @@ let package = Package(
   targets: [
     // libFuzzer's entry point.
     .target(name: "CLibFuzzer"),
-    // The sources of the command's options: an executable's module cannot be imported here.
-    .target(
-      name: "CommandLineOptions",
-      dependencies: [
-        .product(name: "DeviceKit", package: "vmm-run"),
-        .product(name: "Devices", package: "vmm-run"),
-        .product(name: "HyperVCore", package: "vmm-run"),
-        .product(name: "SMBIOS", package: "vmm-run"),
-      ],
-      swiftSettings: strict),
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "CLibFuzzer", "CommandLineOptions",
+        "CLibFuzzer",
         .product(name: "DeviceKit", package: "vmm-run"),
         .product(name: "Devices", package: "vmm-run"),
         .product(name: "GuestMemory", package: "vmm-run"),
@@ -40,6 +30,7 @@ let package = Package(
         .product(name: "HyperVCore", package: "vmm-run"),
         .product(name: "Sandbox", package: "vmm-run"),
         .product(name: "VMM", package: "vmm-run"),
+        .product(name: "VMMCommand", package: "vmm-run"),
         .product(name: "ZeroTracker", package: "vmm-run"),
       ],
       swiftSettings: strict),

@@ -1,7 +1,7 @@
 import HostSystem
 internal import Sandbox
 
-@testable internal import CommandLineOptions
+@testable internal import VMMCommand
 
 /// Command lines: sizes, each alone, and whole lines, of any words or of words that mean something.
 final class CommandLineTarget: FuzzTarget {

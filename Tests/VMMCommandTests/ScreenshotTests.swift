@@ -1,0 +1,75 @@
+import Testing
+
+@testable import VMMCommand
+
+/// `--display` and `--screenshot`.
+@Suite struct ScreenshotTests {
+  @Test("a small picture, byte for byte as zlib and its checksums have it")
+  func picture() {
+    let png = PNGImage(width: 2, lines: [[1, 2, 3, 255, 254, 253], [9, 8, 7, 6, 5, 4]])
+    let expected = """
+      89504e470d0a1a0a0000000d4948445200000002000000020802000000fdd49a7300000019494441547801010e00f1\
+      ff00010203fffefd000908070605041bba0328533f17d50000000049454e44ae426082
+      """
+    let hexadecimal = png.bytes.map { byte in
+      (byte < 16 ? "0" : "") + String(byte, radix: 16)
+    }.joined()
+    #expect(hexadecimal == expected)
+  }
+
+  @Test("data of more than a block are in several, the last one marked")
+  func blocks() {
+    let line = [UInt8](repeating: 7, count: 3 * 30_000)
+    let bytes = PNGImage(width: 30_000, lines: [line]).bytes
+    // Signature, header, length and type of the data, zlib's header.
+    let first = 8 + 25 + 8 + 2
+    #expect(bytes[first..<(first + 5)] == [0, 0xFF, 0xFF, 0, 0])
+    let second = first + 5 + 65_535
+    let rest = 90_001 - 65_535
+    #expect(
+      bytes[second..<(second + 5)] == [
+        1, UInt8(rest & 0xFF), UInt8(rest >> 8), ~UInt8(rest & 0xFF), ~UInt8(rest >> 8),
+      ])
+  }
+
+  @Test(
+    "sizes",
+    arguments: [
+      ("1024x768", DisplayOption(width: 1024, height: 768)),
+      ("1280x800", DisplayOption(width: 1280, height: 800)),
+      ("4095x4095", DisplayOption(width: 4095, height: 4095)), ("1023x768", nil),
+      ("1024x767", nil), ("4096x1000", nil), ("1280", nil), ("1280x", nil), ("x800", nil),
+      ("1280x800x32", nil), ("+1280x800", nil), ("1280X800", nil), ("", nil),
+      ("99999999999999999999x800", nil),
+    ] as [(String, DisplayOption?)])
+  func sizes(text: String, expected: DisplayOption?) throws {
+    guard let expected else {
+      let error = #expect(throws: UsageError.self) { try DisplayOption(parsing: text) }
+      #expect(
+        error?.description
+          == "option '--display': '\(text)' is no size such as 1280x800, from 1024x768 to 4095x4095"
+      )
+      return
+    }
+    #expect(try DisplayOption(parsing: text) == expected)
+  }
+
+  @Test("a picture needs a display, and a file of its own")
+  func options() throws {
+    let error = #expect(throws: UsageError.self) {
+      try Invocation(["run", "--kernel", "k", "--screenshot", "s.png"])
+    }
+    #expect(error == .missingCompanion(option: "--screenshot", needs: "--display WIDTHxHEIGHT"))
+    guard
+      case .run(let options) = try Invocation([
+        "run", "--kernel", "k", "--display", "1280x800", "--screenshot", "k",
+      ]), case .system(let system) = options.guest
+    else {
+      Issue.record("no PC")
+      return
+    }
+    #expect(system.display == DisplayOption(width: 1280, height: 800))
+    #expect(system.screenshotPath == "k")
+    #expect(throws: RunFiles.Conflict.self) { try options.files.check() }
+  }
+}

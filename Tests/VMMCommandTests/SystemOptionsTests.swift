@@ -1,0 +1,352 @@
+import HyperVCore
+import SMBIOS
+import Testing
+
+@testable import VMMCommand
+
+/// The command line of `run --kernel` and `run --firmware`: what it means, and every message it can
+/// lead to.
+@Suite struct SystemOptionsTests {
+  private func parse(_ line: String) throws(UsageError) -> RunOptions? {
+    let words = ["run"] + line.split(separator: " ").map(String.init)
+    guard case .run(let options) = try Invocation(words) else { return nil }
+    return options
+  }
+
+  private func system(_ line: String) throws -> SystemOptions {
+    guard case .system(let options) = try parse(line)?.guest else { throw UsageError.noCommand }
+    return options
+  }
+
+  @Test func defaults() throws {
+    let options = try #require(try parse("--kernel vmlinuz"))
+    let linux = LinuxOptions(kernelPath: "vmlinuz")
+    let system = SystemOptions(.linux(linux))
+    #expect(options == RunOptions(guest: .system(system)))
+    #expect(options.machine.memory == .gibi(1))
+    #expect(linux.initrdPath == nil && linux.commandLine == nil && system.disks.isEmpty)
+    #expect(
+      system.serial == .stdio && system.clock == .utc
+        && system.hyperVFeatures == HyperVFeatureChoice())
+    #expect(system.onCrash == .report && system.onReset == .reset && !system.tracesIO)
+    #expect(!options.machine.offersNesting)
+  }
+
+  @Test func everyOption() throws {
+    var linux = LinuxOptions(kernelPath: "vmlinuz")
+    linux.initrdPath = "initrd"
+    linux.commandLine = "console=ttyS0"
+    var system = SystemOptions(.linux(linux))
+    system.disks = [DiskOption(path: "a.img"), DiskOption(path: "b.img", isReadOnly: true)]
+    system.serial = .file(LogFileOption(path: "serial.log"))
+    system.clock = .local
+    system.hyperVFeatures = HyperVFeatureChoice(
+      selection: .exactly([.vpIndex, .time, .crash]))
+    system.onCrash = .ignore
+    system.onReset = .exit
+    system.tracesIO = true
+    var machine = MachineOptions(memory: .mebi(512))
+    machine.cpuCount = 2
+    machine.offersNesting = true
+    let expected = RunOptions(guest: .system(system), machine: machine)
+    let line = """
+      --disk a.img --kernel vmlinuz --append console=ttyS0 --initrd=initrd --cpus 2 \
+      --serial file:serial.log --disk=b.img,readonly --rtc local --memory 512M --trace-io --nested \
+      --hyperv-features time,vpindex,crash --on-crash ignore --on-reset exit
+      """
+    #expect(try parse(line) == expected)
+  }
+
+  @Test func appendIsOneArgument() throws {
+    let arguments = ["run", "--kernel", "k", "--append", "console=ttyS0 root=/dev/nvme0n1 quiet"]
+    guard case .run(let options) = try Invocation(arguments),
+      case .system(let system) = options.guest, case .linux(let linux) = system.boot
+    else {
+      Issue.record("not a kernel")
+      return
+    }
+    #expect(linux.commandLine == "console=ttyS0 root=/dev/nvme0n1 quiet")
+    guard case .linux(let dashed) = try self.system("--kernel k --append=--x").boot else { return }
+    #expect(dashed.commandLine == "--x")
+  }
+
+  @Test(arguments: [
+    ("a", DiskOption(path: "a")), ("a,readonly", DiskOption(path: "a", isReadOnly: true)),
+    ("a,,b", DiskOption(path: "a,b")), ("a,,,,b", DiskOption(path: "a,,b")),
+    ("a,,,readonly", DiskOption(path: "a,", isReadOnly: true)),
+    ("a,readonly,readonly", DiskOption(path: "a", isReadOnly: true)),
+    ("/dev/x:y=z", DiskOption(path: "/dev/x:y=z")), (",,", DiskOption(path: ",")),
+    ("format=raw", DiskOption(path: "format=raw")),
+    ("a,format=raw", DiskOption(path: "a", isKnownRaw: true)),
+    ("a,format=raw,readonly", DiskOption(path: "a", isReadOnly: true, isKnownRaw: true)),
+    ("a,readonly,format=raw", DiskOption(path: "a", isReadOnly: true, isKnownRaw: true)),
+    ("a,serial=x", DiskOption(path: "a", serial: "x")),
+    ("a,serial=x=y", DiskOption(path: "a", serial: "x=y")),
+    ("a,serial=x,,y", DiskOption(path: "a", serial: "x,y")),
+    ("a,block-size=4096", DiskOption(path: "a", sectorByteCount: 4096)),
+    ("a,block-size=512,readonly", DiskOption(path: "a", isReadOnly: true)),
+    (
+      "a,block-size=4096,serial=12345678901234567890,format=raw,readonly",
+      DiskOption(
+        path: "a", isReadOnly: true, isKnownRaw: true, serial: "12345678901234567890",
+        sectorByteCount: 4096)
+    ),
+  ])
+  func disks(text: String, disk: DiskOption) throws {
+    #expect(try DiskOption(parsing: text) == disk)
+    #expect(
+      try system("--kernel k --disk 0 --disk \(text)").disks == [DiskOption(path: "0"), disk])
+  }
+
+  @Test(arguments: [
+    ("stdio", SerialChoice.stdio), ("pty", .pty), ("none", SerialChoice.none),
+    ("file:x", .file(LogFileOption(path: "x"))),
+    ("file:file:", .file(LogFileOption(path: "file:"))),
+    ("file:/a b", .file(LogFileOption(path: "/a b"))),
+    ("file:x,append", .file(LogFileOption(path: "x", appends: true))),
+    ("file:a,,b,append", .file(LogFileOption(path: "a,b", appends: true))),
+    ("file:append", .file(LogFileOption(path: "append"))),
+    // A mark that is no letter of its own does not hide the colon or the comma before it.
+    ("file:\u{301}x,append", .file(LogFileOption(path: "\u{301}x", appends: true))),
+    ("file:x,,\u{301}", .file(LogFileOption(path: "x,\u{301}"))),
+  ])
+  func serials(text: String, choice: SerialChoice) throws {
+    #expect(try SerialChoice(parsing: text) == choice)
+  }
+
+  /// What may follow a disk's file.
+  private static let words = "readonly, serial=TEXT, block-size=512|4096, format=raw"
+
+  @Test(arguments: [
+    (
+      "--program p --kernel k",
+      "options '--program' and '--kernel' cannot be combined; a machine starts with one of them"
+    ),
+    (
+      "--kernel k --program p --disk d",
+      "options '--program' and '--kernel' cannot be combined; a machine starts with one of them"
+    ),
+    ("--kernel", "option '--kernel' needs a value: '--kernel FILE'"),
+    ("--kernel k --kernel l", "option '--kernel' was given more than once"),
+    ("--kernel k --initrd a --initrd b", "option '--initrd' was given more than once"),
+    ("--kernel k --append= ", "option '--append' needs a value: '--append STRING'"),
+    ("--kernel k --append a b", "unexpected argument 'b'; see 'vmm-run run --help'"),
+    ("--kernle k", "unknown option '--kernle'; did you mean '--kernel'?"),
+    ("--kernel k --disks d", "unknown option '--disks'; did you mean '--disk'?"),
+    ("--kernel k --disk", "option '--disk' needs a value: '--disk FILE[,OPTIONS]'"),
+    ("--kernel k --disk ,readonly", "option '--disk' needs a value: '--disk FILE[,OPTIONS]'"),
+    (
+      "--kernel k --disk d,readonyl",
+      "option '--disk FILE,': 'readonyl' is not one of \(words); "
+        + "did you mean 'readonly'?"
+    ),
+    ("--kernel k --disk d,", "option '--disk FILE,': '' is not one of \(words)"),
+    (
+      "--kernel k --disk d,readonly,x",
+      "option '--disk FILE,': 'x' is not one of \(words)"
+    ),
+    (
+      "--kernel k --disk d,format",
+      "option '--disk FILE,': 'format' is not one of \(words); "
+        + "did you mean 'format=raw'?"
+    ),
+    (
+      "--kernel k --disk d,format=qcow2",
+      "option '--disk': 'qcow2' is no format of disk images here; there is only raw: convert the "
+        + "image (qemu-img convert -O raw OLD NEW)"
+    ),
+    (
+      "--kernel k --disk d,serial=",
+      "option '--disk FILE,serial=': '' is no serial number, which has 1 to 20 characters of "
+        + "ASCII, none a control character, the first and last no space"
+    ),
+    (
+      "--kernel k --disk d,serial=123456789012345678901",
+      "option '--disk FILE,serial=': '123456789012345678901' is no serial number, which has 1 to "
+        + "20 characters of ASCII, none a control character, the first and last no space"
+    ),
+    (
+      "--kernel k --disk d,serial=a --disk e,serial=a",
+      "option '--disk': two disks have the serial number 'a', by which guests tell them apart"
+    ),
+    (
+      "--kernel k --disk d,serial=a,serial=b", "option '--disk FILE,': 'serial=' is there twice"
+    ),
+    (
+      "--kernel k --disk d,block-size=1024",
+      "option '--disk FILE,block-size=': '1024' is not one of 512, 4096"
+    ),
+    (
+      "--kernel k --disk d,blocksize=512",
+      "option '--disk FILE,': 'blocksize=512' is not one of \(words); did you mean "
+        + "'block-size=512|4096'?"
+    ),
+    (
+      "--kernel k --disk d,format=raw,format=raw",
+      "option '--disk FILE,': 'format=' is there twice"
+    ),
+    (
+      "--kernel k --serial stido",
+      "option '--serial': 'stido' is not one of stdio, pty, file:FILE, none; did you mean 'stdio'?"
+    ),
+    (
+      "--kernel k --serial flie:log",
+      "option '--serial': 'flie:log' is not one of stdio, pty, file:FILE, none; "
+        + "did you mean 'file:FILE'?"
+    ),
+    (
+      "--kernel k --serial /dev/ttyS0",
+      "option '--serial': '/dev/ttyS0' is not one of stdio, pty, file:FILE, none"
+    ),
+    (
+      "--kernel k --serial file:x,apend",
+      "option '--serial file:FILE,': 'apend' is not one of append; did you mean 'append'?"
+    ),
+    (
+      "--kernel k --trace-hypercalls t,readonly",
+      "option '--trace-hypercalls FILE,': 'readonly' is not one of append"
+    ),
+    (
+      "--kernel k --trace-hypercalls ,append",
+      "option '--trace-hypercalls' needs a value: '--trace-hypercalls FILE'"
+    ),
+    ("--kernel k --serial file:", "option '--serial' needs a value: '--serial file:FILE'"),
+    ("--kernel k --serial file", "option '--serial' needs a value: '--serial file:FILE'"),
+    ("--kernel k --rtc utv", "option '--rtc': 'utv' is not one of utc, local; did you mean 'utc'?"),
+    (
+      "--kernel k --on-crash die", "option '--on-crash': 'die' is not one of report, ignore"
+    ),
+    (
+      "--kernel k --on-reset exti",
+      "option '--on-reset': 'exti' is not one of reset, exit; did you mean 'exit'?"
+    ),
+    ("--kernel k --trace-io=x", "option '--trace-io' takes no value, but was given 'x'"),
+  ])
+  func message(line: String, message: String) {
+    let error = #expect(throws: UsageError.self) { try parse(line) }
+    #expect(error?.description == message)
+  }
+
+  @Test func firmwareDefaults() throws {
+    let options = try #require(try parse("--firmware f"))
+    let firmware = FirmwareOptions(imagePath: "f")
+    #expect(options == RunOptions(guest: .system(SystemOptions(.firmware(firmware)))))
+    #expect(firmware.keepsVariables && firmware.bootOrder.isEmpty && firmware.uuid == nil)
+    #expect(options.machine.memory == .gibi(1))
+  }
+
+  @Test("firmware that descriptors name", arguments: ["--firmware", "--firmware auto"])
+  func automaticFirmware(line: String) throws {
+    var firmware = FirmwareOptions(imagePath: nil)
+    #expect(try system(line) == SystemOptions(.firmware(firmware)))
+    firmware.variablesPath = "v"
+    #expect(try system("\(line) --vars v") == SystemOptions(.firmware(firmware)))
+    #expect(try system("--vars v \(line)") == SystemOptions(.firmware(firmware)))
+    guard case .firmware(let named) = try system("--firmware ./auto").boot else { return }
+    #expect(named.imagePath == "./auto")
+  }
+
+  @Test func everyFirmwareOption() throws {
+    var firmware = FirmwareOptions(imagePath: "f")
+    firmware.variablesPath = "v"
+    firmware.templatePath = "t"
+    firmware.keepsVariables = false
+    firmware.uuid = SystemUUID("00112233-4455-6677-8899-aabbccddeeff")
+    firmware.bootOrder = [1, 0]
+    firmware.files = [.init(name: "opt/a", path: "x=y"), .init(name: "opt/b", path: "z")]
+    var expected = SystemOptions(.firmware(firmware))
+    expected.disks = [DiskOption(path: "a"), DiskOption(path: "b")]
+    let line = """
+      --fw-cfg opt/a=x=y --boot-order disk1,disk0 --firmware f --vars v --vars-template t \
+      --no-persist --uuid 00112233-4455-6677-8899-AABBCCDDEEFF --disk a --disk b --fw-cfg=opt/b=z
+      """
+    #expect(try system(line) == expected)
+  }
+
+  @Test(
+    "the template that goes with an image",
+    arguments: [
+      ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+      ("code.fd", "vars.fd"), ("/CODE/ovmf.fd", nil), ("OVMF.fd", nil),
+    ])
+  func usualTemplate(image: String, template: String?) {
+    #expect(FirmwareOptions.usualTemplate(of: image) == template)
+  }
+
+  @Test(arguments: [
+    ("--firmware=", "option '--firmware' needs a value: '--firmware FILE'"),
+    ("--firmware --firmware f", "option '--firmware' was given more than once"),
+    (
+      "--firmware f --kernel k",
+      "options '--kernel' and '--firmware' cannot be combined; a machine starts with one of them"
+    ),
+    (
+      "--firmware f --program p",
+      "options '--program' and '--firmware' cannot be combined; a machine starts with one of them"
+    ),
+    (
+      "--firmware f --append a", "option '--append' works only together with '--kernel FILE'"
+    ),
+    (
+      "--firmware f --no-persist", "option '--no-persist' works only together with '--vars FILE'"
+    ),
+    (
+      "--firmware f --uuid 12",
+      "option '--uuid': '12' is not a UUID such as 12345678-9abc-def0-1234-56789abcdef0"
+    ),
+    (
+      "--firmware f --boot-order disk0",
+      "option '--boot-order' works only together with '--disk FILE[,OPTIONS]...'"
+    ),
+    (
+      "--firmware f --disk a --disk b --boot-order disk2",
+      "option '--boot-order': 'disk2' is not one of disk0, disk1; did you mean 'disk0'?"
+    ),
+    (
+      "--firmware f --disk a --boot-order disk0,disk0",
+      "option '--boot-order': 'disk0' is there twice"
+    ),
+    ("--firmware f --disk a --boot-order disk0,", "option '--boot-order': '' is not one of disk0"),
+    ("--firmware f --fw-cfg opt/a", "option '--fw-cfg' needs a value: '--fw-cfg NAME=FILE'"),
+    ("--firmware f --fw-cfg =x", "option '--fw-cfg' needs a value: '--fw-cfg NAME=FILE'"),
+    ("--firmware f --fw-cfg opt/a=", "option '--fw-cfg' needs a value: '--fw-cfg NAME=FILE'"),
+  ])
+  func firmwareMessage(line: String, message: String) {
+    let error = #expect(throws: UsageError.self) { try parse(line) }
+    #expect(error?.description == message)
+  }
+
+  @Test(arguments: [
+    "--vars v", "--vars-template t", "--uuid u", "--boot-order disk0", "--fw-cfg a=b",
+  ])
+  func needsFirmware(option: String) {
+    let name = option.split(separator: " ")[0]
+    for line in [option, "--kernel k \(option)", "\(option) --program p"] {
+      let error = #expect(throws: UsageError.self) { try parse(line) }
+      #expect(error?.description == "option '\(name)' works only together with '--firmware FILE'")
+    }
+  }
+
+  @Test(arguments: ["--initrd i", "--append a"])
+  func needsAKernel(option: String) {
+    let name = option.split(separator: " ")[0]
+    for line in [option, "--program p \(option)", "\(option) --firmware f"] {
+      let error = #expect(throws: UsageError.self) { try parse(line) }
+      #expect(error?.description == "option '\(name)' works only together with '--kernel FILE'")
+    }
+  }
+
+  @Test(arguments: [
+    "--disk d", "--serial none", "--rtc utc",
+    "--hyperv-features none", "--on-crash report", "--on-reset exit", "--trace-io",
+  ])
+  func needsAPC(option: String) {
+    let name = option.split(separator: " ")[0]
+    for line in [option, "--program p \(option)", "\(option) --program p"] {
+      let error = #expect(throws: UsageError.self) { try parse(line) }
+      #expect(
+        error?.description
+          == "option '\(name)' works only together with '--kernel FILE' or '--firmware FILE'")
+    }
+  }
+}
