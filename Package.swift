@@ -26,6 +26,7 @@ let package = Package(
     .library(name: "HostSystem", targets: ["HostSystem"]),
     .library(name: "HyperVCore", targets: ["HyperVCore"]),
     .library(name: "KVM", targets: ["KVM"]),
+    .library(name: "MachineSpecification", targets: ["MachineSpecification"]),
     .library(name: "SMBIOS", targets: ["SMBIOS"]),
     .library(name: "ZeroTracker", targets: ["ZeroTracker"]),
     .library(name: "VMM", targets: ["VMM"]),
@@ -42,6 +43,11 @@ let package = Package(
     // Tables as bytes.
     .target(name: "ACPI", dependencies: ["Bytes"], swiftSettings: strict),
     .target(name: "SMBIOS", dependencies: ["Bytes"], swiftSettings: strict),
+
+    // What a machine is, as a value and as JSON.
+    .target(
+      name: "MachineSpecification", dependencies: ["HyperVCore", "SMBIOS", "ZeroTracker"],
+      swiftSettings: strict),
 
     // The kernel's ABI, and what wraps it.
     .target(name: "CKVM"),
@@ -76,7 +82,7 @@ let package = Package(
       name: "VMM",
       dependencies: [
         "ACPI", "Bytes", "DeviceKit", "Devices", "GuestMemory", "HostPages", "HostSystem",
-        "HyperVCore", "KVM", "SMBIOS", "ZeroTracker",
+        "HyperVCore", "KVM", "MachineSpecification", "SMBIOS", "ZeroTracker",
       ],
       swiftSettings: strict),
 
@@ -87,7 +93,7 @@ let package = Package(
       name: "VMMCommand",
       dependencies: [
         "Bytes", "CStart", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HostSystem",
-        "HyperVCore", "KVM", "SMBIOS", "Sandbox", "VMM", "ZeroTracker",
+        "HyperVCore", "KVM", "MachineSpecification", "SMBIOS", "Sandbox", "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
     .executableTarget(name: "vmm-run", dependencies: ["VMMCommand"], swiftSettings: strict),
@@ -123,14 +129,15 @@ let package = Package(
       name: "VMMTests",
       dependencies: [
         "Bytes", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HostSystem",
-        "HyperVCore", "KVM", "Sandbox", "TestSupport", "VMM", "ZeroTracker",
+        "HyperVCore", "KVM", "MachineSpecification", "Sandbox", "TestSupport", "VMM",
+        "ZeroTracker",
       ],
       swiftSettings: strict),
     .testTarget(
       name: "VMMCommandTests",
       dependencies: [
-        "Bytes", "DeviceKit", "Devices", "HostSystem", "HyperVCore", "KVM", "SMBIOS", "Sandbox",
-        "TestSupport", "VMM", "VMMCommand", "ZeroTracker", "vmm-run",
+        "Bytes", "DeviceKit", "Devices", "HostSystem", "HyperVCore", "KVM", "MachineSpecification",
+        "SMBIOS", "Sandbox", "TestSupport", "VMM", "VMMCommand", "ZeroTracker", "vmm-run",
       ],
       swiftSettings: strict),
     .testTarget(
@@ -139,6 +146,12 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "SMBIOSTests", dependencies: ["SMBIOS", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "MachineSpecificationTests",
+      dependencies: [
+        "HyperVCore", "MachineSpecification", "SMBIOS", "TestSupport", "ZeroTracker",
+      ],
+      swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["HostSystem", "KVM"], swiftSettings: strict),
     .testTarget(
       name: "HostPagesTests", dependencies: ["HostPages", "TestSupport"], swiftSettings: strict),
@@ -151,7 +164,10 @@ let package = Package(
 // scripts/test builds the suites that run under a sanitizer without the others, and without what
 // only those need: half of the work.
 if let suites = Context.environment["VMM_RUN_SUITES"]?.split(separator: ",").map(String.init) {
-  let others: Set = ["CStart", "GuestPrograms", "HostPages", "KVM", "VMM", "VMMCommand", "vmm-run"]
+  let others: Set = [
+    "CStart", "GuestPrograms", "HostPages", "KVM", "MachineSpecification", "VMM", "VMMCommand",
+    "vmm-run",
+  ]
   package.products.removeAll { others.contains($0.name) }
   package.targets.removeAll {
     others.contains($0.name) || $0.type == .test && !suites.contains($0.name)

@@ -28,6 +28,7 @@ let package = Package(
         .product(name: "HostPages", package: "vmm-run"),
         .product(name: "HyperVCore", package: "vmm-run"),
         .product(name: "KVM", package: "vmm-run"),
+        .product(name: "MachineSpecification", package: "vmm-run"),
         .product(name: "VMM", package: "vmm-run"),
         .product(name: "ZeroTracker", package: "vmm-run"),
       ],

@@ -28,6 +28,7 @@ let package = Package(
         .product(name: "GuestMemory", package: "vmm-run"),
         .product(name: "HostSystem", package: "vmm-run"),
         .product(name: "HyperVCore", package: "vmm-run"),
+        .product(name: "MachineSpecification", package: "vmm-run"),
         .product(name: "Sandbox", package: "vmm-run"),
         .product(name: "VMM", package: "vmm-run"),
         .product(name: "VMMCommand", package: "vmm-run"),

@@ -20,7 +20,7 @@ public enum VMMRun {
     GuestMemory.prepareProcess()
     let invocation: Invocation
     do throws(UsageError) {
-      invocation = try Invocation(arguments)
+      invocation = try Invocation(arguments, readConfiguration: GuestFile.machine)
     } catch {
       Diagnostics.report(error)
       return .usage

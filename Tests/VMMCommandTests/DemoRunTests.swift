@@ -1,5 +1,7 @@
 import KVM
+import MachineSpecification
 import Testing
+import ZeroTracker
 
 @testable import VMMCommand
 
@@ -11,21 +13,21 @@ struct DemoRunTests {
   private static let memory = ByteCount.mebi(64)
 
   private func run(
-    offersZeroedMemory: Bool = true, _ configure: (inout MachineOptions) -> Void = { _ in }
+    offersZeroedMemory: Bool = true, _ configure: (inout PartitionSpec) throws -> Void = { _ in }
   ) throws -> DemoReport {
-    var machine = MachineOptions(memory: Self.memory)
-    machine.hyperV = .userspace
-    configure(&machine)
+    var partition = PartitionSpec(memory: Self.memory)
+    partition.hyperV.transport = .userspace
+    try configure(&partition)
     let run = DemoRun(
-      DemoOptions(machine: machine), offersZeroedMemory: offersZeroedMemory, trace: nil)
+      DemoOptions(partition), offersZeroedMemory: offersZeroedMemory, trace: nil)
     return try run.run()
   }
 
-  @Test(arguments: [BackingName.anonymous, .memfd], [false, true])
-  func toldTheTruth(backing: BackingName, preallocates: Bool) throws {
+  @Test(arguments: [MemorySpec.Backing.anonymous, .memfd], [false, true])
+  func toldTheTruth(backing: MemorySpec.Backing, preallocates: Bool) throws {
     let report = try run {
-      $0.backing = backing
-      $0.preallocates = preallocates
+      $0.memory.backing = backing
+      $0.memory.isPreallocated = preallocates
     }
     #expect(report.nonZeroReportedPages == 0)
     #expect(report.capabilities == 1)
@@ -37,8 +39,8 @@ struct DemoRunTests {
 
   @Test(arguments: 1...4)
   func vcpusShareTheZeroing(count: Int) throws {
-    let told = try run { $0.cpuCount = count }
-    let notTold = try run(offersZeroedMemory: false) { $0.cpuCount = count }
+    let told = try run { $0.vcpuCount = count }
+    let notTold = try run(offersZeroedMemory: false) { $0.vcpuCount = count }
     #expect(told.nonZeroReportedPages == 0)
     #expect(notTold.reportedRanges.isEmpty)
     #expect(notTold.guestZeroedBytes >= Self.memory.bytes * 98 / 100)
@@ -47,7 +49,9 @@ struct DemoRunTests {
 
   @Test(arguments: [ByteCount.kibi(4), .mebi(2), .mebi(32)])
   func everyGranularityIsTruthful(granularity: ByteCount) throws {
-    let report = try run { $0.granularity = granularity }
+    let report = try run {
+      $0.tracking.granularity = try TrackingGranularity(byteCount: granularity.bytes)
+    }
     #expect(report.nonZeroReportedPages == 0)
     #expect(report.granularityBytes == granularity.bytes)
     // The VMM touches only the first megabytes.
@@ -57,8 +61,8 @@ struct DemoRunTests {
   /// Told or not, the totals are all of memory and the list says the same.
   @Test(arguments: [true, false])
   func everyByteIsExplained(offersZeroedMemory: Bool) throws {
-    var options = DemoOptions(machine: MachineOptions(memory: Self.memory))
-    options.machine.hyperV = .userspace
+    var options = DemoOptions(PartitionSpec(memory: Self.memory))
+    options.partition.hyperV.transport = .userspace
     options.printsJSON = true
     let report = try DemoRun(options, offersZeroedMemory: offersZeroedMemory, trace: nil).run()
     let memory = try #require(report.memory)
@@ -88,7 +92,7 @@ struct DemoRunTests {
 
   @Test func stoppingEndsTheRun() throws {
     let run = DemoRun(
-      DemoOptions(machine: MachineOptions(memory: Self.memory)), offersZeroedMemory: true,
+      DemoOptions(PartitionSpec(memory: Self.memory)), offersZeroedMemory: true,
       trace: nil)
     run.stop()
     #expect(throws: DemoFailure.self) { try run.run() }

@@ -1,5 +1,6 @@
 import Devices
 import Foundation
+import MachineSpecification
 import Testing
 import VMM
 
@@ -14,38 +15,38 @@ import VMM
     for name in ["a", "b"] { try Data(count: 8192).write(to: URL(filePath: place.path(name))) }
   }
 
-  private func open(_ disks: [DiskOption]) throws -> [(serial: String, isReadOnly: Bool)] {
-    var options = SystemOptions(.linux(LinuxOptions(kernelPath: "k")))
+  private func open(_ disks: [DiskSpec]) throws -> [(serial: String, isReadOnly: Bool)] {
+    var options = ComputerSpec(.kernel(KernelSpec(file: "k")))
     options.disks = disks
     return try options.openDisks().map { ($0.serial, $0.store.isReadOnly) }
   }
 
   @Test("a serial number that was not given follows the file, not its place among the disks")
   func serials() throws {
-    let (a, b) = (DiskOption(path: place.path("a")), DiskOption(path: place.path("b")))
+    let (a, b) = (DiskSpec(file: place.path("a")), DiskSpec(file: place.path("b")))
     let first = try open([a, b]).map(\.serial)
     #expect(try open([b, a]).map(\.serial) == first.reversed())
     #expect(first[0] != first[1])
     for serial in first { #expect(serial.count == 16 && serial.allSatisfy(\.isHexDigit)) }
     try FileManager.default.createSymbolicLink(
       atPath: place.path("link"), withDestinationPath: place.path("a"))
-    #expect(try open([DiskOption(path: place.path("link"))]).map(\.serial) == [first[0]])
-    #expect(SystemOptions.serial(naming: "/a/disk.img") == "78cdb29c66938d06")
+    #expect(try open([DiskSpec(file: place.path("link"))]).map(\.serial) == [first[0]])
+    #expect(ComputerSpec.serial(naming: "/a/disk.img") == "78cdb29c66938d06")
   }
 
   @Test("a file that is read as two disks is two to the guest, too")
   func twice() throws {
-    let disk = DiskOption(path: place.path("a"), isReadOnly: true)
+    let disk = DiskSpec(file: place.path("a"), isReadOnly: true)
     let disks = try open([disk, disk, disk])
     #expect(Set(disks.map(\.serial)).count == 3 && disks.allSatisfy(\.isReadOnly))
   }
 
   @Test("what was given is what the disk has")
   func given() throws {
-    var options = SystemOptions(.linux(LinuxOptions(kernelPath: "k")))
+    var options = ComputerSpec(.kernel(KernelSpec(file: "k")))
     options.disks = [
-      DiskOption(path: place.path("a"), serial: "root", sectorByteCount: 4096),
-      DiskOption(path: place.path("b")),
+      DiskSpec(file: place.path("a"), serial: "root", sectorByteCount: 4096),
+      DiskSpec(file: place.path("b")),
     ]
     let disks = try options.openDisks()
     #expect(disks[0].serial == "root")

@@ -1,3 +1,4 @@
+import MachineSpecification
 import Synchronization
 import Testing
 
@@ -8,7 +9,7 @@ import Testing
     let directory = try TemporaryDirectory()
     let path = directory.path("serial.log")
     try OutputFile.replace(path, with: "old contents, longer than the new")
-    let console = try SerialChoice.file(LogFileOption(path: path)).makeConsole(onQuit: {})
+    let console = try SerialSpec.file(LogFileSpec(file: path)).makeConsole(onQuit: {})
     #expect(try directory.contents("serial.log") == "old contents, longer than the new")
     try console.start { _ in 0 }
     #expect(try directory.contents("serial.log") == "")
@@ -25,7 +26,7 @@ import Testing
 
   @Test func failures() throws {
     let reports = Mutex<[String]>([])
-    let file = try LogFile(LogFileOption(path: "/dev/full"))
+    let file = try LogFile(LogFileSpec(file: "/dev/full"))
     let console = FileConsole(file) { error in
       reports.withLock { $0.append(error.description) }
     }
@@ -38,8 +39,8 @@ import Testing
   }
 
   @Test func everyChoiceHasAConsole() throws {
-    #expect(try SerialChoice.none.makeConsole(onQuit: {}) is NoConsole)
-    #expect(try SerialChoice.stdio.makeConsole(onQuit: {}) is StdioConsole)
+    #expect(try SerialSpec.none.makeConsole(onQuit: {}) is NoConsole)
+    #expect(try SerialSpec.stdio.makeConsole(onQuit: {}) is StdioConsole)
     let none = NoConsole()
     none.write([1])
     none.start { _ in 0 }

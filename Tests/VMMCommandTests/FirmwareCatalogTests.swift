@@ -1,4 +1,5 @@
 import FoundationEssentials
+import MachineSpecification
 import Testing
 
 @testable import VMMCommand
@@ -189,18 +190,18 @@ import Testing
   @Test("what is found becomes the image and its template; what was named stays")
   func options() throws {
     try write(descriptor(), to: "share/60-edk2-x86_64.json")
-    var firmware = FirmwareOptions(imagePath: nil)
+    var firmware = FirmwareSpec(image: nil)
     try firmware.findImage(in: catalog)
-    #expect(firmware.imagePath == directory.path("CODE.fd"))
-    #expect(firmware.templatePath == directory.path("VARS.fd"))
-    var own = FirmwareOptions(imagePath: nil)
-    own.templatePath = "mine.fd"
+    #expect(firmware.image == directory.path("CODE.fd"))
+    #expect(firmware.template == directory.path("VARS.fd"))
+    var own = FirmwareSpec(image: nil)
+    own.template = "mine.fd"
     try own.findImage(in: catalog)
-    #expect(own.imagePath == directory.path("CODE.fd") && own.templatePath == "mine.fd")
-    var named = FirmwareOptions(imagePath: "f")
+    #expect(own.image == directory.path("CODE.fd") && own.template == "mine.fd")
+    var named = FirmwareSpec(image: "f")
     try named.findImage(in: catalog)
-    #expect(named == FirmwareOptions(imagePath: "f"))
-    var nothing = FirmwareOptions(imagePath: nil)
+    #expect(named == FirmwareSpec(image: "f"))
+    var nothing = FirmwareSpec(image: nil)
     #expect(throws: FirmwareCatalog.Failure.self) {
       try nothing.findImage(in: FirmwareCatalog(directories: [directory.path("etc")]))
     }

@@ -1,4 +1,5 @@
 import Bytes
+import MachineSpecification
 import Testing
 
 @testable import DeviceKit
@@ -45,9 +46,9 @@ import Testing
       word.hasPrefix("@") ? directory.path(String(word.dropFirst())) : String(word)
     }
     guard case .run(let options) = try Invocation(["run"] + words),
-      case .system(let system) = options.guest
+      case .computer(let computer) = options.machine.guest
     else { return }
-    _ = try system.image(RateLimitedDiagnostics())
+    _ = try computer.image(RateLimitedDiagnostics())
   }
 
   private func expect(_ line: String, _ expected: FlashStoreError) {

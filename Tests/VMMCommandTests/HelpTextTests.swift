@@ -1,3 +1,4 @@
+import MachineSpecification
 import Testing
 
 @testable import VMMCommand
@@ -29,14 +30,16 @@ import Testing
     for example in command.definition.examples {
       let words = example.split(separator: " ").map(String.init)
       #expect(words.first == "vmm-run")
-      #expect(throws: Never.self) { try Invocation(Array(words.dropFirst())) }
+      #expect(throws: Never.self) {
+        try Invocation(Array(words.dropFirst())) { _ in MachineSpec(.program(file: "p")) }
+      }
     }
   }
 
   @Test func usageShowsWhatIsNeeded() {
     #expect(
       HelpText.text(for: .run).hasPrefix(
-        "Usage: vmm-run run {--program | --kernel | --firmware} FILE [OPTION]...\n"))
+        "Usage: vmm-run run {--program|--kernel|--firmware|--config} FILE [OPTION]...\n"))
     #expect(HelpText.text(for: .demo).hasPrefix("Usage: vmm-run demo [OPTION]...\n"))
     #expect(HelpText.text(for: .run).contains("--disk FILE[,OPTIONS]..."))
   }

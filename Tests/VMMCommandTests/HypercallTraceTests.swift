@@ -1,4 +1,5 @@
 import Glibc
+import MachineSpecification
 import Synchronization
 import TestSupport
 import Testing
@@ -41,7 +42,7 @@ import Testing
   @Test func writesLinesInOrderFromManyThreads() async throws {
     let directory = try TemporaryDirectory()
     let clock = Atomic<UInt64>(0)
-    let trace = try HypercallTrace(LogFile(LogFileOption(path: directory.path("t.jsonl")))) {
+    let trace = try HypercallTrace(LogFile(LogFileSpec(file: directory.path("t.jsonl")))) {
       clock.wrappingAdd(1_000, ordering: .relaxed).newValue
     }
     await withTaskGroup { group in
@@ -72,7 +73,7 @@ import Testing
   @Test func emptiesAnOldTrace() throws {
     let directory = try TemporaryDirectory()
     try OutputFile.replace(directory.path("t"), with: "old\n")
-    let trace = HypercallTrace(try LogFile(LogFileOption(path: directory.path("t"))))
+    let trace = HypercallTrace(try LogFile(LogFileSpec(file: directory.path("t"))))
     #expect(try directory.contents("t") == "old\n")
     try trace.begin()
     #expect(try directory.contents("t") == "")
@@ -85,7 +86,7 @@ import Testing
   @Test func addsToAnOldTrace() throws {
     let directory = try TemporaryDirectory()
     try OutputFile.replace(directory.path("t"), with: "old\n")
-    let option = LogFileOption(path: directory.path("t"), appends: true)
+    let option = LogFileSpec(file: directory.path("t"), appends: true)
     let trace = HypercallTrace(try LogFile(option))
     try trace.begin()
     trace.record(query)
@@ -95,7 +96,7 @@ import Testing
   }
 
   @Test func aFullDiskIsReportedOnceAndAtTheEnd() throws {
-    let trace = HypercallTrace(try LogFile(LogFileOption(path: "/dev/full")))
+    let trace = HypercallTrace(try LogFile(LogFileSpec(file: "/dev/full")))
     trace.record(query)
     trace.record(query)
     let error = #expect(throws: SystemError.self) { try trace.finish() }
@@ -111,7 +112,7 @@ import Testing
       _ = signal(SIGXFSZ, SIG_IGN)
       let directory = try TemporaryDirectory()
       try OutputFile.replace(directory.path("t"), with: "old\n")
-      let option = LogFileOption(path: directory.path("t"), appends: true)
+      let option = LogFileSpec(file: directory.path("t"), appends: true)
       let trace = HypercallTrace(try LogFile(option))
       try trace.begin()
       let record = HypercallRecord(

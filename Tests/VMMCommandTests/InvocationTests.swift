@@ -1,4 +1,6 @@
+import MachineSpecification
 import Testing
+import ZeroTracker
 
 @testable import VMMCommand
 
@@ -13,70 +15,71 @@ import Testing
     ("run --help", .help(.run)), ("demo --memroy 1 --help", .help(.demo)),
     ("demo", .demo(DemoOptions())), ("check", .check(CheckOptions())),
     ("check --json", .check(CheckOptions(printsJSON: true))),
-    ("run --program a.bin", .run(RunOptions(guest: .program("a.bin")))),
-    ("run --program=-", .run(RunOptions(guest: .program("-")))),
-    ("run --program=a=b", .run(RunOptions(guest: .program("a=b")))),
+    ("run --program a.bin", .run(RunOptions(MachineSpec(.program(file: "a.bin"))))),
+    ("run --program=-", .run(RunOptions(MachineSpec(.program(file: "-"))))),
+    ("run --program=a=b", .run(RunOptions(MachineSpec(.program(file: "a=b"))))),
   ])
   func understands(line: String, invocation: Invocation) throws {
     #expect(try parse(line) == invocation)
   }
 
   @Test(arguments: [
-    ("always", TrackingPolicyChoice.always), ("never", .never),
-    ("until-answered", .untilAnswered(seconds: nil)),
+    ("always", TrackingPolicy.always), ("never", .never),
+    ("until-answered", .untilAnswered(seconds: 30)),
     ("until-answered=0", .untilAnswered(seconds: 0)),
     ("until-answered=86400", .untilAnswered(seconds: 86_400)),
   ])
-  func trackingPolicies(word: String, policy: TrackingPolicyChoice) throws {
+  func trackingPolicies(word: String, policy: TrackingPolicy) throws {
     var options = DemoOptions()
-    options.machine.tracking.policy = policy
+    options.partition.tracking.policy = policy
     #expect(try parse("demo --tracking-policy \(word)") == .demo(options))
   }
 
   @Test func refinementCanBeOff() throws {
     var options = DemoOptions()
-    options.machine.tracking.refinement = .off
+    options.partition.tracking.refinement = .off
     #expect(try parse("demo --refine off") == .demo(options))
   }
 
   @Test func defaults() throws {
     let demo = DemoOptions()
-    #expect(demo.machine.memory == .gibi(1))
-    #expect(demo.machine.cpuCount == 1)
-    #expect(demo.machine.backing == .anonymous)
-    #expect(demo.machine.hyperV == .auto)
-    #expect(demo.machine.granularity == nil)
+    #expect(demo.partition.memory == MemorySpec(.gibi(1)))
+    #expect(demo.partition.vcpuCount == 1)
+    #expect(demo.partition.memory.backing == .anonymous)
+    #expect(demo.partition.hyperV.transport == .automatic)
+    #expect(demo.partition.tracking.granularity == .default)
     #expect(demo.offersZeroedMemory)
-    #expect(try parse("run --program x") == .run(RunOptions(guest: .program("x"))))
-    #expect(RunOptions(guest: .program("x")).machine.memory == .mebi(64))
+    #expect(try parse("run --program x") == .run(RunOptions(MachineSpec(.program(file: "x")))))
+    #expect(
+      RunOptions(MachineSpec(.program(file: "x"))).machine.partition.memory.byteCount == .mebi(64))
   }
 
   @Test(arguments: [
     """
-    demo --memory 4G --cpus 3 --backing memfd --prealloc --granularity 64K --hyperv userspace \
+    demo --memory 4G --cpus 3 --backing memfd --prealloc --granularity 8K --hyperv userspace \
     --no-zeroed-memory --map m.svg --json --trace-hypercalls t.jsonl --thp --verify-zeroed \
     --tracking write-protect --tracking-policy until-answered=5 --refine 1M
     """,
     """
     demo --refine=1024K --tracking-policy=until-answered=5 --tracking=write-protect \
     --verify-zeroed --thp --trace-hypercalls=t.jsonl --json --map=m.svg --no-zeroed-memory --hyperv=userspace \
-    --granularity=64KiB --prealloc --backing=memfd --cpus=3 --memory=4096M
+    --granularity=8KiB --prealloc --backing=memfd --cpus=3 --memory=4096M
     """,
   ])
   func everyDemoOption(line: String) throws {
     var options = DemoOptions()
-    options.machine.memory = .gibi(4)
-    options.machine.cpuCount = 3
-    options.machine.backing = .memfd
-    options.machine.preallocates = true
-    options.machine.usesTransparentHugePages = true
-    options.machine.tracking.source = .writeProtect
-    options.machine.tracking.policy = .untilAnswered(seconds: 5)
-    options.machine.tracking.refinement = .reading(.mebi(1))
-    options.machine.tracking.verifiesZeroedMemory = true
-    options.machine.granularity = .kibi(64)
-    options.machine.hyperV = .userspace
-    options.machine.traceHypercalls = LogFileOption(path: "t.jsonl")
+    options.partition.memory.byteCount = .gibi(4)
+    options.partition.vcpuCount = 3
+    options.partition.memory.backing = .memfd
+    options.partition.memory.isPreallocated = true
+    options.partition.memory.usesTransparentHugePages = true
+    options.partition.tracking.source = .writeProtect
+    options.partition.tracking.policy = .untilAnswered(seconds: 5)
+    options.partition.tracking.refinement = .reading(.mebi(1))
+    options.partition.tracking.verifiesZeroedMemory = true
+    options.partition.tracking.granularity = try TrackingGranularity(byteCount: 8 << 10)
+    options.partition.hyperV.transport = .userspace
+    options.traceHypercalls = LogFileSpec(file: "t.jsonl")
     options.offersZeroedMemory = false
     options.mapPath = "m.svg"
     options.printsJSON = true
@@ -84,24 +87,26 @@ import Testing
   }
 
   @Test func everyRunOption() throws {
-    var machine = MachineOptions(memory: .mebi(128))
-    machine.cpuCount = 4
-    machine.backing = .hugetlb
-    machine.preallocates = true
-    machine.granularity = .mebi(32)
-    machine.hyperV = .kernel
-    machine.traceHypercalls = LogFileOption(path: "t")
+    var partition = PartitionSpec(memory: .mebi(128))
+    partition.vcpuCount = 4
+    partition.memory.backing = .hugetlb
+    partition.memory.isPreallocated = true
+    partition.tracking.granularity = try TrackingGranularity(byteCount: 32 << 20)
+    partition.hyperV.transport = .kernel
+    var expected = RunOptions(MachineSpec(.program(file: "p"), partition))
+    expected.traceHypercalls = LogFileSpec(file: "t")
     let line = """
       run --program p --memory 128M --cpus 4 --backing hugetlb --prealloc --granularity 32M \
       --hyperv kernel --trace-hypercalls t
       """
-    #expect(try parse(line) == .run(RunOptions(guest: .program("p"), machine: machine)))
+    #expect(try parse(line) == .run(expected))
   }
 
   @Test(arguments: ["4K", "8K", "2M", "32M"])
   func granularities(text: String) throws {
     guard case .demo(let options) = try parse("demo --granularity \(text)") else { return }
-    #expect(options.machine.granularity?.optionText == text)
+    #expect(
+      ByteCount(options.partition.tracking.granularity.byteCount).optionText == text)
   }
 
   @Test func compareIsWithBoth() throws {

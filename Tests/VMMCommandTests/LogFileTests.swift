@@ -2,6 +2,7 @@ import Devices
 import FoundationEssentials
 import Glibc
 import HostSystem
+import MachineSpecification
 import TestSupport
 import Testing
 
@@ -17,7 +18,7 @@ import Testing
     try directory.write(Array("old".utf8), to: "log")
   }
 
-  private func failure(_ option: LogFileOption) -> String? {
+  private func failure(_ option: LogFileSpec) -> String? {
     do throws(LogFile.Failure) {
       _ = try LogFile(option)
       return nil
@@ -27,7 +28,7 @@ import Testing
   }
 
   @Test(arguments: [false, true]) func contentsGoLate(appends: Bool) throws {
-    let file = try LogFile(LogFileOption(path: path, appends: appends))
+    let file = try LogFile(LogFileSpec(file: path, appends: appends))
     #expect(try directory.contents("log") == "old")
     try file.begin()
     #expect(try directory.contents("log") == (appends ? "old" : ""))
@@ -35,7 +36,7 @@ import Testing
 
   /// Also after somebody has emptied it: `> log` while the run goes on leaves no hole.
   @Test func writesGoToTheEnd() throws {
-    let file = try LogFile(LogFileOption(path: path))
+    let file = try LogFile(LogFileSpec(file: path))
     try file.begin()
     try OutputFile.write("one", to: file.descriptor, named: "log")
     #expect(unsafe truncate(path, 0) == 0)
@@ -48,7 +49,7 @@ import Testing
     let disk = try RawImageStore(path: path, isReadOnly: isReadOnly)
     for appends in [false, true] {
       #expect(
-        failure(LogFileOption(path: path, appends: appends))
+        failure(LogFileSpec(file: path, appends: appends))
           == "cannot write \(path): another program uses it, perhaps as a disk; choose another file"
       )
     }
@@ -67,13 +68,13 @@ import Testing
     lock.l_len = 1
     // F_OFD_SETLK. SAFETY: a local of the type that the command reads.
     try #require(unsafe fcntl(descriptor, 37, &lock) == 0)
-    #expect(failure(LogFileOption(path: path))?.contains("another program uses it") == true)
+    #expect(failure(LogFileSpec(file: path))?.contains("another program uses it") == true)
     #expect(try directory.contents("log") == "old")
   }
 
   @Test func theLogOfAnotherRunIsRefused() throws {
-    let first = try LogFile(LogFileOption(path: path, appends: true))
-    #expect(failure(LogFileOption(path: path, appends: true)) != nil)
+    let first = try LogFile(LogFileSpec(file: path, appends: true))
+    #expect(failure(LogFileSpec(file: path, appends: true)) != nil)
     withExtendedLifetime(first) {}
   }
 
@@ -81,19 +82,19 @@ import Testing
     let fifo = directory.path("fifo")
     try #require(unsafe mkfifo(fifo, 0o600) == 0)
     #expect(
-      failure(LogFileOption(path: fifo))
+      failure(LogFileSpec(file: fifo))
         == "cannot write \(fifo): No such device or address (ENXIO); start the program that reads it "
         + "first")
     let reader = try OutputFile.open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC, named: fifo).release()
     defer { close(reader) }
-    #expect(failure(LogFileOption(path: fifo)) == nil)
+    #expect(failure(LogFileSpec(file: fifo)) == nil)
   }
 
   @Test func whatCannotBeOpened() {
     #expect(
-      failure(LogFileOption(path: "/proc")) == "cannot write /proc: Is a directory (EISDIR)")
+      failure(LogFileSpec(file: "/proc")) == "cannot write /proc: Is a directory (EISDIR)")
     #expect(
-      failure(LogFileOption(path: "/nonexistent/log"))
+      failure(LogFileSpec(file: "/nonexistent/log"))
         == "cannot write /nonexistent/log: No such file or directory (ENOENT); "
         + "create its directory first")
   }
@@ -125,7 +126,7 @@ import Testing
     await #expect(processExitsWith: .exitCode(0)) { [path = path as String] in
       let output = try OutputFile.open(path, O_WRONLY | O_APPEND, named: path).release()
       guard dup2(output, STDOUT_FILENO) == STDOUT_FILENO else { _exit(1) }
-      let file = try LogFile(LogFileOption(path: "/dev/stdout"))
+      let file = try LogFile(LogFileSpec(file: "/dev/stdout"))
       try file.begin()
       var status = stat()
       guard unsafe fstat(file.descriptor, &status) == 0, status.st_size == 3 else { _exit(2) }

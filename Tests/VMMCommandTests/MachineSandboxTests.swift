@@ -3,6 +3,7 @@ import Devices
 import Glibc
 import HostSystem
 import KVM
+import MachineSpecification
 import Sandbox
 import TestSupport
 import Testing
@@ -61,7 +62,7 @@ struct MachineSandboxTests {
         program: [0xB0, 0x00, 0xE6, 0xEC, 0xEB, 0xFE], memoryByteCount: 4 << 20)
       let port = SignalPort { _ in _ = socket(AF_INET, 1, 0) }
       configuration.portDevices = [(PortRange(start: 0xEC, count: 1), port)]
-      let sandbox = MachineSandbox(MachineOptions(memory: .mebi(4)))
+      let sandbox = MachineSandbox(.on, tracking: TrackingSpec())
       try sandbox.enter()
       sandbox.protect(&configuration)
       _ = try Machine(configuration, control: MachineControl()).run()
@@ -85,7 +86,7 @@ struct MachineSandboxTests {
         .release()
       let console = try StdioConsole(
         streams: .init(input: descriptor, output: descriptor), onQuit: {})
-      try MachineSandbox(MachineOptions(memory: .mebi(4))).enter()
+      try MachineSandbox(.on, tracking: TrackingSpec()).enter()
       try console.start { $0.count }
       _ = socket(AF_INET, 1, 0)
       _exit(0)
@@ -130,9 +131,9 @@ struct MachineSandboxTests {
   @Test func options() throws {
     let demo = try Invocation(["demo", "--sandbox", "off"])
     var expected = DemoOptions()
-    expected.machine.sandbox = .off
+    expected.sandbox = .off
     #expect(demo == .demo(expected))
-    #expect(DemoOptions().machine.sandbox == .on)
+    #expect(DemoOptions().sandbox == .on)
     #expect(throws: UsageError.self) { try Invocation(["demo", "--sandbox", "maybe"]) }
     #expect(throws: UsageError.self) { try Invocation(["check", "--sandbox", "on"]) }
   }

@@ -1,3 +1,4 @@
+import MachineSpecification
 import Synchronization
 import Testing
 

@@ -1,3 +1,4 @@
+import MachineSpecification
 import Testing
 
 @testable import VMMCommand
@@ -32,28 +33,6 @@ import Testing
       ])
   }
 
-  @Test(
-    "sizes",
-    arguments: [
-      ("1024x768", DisplayOption(width: 1024, height: 768)),
-      ("1280x800", DisplayOption(width: 1280, height: 800)),
-      ("4095x4095", DisplayOption(width: 4095, height: 4095)), ("1023x768", nil),
-      ("1024x767", nil), ("4096x1000", nil), ("1280", nil), ("1280x", nil), ("x800", nil),
-      ("1280x800x32", nil), ("+1280x800", nil), ("1280X800", nil), ("", nil),
-      ("99999999999999999999x800", nil),
-    ] as [(String, DisplayOption?)])
-  func sizes(text: String, expected: DisplayOption?) throws {
-    guard let expected else {
-      let error = #expect(throws: UsageError.self) { try DisplayOption(parsing: text) }
-      #expect(
-        error?.description
-          == "option '--display': '\(text)' is no size such as 1280x800, from 1024x768 to 4095x4095"
-      )
-      return
-    }
-    #expect(try DisplayOption(parsing: text) == expected)
-  }
-
   @Test("a picture needs a display, and a file of its own")
   func options() throws {
     let error = #expect(throws: UsageError.self) {
@@ -63,13 +42,13 @@ import Testing
     guard
       case .run(let options) = try Invocation([
         "run", "--kernel", "k", "--display", "1280x800", "--screenshot", "k",
-      ]), case .system(let system) = options.guest
+      ])
     else {
-      Issue.record("no PC")
+      Issue.record("no run")
       return
     }
-    #expect(system.display == DisplayOption(width: 1280, height: 800))
-    #expect(system.screenshotPath == "k")
+    #expect(options.machine.display == DisplaySpec(width: 1280, height: 800))
+    #expect(options.screenshotPath == "k")
     #expect(throws: RunFiles.Conflict.self) { try options.files.check() }
   }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import MachineSpecification
 import Synchronization
 import Testing
 
@@ -196,7 +197,7 @@ import Testing
         try other.start { $0.count }
         other.write([1])
         other.stop()
-        try SerialChoice.file(LogFileOption(path: "/dev/null")).makeConsole(onQuit: {}).stop()
+        try SerialSpec.file(LogFileSpec(file: "/dev/null")).makeConsole(onQuit: {}).stop()
       }
       // The runtime may open a few of its own meanwhile; a leak would be 20 at least.
       exit(openCount() < before + 10 ? 0 : 1)

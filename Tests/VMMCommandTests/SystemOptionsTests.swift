@@ -1,4 +1,5 @@
 import HyperVCore
+import MachineSpecification
 import SMBIOS
 import Testing
 
@@ -13,42 +14,44 @@ import Testing
     return options
   }
 
-  private func system(_ line: String) throws -> SystemOptions {
-    guard case .system(let options) = try parse(line)?.guest else { throw UsageError.noCommand }
+  private func system(_ line: String) throws -> ComputerSpec {
+    guard case .computer(let options) = try parse(line)?.machine.guest else {
+      throw UsageError.noCommand
+    }
     return options
   }
 
   @Test func defaults() throws {
     let options = try #require(try parse("--kernel vmlinuz"))
-    let linux = LinuxOptions(kernelPath: "vmlinuz")
-    let system = SystemOptions(.linux(linux))
-    #expect(options == RunOptions(guest: .system(system)))
-    #expect(options.machine.memory == .gibi(1))
-    #expect(linux.initrdPath == nil && linux.commandLine == nil && system.disks.isEmpty)
+    let linux = KernelSpec(file: "vmlinuz")
+    let system = ComputerSpec(.kernel(linux))
+    #expect(options == RunOptions(MachineSpec(.computer(system))))
+    #expect(options.machine.partition.memory.byteCount == .gibi(1))
+    #expect(linux.initrd == nil && linux.commandLine == nil && system.disks.isEmpty)
     #expect(
       system.serial == .stdio && system.clock == .utc
-        && system.hyperVFeatures == HyperVFeatureChoice())
-    #expect(system.onCrash == .report && system.onReset == .reset && !system.tracesIO)
-    #expect(!options.machine.offersNesting)
+        && options.machine.partition.hyperV == HyperVSpec())
+    #expect(system.onCrash == .report && system.onReset == .reset && !options.tracesIO)
+    #expect(!options.machine.partition.hyperV.isNested)
   }
 
   @Test func everyOption() throws {
-    var linux = LinuxOptions(kernelPath: "vmlinuz")
-    linux.initrdPath = "initrd"
+    var linux = KernelSpec(file: "vmlinuz")
+    linux.initrd = "initrd"
     linux.commandLine = "console=ttyS0"
-    var system = SystemOptions(.linux(linux))
-    system.disks = [DiskOption(path: "a.img"), DiskOption(path: "b.img", isReadOnly: true)]
-    system.serial = .file(LogFileOption(path: "serial.log"))
+    var system = ComputerSpec(.kernel(linux))
+    system.disks = [DiskSpec(file: "a.img"), DiskSpec(file: "b.img", isReadOnly: true)]
+    system.serial = .file(LogFileSpec(file: "serial.log"))
     system.clock = .local
-    system.hyperVFeatures = HyperVFeatureChoice(
-      selection: .exactly([.vpIndex, .time, .crash]))
     system.onCrash = .ignore
     system.onReset = .exit
-    system.tracesIO = true
-    var machine = MachineOptions(memory: .mebi(512))
-    machine.cpuCount = 2
-    machine.offersNesting = true
-    let expected = RunOptions(guest: .system(system), machine: machine)
+    var partition = PartitionSpec(memory: .mebi(512))
+    partition.vcpuCount = 2
+    partition.hyperV.isNested = true
+    partition.hyperV.features = EnlightenmentChoice(
+      selection: .exactly([.vpIndex, .time, .crash]))
+    var expected = RunOptions(MachineSpec(.computer(system), partition))
+    expected.tracesIO = true
     let line = """
       --disk a.img --kernel vmlinuz --append console=ttyS0 --initrd=initrd --cpus 2 \
       --serial file:serial.log --disk=b.img,readonly --rtc local --memory 512M --trace-io --nested \
@@ -60,58 +63,58 @@ import Testing
   @Test func appendIsOneArgument() throws {
     let arguments = ["run", "--kernel", "k", "--append", "console=ttyS0 root=/dev/nvme0n1 quiet"]
     guard case .run(let options) = try Invocation(arguments),
-      case .system(let system) = options.guest, case .linux(let linux) = system.boot
+      case .computer(let system) = options.machine.guest, case .kernel(let linux) = system.boot
     else {
       Issue.record("not a kernel")
       return
     }
     #expect(linux.commandLine == "console=ttyS0 root=/dev/nvme0n1 quiet")
-    guard case .linux(let dashed) = try self.system("--kernel k --append=--x").boot else { return }
+    guard case .kernel(let dashed) = try self.system("--kernel k --append=--x").boot else { return }
     #expect(dashed.commandLine == "--x")
   }
 
   @Test(arguments: [
-    ("a", DiskOption(path: "a")), ("a,readonly", DiskOption(path: "a", isReadOnly: true)),
-    ("a,,b", DiskOption(path: "a,b")), ("a,,,,b", DiskOption(path: "a,,b")),
-    ("a,,,readonly", DiskOption(path: "a,", isReadOnly: true)),
-    ("a,readonly,readonly", DiskOption(path: "a", isReadOnly: true)),
-    ("/dev/x:y=z", DiskOption(path: "/dev/x:y=z")), (",,", DiskOption(path: ",")),
-    ("format=raw", DiskOption(path: "format=raw")),
-    ("a,format=raw", DiskOption(path: "a", isKnownRaw: true)),
-    ("a,format=raw,readonly", DiskOption(path: "a", isReadOnly: true, isKnownRaw: true)),
-    ("a,readonly,format=raw", DiskOption(path: "a", isReadOnly: true, isKnownRaw: true)),
-    ("a,serial=x", DiskOption(path: "a", serial: "x")),
-    ("a,serial=x=y", DiskOption(path: "a", serial: "x=y")),
-    ("a,serial=x,,y", DiskOption(path: "a", serial: "x,y")),
-    ("a,block-size=4096", DiskOption(path: "a", sectorByteCount: 4096)),
-    ("a,block-size=512,readonly", DiskOption(path: "a", isReadOnly: true)),
+    ("a", DiskSpec(file: "a")), ("a,readonly", DiskSpec(file: "a", isReadOnly: true)),
+    ("a,,b", DiskSpec(file: "a,b")), ("a,,,,b", DiskSpec(file: "a,,b")),
+    ("a,,,readonly", DiskSpec(file: "a,", isReadOnly: true)),
+    ("a,readonly,readonly", DiskSpec(file: "a", isReadOnly: true)),
+    ("/dev/x:y=z", DiskSpec(file: "/dev/x:y=z")), (",,", DiskSpec(file: ",")),
+    ("format=raw", DiskSpec(file: "format=raw")),
+    ("a,format=raw", DiskSpec(file: "a", isKnownRaw: true)),
+    ("a,format=raw,readonly", DiskSpec(file: "a", isReadOnly: true, isKnownRaw: true)),
+    ("a,readonly,format=raw", DiskSpec(file: "a", isReadOnly: true, isKnownRaw: true)),
+    ("a,serial=x", DiskSpec(file: "a", serial: "x")),
+    ("a,serial=x=y", DiskSpec(file: "a", serial: "x=y")),
+    ("a,serial=x,,y", DiskSpec(file: "a", serial: "x,y")),
+    ("a,block-size=4096", DiskSpec(file: "a", sectorByteCount: 4096)),
+    ("a,block-size=512,readonly", DiskSpec(file: "a", isReadOnly: true)),
     (
       "a,block-size=4096,serial=12345678901234567890,format=raw,readonly",
-      DiskOption(
-        path: "a", isReadOnly: true, isKnownRaw: true, serial: "12345678901234567890",
+      DiskSpec(
+        file: "a", isReadOnly: true, isKnownRaw: true, serial: "12345678901234567890",
         sectorByteCount: 4096)
     ),
   ])
-  func disks(text: String, disk: DiskOption) throws {
-    #expect(try DiskOption(parsing: text) == disk)
+  func disks(text: String, disk: DiskSpec) throws {
+    #expect(try DiskSpec(option: text) == disk)
     #expect(
-      try system("--kernel k --disk 0 --disk \(text)").disks == [DiskOption(path: "0"), disk])
+      try system("--kernel k --disk 0 --disk \(text)").disks == [DiskSpec(file: "0"), disk])
   }
 
   @Test(arguments: [
-    ("stdio", SerialChoice.stdio), ("pty", .pty), ("none", SerialChoice.none),
-    ("file:x", .file(LogFileOption(path: "x"))),
-    ("file:file:", .file(LogFileOption(path: "file:"))),
-    ("file:/a b", .file(LogFileOption(path: "/a b"))),
-    ("file:x,append", .file(LogFileOption(path: "x", appends: true))),
-    ("file:a,,b,append", .file(LogFileOption(path: "a,b", appends: true))),
-    ("file:append", .file(LogFileOption(path: "append"))),
+    ("stdio", SerialSpec.stdio), ("pty", .pty), ("none", SerialSpec.none),
+    ("file:x", .file(LogFileSpec(file: "x"))),
+    ("file:file:", .file(LogFileSpec(file: "file:"))),
+    ("file:/a b", .file(LogFileSpec(file: "/a b"))),
+    ("file:x,append", .file(LogFileSpec(file: "x", appends: true))),
+    ("file:a,,b,append", .file(LogFileSpec(file: "a,b", appends: true))),
+    ("file:append", .file(LogFileSpec(file: "append"))),
     // A mark that is no letter of its own does not hide the colon or the comma before it.
-    ("file:\u{301}x,append", .file(LogFileOption(path: "\u{301}x", appends: true))),
-    ("file:x,,\u{301}", .file(LogFileOption(path: "x,\u{301}"))),
+    ("file:\u{301}x,append", .file(LogFileSpec(file: "\u{301}x", appends: true))),
+    ("file:x,,\u{301}", .file(LogFileSpec(file: "x,\u{301}"))),
   ])
-  func serials(text: String, choice: SerialChoice) throws {
-    #expect(try SerialChoice(parsing: text) == choice)
+  func serials(text: String, choice: SerialSpec) throws {
+    #expect(try SerialSpec(option: text) == choice)
   }
 
   /// What may follow a disk's file.
@@ -229,33 +232,33 @@ import Testing
 
   @Test func firmwareDefaults() throws {
     let options = try #require(try parse("--firmware f"))
-    let firmware = FirmwareOptions(imagePath: "f")
-    #expect(options == RunOptions(guest: .system(SystemOptions(.firmware(firmware)))))
+    let firmware = FirmwareSpec(image: "f")
+    #expect(options == RunOptions(MachineSpec(.computer(ComputerSpec(.firmware(firmware))))))
     #expect(firmware.keepsVariables && firmware.bootOrder.isEmpty && firmware.uuid == nil)
-    #expect(options.machine.memory == .gibi(1))
+    #expect(options.machine.partition.memory.byteCount == .gibi(1))
   }
 
   @Test("firmware that descriptors name", arguments: ["--firmware", "--firmware auto"])
   func automaticFirmware(line: String) throws {
-    var firmware = FirmwareOptions(imagePath: nil)
-    #expect(try system(line) == SystemOptions(.firmware(firmware)))
-    firmware.variablesPath = "v"
-    #expect(try system("\(line) --vars v") == SystemOptions(.firmware(firmware)))
-    #expect(try system("--vars v \(line)") == SystemOptions(.firmware(firmware)))
+    var firmware = FirmwareSpec(image: nil)
+    #expect(try system(line) == ComputerSpec(.firmware(firmware)))
+    firmware.variables = "v"
+    #expect(try system("\(line) --vars v") == ComputerSpec(.firmware(firmware)))
+    #expect(try system("--vars v \(line)") == ComputerSpec(.firmware(firmware)))
     guard case .firmware(let named) = try system("--firmware ./auto").boot else { return }
-    #expect(named.imagePath == "./auto")
+    #expect(named.image == "./auto")
   }
 
   @Test func everyFirmwareOption() throws {
-    var firmware = FirmwareOptions(imagePath: "f")
-    firmware.variablesPath = "v"
-    firmware.templatePath = "t"
+    var firmware = FirmwareSpec(image: "f")
+    firmware.variables = "v"
+    firmware.template = "t"
     firmware.keepsVariables = false
     firmware.uuid = SystemUUID("00112233-4455-6677-8899-aabbccddeeff")
     firmware.bootOrder = [1, 0]
-    firmware.files = [.init(name: "opt/a", path: "x=y"), .init(name: "opt/b", path: "z")]
-    var expected = SystemOptions(.firmware(firmware))
-    expected.disks = [DiskOption(path: "a"), DiskOption(path: "b")]
+    firmware.attachments = [.init(name: "opt/a", file: "x=y"), .init(name: "opt/b", file: "z")]
+    var expected = ComputerSpec(.firmware(firmware))
+    expected.disks = [DiskSpec(file: "a"), DiskSpec(file: "b")]
     let line = """
       --fw-cfg opt/a=x=y --boot-order disk1,disk0 --firmware f --vars v --vars-template t \
       --no-persist --uuid 00112233-4455-6677-8899-AABBCCDDEEFF --disk a --disk b --fw-cfg=opt/b=z
@@ -270,7 +273,7 @@ import Testing
       ("code.fd", "vars.fd"), ("/CODE/ovmf.fd", nil), ("OVMF.fd", nil),
     ])
   func usualTemplate(image: String, template: String?) {
-    #expect(FirmwareOptions.usualTemplate(of: image) == template)
+    #expect(FirmwareSpec.usualTemplate(of: image) == template)
   }
 
   @Test(arguments: [
@@ -348,5 +351,28 @@ import Testing
         error?.description
           == "option '\(name)' works only together with '--kernel FILE' or '--firmware FILE'")
     }
+  }
+
+  @Test("a wrong list names its option, and the part that is wrong")
+  func featureMessages() {
+    let line = "--kernel k --hyperv-features"
+    let error = #expect(throws: UsageError.self) { try parse("\(line) default,spinlocks=0") }
+    #expect(
+      error?.description
+        == "option '--hyperv-features spinlocks=': '0' is not a number of tries from 1 to "
+        + "4294967294, such as 4095")
+    let other = #expect(throws: UsageError.self) { try parse("\(line) relaxed,none") }
+    #expect(
+      other?.description == "option '--hyperv-features': 'none' can only be the first word")
+  }
+
+  @Test(arguments: [
+    "default,+evmcs", "vapic,evmcs", "all,emsr-bitmap", "none,+tlbflush-direct,vapic",
+  ])
+  func whatNestedGuestsUseNeedsNesting(list: String) throws {
+    let line = ["run", "--kernel", "k", "--hyperv-features", list]
+    let error = #expect(throws: UsageError.self) { try Invocation(line) }
+    #expect(error?.description.hasSuffix("works only together with '--nested'") == true)
+    #expect(throws: Never.self) { try Invocation(line + ["--nested"]) }
   }
 }

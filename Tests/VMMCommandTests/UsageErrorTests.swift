@@ -1,3 +1,4 @@
+import MachineSpecification
 import Testing
 
 @testable import VMMCommand
@@ -28,11 +29,11 @@ import Testing
     (
       "run guest.bin",
       "unexpected argument 'guest.bin'; did you mean '--program guest.bin' or '--kernel guest.bin' "
-        + "or '--firmware guest.bin'?"
+        + "or '--firmware guest.bin' or '--config guest.bin'?"
     ),
     (
       "run -",
-      "unexpected argument '-'; did you mean '--program -' or '--kernel -' or '--firmware -'?"
+      "unexpected argument '-'; did you mean '--program -' or '--kernel -' or '--firmware -' or '--config -'?"
     ),
     ("run --program a b", "unexpected argument 'b'; see 'vmm-run run --help'"),
     ("demo --memory", "option '--memory' needs a value: '--memory SIZE'"),
@@ -48,11 +49,11 @@ import Testing
     ),
     (
       "run",
-      "'run' needs the option '--program FILE' or '--kernel FILE' or '--firmware FILE'; see 'vmm-run run --help'"
+      "'run' needs the option '--program FILE' or '--kernel FILE' or '--firmware FILE' or '--config FILE'; see 'vmm-run run --help'"
     ),
     (
       "run --memory 1G",
-      "'run' needs the option '--program FILE' or '--kernel FILE' or '--firmware FILE'; see 'vmm-run run --help'"
+      "'run' needs the option '--program FILE' or '--kernel FILE' or '--firmware FILE' or '--config FILE'; see 'vmm-run run --help'"
     ),
     (
       "demo --memory lots",

@@ -1,6 +1,7 @@
 import Devices
 import GuestMemory
 import HyperVCore
+import MachineSpecification
 import Testing
 
 @testable import VMM

@@ -1,5 +1,6 @@
 import DeviceKit
 import Devices
+import MachineSpecification
 import Synchronization
 import Testing
 import VMM

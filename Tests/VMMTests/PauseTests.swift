@@ -1,6 +1,7 @@
 import DeviceKit
 import Devices
 import GuestMemory
+import MachineSpecification
 import Synchronization
 import Testing
 import VMM

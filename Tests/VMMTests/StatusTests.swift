@@ -3,6 +3,7 @@ import Devices
 import Glibc
 import GuestMemory
 import KVM
+import MachineSpecification
 import Synchronization
 import Testing
 import VMM

@@ -1,5 +1,6 @@
 import Devices
 import HostSystem
+import MachineSpecification
 import Synchronization
 import Testing
 import VMM

@@ -1,5 +1,6 @@
 import GuestMemory
 import HyperVCore
+import MachineSpecification
 import Synchronization
 import Testing
 import VMM

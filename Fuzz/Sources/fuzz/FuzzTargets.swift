@@ -13,6 +13,7 @@ enum FuzzTargets {
       TrackerStateTarget.self,
       TrackerModelTarget.self,
       CommandLineTarget.self,
+      MachineSpecTarget.self,
     ]
   }
 }

@@ -8,11 +8,6 @@ internal import HostSystem
 /// (OVMF's QemuVideoDxe) and Linux (bochs-drm) have drivers; what knows neither keeps the mode that
 /// firmware set. Source: QEMU, docs/specs/standard-vga.
 public final class BochsDisplay: PCIFunction {
-  /// Widths that a monitor may prefer: at least what Windows asks for.
-  public static let widths = 1024...4095
-  /// Heights that a monitor may prefer.
-  public static let heights = 768...4095
-
   private static let leastMemoryByteCount: UInt64 = 16 << 20
   private static let memoryBAR = 0
   private static let registerBAR = PCIBAR(index: 2, byteCount: 4096)
@@ -27,12 +22,12 @@ public final class BochsDisplay: PCIFunction {
   /// A display that is off.
   ///
   /// - Parameters:
-  ///   - width: what the monitor prefers, in pixels, one of `widths`; others trap.
-  ///   - height: one of `heights`.
+  ///   - width: what the monitor prefers, in pixels, 640 to 4095; others trap.
+  ///   - height: the same, 480 to 4095.
   /// - Throws: `DeviceError` if the host does not give the memory.
   public init(width: Int, height: Int, context: PCIContext) throws(DeviceError) {
     precondition(
-      Self.widths.contains(width) && Self.heights.contains(height), "\(width)x\(height)")
+      (640...4095).contains(width) && (480...4095).contains(height), "\(width)x\(height)")
     var byteCount = Self.leastMemoryByteCount
     while byteCount < UInt64(4 * width * height) { byteCount *= 2 }
     do throws(GuestMemoryError) {

@@ -8,7 +8,7 @@ internal import ZeroTracker
 /// | 0x1000 | global descriptor table |
 /// | 0x2000 | boot information (`BootInformation`) |
 /// | 0x10000 or 0x400000 | page tables: low if they fit below 0x80000 |
-/// | 0xF0000–0xFFFFF | stacks, 16 KiB a vCPU, the first vCPU's at the top |
+/// | 0xF0000–0xFFFFF | stacks, 16 KiB a vCPU, the first vCPU's at the top: four have room |
 /// | 0x100000 | the program |
 public struct BootPlan: Sendable {
   /// Where a program is loaded and entered.
@@ -17,8 +17,6 @@ public struct BootPlan: Sendable {
   static let informationAddress = GPA(0x2000)
   static let stacksStart = GPA(0xF_0000)
   static let stackByteCount: UInt64 = 0x4000
-  /// As many as have room for a stack.
-  public static let maximumVCPUCount = 4
 
   let program: [UInt8]
   let vcpuCount: Int

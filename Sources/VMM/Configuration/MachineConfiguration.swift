@@ -3,13 +3,14 @@ internal import Devices
 public import GuestMemory
 public import HostSystem
 public import HyperVCore
+public import MachineSpecification
 public import ZeroTracker
 
 /// Everything that decides what a machine is. A value; building the machine checks it.
 public struct MachineConfiguration: Sendable {
   /// RAM in bytes, whole pages of the backing.
   public var memoryByteCount: UInt64
-  /// Up to `BootPlan.maximumVCPUCount` for a flat program, and 64 for a PC.
+  /// One of `GuestSpec.vcpuCounts` of the image's kind of machine.
   public var vcpuCount: Int
   /// What the host backs RAM with.
   public var backing: MemoryBacking
@@ -79,9 +80,9 @@ public struct MachineConfiguration: Sendable {
     }
   }
 
-  /// The most vCPUs that the image's kind of machine has room for.
-  var maximumVCPUCount: Int {
-    isPersonalComputer ? PersonalComputer.maximumVCPUCount : BootPlan.maximumVCPUCount
+  /// How many vCPUs the image's kind of machine can have.
+  var vcpuCounts: ClosedRange<Int> {
+    isPersonalComputer ? GuestSpec.computerVCPUCounts : GuestSpec.programVCPUCounts
   }
 
   /// Whether the machine has interrupt controllers in the kernel: a PC has, and a flat program if
@@ -99,32 +100,4 @@ public struct MachineConfiguration: Sendable {
   var trackedSource: WrittenPageSourceKind? {
     trackingPolicy == .never ? nil : writtenPageSource ?? .dirtyLog
   }
-}
-
-/// Which Hyper-V transport to use.
-public enum HyperVSelection: String, Hashable, Sendable, CaseIterable {
-  /// The kernel's where it has extended hypercalls, else userspace.
-  case automatic = "auto"
-  /// KVM answers MSRs and passes extended hypercalls on (`KVM_EXIT_HYPERV`).
-  case kernel
-  /// This process answers MSRs and hypercalls; works on a KVM without CONFIG_KVM_HYPERV.
-  case userspace
-}
-
-/// How long guest writes are tracked.
-///
-/// Tracking costs the guest speed: with the dirty log KVM maps its memory by 4 KiB pages, and a
-/// page's first write exits to the kernel. Without it nothing can be reported.
-public enum TrackingPolicy: Hashable, Sendable {
-  /// Until that many seconds after the first answer to 0x8002; 0 ends it with that answer.
-  case untilAnswered(seconds: Int)
-  /// To the end of the run.
-  case always
-  /// Not at all: the guest is not offered 0x8002.
-  case never
-
-  /// 30 seconds after the first answer. Some versions of Windows are said to ask more than once,
-  /// from the loader and from the kernel: while an operating system starts, a later call deserves
-  /// the truth too. Once it has zeroed what it must, the call is of no more use to it.
-  public static let `default` = TrackingPolicy.untilAnswered(seconds: 30)
 }

@@ -1,6 +1,7 @@
 public import DeviceKit
 public import Devices
 internal import HostSystem
+public import MachineSpecification
 public import SMBIOS
 
 /// The devices of a PC that differ from one machine to the next.
@@ -13,7 +14,7 @@ public struct PersonalComputerConfiguration: Sendable {
   /// NVMe disks, in the order in which the guest finds them.
   public var disks: [DiskConfiguration] = []
   /// What is shown on a screen; nil for a machine without one.
-  public var display: DisplayConfiguration?
+  public var display: DisplaySpec?
   /// Other PCI devices, beside disks and display.
   public var pciDevices: [PCIDeviceConfiguration] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.
@@ -36,19 +37,6 @@ public struct PersonalComputerConfiguration: Sendable {
 
   /// No disks, a serial port that drops its output, and the host's time.
   public init() {}
-}
-
-/// A display of a PC: the size that its monitor prefers, in pixels.
-public struct DisplayConfiguration: Hashable, Sendable {
-  /// One of `BochsDisplay.widths`.
-  public var width: Int
-  /// One of `BochsDisplay.heights`.
-  public var height: Int
-
-  public init(width: Int, height: Int) {
-    self.width = width
-    self.height = height
-  }
 }
 
 /// A disk of a PC: what is behind it, and what it is called.

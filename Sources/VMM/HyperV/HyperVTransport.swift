@@ -1,4 +1,5 @@
 public import KVM
+public import MachineSpecification
 
 /// How Hyper-V's MSRs and hypercalls reach the VMM.
 public enum HyperVTransport: String, Hashable, Sendable {

@@ -4,6 +4,7 @@ public import Devices
 internal import GuestMemory
 internal import HostSystem
 internal import KVM
+internal import MachineSpecification
 
 /// The devices of a PC around the interrupt controllers and the timer in the kernel: a PCI Express
 /// host with NVMe disks, and what every PC has at fixed ports.
@@ -16,8 +17,6 @@ public final class PersonalComputer: Sendable {
   static let freeSlots: ClosedRange<UInt8> = 1...30
   /// OVMF's driver makes two, one of them to poll; with fewer it leaves the disk alone.
   private static let minimumQueuePairCount = 2
-  /// MSI-X vectors and queue pairs go by vCPUs; more would only be more memory.
-  static let maximumVCPUCount = 64
 
   /// The first serial port; takes what the host types.
   public let serialPort: UART16550
@@ -144,7 +143,7 @@ public final class PersonalComputer: Sendable {
           queuePairCount: pairCount, context: context)
       }
     }
-    let devices = disks + (try display(own).map { [$0] } ?? []) + own.pciDevices
+    let devices = disks + (display(own).map { [$0] } ?? []) + own.pciDevices
     let places = try PCISlots.places(for: devices, in: freeSlots)
     var functions: [(PCIAddress, any PCIFunction)] = []
     for (device, slot) in zip(devices, places) {
@@ -158,15 +157,8 @@ public final class PersonalComputer: Sendable {
   }
 
   /// The display, if there is one. In the last slot, so that disks keep theirs.
-  private static func display(
-    _ own: PersonalComputerConfiguration
-  ) throws(MachineError) -> PCIDeviceConfiguration? {
+  private static func display(_ own: PersonalComputerConfiguration) -> PCIDeviceConfiguration? {
     guard let display = own.display else { return nil }
-    guard BochsDisplay.widths.contains(display.width),
-      BochsDisplay.heights.contains(display.height)
-    else {
-      throw .configuration("a display of \(display.width)x\(display.height) is not possible")
-    }
     return PCIDeviceConfiguration(slot: freeSlots.upperBound) { (context) throws(DeviceError) in
       try BochsDisplay(width: display.width, height: display.height, context: context)
     }

@@ -4,6 +4,7 @@ public import GuestMemory
 internal import HostSystem
 public import HyperVCore
 internal import KVM
+public import MachineSpecification
 internal import Synchronization
 internal import ZeroTracker
 
@@ -68,9 +69,10 @@ public final class Machine: Sendable {
     onHypercall: (@Sendable (HypercallEvent) -> Void)? = nil
   ) throws(MachineError) {
     let vcpuCount = configuration.vcpuCount
-    guard (1...configuration.maximumVCPUCount).contains(vcpuCount) else {
+    let vcpuCounts = configuration.vcpuCounts
+    guard vcpuCounts.contains(vcpuCount) else {
       throw .configuration(
-        "\(vcpuCount) vCPUs: 1 to \(configuration.maximumVCPUCount) are possible")
+        "\(vcpuCount) vCPUs: \(vcpuCounts.lowerBound) to \(vcpuCounts.upperBound) are possible")
     }
     let system = try kvm { () throws(KVMError) in try KVMSystem() }
     let transport = try HyperVTransport.choose(configuration.hyperV, on: system)

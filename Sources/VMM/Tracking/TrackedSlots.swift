@@ -1,5 +1,6 @@
 internal import GuestMemory
 internal import KVM
+internal import MachineSpecification
 internal import ZeroTracker
 
 /// Guest RAM as KVM's memory slots, with whatever tells which of its pages the guest writes.

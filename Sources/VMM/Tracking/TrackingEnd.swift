@@ -1,6 +1,7 @@
 internal import Devices
 internal import GuestMemory
 internal import HostSystem
+internal import MachineSpecification
 internal import Synchronization
 internal import ZeroTracker
 

@@ -1,3 +1,4 @@
+internal import MachineSpecification
 internal import Synchronization
 internal import VMM
 
@@ -8,8 +9,9 @@ enum DemoCommand {
     let isStopping = Atomic(false)
     do {
       try options.files.check()
-      let trace = try options.machine.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
-      let sandbox = MachineSandbox(options.machine, mapPath: options.mapPath)
+      let trace = try options.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
+      let sandbox = MachineSandbox(
+        options.sandbox, tracking: options.partition.tracking, mapPath: options.mapPath)
       try sandbox.enter()
       let signals = try SignalWatcher { _ in
         isStopping.store(true, ordering: .sequentiallyConsistent)

@@ -1,28 +1,33 @@
 internal import DeviceKit
 internal import Devices
+internal import MachineSpecification
 internal import VMM
 
 /// `vmm-run run`.
 enum RunCommand {
   static func run(_ options: RunOptions) -> ExitStatus {
     do {
+      if options.printsConfiguration {
+        try OutputFile.writeStandardOutput(options.machine.json)
+        return .success
+      }
       var options = options
-      try options.findFirmware(in: .ofHost())
+      try options.machine.findFirmware(in: .ofHost())
       try options.files.check()
-      switch options.guest {
-      case .program(let path): return try runProgram(path, options.machine)
-      case .system(let system): return try SystemRun.run(system, machine: options.machine)
+      switch options.machine.guest {
+      case .program(let file): return try runProgram(file, options)
+      case .computer(let computer): return try SystemRun.run(computer, options)
       }
     } catch {
       return Diagnostics.end(with: error)
     }
   }
 
-  private static func runProgram(_ path: String, _ options: MachineOptions) throws -> ExitStatus {
+  private static func runProgram(_ path: String, _ options: RunOptions) throws -> ExitStatus {
     let program = try GuestFile.program(path).read()
     let trace = try options.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
     let output = StandardOutput()
-    let sandbox = MachineSandbox(options)
+    let sandbox = MachineSandbox(options.sandbox, tracking: options.machine.partition.tracking)
     try sandbox.enter()
     let control = MachineControl()
     let reporter = StatusReporter()
@@ -30,7 +35,7 @@ enum RunCommand {
       onFirst: { _ in control.end(with: .stopped) }, onStatus: { reporter.report() })
     defer { signals.stop() }
     let console = ConsoleWriter(output.writer(.ofProcess)) { Diagnostics.report($0) }
-    var configuration = try options.configuration(.program(program))
+    var configuration = options.machine.partition.configuration(.program(program))
     configuration.portDevices = [
       (DebugConsole.ports, DebugConsole { console.write([$0]) }),
       (

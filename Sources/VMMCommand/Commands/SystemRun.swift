@@ -3,6 +3,7 @@ internal import Devices
 internal import GuestMemory
 import HostSystem
 internal import HyperVCore
+internal import MachineSpecification
 internal import Synchronization
 internal import VMM
 
@@ -16,8 +17,8 @@ final class SystemRun: Sendable {
     var isEnding = false
   }
 
-  private let options: SystemOptions
-  private let machine: MachineOptions
+  private let options: RunOptions
+  private let computer: ComputerSpec
   private let trace: HypercallTrace?
   private let screenshot: Screenshot?
   private let summary = BootSummary()
@@ -27,23 +28,24 @@ final class SystemRun: Sendable {
   private let current = Mutex(Current())
   private let reporter = StatusReporter()
 
-  private init(_ options: SystemOptions, machine: MachineOptions) throws {
+  private init(_ computer: ComputerSpec, _ options: RunOptions) throws {
     self.options = options
-    self.machine = machine
-    trace = try machine.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
+    self.computer = computer
+    trace = try options.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
     screenshot = try options.screenshotPath.map { try Screenshot(path: $0) }
   }
 
-  static func run(_ options: SystemOptions, machine: MachineOptions) throws -> ExitStatus {
-    try SystemRun(options, machine: machine).run()
+  static func run(_ computer: ComputerSpec, _ options: RunOptions) throws -> ExitStatus {
+    try SystemRun(computer, options).run()
   }
 
   private func run() throws -> ExitStatus {
-    let console = try options.serial.makeConsole(
+    let console = try computer.serial.makeConsole(
       onStatus: { [reporter] in reporter.report() }, onQuit: { [self] in quit() })
     var configuration = try configuration(console)
     let sandbox = MachineSandbox(
-      machine, readsTimeZone: options.clock == .local, keepsFlash: options.keepsFlash)
+      options.sandbox, tracking: options.machine.partition.tracking,
+      readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash)
     try sandbox.enter()
     sandbox.protect(&configuration)
     let signals = try SignalWatcher(
@@ -104,7 +106,7 @@ final class SystemRun: Sendable {
         isFirst = false
       }
       if case .tripleFault = outcome { outcome = afterTripleFault(outcome, &tripleFaults) }
-      if case .reset = outcome, options.onReset == .reset { continue }
+      if case .reset = outcome, computer.onReset == .reset { continue }
       return outcome
     }
   }
@@ -113,30 +115,27 @@ final class SystemRun: Sendable {
   private func afterTripleFault(
     _ outcome: MachineOutcome, _ tripleFaults: inout TripleFaultLimit
   ) -> MachineOutcome {
-    if options.onReset == .reset, tripleFaults.note(at: HostClock.monotonicNanoseconds()) {
+    if computer.onReset == .reset, tripleFaults.note(at: HostClock.monotonicNanoseconds()) {
       Diagnostics.report(
         "\(TripleFaultLimit.count) triple faults in ten seconds: the guest gets no further")
       return outcome
     }
     guestMessages.report(
-      outcome.failureText + (options.onReset == .reset ? "; the machine resets" : ""))
+      outcome.failureText + (computer.onReset == .reset ? "; the machine resets" : ""))
     return .reset
   }
 
   private func configuration(_ console: any ConsoleBackend) throws -> MachineConfiguration {
-    var configuration = try machine.configuration(try options.image(guestMessages))
+    var configuration = options.machine.partition.configuration(
+      try computer.image(guestMessages))
     configuration.computer.serialOutput = { console.write([$0]) }
     configuration.computer.onSerialRoom = { console.guestHasRoom() }
-    configuration.computer.clockIsLocal = options.clock == .local
-    configuration.computer.display = options.display.map {
-      DisplayConfiguration(width: $0.width, height: $0.height)
-    }
-    configuration.computer.disks = try options.openDisks()
+    configuration.computer.clockIsLocal = computer.clock == .local
+    configuration.computer.display = computer.display
+    configuration.computer.disks = try computer.openDisks()
     configuration.computer.version = Version.number
-    try options.tellFirmware(&configuration.computer)
-    configuration.endsOnCrash = options.onCrash == .report
-    configuration.enlightenments = options.hyperVFeatures.selection
-    configuration.hyperVParameters = options.hyperVFeatures.parameters
+    try computer.tellFirmware(&configuration.computer)
+    configuration.endsOnCrash = computer.onCrash == .report
     return configuration
   }
 

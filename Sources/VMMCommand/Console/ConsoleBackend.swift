@@ -1,3 +1,5 @@
+internal import MachineSpecification
+
 /// Where what the guest writes to its console goes, and where what it reads comes from.
 ///
 /// All methods may be called from any thread.
@@ -40,7 +42,7 @@ extension ConsoleBackend {
   var suspension: SignalWatcher.Suspension? { nil }
 }
 
-extension SerialChoice {
+extension SerialSpec {
   /// Makes the console; input begins with its `start`.
   ///
   /// - Parameters:

@@ -3,6 +3,7 @@ internal import Devices
 internal import FoundationEssentials
 internal import GuestMemory
 internal import GuestPrograms
+internal import MachineSpecification
 internal import Synchronization
 internal import VMM
 internal import ZeroTracker
@@ -71,7 +72,7 @@ final class DemoRun: Sendable {
   /// - Throws: `MachineError`; `DemoFailure` when the guest found something wrong or was stopped.
   func run() throws -> DemoReport {
     defer { progress.finish() }
-    var configuration = try options.machine.configuration(.program(GuestProgram.demo))
+    var configuration = options.partition.configuration(.program(GuestProgram.demo))
     configuration.offersZeroedMemory = offersZeroedMemory
     let errands = try ErrandThread()
     configuration.portDevices = ports(errands)
@@ -175,7 +176,7 @@ final class DemoRun: Sendable {
       findings.donePages &+= pages
       return findings.donePages
     }
-    progress.update(ByteCount(done &* 4096), of: options.machine.memory)
+    progress.update(ByteCount(done &* 4096), of: options.partition.memory.byteCount)
   }
 
   private func report(of machine: Machine) throws -> DemoReport {
@@ -191,8 +192,9 @@ final class DemoRun: Sendable {
       ? findings.snapshot.map { MemoryExplanation($0, hasAsked: findings.hasAsked) } : nil
     return DemoReport(
       hyperv: machine.transport.rawValue, offersZeroedMemory: offersZeroedMemory,
-      vcpuCount: options.machine.cpuCount, memoryBytes: options.machine.memory.bytes,
-      backing: options.machine.backing.rawValue, preallocated: options.machine.preallocates,
+      vcpuCount: options.partition.vcpuCount, memoryBytes: options.partition.memory.byteCount.bytes,
+      backing: options.partition.memory.backing.rawValue,
+      preallocated: options.partition.memory.isPreallocated,
       writtenPageSource: machine.writtenPageSource.map { "the \($0.title)" } ?? "nothing",
       granularityBytes: machine.memory.tracker.granularity.byteCount,
       capabilities: findings.capabilities, reportedRanges: findings.ranges,

@@ -1,6 +1,7 @@
 internal import Devices
 internal import Glibc
 import HostSystem
+internal import MachineSpecification
 
 /// A file that is taken along into the guest as a whole.
 struct GuestFile {
@@ -31,6 +32,21 @@ struct GuestFile {
   /// Of `--fw-cfg`.
   static func attachment(_ path: String) -> GuestFile {
     GuestFile(role: "file", path: path, maximumByteCount: FirmwareItems.maximumFileByteCount)
+  }
+
+  /// The machine of `--config`.
+  static func machine(_ path: String) throws(UsageError) -> MachineSpec {
+    let bytes: [UInt8]
+    do throws(SystemError) {
+      bytes = try GuestFile(role: "machine", path: path, maximumByteCount: 1 << 20).read()
+    } catch {
+      throw .unreadableConfiguration(error.description)
+    }
+    do throws(MachineSpecError) {
+      return try MachineSpec(json: bytes)
+    } catch {
+      throw .invalidConfiguration(file: path, error)
+    }
   }
 
   func read() throws(SystemError) -> [UInt8] {

@@ -1,4 +1,5 @@
 internal import KVM
+internal import MachineSpecification
 internal import Sandbox
 internal import VMM
 

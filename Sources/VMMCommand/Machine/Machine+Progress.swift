@@ -1,3 +1,4 @@
+internal import MachineSpecification
 internal import VMM
 
 extension Machine {

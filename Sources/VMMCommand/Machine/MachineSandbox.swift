@@ -1,4 +1,5 @@
 internal import Glibc
+internal import MachineSpecification
 internal import Sandbox
 internal import VMM
 
@@ -10,14 +11,17 @@ struct MachineSandbox: Sendable {
   private let keptDescriptors: Set<Int32>
 
   /// - Parameters:
+  ///   - choice: whether there is one.
+  ///   - tracking: needs calls and files of its own.
   ///   - mapPath: a picture that is written at the end.
   ///   - readsTimeZone: whether the guest's clock has local time.
   ///   - keepsFlash: whether firmware's variables are kept in a file.
   init(
-    _ options: MachineOptions, mapPath: String? = nil, readsTimeZone: Bool = false,
+    _ choice: SandboxChoice, tracking: TrackingSpec, mapPath: String? = nil,
+    readsTimeZone: Bool = false,
     keepsFlash: Bool = false
   ) {
-    guard options.sandbox == .on else {
+    guard choice == .on else {
       sandbox = nil
       keptDescriptors = []
       return
@@ -27,7 +31,7 @@ struct MachineSandbox: Sendable {
     var rules = [LandlockRule("/dev/kvm", device), LandlockRule("/proc/self", .readFile)]
     var policy = SandboxPolicy()
     policy.keepsFlash = keepsFlash
-    if options.tracking.source == .writeProtect {
+    if tracking.source == .writeProtect {
       policy.usesWriteProtection = true
       rules.append(LandlockRule("/dev/userfaultfd", device))
     }

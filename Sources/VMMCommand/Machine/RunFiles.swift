@@ -1,5 +1,6 @@
 internal import Devices
 internal import Glibc
+internal import MachineSpecification
 
 /// The files that a command line names, to find out before any is opened whether one that will be
 /// written is something else as well.
@@ -88,7 +89,7 @@ extension DemoOptions {
   var files: RunFiles {
     var files = RunFiles()
     files.addOutput(mapPath, of: .map)
-    files.addOutput(machine.traceHypercalls?.path, of: .traceHypercalls)
+    files.addOutput(traceHypercalls?.file, of: .traceHypercalls)
     return files
   }
 }
@@ -97,38 +98,36 @@ extension RunOptions {
   /// The files it names.
   var files: RunFiles {
     var files = RunFiles()
-    files.addOutput(machine.traceHypercalls?.path, of: .traceHypercalls)
-    switch guest {
-    case .program(let path): files.add(path, of: .program)
-    case .system(let system): system.add(to: &files)
+    files.addOutput(traceHypercalls?.file, of: .traceHypercalls)
+    files.addOutput(screenshotPath, of: .screenshot)
+    switch machine.guest {
+    case .program(let file): files.add(file, of: .program)
+    case .computer(let computer): computer.add(to: &files)
     }
     return files
   }
 }
 
-extension SystemOptions {
+extension ComputerSpec {
   fileprivate func add(to files: inout RunFiles) {
-    if case .file(let log) = serial { files.addOutput(log.path, of: .serial) }
-    files.addOutput(screenshotPath, of: .screenshot)
-    for disk in disks { files.add(disk.path, of: .disk) }
+    if case .file(let log) = serial { files.addOutput(log.file, of: .serial) }
+    for disk in disks { files.add(disk.file, of: .disk) }
     switch boot {
-    case .linux(let linux):
-      files.add(linux.kernelPath, of: .kernel)
-      files.add(linux.initrdPath, of: .initrd)
+    case .kernel(let kernel):
+      files.add(kernel.file, of: .kernel)
+      files.add(kernel.initrd, of: .initrd)
     case .firmware(let firmware):
-      files.add(firmware.imagePath, of: .firmware)
+      files.add(firmware.image, of: .firmware)
       if firmware.keepsVariables {
-        files.addOutput(firmware.variablesPath, of: .variables)
+        files.addOutput(firmware.variables, of: .variables)
       } else {
-        files.add(firmware.variablesPath, of: .variables)
+        files.add(firmware.variables, of: .variables)
       }
-      files.add(firmware.templatePath, of: .variablesTemplate)
-      if firmware.templatePath == nil, let imagePath = firmware.imagePath,
-        let usual = FirmwareOptions.usualTemplate(of: imagePath)
-      {
+      files.add(firmware.template, of: .variablesTemplate)
+      if firmware.template == nil, let usual = firmware.image.flatMap(FirmwareSpec.usualTemplate) {
         files.add(usual, named: "the template of '\(OptionDefinition.firmware.name)'")
       }
-      for file in firmware.files { files.add(file.path, of: .firmwareFile) }
+      for attachment in firmware.attachments { files.add(attachment.file, of: .firmwareFile) }
     }
   }
 }

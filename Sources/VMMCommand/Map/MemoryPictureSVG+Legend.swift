@@ -1,3 +1,5 @@
+internal import MachineSpecification
+
 /// Below the grid: the classes with their totals, and the largest memory that was not reported.
 extension MemoryPictureSVG {
   private static let maximumTableRowCount = 12

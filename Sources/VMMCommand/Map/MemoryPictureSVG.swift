@@ -1,3 +1,5 @@
+internal import MachineSpecification
+
 /// Draws a `MemoryPicture` as an SVG image: rows of cells with the addresses beside them, and a
 /// legend with the total of each class, beside it the largest memory that was not reported, and
 /// why.

@@ -1,3 +1,5 @@
+internal import MachineSpecification
+
 /// One command, declared: parsing, messages and help all read this table, so they cannot disagree.
 struct CommandDefinition: Sendable {
   /// Two options that make no sense together, and why.
@@ -11,6 +13,12 @@ struct CommandDefinition: Sendable {
   struct Dependency: Sendable {
     let options: [OptionDefinition]
     let on: [OptionDefinition]
+    /// Whether the file of `--config` may have what they need.
+    var orFile = false
+
+    func isMet(by parsed: ParsedOptions) -> Bool {
+      on.contains(where: parsed.contains) || orFile && parsed.contains(.configuration)
+    }
   }
 
   let name: CommandName
@@ -73,40 +81,49 @@ extension CommandDefinition {
       themselves and RSP at 0x100000. A byte written to port 0xE9 is printed; a write of N to port \
       0xF4 ends with exit status N. SIGUSR1 (or Ctrl-A i) prints what the vCPUs and disks are doing.
       """,
-    options: [.program] + [.kernel] + linux + [.firmware] + firmware + system + [
-      .memory(default: RunOptions.defaultMemory, ofSystem: SystemOptions.defaultMemory), .cpus,
+    options: [.program] + [.kernel] + linux + [.firmware] + firmware + [
+      .configuration, .printConfiguration,
+    ] + system + [
+      .memory(
+        default: GuestSpec.program(file: "").usualMemory,
+        ofSystem: ComputerSpec.usualMemory), .cpus,
       .backing, .preallocate, .transparentHugePages, .tracking, .trackingPolicy, .granularity,
       .refine, .verifyZeroed, .hyperV, .nested, .traceHypercalls, .sandbox,
     ],
-    alternatives: [.program, .kernel, .firmware],
+    alternatives: [.program, .kernel, .firmware, .configuration],
     conflicts: [
       Conflict(first: .program, second: .kernel, reason: oneGuest),
       Conflict(first: .program, second: .firmware, reason: oneGuest),
       Conflict(first: .kernel, second: .firmware, reason: oneGuest),
+      Conflict(first: .program, second: .configuration, reason: guestOfFile),
+      Conflict(first: .kernel, second: .configuration, reason: guestOfFile),
+      Conflict(first: .firmware, second: .configuration, reason: guestOfFile),
     ],
     dependencies: [
-      Dependency(options: linux, on: [.kernel]),
-      Dependency(options: firmware, on: [.firmware]),
-      Dependency(options: system, on: [.kernel, .firmware]),
-      Dependency(options: [.noPersist], on: [.variables]),
-      Dependency(options: [.screenshot], on: [.display]),
+      Dependency(options: linux, on: [.kernel], orFile: true),
+      Dependency(options: firmware, on: [.firmware], orFile: true),
+      Dependency(options: system, on: [.kernel, .firmware], orFile: true),
+      Dependency(options: [.noPersist], on: [.variables], orFile: true),
+      Dependency(options: [.screenshot], on: [.display], orFile: true),
     ],
     examples: [
       "vmm-run run --firmware OVMF_CODE_4M.fd --vars vars.fd --disk disk.img",
       "vmm-run run --kernel vmlinuz --initrd initrd.img --disk root.img",
       "vmm-run run --program guest.bin --trace-hypercalls calls.jsonl",
+      "vmm-run run --config machine.json",
     ])
 
   private static let oneGuest = "a machine starts with one of them"
+  private static let guestOfFile = "the file says what the machine starts with"
 
-  private static let linux: [OptionDefinition] = [.initrd, .append]
+  static let linux: [OptionDefinition] = [.initrd, .append]
 
-  private static let firmware: [OptionDefinition] = [
+  static let firmware: [OptionDefinition] = [
     .variables, .variablesTemplate, .noPersist, .uuid, .bootOrder, .firmwareFile,
   ]
 
   /// What describes a PC, and means nothing to a flat program.
-  private static let system: [OptionDefinition] = [
+  static let system: [OptionDefinition] = [
     .disk, .serial, .display, .screenshot, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
   ]
 }

@@ -1,95 +1,69 @@
-internal import Devices
+internal import MachineSpecification
 
-/// One `--disk`: a file name, and what follows it after commas.
-struct DiskOption: Equatable, Sendable {
+/// `--disk`: a file name, and what follows it after commas.
+extension DiskSpec {
   private static let readOnlyWord = "readonly"
   private static let formatKey = "format"
   private static let serialKey = "serial"
   private static let blockSizeKey = "block-size"
-  private static let blockSizes: [UInt64] = [512, 4096]
+  /// The only format. It need not be said, unless the image begins as one of another format does.
+  private static let rawFormat = "raw"
   /// For messages.
   private static let choices = [
     readOnlyWord, "\(serialKey)=TEXT", "\(blockSizeKey)=512|4096", "\(formatKey)=\(rawFormat)",
   ]
-  /// The only format. It need not be said, unless the image begins as one of another format does.
-  private static let rawFormat = "raw"
-
-  var path: String
-  var isReadOnly = false
-  /// Whether the image is raw whatever it begins with.
-  var isKnownRaw = false
-  /// Nil for one that is made from the file's path.
-  var serial: String?
-  /// Bytes of a sector as the guest sees it.
-  var sectorByteCount: UInt64 = 512
-
-  init(
-    path: String, isReadOnly: Bool = false, isKnownRaw: Bool = false, serial: String? = nil,
-    sectorByteCount: UInt64 = 512
-  ) {
-    self.path = path
-    self.isReadOnly = isReadOnly
-    self.isKnownRaw = isKnownRaw
-    self.serial = serial
-    self.sectorByteCount = sectorByteCount
-  }
 
   /// `FILE[,readonly][,serial=TEXT][,block-size=512|4096][,format=raw]`, the words in any order.
   /// Two commas stand for one in a name or a value: they end at a single one.
-  init(parsing text: String) throws(UsageError) {
+  init(option text: String) throws(UsageError) {
     let name = OptionDefinition.disk.name
-    let words = Self.split(text)
-    guard let path = words.first, !path.isEmpty else {
+    let words = CommaList.split(text)
+    guard let file = words.first, !file.isEmpty else {
       throw .missingValue(option: name, placeholder: OptionDefinition.disk.placeholder ?? "")
     }
-    self.init(path: path)
-    var keys: Set<String> = []
-    for word in words.dropFirst() {
-      let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      let value = parts.count == 2 ? String(parts[1]) : nil
-      switch (String(parts[0]), value) {
-      case (Self.readOnlyWord, nil):
-        isReadOnly = true
-      case (Self.formatKey, let value?):
-        guard value == Self.rawFormat else { throw .unknownImageFormat(option: name, value) }
-        isKnownRaw = true
-      case (Self.serialKey, let value?):
-        guard NVMeIdentity.isSerial(value) else {
-          throw .invalidSerial(option: "\(name) FILE,\(Self.serialKey)=", value)
+    self.init(file: file)
+    do throws(SpecValueError) {
+      var keys: Set<String> = []
+      for word in words.dropFirst() {
+        let key = try take(word)
+        // A flag may be said twice; two values would leave open which one is meant.
+        guard key.map({ keys.insert($0).inserted }) ?? true else {
+          throw .repeated("\(key ?? "")=", part: "FILE,")
         }
-        serial = value
-      case (Self.blockSizeKey, let value?):
-        guard let size = UInt64(value), Self.blockSizes.contains(size) else {
-          throw .unknownChoice(
-            option: "\(name) FILE,\(Self.blockSizeKey)=", value,
-            choices: Self.blockSizes.map { "\($0)" }, nearest: nil)
-        }
-        sectorByteCount = size
-      default:
-        throw .unknownChoice(
-          option: "\(name) FILE,", word, choices: Self.choices,
-          nearest: NearestName.nearest(to: word, among: Self.choices))
       }
-      // A flag may be said twice; two values would leave open which one is meant.
-      guard value == nil || keys.insert(String(parts[0])).inserted else {
-        throw .repeatedWord(option: "\(name) FILE,", "\(parts[0])=")
-      }
+    } catch {
+      throw .invalidValue(option: name, error)
     }
   }
 
-  /// The parts between single commas, each with its doubled commas as single ones.
-  private static func split(_ text: String) -> [String] {
-    var words = [""]
-    var rest = text[...]
-    while let character = rest.popFirst() {
-      if character != "," {
-        words[words.count - 1].append(character)
-      } else if rest.first == "," {
-        words[words.count - 1].append(rest.removeFirst())
-      } else {
-        words.append("")
+  /// Takes one word.
+  ///
+  /// - Returns: its key; nil for a flag.
+  private mutating func take(_ word: String) throws(SpecValueError) -> String? {
+    // By scalars, as in `CommaList`.
+    let parts = word.unicodeScalars.split(
+      separator: "=", maxSplits: 1, omittingEmptySubsequences: false
+    ).map { String($0) }
+    switch (parts[0], parts.count == 2 ? parts[1] : nil) {
+    case (Self.readOnlyWord, nil):
+      isReadOnly = true
+      return nil
+    case (Self.formatKey, let value?):
+      guard value == Self.rawFormat else {
+        throw SpecValueError(
+          "\(QuotedText(value)) is no format of disk images here; there is only raw: convert the "
+            + "image (qemu-img convert -O raw OLD NEW)")
       }
+      isKnownRaw = true
+    case (Self.serialKey, let value?):
+      try Self.checkSerial(value, part: "FILE,\(Self.serialKey)=")
+      serial = value
+    case (Self.blockSizeKey, let value?):
+      sectorByteCount = try Self.sectorByteCount(
+        parsing: value, part: "FILE,\(Self.blockSizeKey)=")
+    default:
+      throw .unknown(word, choices: Self.choices, part: "FILE,")
     }
-    return words
+    return parts[0]
   }
 }

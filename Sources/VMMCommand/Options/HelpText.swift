@@ -52,7 +52,7 @@ enum HelpText {
   private static func alternatives(_ options: [OptionDefinition]) -> String? {
     guard let first = options.first else { return nil }
     guard options.count > 1 else { return first.synopsis }
-    let names = "{" + options.map(\.name).joined(separator: " | ") + "}"
+    let names = "{" + options.map(\.name).joined(separator: "|") + "}"
     return first.placeholder.map { "\(names) \($0)" } ?? names
   }
 

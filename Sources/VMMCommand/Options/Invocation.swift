@@ -1,3 +1,5 @@
+internal import MachineSpecification
+
 /// A whole command line, understood.
 enum Invocation: Equatable, Sendable {
   /// Help for one command, or for all.
@@ -11,7 +13,12 @@ enum Invocation: Equatable, Sendable {
   ///
   /// A request for help wins over everything else on the line, mistakes included: somebody who asks
   /// how an option is spelled should not first have to spell it.
-  init(_ arguments: [String]) throws(UsageError) {
+  ///
+  /// - Parameter readConfiguration: reads the file of `--config`.
+  init(
+    _ arguments: [String],
+    readConfiguration: (String) throws(UsageError) -> MachineSpec
+  ) throws(UsageError) {
     guard let first = arguments.first else { throw .noCommand }
     let rest = Array(arguments.dropFirst())
     guard let command = CommandName(rawValue: first) else {
@@ -26,7 +33,7 @@ enum Invocation: Equatable, Sendable {
     switch command {
     case .demo: self = .demo(try DemoOptions(parsed))
     case .check: self = .check(CheckOptions(parsed))
-    case .run: self = .run(try RunOptions(parsed))
+    case .run: self = .run(try RunOptions(parsed, readConfiguration: readConfiguration))
     }
   }
 

@@ -1,16 +1,10 @@
-/// A file to which a run adds line after line, as options name it: `FILE[,append]`.
-struct LogFileOption: Hashable, Sendable {
+internal import MachineSpecification
+
+extension LogFileSpec {
   private static let appendWord = "append"
 
-  var path: String
-  /// Whether what is there stays; else the file is emptied when the machine is made.
-  var appends: Bool
-
-  init(path: String, appends: Bool = false) {
-    self.path = path
-    self.appends = appends
-  }
-
+  /// `FILE[,append]`.
+  ///
   /// - Parameters:
   ///   - option: for messages.
   ///   - prefix: what came before the file in the option's value.
@@ -18,16 +12,15 @@ struct LogFileOption: Hashable, Sendable {
     parsing text: some StringProtocol, option: OptionDefinition, prefix: String = ""
   ) throws(UsageError) {
     let words = CommaList.split(text)
-    guard let path = words.first, !path.isEmpty else {
+    guard let file = words.first, !file.isEmpty else {
       throw .missingValue(option: option.name, placeholder: "\(prefix)FILE")
     }
     for word in words.dropFirst() where word != Self.appendWord {
-      let choices = [Self.appendWord]
-      throw .unknownChoice(
-        option: "\(option.name) \(prefix)FILE,", word, choices: choices,
-        nearest: NearestName.nearest(to: word, among: choices))
+      throw .invalidValue(
+        option: option.name,
+        .unknown(word, choices: [Self.appendWord], part: "\(prefix)FILE,"))
     }
-    self.init(path: path, appends: words.count > 1)
+    self.init(file: file, appends: words.count > 1)
   }
 }
 

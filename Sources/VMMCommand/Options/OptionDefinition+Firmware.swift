@@ -1,3 +1,5 @@
+internal import MachineSpecification
+
 /// The options of `run --firmware`.
 extension OptionDefinition {
   static let firmware = OptionDefinition(
@@ -6,7 +8,7 @@ extension OptionDefinition {
       The guest: UEFI firmware, such as /usr/share/OVMF/OVMF_CODE_4M.fd. Without FILE, or with auto: \
       the first that fits of those that QEMU's firmware descriptors name; 'vmm-run check' shows it.
       """,
-    impliedValue: FirmwareOptions.automaticImage)
+    impliedValue: FirmwareSpec.automaticImage)
 
   static let variables = OptionDefinition(
     name: "--vars", placeholder: "FILE",

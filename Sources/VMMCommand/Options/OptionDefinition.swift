@@ -1,3 +1,5 @@
+internal import MachineSpecification
+
 /// One option: how it is spelled, whether it takes a value, and what help says about it.
 struct OptionDefinition: Equatable, Sendable {
   /// With its dashes, as it is typed and as messages show it: `--memory`.
@@ -110,6 +112,17 @@ extension OptionDefinition {
   static let program = OptionDefinition(
     name: "--program", placeholder: "FILE",
     summary: "The guest: a flat 64-bit image, loaded and entered at address 0x100000.")
+
+  static let configuration = OptionDefinition(
+    name: "--config", placeholder: "FILE",
+    summary: """
+      The machine, as JSON that --print-config printed. Other options change it; --disk and --fw-cfg \
+      add to it.
+      """)
+
+  static let printConfiguration = OptionDefinition(
+    name: "--print-config", placeholder: nil,
+    summary: "Print the machine as JSON, and start nothing.")
 
   static let help = OptionDefinition(
     name: "--help", placeholder: nil, summary: "Print this help.")

@@ -1,3 +1,5 @@
+internal import MachineSpecification
+
 /// Splits the arguments of one command into options and values, by the command's definition.
 ///
 /// Takes `--option value` and `--option=value`. A word that begins with a dash is never taken as
@@ -49,7 +51,7 @@ struct OptionParser {
     where parsed.contains(conflict.first) && parsed.contains(conflict.second) {
       throw .conflict(conflict.first.name, conflict.second.name, reason: conflict.reason)
     }
-    for dependency in command.dependencies where !dependency.on.contains(where: parsed.contains) {
+    for dependency in command.dependencies where !dependency.isMet(by: parsed) {
       for option in dependency.options where parsed.contains(option) {
         throw .missingCompanion(
           option: option.name, needs: dependency.on.map(\.synopsis).joined(separator: "' or '"))

@@ -1,3 +1,5 @@
+internal import MachineSpecification
+
 /// The options of one command line, looked up by definition and converted to what they mean.
 struct ParsedOptions: Equatable {
   private struct Given: Equatable {
@@ -26,32 +28,37 @@ struct ParsedOptions: Equatable {
     given.filter { $0.name == option.name }.map(\.value)
   }
 
-  func byteCount(_ option: OptionDefinition) throws(UsageError) -> ByteCount? {
+  /// The value of an option, read by `read`.
+  func value<R>(
+    _ option: OptionDefinition, _ read: (String) throws(SpecValueError) -> R
+  ) throws(UsageError) -> R? {
     guard let text = text(option) else { return nil }
-    do {
-      return try ByteCount(parsing: text)
+    return try checked(option) { () throws(SpecValueError) in try read(text) }
+  }
+
+  /// Gives an error of an option's value its option.
+  func checked<R>(
+    _ option: OptionDefinition, _ body: () throws(SpecValueError) -> R
+  ) throws(UsageError) -> R {
+    do throws(SpecValueError) {
+      return try body()
     } catch {
-      throw .invalidSize(option: option.name, error)
+      throw .invalidValue(option: option.name, error)
     }
   }
 
   func integer(
     _ option: OptionDefinition, in range: ClosedRange<Int>
   ) throws(UsageError) -> Int? {
-    guard let text = text(option) else { return nil }
-    guard let number = Int(text), range.contains(number) else {
-      throw .invalidNumber(option: option.name, text, range: range)
+    try value(option) { (text) throws(SpecValueError) in
+      guard let number = Int(text), range.contains(number) else {
+        throw .number(text, in: range)
+      }
+      return number
     }
-    return number
   }
 
-  func choice<Choice>(_ option: OptionDefinition) throws(UsageError) -> Choice?
-  where Choice: RawRepresentable<String> & CaseIterable {
-    guard let text = text(option) else { return nil }
-    if let choice = Choice(rawValue: text) { return choice }
-    let choices = Choice.allCases.map(\.rawValue)
-    throw .unknownChoice(
-      option: option.name, text, choices: choices,
-      nearest: NearestName.nearest(to: text, among: choices))
+  func choice<Choice: SpecChoice>(_ option: OptionDefinition) throws(UsageError) -> Choice? {
+    try value(option) { (text) throws(SpecValueError) in try Choice(parsing: text) }
   }
 }

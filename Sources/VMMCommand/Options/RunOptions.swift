@@ -1,55 +1,89 @@
-internal import HyperVCore
+internal import MachineSpecification
 
 /// What `vmm-run run` was asked to do.
 struct RunOptions: Equatable, Sendable {
-  /// What is started.
-  enum Guest: Equatable, Sendable {
-    /// A flat 64-bit image, by the path of its file.
-    case program(String)
-    case system(SystemOptions)
+  var machine: MachineSpec
+  var traceHypercalls: LogFileSpec?
+  var sandbox = SandboxChoice.on
+  /// Where the picture on the display goes at the end.
+  var screenshotPath: String?
+  /// Whether accesses that no device claimed are printed, once each, at the end.
+  var tracesIO = false
+  /// Whether the machine is printed, and not started.
+  var printsConfiguration = false
+
+  init(_ machine: MachineSpec) {
+    self.machine = machine
   }
 
-  /// Of a flat program; a PC's is in `SystemOptions`.
-  static let defaultMemory = ByteCount.mebi(64)
-
-  var guest: Guest
-  var machine: MachineOptions
-
-  init(guest: Guest, machine: MachineOptions? = nil) {
-    self.guest = guest
-    self.machine = machine ?? MachineOptions(memory: Self.defaultMemory(of: guest))
-  }
-
-  init(_ parsed: ParsedOptions) throws(UsageError) {
-    if let system = try SystemOptions(parsed) {
-      guest = .system(system)
+  /// - Parameter readConfiguration: reads the machine of `--config`.
+  init(
+    _ parsed: ParsedOptions,
+    readConfiguration: (String) throws(UsageError) -> MachineSpec
+  ) throws(UsageError) {
+    if let path = parsed.text(.configuration) {
+      machine = try readConfiguration(path)
+    } else if let path = parsed.text(.kernel) {
+      machine = MachineSpec(.computer(ComputerSpec(.kernel(KernelSpec(file: path)))))
+    } else if let path = parsed.text(.firmware) {
+      machine = MachineSpec(.computer(ComputerSpec(.firmware(FirmwareSpec(option: path)))))
     } else {
       // The parser has refused a command line without any.
-      guest = .program(parsed.text(.program) ?? "")
+      machine = MachineSpec(.program(file: parsed.text(.program) ?? ""))
     }
-    machine = try MachineOptions(
-      parsed, defaultMemory: Self.defaultMemory(of: guest),
-      cpuCounts: Self.cpuCounts(of: guest))
-    guard case .system(let system) = guest, !machine.offersNesting else { return }
-    let nested = system.hyperVFeatures.selection.added.intersection(.nested)
-    guard nested.isEmpty else {
+    try Self.checkKind(of: machine.guest, parsed)
+    if case .computer(var computer) = machine.guest {
+      try computer.take(parsed)
+      machine.guest = .computer(computer)
+    }
+    try machine.partition.take(parsed, vcpuCounts: machine.guest.vcpuCounts)
+    if let text = parsed.text(.traceHypercalls) {
+      traceHypercalls = try LogFileSpec(parsing: text, option: .traceHypercalls)
+    }
+    sandbox = try parsed.choice(.sandbox) ?? sandbox
+    screenshotPath = parsed.text(.screenshot)
+    if screenshotPath != nil, machine.display == nil {
       throw .missingCompanion(
-        option: "\(OptionDefinition.hyperVFeatures.name) \(nested)",
-        needs: OptionDefinition.nested.name)
+        option: OptionDefinition.screenshot.name, needs: OptionDefinition.display.synopsis)
     }
+    tracesIO = parsed.contains(.traceIO)
+    printsConfiguration = parsed.contains(.printConfiguration)
   }
 
-  private static func cpuCounts(of guest: Guest) -> ClosedRange<Int> {
-    switch guest {
-    case .program: MachineOptions.cpuCounts
-    case .system: MachineOptions.systemCPUCounts
-    }
+  /// What the parser could not see: the kind of a guest that a file names.
+  private static func checkKind(
+    of guest: GuestSpec, _ parsed: ParsedOptions
+  ) throws(UsageError) {
+    let (strangers, companions): ([OptionDefinition], [OptionDefinition]) =
+      switch guest {
+      case .program:
+        (
+          CommandDefinition.linux + CommandDefinition.firmware + CommandDefinition.system,
+          [.kernel, .firmware]
+        )
+      case .computer(let computer):
+        switch computer.boot {
+        case .kernel: (CommandDefinition.firmware, [.firmware])
+        case .firmware: (CommandDefinition.linux, [.kernel])
+        }
+      }
+    guard let stranger = strangers.first(where: parsed.contains) else { return }
+    throw .missingCompanion(
+      option: stranger.name, needs: companions.map(\.synopsis).joined(separator: "' or '"))
   }
+}
 
-  private static func defaultMemory(of guest: Guest) -> ByteCount {
-    switch guest {
-    case .program: defaultMemory
-    case .system: SystemOptions.defaultMemory
-    }
+extension MachineSpec {
+  /// Nil for a machine without one.
+  var display: DisplaySpec? {
+    guard case .computer(let computer) = guest else { return nil }
+    return computer.display
   }
+}
+
+/// Whether the process gives up what its machine does not need, as `--sandbox` names it.
+enum SandboxChoice: String, CaseIterable, Sendable, Codable, SpecChoice {
+  case on
+  /// To debug: nothing is given up.
+  case off
 }

@@ -1,5 +1,6 @@
 internal import Devices
 import Glibc
+internal import MachineSpecification
 internal import VMM
 
 /// What `vmm-run` says about itself on standard error.

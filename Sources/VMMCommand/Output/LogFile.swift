@@ -1,5 +1,6 @@
 import Glibc
 import HostSystem
+internal import MachineSpecification
 
 /// A file to which a run adds: a trace, or the output of a serial port.
 ///
@@ -32,8 +33,8 @@ final class LogFile: Sendable {
   private let keepsContents: Bool
 
   /// Opens the file, or creates it, and locks it.
-  init(_ option: LogFileOption) throws(Failure) {
-    path = option.path
+  init(_ option: LogFileSpec) throws(Failure) {
+    path = option.file
     let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC
     do throws(SystemError) {
       // Not to wait for the other end of a pipe, nor to make a terminal the controlling one.

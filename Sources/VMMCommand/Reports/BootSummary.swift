@@ -1,3 +1,4 @@
+internal import MachineSpecification
 internal import Synchronization
 
 /// The one line a run with an operating system ends with: what was reported to it as zero, when,

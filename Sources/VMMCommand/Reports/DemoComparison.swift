@@ -1,3 +1,5 @@
+internal import MachineSpecification
+
 /// The demo guest run twice: with an answer about zero memory, and without.
 struct DemoComparison: Codable, Equatable, Sendable {
   var hyperv: String

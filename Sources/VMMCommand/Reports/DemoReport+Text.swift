@@ -1,3 +1,5 @@
+internal import MachineSpecification
+
 extension DemoReport {
   /// What a run prints on a terminal: the machine, what was reported, what it cost, the verdict.
   var text: String {

@@ -1,4 +1,5 @@
 internal import Devices
+internal import MachineSpecification
 internal import Synchronization
 
 /// The file of `--screenshot`, and the picture that goes into it at the end of the run.
@@ -9,7 +10,7 @@ final class Screenshot: Sendable {
 
   /// Opens and locks the file; what it has stays until a picture replaces it.
   init(path: String) throws {
-    file = try LogFile(LogFileOption(path: path))
+    file = try LogFile(LogFileSpec(file: path))
   }
 
   /// Keeps what a display shows; nothing if it is off.

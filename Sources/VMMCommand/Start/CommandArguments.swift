@@ -1,6 +1,7 @@
 internal import CStart
 internal import Devices
 internal import Glibc
+internal import MachineSpecification
 
 /// The command line of this process.
 enum CommandArguments {

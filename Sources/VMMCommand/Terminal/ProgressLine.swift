@@ -1,5 +1,6 @@
 import Glibc
 import HostSystem
+internal import MachineSpecification
 import Synchronization
 
 /// A line at the bottom of the terminal that says how far a long step is, and disappears with it.

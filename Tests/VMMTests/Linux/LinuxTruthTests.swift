@@ -1,5 +1,6 @@
 import Foundation
 import GuestMemory
+import MachineSpecification
 import Synchronization
 import Testing
 import VMM

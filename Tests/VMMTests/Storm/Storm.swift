@@ -6,6 +6,7 @@ import GuestMemory
 import GuestPrograms
 import HostSystem
 import HyperVCore
+import MachineSpecification
 import Sandbox
 import Synchronization
 import TestSupport

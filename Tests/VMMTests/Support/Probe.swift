@@ -4,6 +4,7 @@ import GuestMemory
 import GuestPrograms
 import HyperVCore
 import KVM
+import MachineSpecification
 import Synchronization
 import Testing
 import VMM

@@ -1,4 +1,5 @@
 import GuestMemory
+import MachineSpecification
 import Testing
 import VMM
 

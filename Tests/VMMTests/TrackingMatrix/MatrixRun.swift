@@ -3,6 +3,7 @@ import Devices
 import Foundation
 import GuestMemory
 import HyperVCore
+import MachineSpecification
 import Synchronization
 import VMM
 import ZeroTracker

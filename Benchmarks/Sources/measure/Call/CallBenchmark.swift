@@ -2,6 +2,7 @@ import BenchmarkGuests
 import DeviceKit
 import Devices
 import HyperVCore
+import MachineSpecification
 import VMM
 
 /// The first answer to 0x8002 as the guest sees it, from its call to the return, in a machine with

@@ -2,6 +2,7 @@ import BenchmarkGuests
 import DeviceKit
 import Devices
 import KVM
+import MachineSpecification
 import VMM
 
 /// The round trip of an exit, from guest to VMM and back, against plain C that answers the same

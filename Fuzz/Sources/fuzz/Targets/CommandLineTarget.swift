@@ -1,4 +1,5 @@
 import HostSystem
+import MachineSpecification
 internal import Sandbox
 
 @testable internal import VMMCommand
@@ -95,50 +96,60 @@ final class CommandLineTarget: FuzzTarget {
 
   private func checkLine(_ words: [String]) {
     do throws(UsageError) {
-      switch try Invocation(words) {
+      switch try Invocation(words, readConfiguration: Self.machine) {
       // Help depends on nothing but the command: its tests have seen it.
       case .help, .version, .check: break
       case .demo(let options):
-        check(options.machine, MachineOptions.cpuCounts)
+        check(options.partition, GuestSpec.programVCPUCounts)
       case .run(let options):
-        switch options.guest {
-        case .program(let path):
-          require(!path.isEmpty, "a program without a name")
-          check(options.machine, MachineOptions.cpuCounts)
-        case .system(let system):
-          check(system.boot, diskCount: system.disks.count)
-          require(system.disks.allSatisfy { !$0.path.isEmpty }, "a disk without a name")
-          check(options.machine, MachineOptions.systemCPUCounts)
-        }
+        check(options.machine)
       }
     } catch {
       Self.checkMessage(error.description)
     }
   }
 
-  private func check(_ boot: SystemOptions.Boot, diskCount: Int) {
-    switch boot {
-    case .linux(let linux):
-      require(!linux.kernelPath.isEmpty, "a kernel without a name")
-    case .firmware(let firmware):
-      require(firmware.imagePath?.isEmpty != true, "firmware without a name")
-      require(Set(firmware.bootOrder).count == firmware.bootOrder.count, "a disk twice")
-      require(firmware.bootOrder.allSatisfy { $0 < diskCount }, "a disk that is not there")
-      require(
-        firmware.files.allSatisfy { !$0.name.isEmpty && !$0.path.isEmpty }, "a file without a name")
+  /// What a file of `--config` has: the path itself.
+  private static func machine(_ path: String) throws(UsageError) -> MachineSpec {
+    do throws(MachineSpecError) {
+      return try MachineSpec(json: Array(path.utf8))
+    } catch {
+      throw .invalidConfiguration(file: path, error)
     }
   }
 
-  private func check(_ machine: MachineOptions, _ counts: ClosedRange<Int>) {
-    require(machine.memory.bytes > 0 && machine.memory.bytes % 4096 == 0, "\(machine.memory)")
-    require(counts.contains(machine.cpuCount), "\(machine.cpuCount) vCPUs")
-    if let granularity = machine.granularity?.bytes {
-      require(
-        granularity.nonzeroBitCount == 1 && (4096...(32 << 20)).contains(granularity),
-        "granularity \(granularity)")
+  private func check(_ machine: MachineSpec) {
+    check(machine.partition, machine.guest.vcpuCounts)
+    switch machine.guest {
+    case .program(let file):
+      require(!file.isEmpty, "a program without a name")
+    case .computer(let computer):
+      check(computer.boot, diskCount: computer.disks.count)
+      require(computer.disks.allSatisfy { !$0.file.isEmpty }, "a disk without a name")
     }
-    if case .untilAnswered(let seconds?) = machine.tracking.policy {
-      require(TrackingPolicyChoice.seconds.contains(seconds), "\(seconds) seconds")
+    require((try? MachineSpec(json: Array(machine.json.utf8))) == machine, machine.json)
+  }
+
+  private func check(_ boot: BootSpec, diskCount: Int) {
+    switch boot {
+    case .kernel(let kernel):
+      require(!kernel.file.isEmpty, "a kernel without a name")
+    case .firmware(let firmware):
+      require(firmware.image?.isEmpty != true, "firmware without a name")
+      require(Set(firmware.bootOrder).count == firmware.bootOrder.count, "a disk twice")
+      require(firmware.bootOrder.allSatisfy { $0 < diskCount }, "a disk that is not there")
+      require(
+        firmware.attachments.allSatisfy { !$0.name.isEmpty && !$0.file.isEmpty },
+        "a file without a name")
+    }
+  }
+
+  private func check(_ partition: PartitionSpec, _ counts: ClosedRange<Int>) {
+    let memory = partition.memory.byteCount
+    require(memory.bytes > 0 && memory.bytes % 4096 == 0, "\(memory)")
+    require(counts.contains(partition.vcpuCount), "\(partition.vcpuCount) vCPUs")
+    if case .untilAnswered(let seconds) = partition.tracking.policy {
+      require((0...86_400).contains(seconds), "\(seconds) seconds")
     }
   }
 

@@ -4,11 +4,11 @@
 /// up, as Python makes surrogates of such bytes (PEP 383), which Swift's strings cannot have.
 /// Should somebody use those scalars, their bytes are taken one by one, so that no two arguments
 /// become the same string and all come back.
-enum ArgumentText {
+package enum ArgumentText {
   private static let stands: ClosedRange<UInt32> = 0x10_FF00...0x10_FFFF
 
   /// The string for an argument.
-  static func string(from bytes: [UInt8]) -> String {
+  package static func string(from bytes: [UInt8]) -> String {
     let text = String(decoding: bytes, as: UTF8.self)
     // Most arguments.
     if text.utf8.elementsEqual(bytes), !text.unicodeScalars.contains(where: isStand) { return text }
@@ -30,7 +30,7 @@ enum ArgumentText {
   }
 
   /// The bytes of a string, those that a scalar stands for among them.
-  static func bytes(of text: String) -> [UInt8] {
+  package static func bytes(of text: String) -> [UInt8] {
     var bytes: [UInt8] = []
     for scalar in text.unicodeScalars {
       if let byte = byte(of: scalar) { bytes.append(byte) } else { bytes += UTF8.encode(scalar)! }
@@ -39,12 +39,12 @@ enum ArgumentText {
   }
 
   /// The byte that a scalar stands for; nil for one that stands for itself.
-  static func byte(of scalar: Unicode.Scalar) -> UInt8? {
+  package static func byte(of scalar: Unicode.Scalar) -> UInt8? {
     isStand(scalar) ? UInt8(truncatingIfNeeded: scalar.value) : nil
   }
 
   /// A message as it is printed: one line, with nothing in it that a terminal obeys.
-  static func printable(_ message: String) -> String {
+  package static func printable(_ message: String) -> String {
     // Most messages.
     if message.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) { return message }
     var shown = ""

@@ -1,22 +1,29 @@
 internal import Devices
 internal import Glibc
+internal import MachineSpecification
 internal import SMBIOS
 internal import VMM
 
-extension SystemOptions {
+extension ComputerSpec {
+  /// Whether firmware's variables are kept in a file.
+  var keepsFlash: Bool {
+    guard case .firmware(let firmware) = boot else { return false }
+    return firmware.variables != nil && firmware.keepsVariables
+  }
+
   /// What the machine starts with; files are open, and the variables locked, from here on.
   ///
   /// - Parameter messages: what the guest causes while it runs.
   func image(_ messages: RateLimitedDiagnostics) throws -> GuestImage {
     switch boot {
-    case .linux(let linux):
+    case .kernel(let kernel):
       return .linux(
         LinuxGuest(
-          kernel: try BootFile(path: HostPath(argument: linux.kernelPath), role: "kernel"),
-          initrd: try linux.initrdPath.map {
+          kernel: try BootFile(path: HostPath(argument: kernel.file), role: "kernel"),
+          initrd: try kernel.initrd.map {
             try BootFile(path: HostPath(argument: $0), role: "initrd")
           },
-          commandLine: ArgumentText.bytes(of: linux.commandLine ?? "console=ttyS0")))
+          commandLine: ArgumentText.bytes(of: kernel.commandLine ?? "console=ttyS0")))
     case .firmware(let firmware):
       return .firmware(try firmware.guest(messages))
     }
@@ -27,8 +34,8 @@ extension SystemOptions {
     guard case .firmware(let firmware) = boot else { return }
     computer.uuid = firmware.uuid ?? usualUUID(firmware)
     computer.bootOrder = firmware.bootOrder
-    computer.firmwareFiles = try firmware.files.map {
-      ($0.name, try GuestFile.attachment($0.path).read())
+    computer.firmwareFiles = try firmware.attachments.map {
+      ($0.name, try GuestFile.attachment($0.file).read())
     }
   }
 
@@ -37,11 +44,11 @@ extension SystemOptions {
     var names: Set<String> = []
     return try disks.map { disk in
       let store = try RawImageStore(
-        path: HostPath(argument: disk.path), isReadOnly: disk.isReadOnly,
+        path: HostPath(argument: disk.file), isReadOnly: disk.isReadOnly,
         isKnownRaw: disk.isKnownRaw, sectorByteCount: disk.sectorByteCount)
-      Diagnostics.warnOfMissingLocks(store.lockGap, of: "disk image \(disk.path)")
+      Diagnostics.warnOfMissingLocks(store.lockGap, of: "disk image \(disk.file)")
       // A file that is there twice, to be read, is two disks.
-      var name = Self.absolutePath(disk.path)
+      var name = Self.absolutePath(disk.file)
       while !names.insert(name).inserted { name += "+" }
       return DiskConfiguration(store, serial: disk.serial ?? Self.serial(naming: name))
     }
@@ -53,8 +60,8 @@ extension SystemOptions {
   }
 
   /// Goes by where the first disk is, or else the variables; none for a machine that keeps nothing.
-  private func usualUUID(_ firmware: FirmwareOptions) -> SystemUUID {
-    guard let path = disks.first?.path ?? firmware.variablesPath else { return .none }
+  private func usualUUID(_ firmware: FirmwareSpec) -> SystemUUID {
+    guard let path = disks.first?.file ?? firmware.variables else { return .none }
     return SystemUUID(naming: Self.absolutePath(path))
   }
 
@@ -70,14 +77,14 @@ extension SystemOptions {
   }
 }
 
-extension FirmwareOptions {
+extension FirmwareSpec {
   fileprivate func guest(_ messages: RateLimitedDiagnostics) throws -> FirmwareGuest {
-    guard let imagePath else { preconditionFailure("firmware that was not looked for") }
-    let bytes = try GuestFile.firmware(imagePath).read()
-    if FirmwareVolume.holdsVariables(bytes), let path = variablesPath ?? templatePath {
-      throw FlashStoreError.insideImage(path: path, image: imagePath)
+    guard let name = image else { preconditionFailure("firmware that was not looked for") }
+    let bytes = try GuestFile.firmware(name).read()
+    if FirmwareVolume.holdsVariables(bytes), let path = variables ?? template {
+      throw FlashStoreError.insideImage(path: path, image: name)
     }
-    let image = try FirmwareImage(bytes, name: imagePath)
+    let image = try FirmwareImage(bytes, name: name)
     guard let store = try variableStore() else { return FirmwareGuest(image: image) }
     let chip = try FlashChip(store: store) { error in messages.report(error) }
     return FirmwareGuest(image: image, variables: chip)
@@ -85,39 +92,39 @@ extension FirmwareOptions {
 
   /// Nil for an image that belongs to no template: it has its variables in it.
   private func variableStore() throws -> (any FlashStore)? {
-    let template = try template()
-    guard let variablesPath else { return template.map { VolatileFlashStore($0) } }
+    let template = try templateBytes()
+    guard let variables else { return template.map { VolatileFlashStore($0) } }
     // Firmware looks for its variables in one place only, and forgets them if they lie otherwise.
     guard let template else {
-      throw Self.exists(variablesPath)
-        ? FlashStoreError.unknownLayout(path: variablesPath) : .noTemplate(path: variablesPath)
+      throw Self.exists(variables)
+        ? FlashStoreError.unknownLayout(path: variables) : .noTemplate(path: variables)
     }
     if keepsVariables {
-      let file = try VariableFile(path: HostPath(argument: variablesPath), template: template)
-      Diagnostics.warnOfMissingLocks(file.lockGap, of: "the variables file \(variablesPath)")
+      let file = try VariableFile(path: HostPath(argument: variables), template: template)
+      Diagnostics.warnOfMissingLocks(file.lockGap, of: "the variables file \(variables)")
       return file
     }
-    guard Self.exists(variablesPath) else { return VolatileFlashStore(template) }
-    return VolatileFlashStore(try Self.variables(variablesPath, template: template))
+    guard Self.exists(variables) else { return VolatileFlashStore(template) }
+    return VolatileFlashStore(try Self.readVariables(variables, template: template))
   }
 
   /// The template that was given, or the usual one if it is there.
-  private func template() throws -> [UInt8]? {
-    guard let templatePath else { return try usualTemplate() }
-    let bytes = try Self.variables(templatePath, template: nil)
+  private func templateBytes() throws -> [UInt8]? {
+    guard let template else { return try usualTemplate() }
+    let bytes = try Self.readVariables(template, template: nil)
     // The usual one says how this image divides its store, unless it is broken itself.
     if let usual = try? usualTemplate() {
-      try FirmwareVolume.check(bytes, path: templatePath, template: usual)
+      try FirmwareVolume.check(bytes, path: template, template: usual)
     }
     return bytes
   }
 
   private func usualTemplate() throws -> [UInt8]? {
-    guard let usual = imagePath.flatMap(Self.usualTemplate), Self.exists(usual) else { return nil }
-    return try Self.variables(usual, template: nil)
+    guard let usual = image.flatMap(Self.usualTemplate), Self.exists(usual) else { return nil }
+    return try Self.readVariables(usual, template: nil)
   }
 
-  private static func variables(_ path: String, template: [UInt8]?) throws -> [UInt8] {
+  private static func readVariables(_ path: String, template: [UInt8]?) throws -> [UInt8] {
     let bytes = try GuestFile.variables(path).read()
     try FirmwareVolume.check(bytes, path: path, template: template)
     return bytes

@@ -1,34 +1,36 @@
-internal import HyperVCore
+public import HyperVCore
 
-/// The parts of the Hyper-V interface that the guest is offered, as `--hyperv-features` names them.
-///
-/// A list of words, separated by commas: first `none`, `default` or `all`, then names, each added,
-/// or removed if a `-` is before it, and `KEY=VALUE`. Without the first word, names alone are
-/// exactly what the guest gets, and values alone go with the default.
-struct HyperVFeatureChoice: Equatable, Sendable {
+/// The parts of the Hyper-V interface that the guest is offered, and their values.
+/// A thread-safe value.
+public struct EnlightenmentChoice: Hashable, Sendable {
   /// What the guest gets, as far as this host has it.
-  var selection = EnlightenmentSelection.recommended
-  var parameters = HyperVParameters()
+  public var selection = EnlightenmentSelection.recommended
+  /// What is a value.
+  public var parameters = HyperVParameters()
 
   private static let bases: [(word: String, base: EnlightenmentSelection.Base)] = [
     ("none", .none), ("default", .recommended), ("all", .all),
   ]
-  private static let option = OptionDefinition.hyperVFeatures.name
 
-  init(selection: EnlightenmentSelection = .recommended) {
+  /// A choice with default values.
+  public init(selection: EnlightenmentSelection = .recommended) {
     self.selection = selection
   }
 
+  /// Reads a list of words, separated by commas: first `none`, `default` or `all`, then names, each
+  /// added, or removed if a `-` is before it, and `KEY=VALUE`. Without the first word, names alone
+  /// are exactly what the guest gets, and values alone go with the default.
+  ///
   /// Nothing is added silently: a name whose requirements are not in the list is an error, here if
   /// the list begins with `none` or a name, otherwise when the host has been asked.
-  init(parsing text: String) throws(UsageError) {
+  public init(parsing text: String) throws(SpecValueError) {
     var words = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
     let base = Self.bases.first { $0.word == words[0] }?.base
     if base != nil { words.removeFirst() }
     var names: Set<String> = []
     for word in words {
       guard names.insert(Self.subject(of: word)).inserted else {
-        throw .repeatedWord(option: Self.option, Self.subject(of: word))
+        throw .repeated(Self.subject(of: word))
       }
       if let parameter = try HyperVParameter(parsing: word) {
         try parameter.apply(to: &parameters)
@@ -41,34 +43,45 @@ struct HyperVFeatureChoice: Equatable, Sendable {
     guard selection.base == .none else { return }
     let features = selection.resolved(recommended: [], all: [])
     guard !features.isEmpty || parameters == HyperVParameters() else {
-      throw .valuesForNothing(option: Self.option)
+      throw SpecValueError(
+        "values without any enlightenment have no meaning; add one or leave them out")
     }
     do throws(EnlightenmentError) {
       try features.validate()
     } catch {
-      throw .invalidFeatures(option: Self.option, error)
+      throw SpecValueError(error.description)
     }
+  }
+
+  /// The names of `selection`, as `init(parsing:)` reads them.
+  package var names: String {
+    let base = Self.bases.first { $0.base == selection.base }.map(\.word)
+    let added = selection.added.subtracting(selection.removed).members.map { "+\($0)" }
+    let removed = selection.removed.members.map { "-\($0)" }
+    return ([base].compactMap(\.self) + added + removed).joined(separator: ",")
   }
 
   /// One name, with its sign.
   private mutating func choose(
     _ word: String, hasBase: Bool, choices isOnlyWord: Bool
-  ) throws(UsageError) {
+  ) throws(SpecValueError) {
     let sign = word.first.flatMap { "+-".contains($0) ? $0 : nil }
     let name = sign == nil ? word : String(word.dropFirst())
     guard let feature = Enlightenments.named(name) else {
       if Self.bases.contains(where: { $0.word == name }) && !isOnlyWord {
-        throw .baseNotFirst(option: Self.option, word)
+        throw SpecValueError("\(QuotedText(word)) can only be the first word")
       }
       let choices =
         Enlightenments.names
         + (isOnlyWord && sign == nil ? Self.bases.map(\.word) : [])
         + HyperVParameter.Key.allCases.map { "\($0.rawValue)=\($0.placeholder)" }
-      throw .unknownChoice(
-        option: Self.option, name, choices: choices,
-        nearest: NearestName.nearest(to: name, among: choices))
+      throw .unknown(name, choices: choices)
     }
-    guard hasBase || sign == nil else { throw .signWithoutBase(option: Self.option, word) }
+    guard hasBase || sign == nil else {
+      throw SpecValueError(
+        "begin with none, default or all, so that \(QuotedText(word)) has something to change: "
+          + "'default,\(word)'")
+    }
     if sign == "-" {
       selection.removed.formUnion(feature)
     } else {
@@ -104,44 +117,59 @@ private struct HyperVParameter {
   let value: String
 
   /// Nil if the word has no value and should have none.
-  init?(parsing word: String) throws(UsageError) {
+  init?(parsing word: String) throws(SpecValueError) {
     let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
     guard let key = Key(rawValue: String(parts[0])) else { return nil }
     guard parts.count == 2, !parts[1].isEmpty else {
-      throw .missingFeatureValue(
-        option: OptionDefinition.hyperVFeatures.name, key.rawValue, placeholder: key.placeholder)
+      throw SpecValueError(
+        "'\(key.rawValue)' needs a value: '\(key.rawValue)=\(key.placeholder)'")
     }
     self.key = key
     value = String(parts[1])
   }
 
-  func apply(to parameters: inout HyperVParameters) throws(UsageError) {
-    let option = "\(OptionDefinition.hyperVFeatures.name) \(key.rawValue)="
+  func apply(to parameters: inout HyperVParameters) throws(SpecValueError) {
+    let part = "\(key.rawValue)="
     switch key {
     case .spinlocks:
       guard let count = Self.number(value), count > 0, count < HyperVParameters.neverNotifies else {
-        throw .invalidFeatureValue(
-          option: option, value, expected: "a number of tries from 1 to 4294967294, such as 4095")
+        throw SpecValueError(
+          "\(QuotedText(value)) is not a number of tries from 1 to 4294967294, such as 4095",
+          part: part)
       }
       parameters.spinRetryCount = count
     case .version:
-      guard let version = HypervisorVersion(value) else {
-        throw .invalidFeatureValue(
-          option: option, value,
-          expected: "a version such as 10.0.20348, 10.0.20348.1 or 10.0.20348.1-0-0")
-      }
-      parameters.version = version
+      parameters.version = try EnlightenmentChoice.version(parsing: value, part: part)
     case .vendor:
-      guard let vendor = HypervisorVendor(value) else {
-        throw .invalidFeatureValue(
-          option: option, value, expected: "a text of 1 to 12 printable ASCII characters")
-      }
-      parameters.vendor = vendor
+      parameters.vendor = try EnlightenmentChoice.vendor(parsing: value, part: part)
     }
   }
 
   /// Decimal, or hexadecimal after `0x`.
   private static func number(_ text: String) -> UInt32? {
     text.hasPrefix("0x") ? UInt32(text.dropFirst(2), radix: 16) : UInt32(text)
+  }
+}
+
+extension EnlightenmentChoice {
+  static func version(
+    parsing text: String, part: String = ""
+  ) throws(SpecValueError) -> HypervisorVersion {
+    guard let version = HypervisorVersion(text) else {
+      throw SpecValueError(
+        "\(QuotedText(text)) is not a version such as 10.0.20348, 10.0.20348.1 or "
+          + "10.0.20348.1-0-0", part: part)
+    }
+    return version
+  }
+
+  static func vendor(
+    parsing text: String, part: String = ""
+  ) throws(SpecValueError) -> HypervisorVendor {
+    guard let vendor = HypervisorVendor(text) else {
+      throw SpecValueError(
+        "\(QuotedText(text)) is not a text of 1 to 12 printable ASCII characters", part: part)
+    }
+    return vendor
   }
 }

@@ -1,5 +1,5 @@
 /// Finds what a user probably meant: the valid name closest to a mistyped one.
-enum NearestName {
+package enum NearestName {
   /// Longer words are no typing mistake, and the distance costs the product of both lengths.
   private static let longestWord = 40
 
@@ -7,7 +7,7 @@ enum NearestName {
   ///
   /// Leading dashes and case do not count. An unfinished name (`--mem`) is near when it starts only
   /// one of the names. Otherwise up to a third of the letters may differ; the first of equals wins.
-  static func nearest(to word: String, among names: [String]) -> String? {
+  package static func nearest(to word: String, among names: [String]) -> String? {
     let letters = Self.letters(of: word)
     guard !letters.isEmpty, letters.count <= longestWord else { return nil }
 
@@ -26,7 +26,7 @@ enum NearestName {
 
   /// Insertions, deletions, substitutions and swaps of neighbours that turn one into the other
   /// (optimal string alignment: `memroy` is one step from `memory`).
-  static func distance(from first: [UInt8], to second: [UInt8]) -> Int {
+  package static func distance(from first: [UInt8], to second: [UInt8]) -> Int {
     if first.isEmpty || second.isEmpty { return max(first.count, second.count) }
     var beforePrevious: [Int] = []
     var previous = Array(0...second.count)

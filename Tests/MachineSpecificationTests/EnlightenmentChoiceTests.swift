@@ -1,12 +1,12 @@
 import HyperVCore
 import Testing
 
-@testable import VMMCommand
+@testable import MachineSpecification
 
-/// The lists of `--hyperv-features`.
-@Suite struct HyperVFeatureChoiceTests {
-  private func choice(_ text: String) throws -> HyperVFeatureChoice {
-    try HyperVFeatureChoice(parsing: text)
+/// Lists of enlightenments, as options and files have them.
+@Suite struct EnlightenmentChoiceTests {
+  private func choice(_ text: String) throws -> EnlightenmentChoice {
+    try EnlightenmentChoice(parsing: text)
   }
 
   @Test(arguments: Enlightenments.names)
@@ -15,7 +15,7 @@ import Testing
     let needed = Enlightenments.requirements(of: feature).members.map(\.description)
     let set = feature.union(Enlightenments.requirements(of: feature))
     let list = ([name] + needed).joined(separator: ",")
-    #expect(try choice(list) == HyperVFeatureChoice(selection: .exactly(set)))
+    #expect(try choice(list) == EnlightenmentChoice(selection: .exactly(set)))
     #expect(
       try choice("none," + list).selection == EnlightenmentSelection(.none, adding: set))
     #expect(
@@ -27,7 +27,7 @@ import Testing
 
   @Test func sets() throws {
     #expect(try choice("none").selection == .exactly([]))
-    #expect(try choice("default") == HyperVFeatureChoice())
+    #expect(try choice("default") == EnlightenmentChoice())
     #expect(try choice("all").selection == EnlightenmentSelection(.all))
     #expect(
       try choice(Enlightenments.names.joined(separator: ",")).selection == .exactly(.all))
@@ -39,7 +39,7 @@ import Testing
   }
 
   @Test func values() throws {
-    var expected = HyperVFeatureChoice()
+    var expected = EnlightenmentChoice()
     expected.parameters.spinRetryCount = 8191
     #expect(try choice("spinlocks=8191") == expected)
     #expect(try choice("default,spinlocks=0x1fff") == expected)
@@ -90,8 +90,8 @@ import Testing
     ),
   ])
   func message(list: String, message: String) {
-    let error = #expect(throws: UsageError.self) { try choice(list) }
-    #expect(error?.description == "option '--hyperv-features': " + message)
+    let error = #expect(throws: SpecValueError.self) { try choice(list) }
+    #expect(error?.description == message && error?.part == "")
   }
 
   @Test(arguments: [
@@ -102,20 +102,9 @@ import Testing
     ("vendor-id=1234567890123", "a text of 1 to 12 printable ASCII characters"),
   ])
   func wrongValue(word: String, expected: String) {
-    let error = #expect(throws: UsageError.self) { try choice(word) }
+    let error = #expect(throws: SpecValueError.self) { try choice(word) }
     let parts = word.split(separator: "=")
-    #expect(
-      error?.description
-        == "option '--hyperv-features \(parts[0])=': '\(parts[1])' is not \(expected)")
-  }
-
-  @Test(arguments: [
-    "default,+evmcs", "vapic,evmcs", "all,emsr-bitmap", "none,+tlbflush-direct,vapic",
-  ])
-  func whatNestedGuestsUseNeedsNesting(list: String) throws {
-    let line = ["run", "--kernel", "k", "--hyperv-features", list]
-    let error = #expect(throws: UsageError.self) { try Invocation(line) }
-    #expect(error?.description.hasSuffix("works only together with '--nested'") == true)
-    #expect(throws: Never.self) { try Invocation(line + ["--nested"]) }
+    #expect(error?.description == "'\(parts[1])' is not \(expected)")
+    #expect(error?.part == "\(parts[0])=")
   }
 }

@@ -2,19 +2,20 @@
 ///
 /// Units are binary only, because memory is: `1G` is 1,073,741,824 bytes. `1GB` is refused rather
 /// than guessed at, since a thousand and 1024 are both common readings of it. A size is never zero.
-struct ByteCount: Hashable, Comparable, Sendable {
-  let bytes: UInt64
+public struct ByteCount: Hashable, Comparable, Sendable {
+  public let bytes: UInt64
 
-  init(_ bytes: UInt64) {
+  /// Any number; what is read from a text is never 0.
+  public init(_ bytes: UInt64) {
     self.bytes = bytes
   }
 
-  static func kibi(_ count: UInt64) -> ByteCount { ByteCount(count << 10) }
-  static func mebi(_ count: UInt64) -> ByteCount { ByteCount(count << 20) }
-  static func gibi(_ count: UInt64) -> ByteCount { ByteCount(count << 30) }
+  public static func kibi(_ count: UInt64) -> ByteCount { ByteCount(count << 10) }
+  public static func mebi(_ count: UInt64) -> ByteCount { ByteCount(count << 20) }
+  public static func gibi(_ count: UInt64) -> ByteCount { ByteCount(count << 30) }
 
   /// Reads digits and an optional unit: `K`, `M`, `G`, `T`, or `KiB` to `TiB`, in either case.
-  init(parsing text: String) throws(ByteCountError) {
+  public init(parsing text: String) throws(ByteCountError) {
     let digits = text.prefix { $0.isASCII && $0.isNumber }
     let unit = text.dropFirst(digits.count)
     guard !text.isEmpty else { throw .empty }
@@ -41,13 +42,13 @@ struct ByteCount: Hashable, Comparable, Sendable {
     self.bytes = bytes
   }
 
-  static func < (left: ByteCount, right: ByteCount) -> Bool {
+  public static func < (left: ByteCount, right: ByteCount) -> Bool {
     left.bytes < right.bytes
   }
 }
 
 /// Why a text is not a size. The text is kept so that the message can show what was typed.
-enum ByteCountError: Error, Equatable, CustomStringConvertible {
+public enum ByteCountError: Error, Equatable, Sendable, CustomStringConvertible {
   case empty
   case notASize(String)
   case fraction(String)
@@ -56,7 +57,7 @@ enum ByteCountError: Error, Equatable, CustomStringConvertible {
   case zero(String)
   case tooLarge(String)
 
-  var description: String {
+  public var description: String {
     switch self {
     case .empty:
       "a size is missing; write for example 512M or 4G"
@@ -84,7 +85,7 @@ extension ByteCount: CustomStringConvertible {
   /// For reading: the largest unit that leaves at least one, and one decimal unless it is exact
   /// (`1 GiB`, `12.4 MiB`, `512 bytes`). Rounded to nearest, in integers, so that `1023.99 MiB`
   /// becomes `1 GiB` and not `1024.0 MiB`.
-  var description: String {
+  public var description: String {
     if bytes < 1024 { return bytes == 1 ? "1 byte" : "\(bytes) bytes" }
     var unit = (63 - bytes.leadingZeroBitCount) / 10 - 1
     var tenths = tenths(of: unit)
@@ -98,7 +99,7 @@ extension ByteCount: CustomStringConvertible {
   }
 
   /// As an option takes it, losing nothing: the largest unit that divides it (`1536M`, `5000`).
-  var optionText: String {
+  public var optionText: String {
     for (shift, letter) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")]
     where bytes > 0 && bytes.trailingZeroBitCount >= shift {
       return "\(bytes >> UInt64(shift))\(letter)"

@@ -1,21 +1,23 @@
-extension RunOptions {
+internal import MachineSpecification
+
+extension MachineSpec {
   /// Looks for firmware if some was asked for and none was named.
   mutating func findFirmware(in catalog: FirmwareCatalog) throws(FirmwareCatalog.Failure) {
-    guard case .system(var system) = guest, case .firmware(var firmware) = system.boot else {
+    guard case .computer(var computer) = guest, case .firmware(var firmware) = computer.boot else {
       return
     }
     try firmware.findImage(in: catalog)
-    system.boot = .firmware(firmware)
-    guest = .system(system)
+    computer.boot = .firmware(firmware)
+    guest = .computer(computer)
   }
 }
 
-extension FirmwareOptions {
+extension FirmwareSpec {
   /// Looks for an image if none was named, and takes its template unless another one was named.
   mutating func findImage(in catalog: FirmwareCatalog) throws(FirmwareCatalog.Failure) {
-    guard imagePath == nil else { return }
+    guard image == nil else { return }
     let found = try catalog.find()
-    imagePath = found.imagePath
-    templatePath = templatePath ?? found.templatePath
+    image = found.imagePath
+    template = template ?? found.templatePath
   }
 }

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@testable import VMMCommand
+@testable import MachineSpecification
 
 @Suite struct ArgumentTextTests {
   @Test(

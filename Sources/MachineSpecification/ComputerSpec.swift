@@ -1,0 +1,42 @@
+/// A PC: what it boots, its devices, and what its ends mean. A thread-safe value.
+public struct ComputerSpec: Hashable, Sendable {
+  /// The memory of a PC, unless another size is asked for.
+  public static let usualMemory = ByteCount.gibi(1)
+
+  public var boot: BootSpec
+  /// In the order in which the guest finds them.
+  public var disks: [DiskSpec] = []
+  public var serial = SerialSpec.stdio
+  /// Nil for a machine without a display.
+  public var display: DisplaySpec?
+  public var clock = ClockChoice.utc
+  public var onCrash = CrashAction.report
+  public var onReset = ResetAction.reset
+
+  /// A PC without disks, its serial port on this terminal.
+  public init(_ boot: BootSpec) {
+    self.boot = boot
+  }
+}
+
+/// What happens when the guest reports its own crash.
+public enum CrashAction: String, Hashable, Sendable, CaseIterable, Codable, SpecChoice {
+  /// Say it on standard error and end with status 1.
+  case report
+  /// Let the guest go on: it may write a dump and reset by itself.
+  case ignore
+}
+
+/// What happens when the guest resets the machine.
+public enum ResetAction: String, Hashable, Sendable, CaseIterable, Codable, SpecChoice {
+  case reset
+  /// End with status 0.
+  case exit
+}
+
+/// Which time the real-time clock is set to.
+public enum ClockChoice: String, Hashable, Sendable, CaseIterable, Codable, SpecChoice {
+  case utc
+  /// The host's time zone; what Windows expects.
+  case local
+}

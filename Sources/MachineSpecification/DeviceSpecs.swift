@@ -1,0 +1,121 @@
+/// An NVMe disk: a raw image or a block device. A thread-safe value.
+public struct DiskSpec: Hashable, Sendable {
+  /// What `sectorByteCount` may be.
+  public static let sectorByteCounts: [UInt64] = [512, 4096]
+
+  public var file: String
+  public var isReadOnly = false
+  /// Whether the image is raw whatever it begins with.
+  public var isKnownRaw = false
+  /// Nil for one that is made from the file's path.
+  public var serial: String?
+  /// Bytes of a sector as the guest sees it.
+  public var sectorByteCount: UInt64 = 512
+
+  public init(
+    file: String, isReadOnly: Bool = false, isKnownRaw: Bool = false, serial: String? = nil,
+    sectorByteCount: UInt64 = 512
+  ) {
+    self.file = file
+    self.isReadOnly = isReadOnly
+    self.isKnownRaw = isKnownRaw
+    self.serial = serial
+    self.sectorByteCount = sectorByteCount
+  }
+
+  /// What an NVMe disk can be called: 1 to 20 characters of printable ASCII, without spaces at the
+  /// ends, which guests cut.
+  ///
+  /// - Parameter part: what of the value the text is, for messages.
+  package static func checkSerial(_ text: String, part: String = "") throws(SpecValueError) {
+    let bytes = Array(text.utf8)
+    guard (1...20).contains(bytes.count), bytes.allSatisfy({ (0x20...0x7E).contains($0) }),
+      bytes.first != 0x20, bytes.last != 0x20
+    else {
+      throw SpecValueError(
+        "\(QuotedText(text)) is no serial number, which has 1 to 20 characters of ASCII, none a "
+          + "control character, the first and last no space", part: part)
+    }
+  }
+
+  /// Guests tell disks apart by them, and Linux drops one whose serial number another one has.
+  package static func checkSerials(of disks: [DiskSpec]) throws(SpecValueError) {
+    var seen: Set<String> = []
+    for serial in disks.compactMap(\.serial) where !seen.insert(serial).inserted {
+      throw SpecValueError(
+        "two disks have the serial number \(QuotedText(serial)), by which guests tell them apart")
+    }
+  }
+
+  /// Reads one of `sectorByteCounts`.
+  package static func sectorByteCount(
+    parsing text: String, part: String = ""
+  ) throws(SpecValueError) -> UInt64 {
+    guard let size = UInt64(text), sectorByteCounts.contains(size) else {
+      throw .unknown(
+        text, choices: sectorByteCounts.map { "\($0)" }, nearest: nil, part: part)
+    }
+    return size
+  }
+}
+
+/// A file to which a run adds line after line.
+public struct LogFileSpec: Hashable, Sendable {
+  public var file: String
+  /// Whether what is there stays; else the file is emptied when the machine is made.
+  public var appends: Bool
+
+  public init(file: String, appends: Bool = false) {
+    self.file = file
+    self.appends = appends
+  }
+}
+
+/// Where the guest's first serial port goes.
+public enum SerialSpec: Hashable, Sendable {
+  /// Standard input and output.
+  case stdio
+  /// A new pseudo-terminal, whose name is printed.
+  case pty
+  /// Output only, to a file.
+  case file(LogFileSpec)
+  /// Nowhere; what the guest writes is lost.
+  case none
+}
+
+/// A display: the size that its monitor prefers, in pixels. A thread-safe value.
+public struct DisplaySpec: Hashable, Sendable {
+  /// From what Windows asks for to what an EDID can say.
+  public static let widths = 1024...4095
+  public static let heights = 768...4095
+
+  public let width: Int
+  public let height: Int
+
+  /// Nil for a size out of `widths` and `heights`.
+  public init?(width: Int, height: Int) {
+    guard Self.widths.contains(width), Self.heights.contains(height) else { return nil }
+    self.width = width
+    self.height = height
+  }
+
+  /// Reads `1280x800`.
+  public init(parsing text: String) throws(SpecValueError) {
+    let numbers = text.split(separator: "x", omittingEmptySubsequences: false).map { part in
+      // No sign, which `Int` takes.
+      part.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(part) : nil
+    }
+    guard numbers.count == 2, let width = numbers[0], let height = numbers[1],
+      let size = DisplaySpec(width: width, height: height)
+    else {
+      throw SpecValueError(
+        "\(QuotedText(text)) is no size such as 1280x800, from "
+          + "\(Self.widths.lowerBound)x\(Self.heights.lowerBound) to "
+          + "\(Self.widths.upperBound)x\(Self.heights.upperBound)")
+    }
+    self = size
+  }
+
+  /// As `init(parsing:)` reads it.
+  package var text: String { "\(width)x\(height)" }
+}

@@ -1,0 +1,66 @@
+/// vCPUs, memory, and what the guest finds of Hyper-V's interface: what every machine has. A
+/// thread-safe value.
+public struct PartitionSpec: Hashable, Sendable {
+  public var vcpuCount = 1
+  public var memory: MemorySpec
+  public var tracking = TrackingSpec()
+  public var hyperV = HyperVSpec()
+
+  /// One vCPU, and defaults for everything else.
+  public init(memory: ByteCount) {
+    self.memory = MemorySpec(memory)
+  }
+}
+
+/// Guest memory, and what the host backs it with. A thread-safe value.
+public struct MemorySpec: Hashable, Sendable {
+  /// What holds guest memory.
+  public enum Backing: String, Hashable, Sendable, CaseIterable, Codable, SpecChoice {
+    case anonymous
+    case memfd
+    case hugetlb
+  }
+
+  /// Whole pages of 4 KiB.
+  public var byteCount: ByteCount
+  public var backing = Backing.anonymous
+  /// Whether the host gives all of it before the guest starts.
+  public var isPreallocated = false
+  /// Whether 2 MiB pages are asked for where the host gives them on request only.
+  public var usesTransparentHugePages = false
+
+  /// Memory of the host's usual pages.
+  public init(_ byteCount: ByteCount) {
+    self.byteCount = byteCount
+  }
+
+  /// Reads a size of whole pages.
+  package static func byteCount(parsing text: String) throws(SpecValueError) -> ByteCount {
+    let byteCount = try ByteCount(reading: text)
+    guard byteCount.bytes.isMultiple(of: 4096) else {
+      throw SpecValueError("\(byteCount.optionText) is not a whole number of 4 KiB pages")
+    }
+    return byteCount
+  }
+}
+
+/// Which Hyper-V transport to use.
+public enum HyperVSelection: String, Hashable, Sendable, CaseIterable, Codable, SpecChoice {
+  /// The kernel's where it has extended hypercalls, else userspace.
+  case automatic = "auto"
+  /// KVM answers MSRs and passes extended hypercalls on (`KVM_EXIT_HYPERV`).
+  case kernel
+  /// This process answers MSRs and hypercalls; works on a KVM without CONFIG_KVM_HYPERV.
+  case userspace
+}
+
+/// What the guest finds of Hyper-V's interface. A thread-safe value.
+public struct HyperVSpec: Hashable, Sendable {
+  public var transport = HyperVSelection.automatic
+  public var features = EnlightenmentChoice()
+  /// Whether the guest finds VMX or SVM, and may run virtual machines of its own.
+  public var isNested = false
+
+  /// The defaults.
+  public init() {}
+}

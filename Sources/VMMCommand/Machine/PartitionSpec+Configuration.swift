@@ -1,0 +1,34 @@
+internal import GuestMemory
+internal import MachineSpecification
+internal import VMM
+
+extension PartitionSpec {
+  /// The machine that these describe, without devices.
+  func configuration(_ image: GuestImage) -> MachineConfiguration {
+    var configuration = MachineConfiguration(
+      image, memoryByteCount: memory.byteCount.bytes, vcpuCount: vcpuCount)
+    switch memory.backing {
+    case .anonymous: configuration.backing = .anonymous
+    case .memfd: configuration.backing = .memfd
+    case .hugetlb: configuration.backing = .hugetlb
+    }
+    configuration.isPreallocated = memory.isPreallocated
+    configuration.usesTransparentHugePages = memory.usesTransparentHugePages
+    configuration.writtenPageSource = tracking.source
+    configuration.trackingPolicy = tracking.policy
+    configuration.granularity = tracking.granularity
+    switch tracking.refinement {
+    case nil: configuration.refinement = .default
+    case .off: configuration.refinement = .none
+    case .reading(let byteCount):
+      configuration.refinement = GuestMemory.RefinementBudget(
+        readByteCount: Int(clamping: byteCount.bytes))
+    }
+    configuration.verifiesZeroedMemory = tracking.verifiesZeroedMemory
+    configuration.hyperV = hyperV.transport
+    configuration.enlightenments = hyperV.features.selection
+    configuration.hyperVParameters = hyperV.features.parameters
+    configuration.offersNesting = hyperV.isNested
+    return configuration
+  }
+}

@@ -1,0 +1,77 @@
+internal import MachineSpecification
+
+/// The options that describe a PC.
+extension ComputerSpec {
+  /// Takes what was given; disks come after those that are there.
+  mutating func take(_ parsed: ParsedOptions) throws(UsageError) {
+    for text in parsed.texts(.disk) { disks.append(try DiskSpec(option: text)) }
+    try parsed.checked(.disk) { () throws(SpecValueError) in
+      try DiskSpec.checkSerials(of: disks)
+    }
+    switch boot {
+    case .kernel(var kernel):
+      kernel.take(parsed)
+      boot = .kernel(kernel)
+    case .firmware(var firmware):
+      try firmware.take(parsed, diskCount: disks.count)
+      boot = .firmware(firmware)
+    }
+    if let text = parsed.text(.serial) { serial = try SerialSpec(option: text) }
+    display =
+      try parsed.value(.display) { (text) throws(SpecValueError) in
+        try DisplaySpec(parsing: text)
+      } ?? display
+    clock = try parsed.choice(.rtc) ?? clock
+    onCrash = try parsed.choice(.onCrash) ?? onCrash
+    onReset = try parsed.choice(.onReset) ?? onReset
+  }
+}
+
+extension KernelSpec {
+  fileprivate mutating func take(_ parsed: ParsedOptions) {
+    initrd = parsed.text(.initrd) ?? initrd
+    commandLine = parsed.text(.append) ?? commandLine
+  }
+}
+
+extension FirmwareSpec {
+  /// The word for the image that QEMU's firmware descriptors name; a file of that name is `./auto`.
+  static let automaticImage = "auto"
+
+  /// - Parameter option: the value of `--firmware`.
+  init(option: String) {
+    self.init(image: option == Self.automaticImage ? nil : option)
+  }
+
+  fileprivate mutating func take(
+    _ parsed: ParsedOptions, diskCount: Int
+  ) throws(UsageError) {
+    variables = parsed.text(.variables) ?? variables
+    template = parsed.text(.variablesTemplate) ?? template
+    if parsed.contains(.noPersist) { keepsVariables = false }
+    uuid =
+      try parsed.value(.uuid) { (text) throws(SpecValueError) in try .init(parsing: text) } ?? uuid
+    if let text = parsed.text(.bootOrder) {
+      guard diskCount > 0 else {
+        throw .missingCompanion(
+          option: OptionDefinition.bootOrder.name, needs: OptionDefinition.disk.synopsis)
+      }
+      bootOrder = try parsed.checked(.bootOrder) { () throws(SpecValueError) in
+        try Self.bootOrder(parsing: text, diskCount: diskCount)
+      }
+    }
+    for text in parsed.texts(.firmwareFile) { attachments.append(try Attachment(option: text)) }
+  }
+}
+
+extension FirmwareSpec.Attachment {
+  /// `NAME=FILE`; the name ends at the first equals sign.
+  fileprivate init(option text: String) throws(UsageError) {
+    let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
+      let option = OptionDefinition.firmwareFile
+      throw .missingValue(option: option.name, placeholder: option.placeholder ?? "")
+    }
+    self.init(name: String(parts[0]), file: String(parts[1]))
+  }
+}

@@ -1,0 +1,66 @@
+internal import MachineSpecification
+
+/// The options that every command has that starts a machine.
+extension PartitionSpec {
+  /// Takes what was given.
+  ///
+  /// - Parameter vcpuCounts: how many vCPUs the guest can have.
+  mutating func take(
+    _ parsed: ParsedOptions, vcpuCounts: ClosedRange<Int>
+  ) throws(UsageError) {
+    try memory.take(parsed)
+    vcpuCount = try parsed.integer(.cpus, in: vcpuCounts) ?? vcpuCount
+    guard vcpuCounts.contains(vcpuCount) else {
+      throw .invalidValue(
+        option: OptionDefinition.cpus.name, .number("\(vcpuCount)", in: vcpuCounts))
+    }
+    try tracking.take(parsed)
+    hyperV.transport = try parsed.choice(.hyperV) ?? hyperV.transport
+    hyperV.isNested = hyperV.isNested || parsed.contains(.nested)
+    hyperV.features =
+      try parsed.value(.hyperVFeatures) { (text) throws(SpecValueError) in
+        try EnlightenmentChoice(parsing: text)
+      } ?? hyperV.features
+    if let features = hyperV.featuresOfNestedGuests {
+      throw .missingCompanion(
+        option: "\(OptionDefinition.hyperVFeatures.name) \(features)",
+        needs: OptionDefinition.nested.name)
+    }
+  }
+}
+
+extension MemorySpec {
+  fileprivate mutating func take(_ parsed: ParsedOptions) throws(UsageError) {
+    byteCount =
+      try parsed.value(.memory(default: byteCount)) { (text) throws(SpecValueError) in
+        try Self.byteCount(parsing: text)
+      } ?? byteCount
+    backing = try parsed.choice(.backing) ?? backing
+    isPreallocated = isPreallocated || parsed.contains(.preallocate)
+    usesTransparentHugePages =
+      usesTransparentHugePages || parsed.contains(.transparentHugePages)
+  }
+}
+
+extension TrackingSpec {
+  fileprivate mutating func take(_ parsed: ParsedOptions) throws(UsageError) {
+    if let text = parsed.text(.tracking) {
+      source = try parsed.checked(.tracking) { () throws(SpecValueError) in
+        try Self.source(parsing: text)
+      }
+    }
+    policy =
+      try parsed.value(.trackingPolicy) { (text) throws(SpecValueError) in
+        try .init(parsing: text)
+      } ?? policy
+    granularity =
+      try parsed.value(.granularity) { (text) throws(SpecValueError) in
+        try .init(parsing: text)
+      } ?? granularity
+    refinement =
+      try parsed.value(.refine) { (text) throws(SpecValueError) in
+        try Refinement(parsing: text)
+      } ?? refinement
+    verifiesZeroedMemory = verifiesZeroedMemory || parsed.contains(.verifyZeroed)
+  }
+}

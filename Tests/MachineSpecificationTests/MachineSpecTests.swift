@@ -1,0 +1,234 @@
+import Foundation
+import HyperVCore
+import SMBIOS
+import Testing
+import ZeroTracker
+
+@testable import MachineSpecification
+
+/// Machines as JSON: each comes back as it was, and what is wrong is named by its place.
+@Suite struct MachineSpecTests {
+  private func read(_ json: String) throws(MachineSpecError) -> MachineSpec {
+    try MachineSpec(json: Array(json.utf8))
+  }
+
+  /// One with everything that differs from the defaults.
+  private static var everything: MachineSpec {
+    get throws {
+      var firmware = FirmwareSpec(image: "a \"b\"\\\n\u{10FFE9}.fd")
+      firmware.variables = "v"
+      firmware.template = "t"
+      firmware.keepsVariables = false
+      firmware.uuid = SystemUUID("00112233-4455-6677-8899-aabbccddeeff")
+      firmware.bootOrder = [1, 0]
+      firmware.attachments = [.init(name: "opt/a", file: "b"), .init(name: "opt/c", file: "d")]
+      var computer = ComputerSpec(.firmware(firmware))
+      computer.disks = [
+        DiskSpec(
+          file: "x,y", isReadOnly: true, isKnownRaw: true, serial: "s", sectorByteCount: 4096),
+        DiskSpec(file: "z"),
+      ]
+      computer.serial = .file(LogFileSpec(file: "log", appends: true))
+      computer.display = DisplaySpec(width: 1920, height: 1080)
+      computer.clock = .local
+      computer.onCrash = .ignore
+      computer.onReset = .exit
+      var partition = PartitionSpec(memory: ByteCount(5 << 30 | 4096))
+      partition.vcpuCount = 64
+      partition.memory.backing = .hugetlb
+      partition.memory.isPreallocated = true
+      partition.memory.usesTransparentHugePages = true
+      partition.tracking.source = .writeProtect
+      partition.tracking.policy = .always
+      partition.tracking.granularity = try TrackingGranularity(byteCount: 2 << 20)
+      partition.tracking.refinement = .off
+      partition.tracking.verifiesZeroedMemory = true
+      partition.hyperV.transport = .userspace
+      partition.hyperV.isNested = true
+      partition.hyperV.features.selection = EnlightenmentSelection(
+        .all, adding: [.enlightenedVMCS], removing: [.crash, .reset])
+      partition.hyperV.features.parameters.spinRetryCount = 4095
+      partition.hyperV.features.parameters.version = try #require(HypervisorVersion("1.2.3.4-5-6"))
+      partition.hyperV.features.parameters.vendor = try #require(HypervisorVendor("a,b"))
+      return MachineSpec(.computer(computer), partition)
+    }
+  }
+
+  @Test("everything comes back, by our own JSON and by an encoder's")
+  func everythingComesBack() throws {
+    let machine = try Self.everything
+    #expect(try read(machine.json) == machine)
+    #expect(try read(machine.json).json == machine.json)
+    let encoded = try JSONEncoder().encode(machine)
+    #expect(try JSONDecoder().decode(MachineSpec.self, from: encoded) == machine)
+  }
+
+  @Test("what is left out has its default")
+  func defaults() throws {
+    #expect(
+      try read(#"{"version": 1, "program": {"file": "p"}}"#) == MachineSpec(.program(file: "p")))
+    #expect(
+      try read(#"{"version": 1, "kernel": {"file": "k"}, "disks": null, "vcpus": 1}"#)
+        == MachineSpec(.computer(ComputerSpec(.kernel(KernelSpec(file: "k"))))))
+    #expect(
+      try read(#"{"firmware": {}, "version": 1}"#)
+        == MachineSpec(.computer(ComputerSpec(.firmware(FirmwareSpec(image: nil))))))
+  }
+
+  @Test("each of them comes back", arguments: ["program", "kernel", "firmware"])
+  func boots(member: String) throws {
+    let machine = try read(
+      #"{"version": 1, "\#(member)": {"\#(member == "firmware" ? "image" : "file")": "f"}}"#)
+    #expect(try read(machine.json) == machine)
+  }
+
+  @Test("sizes as text and as bytes")
+  func sizes() throws {
+    let machine = try read(
+      #"{"version": 1, "kernel": {"file": "k"}, "memory": {"size": 8192}, "tracking": {"refine": 5}}"#
+    )
+    #expect(machine.partition.memory.byteCount == .kibi(8))
+    #expect(machine.partition.tracking.refinement == .reading(ByteCount(5)))
+  }
+
+  @Test(
+    "what is wrong, and where",
+    arguments: [
+      ("", "is not JSON"), ("[]", "is a list and should be an object"),
+      ("{}", "version: is missing; write 1"),
+      (#""version": 2"#, "version: 2 is newer than this program, which knows 1"),
+      (#""version": "1""#, "version: \"1\" is not a number from 1 to 9223372036854775807"),
+      (#""version": 1"#, "a machine starts with one of the members program, kernel and firmware"),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "firmware": {}"#,
+        "a machine starts with one of the members program, kernel and firmware"
+      ),
+      (#""version": 1, "kernel": {}"#, "kernel.file: is missing"),
+      (#""version": 1, "kernel": "k""#, "kernel: is a text and should be an object"),
+      (
+        #""version": 1, "kernel": {"file": ""}"#,
+        "kernel.file: is empty; leave it out or write a value"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "a\u0000b"}"#,
+        "kernel.file: has a NUL, which nothing takes"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k", "initrd": 3}"#,
+        "kernel.initrd: is a number and should be a text"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "vpcus": 2"#,
+        "has no member 'vpcus'; did you mean 'vcpus'?"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k", "colour": 2}"#,
+        "kernel: has no member 'colour'; members are file, initrd, commandLine"
+      ),
+      (
+        #""version": 1, "program": {"file": "p"}, "disks": []"#,
+        "has no member 'disks'; members are "
+          + "version, program, kernel, firmware, vcpus, memory, tracking, hyperV"
+      ),
+      (
+        #""version": 1, "program": {"file": "p"}, "vcpus": 5"#,
+        "vcpus: 5 is not a number from 1 to 4"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "vcpus": 65"#,
+        "vcpus: 65 is not a number from 1 to 64"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "vcpus": 1.5"#,
+        "vcpus: 1.5 is not a number from 1 to 64"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "memory": {"size": "5000"}"#,
+        "memory.size: 5000 is not a whole number of 4 KiB pages"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "memory": {"size": 0}"#,
+        "memory.size: '0' is no memory at all; write for example 512M or 4G"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "memory": {"backing": "memdf"}"#,
+        "memory.backing: 'memdf' is not one of anonymous, memfd, hugetlb; did you mean 'memfd'?"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "tracking": {"granularity": "3M"}"#,
+        "tracking.granularity: 3M is not a power of two from 4K to 32M"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "tracking": {"policy": "until-answered=x"}"#,
+        "tracking.policy: until-answered: 'x' is not a number from 0 to 86400"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "hyperV": {"features": "default,+evmcs"}"#,
+        "hyperV.features: evmcs works only together with hyperV.nested"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "hyperV": {"features": "relaxd"}"#,
+        "hyperV.features: 'relaxd' is not one of "
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "hyperV": {"vendorID": "1234567890123"}"#,
+        "hyperV.vendorID: '1234567890123' is not a text of 1 to 12 printable ASCII characters"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "disks": [{"file": "a"}, {"path": "b"}]"#,
+        "disks[1].file: is missing"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "disks": [{"file": "a", "serial": " x"}]"#,
+        "disks[0].serial: ' x' is no serial number"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "disks": [{"file": "a", "blockSize": 1024}]"#,
+        "disks[0].blockSize: '1024' is not one of 512, 4096"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "disks": [{"file": "a", "serial": "x"}, {"file": "b", "serial": "x"}]"#,
+        "disks: two disks have the serial number 'x'"
+      ),
+      (
+        #""version": 1, "firmware": {"bootOrder": ["disk0"]}"#,
+        "firmware.bootOrder: 'disk0' is not one of "
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "serial": "tty""#,
+        "serial: 'tty' is not one of stdio, pty and none, or an object with a file"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "display": "640x480""#,
+        "display: '640x480' is no size such as 1280x800, from 1024x768 to 4095x4095"
+      ),
+    ])
+  func wrong(members: String, message: String) {
+    let json = members.hasPrefix("\"") ? "{\(members)}" : members
+    let error = #expect(throws: MachineSpecError.self) { try read(json) }
+    #expect(error?.description.hasPrefix(message) == true, "\(error?.description ?? "read")")
+  }
+
+  @Test("nesting without end is no crash")
+  func nesting() {
+    let depth = 100_000
+    let json =
+      #"{"version": 1, "disks": "# + String(repeating: "[", count: depth)
+      + String(repeating: "]", count: depth) + "}"
+    #expect(throws: MachineSpecError.self) { try read(json) }
+  }
+
+  @Test(
+    "every size that a display can have",
+    arguments: [
+      ("1024x768", DisplaySpec(width: 1024, height: 768)),
+      ("1280x800", DisplaySpec(width: 1280, height: 800)),
+      ("4095x4095", DisplaySpec(width: 4095, height: 4095)), ("1023x768", nil),
+      ("1024x767", nil), ("4096x1000", nil), ("1280", nil), ("1280x", nil), ("x800", nil),
+      ("1280x800x32", nil), ("+1280x800", nil), ("1280X800", nil), ("", nil),
+      ("99999999999999999999x800", nil),
+    ] as [(String, DisplaySpec?)])
+  func displays(text: String, expected: DisplaySpec?) {
+    #expect((try? DisplaySpec(parsing: text)) == expected)
+  }
+}
