@@ -80,9 +80,10 @@ struct SpecObject {
     switch value(name) {
     case nil: return nil
     case .integer(let integer) where range.contains(Int(integer)): return Int(integer)
-    case let other?:
+    case let number? where number.kind == JSONValue.number(0).kind:
       throw error(
-        name, "\(other.text()) is not a number from \(range.lowerBound) to \(range.upperBound)")
+        name, "\(number.text()) is not a number from \(range.lowerBound) to \(range.upperBound)")
+    case let other?: throw error(name, "is \(other.kind) and should be a number")
     }
   }
 

@@ -97,7 +97,8 @@ import ZeroTracker
       ("", "is not JSON"), ("[]", "is a list and should be an object"),
       ("{}", "version: is missing; write 1"),
       (#""version": 2"#, "version: 2 is newer than this program, which knows 1"),
-      (#""version": "1""#, "version: \"1\" is not a number from 1 to 9223372036854775807"),
+      (#""version": "1""#, "version: is a text and should be a number"),
+      (#""version": {"a": []}"#, "version: is an object and should be a number"),
       (#""version": 1"#, "a machine starts with one of the members program, kernel and firmware"),
       (
         #""version": 1, "kernel": {"file": "k"}, "firmware": {}"#,
