@@ -1,5 +1,5 @@
 internal import ACPI
-internal import DeviceKit
+public import DeviceKit
 public import Devices
 internal import GuestMemory
 internal import HostSystem
@@ -22,6 +22,10 @@ public final class PersonalComputer: Sendable {
   public let serialPort: UART16550
   private let power: PowerManagement
   private let clock: RealTimeClock
+  /// A PS/2 keyboard.
+  public let keyboard: any KeyboardInput
+  /// A PS/2 mouse, which moves by the way from one place to the next.
+  public let pointer: any PointerInput
   /// Nil for a machine without one.
   public let display: BochsDisplay?
   private let disks: [NVMeController]
@@ -60,8 +64,11 @@ public final class PersonalComputer: Sendable {
       timer: timer, line: systemControl,
       isACPIEnabled: firmware == nil,
       onPowerOff: { control.end(with: .poweredOff) })
-    let keyboard = KeyboardController(
-      keyboardLine: line(ACPIFixedHardware.keyboardInterrupt), onReset: reset)
+    let inputs = KeyboardController(
+      keyboardLine: line(ACPIFixedHardware.keyboardInterrupt),
+      mouseLine: line(ACPIFixedHardware.mouseInterrupt), onReset: reset)
+    keyboard = inputs
+    pointer = inputs
     clock = Self.clock(
       own, line: line(ACPIFixedHardware.realTimeClockInterrupt),
       onAlarm: { [power] in power.soundAlarm() })
@@ -89,7 +96,7 @@ public final class PersonalComputer: Sendable {
     memoryDecoder = PCIMemory(host: host, bridge: board.hostBridge)
 
     var portDevices: [(PortRange, any BusDevice)] =
-      keyboard.attachments + [
+      inputs.attachments + [
         (RealTimeClock.ports, clock), (UART16550.firstSerialPort, serialPort),
         (SystemControlPort.ports, SystemControlPort(onReset: reset)),
         (
