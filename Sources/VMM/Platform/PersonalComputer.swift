@@ -15,6 +15,8 @@ public final class PersonalComputer: Sendable {
   private static let tablesAddress: UInt64 = 0xE_0000
   /// The slots between the two bridges. Disks have the first ones.
   static let freeSlots: ClosedRange<UInt8> = 1...30
+  /// Behind what most machines have of disks.
+  static let sataSlot: UInt8 = 29
   /// OVMF's driver makes two, one of them to poll; with fewer it leaves the disk alone.
   private static let minimumQueuePairCount = 2
 
@@ -150,7 +152,9 @@ public final class PersonalComputer: Sendable {
           queuePairCount: pairCount, context: context)
       }
     }
-    let devices = disks + (display(own).map { [$0] } ?? []) + own.pciDevices
+    let devices =
+      disks + (display(own).map { [$0] } ?? []) + (try sata(own).map { [$0] } ?? [])
+      + own.pciDevices
     let places = try PCISlots.places(for: devices, in: freeSlots)
     var functions: [(PCIAddress, any PCIFunction)] = []
     for (device, slot) in zip(devices, places) {
@@ -168,6 +172,21 @@ public final class PersonalComputer: Sendable {
     guard let display = own.display else { return nil }
     return PCIDeviceConfiguration(slot: freeSlots.upperBound) { (context) throws(DeviceError) in
       try BochsDisplay(width: display.width, height: display.height, context: context)
+    }
+  }
+
+  /// The SATA adapter, if there is one. In the slot before the display's.
+  private static func sata(
+    _ own: PersonalComputerConfiguration
+  ) throws(MachineError) -> PCIDeviceConfiguration? {
+    let ports = own.sataPorts
+    guard !ports.isEmpty else { return nil }
+    guard AHCIController.portCounts.contains(ports.count) else {
+      throw .configuration(
+        "\(ports.count) SATA devices: at most \(AHCIController.portCounts.upperBound) fit")
+    }
+    return PCIDeviceConfiguration(slot: sataSlot) { context in
+      AHCIController(ports: ports, context: context)
     }
   }
 

@@ -33,7 +33,7 @@ extension ComputerSpec {
   func tellFirmware(_ computer: inout PersonalComputerConfiguration) throws {
     guard case .firmware(let firmware) = boot else { return }
     computer.uuid = firmware.uuid ?? usualUUID(firmware)
-    computer.bootOrder = firmware.bootOrder
+    computer.bootOrder = firmware.bootOrder.map { .disk($0) }
     computer.firmwareFiles = try firmware.attachments.map {
       ($0.name, try GuestFile.attachment($0.file).read())
     }
