@@ -5,7 +5,7 @@ internal import HostSystem
 /// A host bus adapter for SATA, as the ICH9 has it (8086:2922), with a device on each of its ports.
 ///
 /// AHCI 1.3.1: command lists of 32, PIO and DMA, MSI or the INTx pin. Native command queuing, port
-/// multipliers, hot plug and power states are left out. Register accesses return at once; commands
+/// multipliers and hot plug are left out. Register accesses return at once; commands
 /// run on a thread for each port, one at a time.
 public final class AHCIController: PCIFunction {
   /// What a port has.

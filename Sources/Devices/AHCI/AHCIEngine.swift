@@ -23,8 +23,10 @@ final class AHCIEngine: Sendable {
   private static let ahciEnable: UInt32 = 1 << 31
   private static let interruptEnable: UInt32 = 1 << 1
   private static let hostReset: UInt32 = 1 << 0
-  /// 64-bit addresses, *CLO*, AHCI only, generation 1, 32 commands. No native command queuing.
-  private static let capabilities: UInt32 = 1 << 31 | 1 << 24 | 1 << 18 | 1 << 20 | 31 << 8
+  /// 64-bit addresses, *CLO*, generation 1, AHCI only, slumber and partial, 32 commands. No native
+  /// command queuing.
+  private static let capabilities: UInt32 =
+    1 << 31 | 1 << 24 | 1 << 20 | 1 << 18 | 1 << 14 | 1 << 13 | 31 << 8
   private static let version: UInt32 = 0x0001_0300
   private static let headerByteCount = 32
   /// A command FIS, and a packet behind it.

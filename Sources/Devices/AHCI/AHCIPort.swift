@@ -54,10 +54,18 @@ struct AHCIPort: Sendable {
     static let enableMask: UInt32 = 0xFDC0_00FF
   }
 
+  /// States of the link as *PxCMD.ICC* asks for them and *PxSSTS.IPM* tells. Linux calls an adapter
+  /// without the lower two broken.
+  private enum LinkPower: UInt32 {
+    case active = 1
+    case partial = 2
+    case slumber = 6
+  }
+
   private static let exchanged: UInt32 = 1 << 26
   private static let phyReadyChanged: UInt32 = 1 << 16
-  /// A device is there at generation 1, and active.
-  private static let connected: UInt32 = 0x113
+  /// A device is there, at generation 1.
+  private static let connected: UInt32 = 0x13
 
   var commandList: UInt64 = 0
   var receivedFIS: UInt64 = 0
@@ -70,6 +78,7 @@ struct AHCIPort: Sendable {
   private let powerOnRegisters: ATARegisters
   private var sataControl: UInt32 = 0
   private var sataError: UInt32 = 0
+  private var power = LinkPower.active
   /// *PxCI*: commands that are not done.
   private(set) var issued: UInt32 = 0
   /// The command that is, or was last, carried out.
@@ -141,9 +150,12 @@ struct AHCIPort: Sendable {
     switch sataControl & 0xF {
     case 1: 0
     case 4: 4
-    default: Self.connected
+    default: Self.connected | power.rawValue << 8
     }
   }
+
+  /// Whether commands reach the device.
+  private var isConnected: Bool { sataStatus & 0xF == 3 }
 
   /// What a write asks for beyond the register.
   enum Action {
@@ -171,6 +183,7 @@ struct AHCIPort: Sendable {
     case Register.sataError: sataError &= ~value
     case Register.issue where command.contains(.start):
       issued |= value
+      power = .active
       return .work
     default: break
     }
@@ -180,6 +193,7 @@ struct AHCIPort: Sendable {
   private mutating func writeCommand(_ value: Command) -> Action {
     let wasStarted = command.contains(.start)
     command = value.intersection(.writable)
+    if let state = LinkPower(rawValue: value.rawValue >> 28) { setPower(state) }
     if value.contains(.overrideBusy) {
       isBusyStatus = false
       registers.status &= ~ATAStatus.dataRequest
@@ -190,6 +204,17 @@ struct AHCIPort: Sendable {
       abandon()
     }
     return .work
+  }
+
+  /// Follows *ICC* while nothing is to be sent, unless *PxSCTL.IPM* forbids that state.
+  private mutating func setPower(_ state: LinkPower) {
+    let isForbidden =
+      switch state {
+      case .active: false
+      case .partial: sataControl & 0x100 != 0
+      case .slumber: sataControl & 0x200 != 0
+      }
+    if state == .active || !isForbidden && issued == 0 && !isBusy { power = state }
   }
 
   private mutating func writeSATAControl(_ value: UInt32) -> Action {
@@ -215,6 +240,7 @@ struct AHCIPort: Sendable {
     isBusyStatus = false
     isInSoftwareReset = false
     hasSignatureToSend = true
+    power = .active
   }
 
   /// As after power-on; what is in flight ends without an answer.
@@ -231,7 +257,7 @@ struct AHCIPort: Sendable {
   ///
   /// - Returns: nil if there is none, or none may begin.
   mutating func chooseSlot() -> Int? {
-    guard !isBusy, !isHalted, command.contains(.start), issued != 0, sataStatus == Self.connected
+    guard !isBusy, !isHalted, command.contains(.start), issued != 0, isConnected
     else { return nil }
     // Those behind the one before; then from the first again. Shifts by 32 give 0.
     let after = (issued >> UInt32(slot + 1)) << UInt32(slot + 1)

@@ -6,8 +6,10 @@ internal import GuestMemory
 final class ATAPIDevice: SATADevice {
   private let drive: OpticalDrive
 
+  /// A drive as after power-on: what the machine before a reset has locked is open.
   init(_ drive: OpticalDrive) {
     self.drive = drive
+    drive.reset()
   }
 
   var signature: ATARegisters { ATARegisters(error: 0x01, lba: 0xEB_1401, count: 1) }

@@ -23,7 +23,7 @@ struct AHCIControllerTests {
   @Test func registersAfterPowerOn() throws {
     let adapter = try TestAdapter([Self.drive(), Self.disk()], starts: false)
     for (offset, value): (UInt64, UInt64) in [
-      (0x00, 0x8114_1F01), (0x04, 0x8000_0000), (0x08, 0), (0x0C, 3), (0x10, 0x0001_0300),
+      (0x00, 0x8114_7F01), (0x04, 0x8000_0000), (0x08, 0), (0x0C, 3), (0x10, 0x0001_0300),
       (0x24, 0),
       (0x28, 0), (0x118, 0), (0x120, 0x0100), (0x124, 0xEB14_0101), (0x128, 0x113), (0x12C, 0),
       (0x130, 0), (0x134, 0), (0x138, 0), (0x1A0, 0x0150), (0x1A4, 0x0000_0101), (0x200, 0),
@@ -146,7 +146,7 @@ struct AHCIControllerTests {
     Hostile("FIS", 0x0800_0000) { try $0.memory.store(UInt8(0x34), at: GPA(TestAdapter.tables)) },
   ]
 
-  @Test("lists, tables and regions that are no RAM, and FISes that are none", arguments: hostileCases)
+  @Test("lists, tables and regions that are no RAM, FISes that are none", arguments: hostileCases)
   private func hostile(_ hostile: Hostile) throws {
     let adapter = try TestAdapter([Self.drive()])
     try adapter.place(TestAdapter.fis(0xA1))
@@ -211,6 +211,27 @@ struct AHCIControllerTests {
     #expect(adapter.read(0, Register.interruptStatus) == 0)
     #expect(!adapter.line.isAsserted)
     #expect(try adapter.receivedFIS(0x40).prefix(7) == [0x34, 0, 0x50, 1, 1, 0, 0])
+  }
+
+  @Test func linkPower() throws {
+    let adapter = try TestAdapter([Self.drive()])
+    // What *ICC* asks for, and what *SSTS* tells.
+    for (command, status): (UInt64, UInt64) in [
+      (0x2000_0017, 0x213), (0x6000_0017, 0x613), (0x0000_0017, 0x613), (0x1000_0017, 0x113),
+      (0x8000_0017, 0x113),
+    ] {
+      adapter.write(0, Register.command, command)
+      #expect(adapter.read(0, Register.sataStatus) == status)
+      #expect(adapter.read(0, Register.command) >> 28 == 0)
+    }
+    adapter.write(0, Register.sataControl, 0x300)
+    adapter.write(0, Register.command, 0x6000_0017)
+    #expect(adapter.read(0, Register.sataStatus) == 0x113)
+    // A command wakes it.
+    adapter.write(0, Register.sataControl, 0)
+    adapter.write(0, Register.command, 0x6000_0017)
+    #expect(try adapter.run(TestAdapter.fis(0xE5)).status == 0x50)
+    #expect(adapter.read(0, Register.sataStatus) == 0x113)
   }
 
   @Test func messagesComeAtEachEventAndWhenEnabled() throws {

@@ -85,7 +85,7 @@ final class DeviceBusTarget: FuzzTarget {
     case 0:
       require((0...bytes.count).contains(board.serialPort.receive(bytes)), "took more than given")
     case 1:
-      for byte in bytes { board.keyboard.setKey(KeyboardKey(rawValue: byte), isDown: input.isTrue) }
+      for byte in bytes { board.keyboard.setKey(KeyboardKey(rawValue: byte), isDown: input.bool) }
     default:
       let size = Int(truncatingIfNeeded: input.uint64)
       for byte in bytes {
