@@ -73,8 +73,8 @@ public struct FirmwareSpec: Hashable, Sendable {
   public var keepsVariables = true
   /// Nil for one that goes by the first disk.
   public var uuid: SystemUUID?
-  /// Indices of disks, each at most once; empty leaves the order to the firmware.
-  public var bootOrder: [Int] = []
+  /// What firmware tries first, each at most once; empty leaves the order to the firmware.
+  public var bootOrder: [BootDeviceSpec] = []
   public var attachments: [Attachment] = []
 
   /// Firmware alone.
@@ -82,30 +82,31 @@ public struct FirmwareSpec: Hashable, Sendable {
     self.image = image
   }
 
-  /// Reads `disk1,disk0`: disks by their place, each at most once.
+  /// Reads `cdrom,disk1`: devices of the machine by their place, each at most once.
   package static func bootOrder(
-    parsing text: String, diskCount: Int
-  ) throws(SpecValueError) -> [Int] {
+    parsing text: String, of computer: ComputerSpec
+  ) throws(SpecValueError) -> [BootDeviceSpec] {
     try bootOrder(
-      text.split(separator: ",", omittingEmptySubsequences: false).map(String.init),
-      diskCount: diskCount)
+      text.split(separator: ",", omittingEmptySubsequences: false).map(String.init), of: computer)
   }
 
   package static func bootOrder(
-    _ words: [String], diskCount: Int
-  ) throws(SpecValueError) -> [Int] {
-    let names = (0..<diskCount).map(diskName)
-    var order: [Int] = []
+    _ words: [String], of computer: ComputerSpec
+  ) throws(SpecValueError) -> [BootDeviceSpec] {
+    let devices =
+      computer.disks.indices.map { BootDeviceSpec.disk($0) }
+      + computer.cdroms.indices.map { BootDeviceSpec.cdrom($0) }
+    let names = devices.map(\.name)
+    var order: [BootDeviceSpec] = []
     for word in words {
-      guard let index = names.firstIndex(of: word) else { throw .unknown(word, choices: names) }
-      guard !order.contains(index) else { throw .repeated(word) }
-      order.append(index)
+      // The first drive by its number, too.
+      let name = word == "cdrom0" ? BootDeviceSpec.cdrom(0).name : word
+      guard let index = names.firstIndex(of: name) else { throw .unknown(word, choices: names) }
+      guard !order.contains(devices[index]) else { throw .repeated(word) }
+      order.append(devices[index])
     }
     return order
   }
-
-  /// A disk's name in a boot order.
-  package static func diskName(_ index: Int) -> String { "disk\(index)" }
 
   /// What the template of an image is called: Debian's `OVMF_CODE_4M.fd` goes with
   /// `OVMF_VARS_4M.fd`.
@@ -116,6 +117,23 @@ public struct FirmwareSpec: Hashable, Sendable {
     guard let name = parts.last, name.contains("CODE") || name.contains("code") else { return nil }
     let template = name.replacing("CODE", with: "VARS").replacing("code", with: "vars")
     return (parts.dropLast() + [template[...]]).joined(separator: "/")
+  }
+}
+
+/// A device that firmware may start from, by its place in a machine's description.
+public enum BootDeviceSpec: Hashable, Sendable {
+  /// An index of `ComputerSpec.disks`.
+  case disk(Int)
+  /// An index of `ComputerSpec.cdroms`.
+  case cdrom(Int)
+
+  /// Its name in a boot order.
+  package var name: String {
+    switch self {
+    case .disk(let index): "disk\(index)"
+    case .cdrom(0): "cdrom"
+    case .cdrom(let index): "cdrom\(index)"
+    }
   }
 }
 

@@ -6,6 +6,8 @@ public struct ComputerSpec: Hashable, Sendable {
   public var boot: BootSpec
   /// In the order in which the guest finds them.
   public var disks: [DiskSpec] = []
+  /// On the ports of a SATA adapter, which is there if they are.
+  public var cdroms: [CDROMSpec] = []
   public var serial = SerialSpec.stdio
   /// Nil for a machine without a display.
   public var display: DisplaySpec?

@@ -59,6 +59,25 @@ public struct DiskSpec: Hashable, Sendable {
   }
 }
 
+/// A CD or DVD drive. A thread-safe value.
+public struct CDROMSpec: Hashable, Sendable {
+  /// As many as a SATA adapter has ports.
+  public static let maximumCount = 6
+
+  /// The image of what is in it, which is only read; nil for nothing.
+  public var file: String?
+
+  public init(file: String? = nil) {
+    self.file = file
+  }
+
+  package static func checkCount(of cdroms: [CDROMSpec]) throws(SpecValueError) {
+    guard cdroms.count <= maximumCount else {
+      throw SpecValueError("\(cdroms.count) drives are too many; at most \(maximumCount) fit")
+    }
+  }
+}
+
 /// A file to which a run adds line after line.
 public struct LogFileSpec: Hashable, Sendable {
   public var file: String

@@ -63,7 +63,7 @@ extension GuestSpec {
     let kernel = try object.object("kernel") { (kernel) throws(MachineSpecError) in
       try KernelSpec(&kernel)
     }
-    // What it says of disks is read with them.
+    // What it says of disks and drives is read with them.
     var order: [String]?
     let firmware = try object.object("firmware") { (firmware) throws(MachineSpecError) in
       order = try firmware.texts("bootOrder")
@@ -79,7 +79,7 @@ extension GuestSpec {
       if let order {
         firmware.bootOrder = try object.checked("firmware.bootOrder") {
           () throws(SpecValueError) in
-          try FirmwareSpec.bootOrder(order, diskCount: computer.disks.count)
+          try FirmwareSpec.bootOrder(order, of: computer)
         }
         computer.boot = .firmware(firmware)
       }
@@ -143,7 +143,7 @@ extension FirmwareSpec {
       "image": .init(image), "variables": .init(variables), "template": .init(template),
       "keepsVariables": variables == nil ? .null : .flag(keepsVariables),
       "uuid": .init(uuid?.description),
-      "bootOrder": .init(bootOrder.map { .text(Self.diskName($0)) }),
+      "bootOrder": .init(bootOrder.map { .text($0.name) }),
       "attachments": .init(
         attachments.map { .object(["name": .text($0.name), "file": .text($0.file)]) }),
     ])
@@ -302,6 +302,13 @@ extension ComputerSpec {
     try object.checked("disks") { () throws(SpecValueError) in
       try DiskSpec.checkSerials(of: disks)
     }
+    cdroms =
+      try object.objects("cdroms") { (object) throws(MachineSpecError) in
+        CDROMSpec(file: try object.text("file"))
+      } ?? cdroms
+    try object.checked("cdroms") { () throws(SpecValueError) in
+      try CDROMSpec.checkCount(of: cdroms)
+    }
     serial =
       try object.textOrObject(
         "serial",
@@ -321,7 +328,9 @@ extension ComputerSpec {
 
   fileprivate var devices: [JSONValue.Member] {
     let all: JSONValue = .object([
-      "disks": .init(disks.map(\.value)), "serial": serial.value, "display": .init(display?.text),
+      "disks": .init(disks.map(\.value)),
+      "cdroms": .init(cdroms.map { .object(["file": .init($0.file)]) }), "serial": serial.value,
+      "display": .init(display?.text),
       "clock": .text(clock.rawValue), "onCrash": .text(onCrash.rawValue),
       "onReset": .text(onReset.rawValue),
     ])

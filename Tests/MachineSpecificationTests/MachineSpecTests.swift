@@ -20,7 +20,7 @@ import ZeroTracker
       firmware.template = "t"
       firmware.keepsVariables = false
       firmware.uuid = SystemUUID("00112233-4455-6677-8899-aabbccddeeff")
-      firmware.bootOrder = [1, 0]
+      firmware.bootOrder = [.disk(1), .cdrom(1), .cdrom(0), .disk(0)]
       firmware.attachments = [.init(name: "opt/a", file: "b"), .init(name: "opt/c", file: "d")]
       var computer = ComputerSpec(.firmware(firmware))
       computer.disks = [
@@ -28,6 +28,7 @@ import ZeroTracker
           file: "x,y", isReadOnly: true, isKnownRaw: true, serial: "s", sectorByteCount: 4096),
         DiskSpec(file: "z"),
       ]
+      computer.cdroms = [CDROMSpec(file: "i"), CDROMSpec()]
       computer.serial = .file(LogFileSpec(file: "log", appends: true))
       computer.display = DisplaySpec(width: 1920, height: 1080)
       computer.clock = .local
@@ -194,6 +195,10 @@ import ZeroTracker
       (
         #""version": 1, "firmware": {"bootOrder": ["disk0"]}"#,
         "firmware.bootOrder: 'disk0' is not one of "
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "cdroms": [{}, {}, {}, {}, {}, {}, {}]"#,
+        "cdroms: 7 drives are too many; at most 6 fit"
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "serial": "tty""#,

@@ -255,7 +255,7 @@ import Testing
     firmware.template = "t"
     firmware.keepsVariables = false
     firmware.uuid = SystemUUID("00112233-4455-6677-8899-aabbccddeeff")
-    firmware.bootOrder = [1, 0]
+    firmware.bootOrder = [.disk(1), .disk(0)]
     firmware.attachments = [.init(name: "opt/a", file: "x=y"), .init(name: "opt/b", file: "z")]
     var expected = ComputerSpec(.firmware(firmware))
     expected.disks = [DiskSpec(file: "a"), DiskSpec(file: "b")]
@@ -264,6 +264,20 @@ import Testing
       --no-persist --uuid 00112233-4455-6677-8899-AABBCCDDEEFF --disk a --disk b --fw-cfg=opt/b=z
       """
     #expect(try system(line) == expected)
+  }
+
+  @Test func drivesAndTheirPlaceInTheBootOrder() throws {
+    var firmware = FirmwareSpec(image: "f")
+    firmware.bootOrder = [.cdrom(0), .disk(0), .cdrom(1)]
+    var expected = ComputerSpec(.firmware(firmware))
+    expected.disks = [DiskSpec(file: "a")]
+    expected.cdroms = [CDROMSpec(file: "x.iso"), CDROMSpec()]
+    for first in ["cdrom", "cdrom0"] {
+      let line =
+        "--firmware f --disk a --cdrom x.iso --cdrom none --boot-order \(first),disk0,cdrom1"
+      #expect(try system(line) == expected)
+    }
+    #expect(try system("--kernel k --cdrom ./none").cdroms == [CDROMSpec(file: "./none")])
   }
 
   @Test(
@@ -308,6 +322,14 @@ import Testing
     (
       "--firmware f --disk a --boot-order disk0,disk0",
       "option '--boot-order': 'disk0' is there twice"
+    ),
+    (
+      "--firmware f --cdrom a --boot-order cdrom1",
+      "option '--boot-order': 'cdrom1' is not one of cdrom; did you mean 'cdrom'?"
+    ),
+    (
+      "--kernel k" + String(repeating: " --cdrom a", count: 7),
+      "option '--cdrom': 7 drives are too many; at most 6 fit"
     ),
     ("--firmware f --disk a --boot-order disk0,", "option '--boot-order': '' is not one of disk0"),
     ("--firmware f --fw-cfg opt/a", "option '--fw-cfg' needs a value: '--fw-cfg NAME=FILE'"),

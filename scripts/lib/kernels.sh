@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # archive is for archive.sh, kernel for the caller
-# Debian's cloud kernels, from the archive to a directory. Needs packages.sh and archive.sh. Sourced,
+# Debian's kernels, from the archive to a directory: cloud kernels by their series (6.12), those with all
+# drivers as SERIES-full (6.12-full). Needs packages.sh and archive.sh. Sourced,
 # never run.
 
 # Where series are looked for; the newest patch level of all of them is taken.
@@ -8,7 +9,9 @@ kernel_suites=(bookworm bookworm-security trixie trixie-security trixie-backport
 
 # kernel_versions SERIES: the versions of that series that have a package, the newest last.
 kernel_versions() {
-  search_archive "^linux-(image|binary)-${1//./\\.}\\.[0-9].*-cloud-amd64\$" |
+  local series=${1%-full} flavour=-cloud-amd64
+  if [[ $1 == *-full ]]; then flavour=-amd64; fi
+  search_archive "^linux-(image|binary)-${series//./\\.}\\.[0-9][^-]*$flavour\$" |
     sed 's/^linux-[a-z]*-//' | sort -uV
 }
 
@@ -63,7 +66,7 @@ download_kernel() {
     version=$(kernel_versions "$2" | tail -n 1)
   fi
   if [[ -z $version ]]; then
-    printf 'no cloud kernel %s in %s\n' "$2" "${kernel_suites[*]}" >&2
+    printf 'no kernel %s in %s\n' "$2" "${kernel_suites[*]}" >&2
     return 1
   fi
   # Up to 6.18 all is in linux-image. Later that depends on the other two.

@@ -9,6 +9,7 @@ enum FuzzTargets {
       FirmwareConfigurationTarget.self,
       PCITarget.self,
       NVMeTarget.self,
+      AHCITarget.self,
       KernelImageTarget.self,
       TrackerStateTarget.self,
       TrackerModelTarget.self,

@@ -12,6 +12,8 @@ public enum BlockStoreError: Error, Equatable, Sendable {
   case kind(path: String)
   /// It holds a disk, or something else, in another format.
   case foreign(path: String, ForeignImage)
+  /// The same of what is to be a CD or DVD.
+  case foreignMedium(path: String, ForeignImage)
   /// The size is 0 or no multiple of a sector's.
   case size(path: String, byteCount: UInt64, sectorByteCount: UInt64)
   /// A change of a read-only disk.
@@ -45,6 +47,8 @@ extension BlockStoreError: CustomStringConvertible {
       "disk image \(path) is neither a file nor a block device"
     case .foreign(let path, let image):
       "disk image \(path) \(image.complaint(path: path))"
+    case .foreignMedium(let path, let image):
+      "CD image \(path) \(image.complaintOfMedium(path: path))"
     case .size(let path, let byteCount, 512):
       "disk image \(path) has \(byteCount) bytes, and a raw image has whole sectors of 512; it is "
         + "cut off, or in another format (qemu-img info \(ShellWord(path)))"

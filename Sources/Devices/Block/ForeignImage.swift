@@ -105,10 +105,16 @@ public struct ForeignImage: Hashable, Sendable {
     case .convert, .unpack:
       finding + ", or, if it is raw all the same, say so (--disk FILE,format=raw)"
     case .none:
-      finding + ", and this machine has no CD drive; one that is made for USB sticks, too, can be "
-        + "a disk (--disk FILE,format=raw,readonly)"
+      finding + "; put it in a CD drive (--cdrom \(ShellWord(path))); one that is made for USB "
+        + "sticks, too, can be a disk (--disk FILE,format=raw,readonly)"
     }
   }
+
+  /// Whether a drive takes it as a medium.
+  var isOpticalMedium: Bool { magic == Self.text("CD001") }
+
+  /// What is wrong with such a file as a medium, and what to do, as the rest of a message.
+  func complaintOfMedium(path: String) -> String { finding(path: path) }
 
   /// What it is, and the command that makes it a raw file.
   private func finding(path: String) -> String {

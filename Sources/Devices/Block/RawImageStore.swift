@@ -29,7 +29,7 @@ public final class RawImageStore: BlockStore {
   /// - Parameters:
   ///   - isKnownRaw: takes the file for raw, whatever it begins with. Its guest can write
   ///     there what another format begins with.
-  ///   - sectorByteCount: 512 or 4096.
+  ///   - sectorByteCount: 512 or 4096; 2048 for an optical medium.
   /// - Throws: `BlockStoreError.open`, `.locked`, `.kind`, `.foreign`, `.size`.
   public convenience init(
     path: HostPath, isReadOnly: Bool = false, isKnownRaw: Bool = false,
@@ -48,6 +48,22 @@ public final class RawImageStore: BlockStore {
     try self.init(
       path: HostPath(path), isReadOnly: isReadOnly, isKnownRaw: isKnownRaw,
       sectorByteCount: sectorByteCount)
+  }
+
+  /// An image of a CD or DVD, which is only read.
+  ///
+  /// - Throws: `BlockStoreError.open`, `.locked`, `.kind`, `.foreignMedium`, `.size`.
+  public static func opticalMedium(path: HostPath) throws(BlockStoreError) -> RawImageStore {
+    do throws(BlockStoreError) {
+      return try RawImageStore(
+        path: path, isReadOnly: true, sectorByteCount: OpticalDrive.blockByteCount)
+    } catch .foreign(let path, let image) where !image.isOpticalMedium {
+      throw .foreignMedium(path: path, image)
+    } catch .foreign {
+      return try RawImageStore(
+        path: path, isReadOnly: true, isKnownRaw: true,
+        sectorByteCount: OpticalDrive.blockByteCount)
+    }
   }
 
   /// The same with other system calls.

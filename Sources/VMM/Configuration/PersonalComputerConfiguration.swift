@@ -15,6 +15,10 @@ public struct PersonalComputerConfiguration: Sendable {
   public var disks: [DiskConfiguration] = []
   /// What is shown on a screen; nil for a machine without one.
   public var display: DisplaySpec?
+  /// What is on the ports of a SATA adapter, at most `AHCIController.portCounts` allows; empty for a
+  /// machine without one. A drive is one object for all machines that a process makes of this
+  /// configuration, so that a reset leaves its medium in.
+  public var sataPorts: [AHCIController.Port] = []
   /// Other PCI devices, beside disks and display.
   public var pciDevices: [PCIDeviceConfiguration] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.
@@ -27,9 +31,8 @@ public struct PersonalComputerConfiguration: Sendable {
 
   /// The machine's UUID, by which operating systems and licences know it again.
   public var uuid = SystemUUID.none
-  /// Which disks firmware tries first, as indices of `disks`; empty leaves the order to its
-  /// variables.
-  public var bootOrder: [Int] = []
+  /// What firmware tries first; empty leaves the order to its variables.
+  public var bootOrder: [BootDevice] = []
   /// Files for firmware and operating systems (*fw_cfg*), by name; `opt/...` is free for users.
   public var firmwareFiles: [(name: String, bytes: [UInt8])] = []
   /// The monitor's version, as SMBIOS names it.
@@ -37,6 +40,14 @@ public struct PersonalComputerConfiguration: Sendable {
 
   /// No disks, a serial port that drops its output, and the host's time.
   public init() {}
+}
+
+/// A device that firmware may start from.
+public enum BootDevice: Hashable, Sendable {
+  /// An index of `PersonalComputerConfiguration.disks`.
+  case disk(Int)
+  /// An index of `PersonalComputerConfiguration.sataPorts`.
+  case sata(Int)
 }
 
 /// A disk of a PC: what is behind it, and what it is called.
@@ -59,7 +70,8 @@ public struct DiskConfiguration: Sendable {
 
 /// A PCI device of a PC: where it is, and how it is made. A reset makes a new one.
 public struct PCIDeviceConfiguration: Sendable {
-  /// The slot, 1 to 30; nil for the first one that is free, after the disks. A display has 30.
+  /// The slot, 1 to 30; nil for the first one that is free, after the disks. A display has 30,
+  /// a SATA adapter 29.
   public var slot: UInt8?
   /// Makes the device with what the machine has for it: its interrupt line is that of INTA#.
   public var make: @Sendable (PCIContext) throws(DeviceError) -> any PCIFunction

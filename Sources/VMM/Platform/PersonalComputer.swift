@@ -1,5 +1,5 @@
 internal import ACPI
-internal import DeviceKit
+public import DeviceKit
 public import Devices
 internal import GuestMemory
 internal import HostSystem
@@ -15,6 +15,8 @@ public final class PersonalComputer: Sendable {
   private static let tablesAddress: UInt64 = 0xE_0000
   /// The slots between the two bridges. Disks have the first ones.
   static let freeSlots: ClosedRange<UInt8> = 1...30
+  /// Behind what most machines have of disks.
+  static let sataSlot: UInt8 = 29
   /// OVMF's driver makes two, one of them to poll; with fewer it leaves the disk alone.
   private static let minimumQueuePairCount = 2
 
@@ -22,6 +24,10 @@ public final class PersonalComputer: Sendable {
   public let serialPort: UART16550
   private let power: PowerManagement
   private let clock: RealTimeClock
+  /// A PS/2 keyboard.
+  public let keyboard: any KeyboardInput
+  /// A PS/2 mouse, which moves by the way from one place to the next.
+  public let pointer: any PointerInput
   /// Nil for a machine without one.
   public let display: BochsDisplay?
   private let disks: [NVMeController]
@@ -60,8 +66,11 @@ public final class PersonalComputer: Sendable {
       timer: timer, line: systemControl,
       isACPIEnabled: firmware == nil,
       onPowerOff: { control.end(with: .poweredOff) })
-    let keyboard = KeyboardController(
-      keyboardLine: line(ACPIFixedHardware.keyboardInterrupt), onReset: reset)
+    let inputs = KeyboardController(
+      keyboardLine: line(ACPIFixedHardware.keyboardInterrupt),
+      mouseLine: line(ACPIFixedHardware.mouseInterrupt), onReset: reset)
+    keyboard = inputs
+    pointer = inputs
     clock = Self.clock(
       own, line: line(ACPIFixedHardware.realTimeClockInterrupt),
       onAlarm: { [power] in power.soundAlarm() })
@@ -89,7 +98,7 @@ public final class PersonalComputer: Sendable {
     memoryDecoder = PCIMemory(host: host, bridge: board.hostBridge)
 
     var portDevices: [(PortRange, any BusDevice)] =
-      keyboard.attachments + [
+      inputs.attachments + [
         (RealTimeClock.ports, clock), (UART16550.firstSerialPort, serialPort),
         (SystemControlPort.ports, SystemControlPort(onReset: reset)),
         (
@@ -143,7 +152,9 @@ public final class PersonalComputer: Sendable {
           queuePairCount: pairCount, context: context)
       }
     }
-    let devices = disks + (display(own).map { [$0] } ?? []) + own.pciDevices
+    let devices =
+      disks + (display(own).map { [$0] } ?? []) + (try sata(own).map { [$0] } ?? [])
+      + own.pciDevices
     let places = try PCISlots.places(for: devices, in: freeSlots)
     var functions: [(PCIAddress, any PCIFunction)] = []
     for (device, slot) in zip(devices, places) {
@@ -161,6 +172,21 @@ public final class PersonalComputer: Sendable {
     guard let display = own.display else { return nil }
     return PCIDeviceConfiguration(slot: freeSlots.upperBound) { (context) throws(DeviceError) in
       try BochsDisplay(width: display.width, height: display.height, context: context)
+    }
+  }
+
+  /// The SATA adapter, if there is one. In the slot before the display's.
+  private static func sata(
+    _ own: PersonalComputerConfiguration
+  ) throws(MachineError) -> PCIDeviceConfiguration? {
+    let ports = own.sataPorts
+    guard !ports.isEmpty else { return nil }
+    guard AHCIController.portCounts.contains(ports.count) else {
+      throw .configuration(
+        "\(ports.count) SATA devices: at most \(AHCIController.portCounts.upperBound) fit")
+    }
+    return PCIDeviceConfiguration(slot: sataSlot) { context in
+      AHCIController(ports: ports, context: context)
     }
   }
 

@@ -133,6 +133,7 @@ final class SystemRun: Sendable {
     configuration.computer.clockIsLocal = computer.clock == .local
     configuration.computer.display = computer.display
     configuration.computer.disks = try computer.openDisks()
+    configuration.computer.sataPorts = try computer.openDrives()
     configuration.computer.version = Version.number
     try computer.tellFirmware(&configuration.computer)
     configuration.endsOnCrash = computer.onCrash == .report

@@ -33,7 +33,12 @@ extension ComputerSpec {
   func tellFirmware(_ computer: inout PersonalComputerConfiguration) throws {
     guard case .firmware(let firmware) = boot else { return }
     computer.uuid = firmware.uuid ?? usualUUID(firmware)
-    computer.bootOrder = firmware.bootOrder
+    computer.bootOrder = firmware.bootOrder.map { device in
+      switch device {
+      case .disk(let index): .disk(index)
+      case .cdrom(let index): .sata(index)
+      }
+    }
     computer.firmwareFiles = try firmware.attachments.map {
       ($0.name, try GuestFile.attachment($0.file).read())
     }
@@ -51,6 +56,19 @@ extension ComputerSpec {
       var name = Self.absolutePath(disk.file)
       while !names.insert(name).inserted { name += "+" }
       return DiskConfiguration(store, serial: disk.serial ?? Self.serial(naming: name))
+    }
+  }
+
+  /// The drives, on the SATA adapter's first ports; their images open and locked, shared with others
+  /// that read.
+  func openDrives() throws -> [AHCIController.Port] {
+    try cdroms.enumerated().map { index, drive in
+      let medium = try drive.file.map { file in
+        let store = try RawImageStore.opticalMedium(path: HostPath(argument: file))
+        Diagnostics.warnOfMissingLocks(store.lockGap, of: "CD image \(file)")
+        return store
+      }
+      return .opticalDrive(OpticalDrive(medium: medium, serial: "cdrom\(index)"))
     }
   }
 

@@ -124,6 +124,7 @@ extension CommandDefinition {
 
   /// What describes a PC, and means nothing to a flat program.
   static let system: [OptionDefinition] = [
-    .disk, .serial, .display, .screenshot, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
+    .disk, .cdrom, .serial, .display, .screenshot, .rtc, .hyperVFeatures, .onCrash, .onReset,
+    .traceIO,
   ]
 }

@@ -2,18 +2,25 @@ internal import MachineSpecification
 
 /// The options that describe a PC.
 extension ComputerSpec {
-  /// Takes what was given; disks come after those that are there.
+  /// The word for an empty drive; a file of that name is `./none`.
+  private static let noImage = "none"
+
+  /// Takes what was given; disks and drives come after those that are there.
   mutating func take(_ parsed: ParsedOptions) throws(UsageError) {
     for text in parsed.texts(.disk) { disks.append(try DiskSpec(option: text)) }
     try parsed.checked(.disk) { () throws(SpecValueError) in
       try DiskSpec.checkSerials(of: disks)
+    }
+    cdroms += parsed.texts(.cdrom).map { CDROMSpec(file: $0 == Self.noImage ? nil : $0) }
+    try parsed.checked(.cdrom) { () throws(SpecValueError) in
+      try CDROMSpec.checkCount(of: cdroms)
     }
     switch boot {
     case .kernel(var kernel):
       kernel.take(parsed)
       boot = .kernel(kernel)
     case .firmware(var firmware):
-      try firmware.take(parsed, diskCount: disks.count)
+      try firmware.take(parsed, of: self)
       boot = .firmware(firmware)
     }
     if let text = parsed.text(.serial) { serial = try SerialSpec(option: text) }
@@ -44,7 +51,7 @@ extension FirmwareSpec {
   }
 
   fileprivate mutating func take(
-    _ parsed: ParsedOptions, diskCount: Int
+    _ parsed: ParsedOptions, of computer: ComputerSpec
   ) throws(UsageError) {
     variables = parsed.text(.variables) ?? variables
     template = parsed.text(.variablesTemplate) ?? template
@@ -52,12 +59,12 @@ extension FirmwareSpec {
     uuid =
       try parsed.value(.uuid) { (text) throws(SpecValueError) in try .init(parsing: text) } ?? uuid
     if let text = parsed.text(.bootOrder) {
-      guard diskCount > 0 else {
+      guard !computer.disks.isEmpty || !computer.cdroms.isEmpty else {
         throw .missingCompanion(
           option: OptionDefinition.bootOrder.name, needs: OptionDefinition.disk.synopsis)
       }
       bootOrder = try parsed.checked(.bootOrder) { () throws(SpecValueError) in
-        try Self.bootOrder(parsing: text, diskCount: diskCount)
+        try Self.bootOrder(parsing: text, of: computer)
       }
     }
     for text in parsed.texts(.firmwareFile) { attachments.append(try Attachment(option: text)) }

@@ -34,7 +34,10 @@ extension OptionDefinition {
 
   static let bootOrder = OptionDefinition(
     name: "--boot-order", placeholder: "LIST",
-    summary: "Which disks are tried first, such as disk1,disk0 (default: as the variables say).")
+    summary: """
+      What is tried first, such as cdrom,disk1,disk0; cdrom1 is the second drive (default: as the \
+      variables say).
+      """)
 
   static let firmwareFile = OptionDefinition(
     name: "--fw-cfg", placeholder: "NAME=FILE",

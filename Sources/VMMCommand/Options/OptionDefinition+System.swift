@@ -21,6 +21,14 @@ extension OptionDefinition {
       """,
     isRepeatable: true)
 
+  static let cdrom = OptionDefinition(
+    name: "--cdrom", placeholder: "FILE",
+    summary: """
+      A CD or DVD drive on a SATA adapter, with this image (ISO) in it, which is only read; none for \
+      an empty drive.
+      """,
+    isRepeatable: true)
+
   static let serial = OptionDefinition(
     name: "--serial", placeholder: "WHERE",
     summary: """

@@ -99,6 +99,34 @@ import Testing
     }
   }
 
+  @Test("a drive takes an ISO, anything that begins like nothing else, and nothing that does")
+  func opticalMedium() throws {
+    for sample in Self.samples where sample.command != nil {
+      let image = try ImageFile(sample.bytes)
+      let error = #expect(throws: BlockStoreError.self) {
+        try RawImageStore.opticalMedium(path: HostPath(image.path))
+      }
+      let message = error?.description ?? ""
+      #expect(message.hasPrefix("CD image \(image.path) is \(sample.name)"))
+      #expect(!message.contains("--disk"))
+    }
+    for (content, byteCount) in [(Self.text("CD001"), 40 << 10), ([], 2048)] {
+      let image = try ImageFile(Self.bytes(content, at: min(32_769, byteCount), of: byteCount))
+      // As often as it is wanted.
+      let stores = try (0..<2).map { _ in
+        try RawImageStore.opticalMedium(path: HostPath(image.path))
+      }
+      #expect(stores.allSatisfy { $0.isReadOnly && $0.byteCount == UInt64(byteCount) })
+    }
+    let odd = try ImageFile([UInt8](repeating: 0, count: 3072))
+    let error = #expect(throws: BlockStoreError.self) {
+      try RawImageStore.opticalMedium(path: HostPath(odd.path))
+    }
+    #expect(
+      error?.description
+        == "disk image \(odd.path) has 3072 bytes, which is no multiple of its block size, 2048")
+  }
+
   @Test("an image that is said to be raw is taken as it is, if it has whole sectors")
   func knownRaw() throws {
     for sample in Self.samples {

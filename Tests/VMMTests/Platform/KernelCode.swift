@@ -13,6 +13,10 @@ enum KernelCode {
   static func input(_ port: UInt16) -> [UInt8] {
     [0x66, 0xBA, UInt8(port & 0xFF), UInt8(port >> 8), 0xED]
   }
+  /// xor eax, eax; then the same for a byte: in al, dx
+  static func inputByte(_ port: UInt16) -> [UInt8] {
+    [0x31, 0xC0, 0x66, 0xBA, UInt8(port & 0xFF), UInt8(port >> 8), 0xEC]
+  }
   static func bytes(_ value: UInt32) -> [UInt8] {
     (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * UInt32($0))) }
   }

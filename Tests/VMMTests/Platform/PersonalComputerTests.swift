@@ -1,3 +1,4 @@
+import DeviceKit
 import Devices
 import Foundation
 import GuestMemory
@@ -95,6 +96,50 @@ struct PersonalComputerTests {
       Issue.record("\(outcome)")
       return
     }
+  }
+
+  /// A byte of the keyboard controller: until status bit 0 is set: in al, 0x64; test al, 1; jz back.
+  private static let readInput: [UInt8] = {
+    let poll: [UInt8] = KernelCode.inputByte(0x64) + [0xA8, 0x01]
+    return poll + [0x74, UInt8(bitPattern: Int8(-(poll.count + 2)))] + KernelCode.inputByte(0x60)
+  }()
+
+  @Test func aKeyAndAMoveArriveByInterrupts1And12() async throws {
+    let (localAPIC, ioAPIC): (UInt32, UInt32) = (0xFEE0_0000, 0xFEC0_0000)
+    var code = KernelCode.store(localAPIC + 0xF0, 0x1FF)
+    for (pin, vector): (UInt32, UInt32) in [(1, 0x51), (12, 0x61)] {
+      code += KernelCode.store(ioAPIC, 0x11 + 2 * pin) + KernelCode.store(ioAPIC + 0x10, 0)
+      code += KernelCode.store(ioAPIC, 0x10 + 2 * pin) + KernelCode.store(ioAPIC + 0x10, vector)
+    }
+    // Without interrupts: the mouse reports, and Scroll Lock is lit. Then with interrupts.
+    for (port, byte): (UInt16, UInt32) in [
+      (0x64, 0x60), (0x60, 0x44), (0x64, 0xD4), (0x60, 0xF4), (0x60, 0xED), (0x64, 0x60),
+      (0x60, 0x47),
+      (0x60, 0x01),
+    ] {
+      code += KernelCode.out(port, byte, width: 1)
+      if port == 0x60, [0xF4, 0xED].contains(byte) { code += Self.readInput + KernelCode.print }
+    }
+    code += Self.readInput + KernelCode.print
+    // Interrupts are off: the vectors stay in the request registers.
+    for index: UInt32 in [0x51 / 32, 0x61 / 32] {
+      code += KernelCode.wait(localAPIC + 0x200 + 16 * index) + KernelCode.print
+      for _ in 0..<(index == 2 ? 1 : 3) { code += Self.readInput + KernelCode.print }
+    }
+    let (outcome, output) = try await run(code + KernelCode.powerOff) { _, computer in
+      while computer.keyboard.lights != .scrollLock { await Task.yield() }
+      computer.keyboard.setKey(KeyboardKey(rawValue: 0x04), isDown: true)
+      for (x, buttons) in [(7, []), (10, [])] as [(Int, PointerButtons)] {
+        computer.pointer.setPointer(
+          PointerState(x: x, y: 0, width: 640, height: 480, buttons: buttons))
+      }
+    }
+    guard case .poweredOff = outcome else {
+      Issue.record("\(outcome)")
+      return
+    }
+    #expect(
+      KernelCode.words(of: output) == [0xFA, 0xFA, 0xFA, 1 << 0x11, 0x1E, 1 << 1, 8, 3, 0])
   }
 
   @Test func aGuestThatHaltsIsStoppedFromOutside() async throws {

@@ -14,7 +14,7 @@ final class CommandLineTarget: FuzzTarget {
   private static let values = [
     "1", "0", "64", "4K", "512M", "1GiB", "4097", "16777216T", "off", "auto", "always", "readonly",
     "until-answered=9", "none", "stdio", "file:x", "pty", "a,readonly", "a,,b", ",", "=", "-", "--",
-    "vpindex,time", "default", "disk0", "disk1,disk0", "opt/a=b",
+    "vpindex,time", "default", "disk0", "disk1,disk0", "cdrom,disk0", "opt/a=b",
     "00112233-4455-6677-8899-aabbccddeeff", "-1", "+1", "1.5G", "1GB", "\u{661}", "é", "",
   ]
   private static let words =
@@ -124,7 +124,9 @@ final class CommandLineTarget: FuzzTarget {
     case .program(let file):
       require(!file.isEmpty, "a program without a name")
     case .computer(let computer):
-      check(computer.boot, diskCount: computer.disks.count)
+      check(
+        computer.boot, diskCount: computer.disks.count, cdromCount: computer.cdroms.count)
+      require(computer.cdroms.allSatisfy { $0.file?.isEmpty != true }, "an image without a name")
       require(computer.disks.allSatisfy { !$0.file.isEmpty }, "a disk without a name")
     }
     // No argument has a NUL, and JSON may not have one either.
@@ -136,14 +138,20 @@ final class CommandLineTarget: FuzzTarget {
     }
   }
 
-  private func check(_ boot: BootSpec, diskCount: Int) {
+  private func check(_ boot: BootSpec, diskCount: Int, cdromCount: Int) {
     switch boot {
     case .kernel(let kernel):
       require(!kernel.file.isEmpty, "a kernel without a name")
     case .firmware(let firmware):
       require(firmware.image?.isEmpty != true, "firmware without a name")
-      require(Set(firmware.bootOrder).count == firmware.bootOrder.count, "a disk twice")
-      require(firmware.bootOrder.allSatisfy { $0 < diskCount }, "a disk that is not there")
+      require(Set(firmware.bootOrder).count == firmware.bootOrder.count, "a device twice")
+      require(
+        firmware.bootOrder.allSatisfy { device in
+          switch device {
+          case .disk(let index): index < diskCount
+          case .cdrom(let index): index < cdromCount
+          }
+        }, "a device that is not there")
       require(
         firmware.attachments.allSatisfy { !$0.name.isEmpty && !$0.file.isEmpty },
         "a file without a name")

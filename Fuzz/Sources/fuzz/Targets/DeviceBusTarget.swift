@@ -85,10 +85,17 @@ final class DeviceBusTarget: FuzzTarget {
     case 0:
       require((0...bytes.count).contains(board.serialPort.receive(bytes)), "took more than given")
     case 1:
-      require(
-        (0...min(16, bytes.count)).contains(board.keyboard.sendFromKeyboard(bytes)), "keyboard")
+      for byte in bytes { board.keyboard.setKey(KeyboardKey(rawValue: byte), isDown: input.bool) }
     default:
-      require((0...min(16, bytes.count)).contains(board.keyboard.sendFromMouse(bytes)), "mouse")
+      let size = Int(truncatingIfNeeded: input.uint64)
+      for byte in bytes {
+        board.keyboard.setPointer(
+          PointerState(
+            x: Int(truncatingIfNeeded: input.uint64), y: Int(byte), width: size, height: size,
+            buttons: PointerButtons(rawValue: byte)))
+        board.keyboard.turnWheel(
+          vertical: Int(truncatingIfNeeded: input.uint64), horizontal: Int(byte))
+      }
     }
   }
 
@@ -133,10 +140,7 @@ final class DeviceBusTarget: FuzzTarget {
     init(_ bridges: PCIHost) {
       let clock = clock
       serialPort = UART16550(line: CheckedLine()) { _ in }
-      // A keyboard at both plugs: the mouse's plug takes any PS/2 device.
-      keyboard = KeyboardController(
-        mouse: PS2Keyboard(), keyboardLine: CheckedLine(), mouseLine: CheckedLine()
-      ) {}
+      keyboard = KeyboardController(keyboardLine: CheckedLine(), mouseLine: CheckedLine()) {}
       let wakeTime = WakeTime()
       clockDevice = RealTimeClock(
         line: clockLine, nanosecondsSince1970: { clock.nanoseconds },

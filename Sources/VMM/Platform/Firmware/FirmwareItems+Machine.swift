@@ -32,7 +32,7 @@ extension FirmwareItems {
       (SMBIOSTables.structuresFileName, smbios.structures),
     ]
     if !configuration.bootOrder.isEmpty {
-      let paths = configuration.bootOrder.map { Self.openFirmwarePath(diskSlots[$0]) }
+      let paths = configuration.bootOrder.map { Self.openFirmwarePath($0, diskSlots) }
       files.append(("bootorder", Array((paths.joined(separator: "\n") + "\0").utf8)))
     }
     files += configuration.firmwareFiles
@@ -81,8 +81,14 @@ extension FirmwareItems {
     }
   }
 
-  /// The device path, as OVMF matches it with its boot options: the vendor is QEMU's in any case.
-  private static func openFirmwarePath(_ slot: UInt8) -> String {
-    "/pci@i0cf8/pci8086,5845@\(String(slot, radix: 16))/namespace@1,0"
+  /// The device path, as OVMF matches it with its boot options: of an NVMe disk the vendor is QEMU's
+  /// in any case, of a SATA device the port counts.
+  private static func openFirmwarePath(_ device: BootDevice, _ diskSlots: [UInt8]) -> String {
+    switch device {
+    case .disk(let index):
+      "/pci@i0cf8/pci8086,5845@\(String(diskSlots[index], radix: 16))/namespace@1,0"
+    case .sata(let port):
+      "/pci@i0cf8/pci8086,2922@\(String(PersonalComputer.sataSlot, radix: 16))/drive@\(port)/disk@0"
+    }
   }
 }

@@ -5,10 +5,10 @@ enum PS2Source: Sendable {
   case mouse
 }
 
-/// The registers and queues of an i8042; knows neither lock nor lines.
+/// The registers of an i8042, and the devices on its wires; knows neither lock nor lines.
 struct KeyboardControllerState: Sendable {
-  /// Bytes that wait behind the output buffer, for each device.
-  private static let queueByteCount = 16
+  /// Answers of the controller that wait behind the output buffer.
+  private static let maximumAnswerCount = 16
 
   private struct Configuration: OptionSet {
     let rawValue: UInt8
@@ -25,24 +25,21 @@ struct KeyboardControllerState: Sendable {
     var source: PS2Source
   }
 
-  private let keyboard: (any PS2Device)?
-  private let mouse: (any PS2Device)?
+  var keyboard = PS2Keyboard()
+  var mouse = PS2Mouse()
+  private var translator = ScanCodeTranslator()
   /// Byte 0 is the configuration, *command byte*; the others are memory without meaning.
   private var memory = [UInt8](repeating: 0, count: 32)
   private var output: Output?
   private var lastByte: UInt8 = 0
   private var answers: [Output] = []
-  private var keyboardQueue: [UInt8] = []
-  private var mouseQueue: [UInt8] = []
   /// The command that takes the next byte of the data port.
   private var pendingCommand: UInt8?
   private var wasCommandWritten = false
   /// Reset line high, A20 open.
   private var outputPort: UInt8 = 0x03
 
-  init(keyboard: (any PS2Device)?, mouse: (any PS2Device)?) {
-    self.keyboard = keyboard
-    self.mouse = mouse
+  init() {
     let start: Configuration = [
       .keyboardInterrupt, .mouseInterrupt, .systemFlag, .translation,
     ]
@@ -85,23 +82,20 @@ struct KeyboardControllerState: Sendable {
     guard output == nil else { return }
     if !answers.isEmpty {
       output = answers.removeFirst()
-    } else if !keyboardQueue.isEmpty && !configuration.contains(.keyboardDisabled) {
-      output = Output(byte: keyboardQueue.removeFirst(), source: .keyboard)
-    } else if !mouseQueue.isEmpty && !configuration.contains(.mouseDisabled) {
-      output = Output(byte: mouseQueue.removeFirst(), source: .mouse)
+    } else if let byte = nextKeyboardByte() {
+      output = Output(byte: byte, source: .keyboard)
+    } else if !configuration.contains(.mouseDisabled), let byte = mouse.nextByte() {
+      output = Output(byte: byte, source: .mouse)
     }
   }
 
-  /// - Returns: how many bytes fitted.
-  mutating func enqueue(_ bytes: [UInt8], from source: PS2Source) -> Int {
-    let used = source == .mouse ? mouseQueue.count : keyboardQueue.count
-    let count = min(bytes.count, Self.queueByteCount - used)
-    if source == .mouse {
-      mouseQueue += bytes.prefix(count)
-    } else {
-      keyboardQueue += bytes.prefix(count)
+  private mutating func nextKeyboardByte() -> UInt8? {
+    guard !configuration.contains(.keyboardDisabled) else { return nil }
+    while let byte = keyboard.nextByte() {
+      guard configuration.contains(.translation) else { return byte }
+      if let byte = translator.translate(byte) { return byte }
     }
-    return count
+    return nil
   }
 
   /// A write to port 0x64. Returns whether it resets the machine.
@@ -140,18 +134,20 @@ struct KeyboardControllerState: Sendable {
       return byte & 0x01 == 0
     case 0xD2: answer(byte)
     case 0xD3: answer(byte, from: .mouse)
-    case 0xD4: _ = enqueue(mouse?.answer(byte) ?? [0xFE], from: .mouse)
+    case 0xD4:
+      configuration.remove(.mouseDisabled)
+      mouse.write(byte)
     default:
-      // As on an AT, talking to the keyboard enables its port.
+      // As on an AT, talking to a device enables its port.
       configuration.remove(.keyboardDisabled)
-      _ = enqueue(keyboard?.answer(byte) ?? [0xFE], from: .keyboard)
+      keyboard.write(byte)
     }
     return false
   }
 
-  /// Beyond the queue's length the oldest answers are worthless: a guest that asks and never reads.
+  /// Beyond that the oldest answers are worthless: a guest that asks and never reads.
   private mutating func answer(_ byte: UInt8, from source: PS2Source = .keyboard) {
-    if answers.count == Self.queueByteCount { answers.removeFirst() }
+    if answers.count == Self.maximumAnswerCount { answers.removeFirst() }
     answers.append(Output(byte: byte, source: source))
   }
 }

@@ -1,13 +1,14 @@
 public import DeviceKit
 internal import HostSystem
 
-/// An i8042: the keyboard and mouse controller of a PC, at ports 0x60 (data) and 0x64 (command,
-/// status).
+/// An i8042, the keyboard and mouse controller of a PC at ports 0x60 (data) and 0x64 (command,
+/// status), with a PS/2 keyboard and mouse: AT Translated Set 2, and Microsoft's IntelliMouse
+/// Explorer.
 ///
-/// Guests also reset by it: command 0xFE, or the output port's bit 0. Bytes of the devices pass as
-/// they are; the translation that configuration bit 6 asks for is left to who feeds
-/// `sendFromKeyboard(_:)`.
-public final class KeyboardController: Sendable {
+/// Safe from any thread. Keys and moves wait until the guest reads them, 256 keys and moves between
+/// 64 changes of buttons; a guest that does not read loses keys and clicks, and no key stays down
+/// for that. Guests also reset by the controller: command 0xFE, or the output port's bit 0.
+public final class KeyboardController: KeyboardInput, PointerInput {
   private struct State {
     var registers: KeyboardControllerState
     var keyboardLine: DrivenLine
@@ -25,19 +26,16 @@ public final class KeyboardController: Sendable {
   /// A controller as firmware leaves it: ports enabled, interrupts on, translation on.
   ///
   /// - Parameters:
-  ///   - keyboard: nil for none; its commands are then answered with 0xFE, *resend*.
-  ///   - mouse: likewise.
   ///   - keyboardLine: interrupt 1, asserted while a byte of the keyboard or an answer waits.
   ///   - mouseLine: interrupt 12, asserted while a byte of the mouse waits.
   ///   - onReset: called on the vCPU's thread with no lock held, at each request.
   public init(
-    keyboard: (any PS2Device)? = PS2Keyboard(), mouse: (any PS2Device)? = nil,
     keyboardLine: (any InterruptLine)? = nil, mouseLine: (any InterruptLine)? = nil,
     onReset: @escaping @Sendable () -> Void
   ) {
     state = Guarded(
       State(
-        registers: KeyboardControllerState(keyboard: keyboard, mouse: mouse),
+        registers: KeyboardControllerState(),
         keyboardLine: DrivenLine(keyboardLine), mouseLine: DrivenLine(mouseLine)))
     self.onReset = onReset
   }
@@ -50,26 +48,37 @@ public final class KeyboardController: Sendable {
     ]
   }
 
-  /// Input of the keyboard, from any thread, as the guest is to read it.
-  ///
-  /// - Returns: how many of the bytes, from the first, found a place in the queue of 16.
-  @discardableResult
-  public func sendFromKeyboard(_ bytes: [UInt8]) -> Int {
-    send(bytes, from: .keyboard)
+  // MARK: KeyboardInput
+
+  public func setKey(_ key: KeyboardKey, isDown: Bool) {
+    change { $0.keyboard.setKey(key, isDown: isDown) }
   }
 
-  /// Input of the mouse, likewise.
-  @discardableResult
-  public func sendFromMouse(_ bytes: [UInt8]) -> Int {
-    send(bytes, from: .mouse)
+  public var lights: KeyboardLights {
+    state.withLock { $0.registers.keyboard.lights }
   }
 
-  private func send(_ bytes: [UInt8], from source: PS2Source) -> Int {
+  // MARK: PointerInput
+
+  public func setPointer(_ state: PointerState) {
+    change { $0.mouse.setPointer(state) }
+  }
+
+  /// Turns the wheel; there is none to the side.
+  public func turnWheel(vertical: Int, horizontal: Int) {
+    change { $0.mouse.turnWheel(vertical) }
+  }
+
+  // MARK: Ports
+
+  private func change<R>(
+    _ body: (inout KeyboardControllerState) -> R
+  ) -> R where R: Sendable {
     state.withLock { state in
-      let count = state.registers.enqueue(bytes, from: source)
+      let result = body(&state.registers)
       state.registers.fillOutputBuffer()
       state.driveLines()
-      return count
+      return result
     }
   }
 
@@ -86,12 +95,7 @@ public final class KeyboardController: Sendable {
   }
 
   fileprivate func write(_ byte: UInt8, isCommand: Bool) {
-    let resets = state.withLock { state in
-      let resets = isCommand ? state.registers.writeCommand(byte) : state.registers.writeData(byte)
-      state.registers.fillOutputBuffer()
-      state.driveLines()
-      return resets
-    }
+    let resets = change { isCommand ? $0.writeCommand(byte) : $0.writeData(byte) }
     if resets { onReset() }
   }
 }

@@ -8,8 +8,8 @@ import Testing
   private let mouseLine = RecordingLine()
   private let resets = Recorder<Bool>()
 
-  private func makeController(mouse: (any PS2Device)? = nil) -> KeyboardController {
-    KeyboardController(mouse: mouse, keyboardLine: keyboardLine, mouseLine: mouseLine) {
+  private func makeController() -> KeyboardController {
+    KeyboardController(keyboardLine: keyboardLine, mouseLine: mouseLine) {
       [resets] in resets.append(true)
     }
   }
@@ -74,26 +74,8 @@ import Testing
     #expect(Self.drain(bus) == [0xDD])
   }
 
-  /// Bytes to the keyboard, and its answers.
-  @Test(
-    arguments: [
-      ([0xFF], [0xFA, 0xAA]), ([0xF4], [0xFA]), ([0xF5], [0xFA]), ([0xED, 0x07], [0xFA, 0xFA]),
-      ([0xF0, 0x02], [0xFA, 0xFA]), ([0xF0, 0], [0xFA, 0xFA, 2]),
-      ([0xF0, 1, 0xF0, 0], [0xFA, 0xFA, 0xFA, 0xFA, 1]), ([0xF0, 9], [0xFA, 0xFE]),
-      ([0xF2], [0xFA, 0xAB, 0x83]), ([0xEE], [0xEE]), ([0xF3, 0x20], [0xFA, 0xFA]),
-      ([0xED, 0xF4], [0xFA, 0xFA]), ([0x00], [0xFE]),
-    ] as [([UInt32], [UInt32])])
-  func keyboard(bytes: [UInt32], answers: [UInt32]) throws {
-    let bus = try PortBus(makeController().attachments)
-    for byte in bytes { bus.write(port: 0x60, width: 1, value: byte) }
-    #expect(Self.drain(bus) == answers)
-    #expect(keyboardLine.edgeCount == answers.count)
-    #expect(!keyboardLine.isAsserted)
-    #expect(mouseLine.edgeCount == 0)
-  }
-
   @Test func theMouseHasItsOwnStatusAndLine() throws {
-    let bus = try PortBus(makeController(mouse: PS2Keyboard()).attachments)
+    let bus = try PortBus(makeController().attachments)
     for (command, byte, answer) in [(0xD3, 0x5A, 0x5A), (0xD4, 0xF4, 0xFA)]
       as [(UInt32, UInt32, UInt32)]
     {
@@ -106,27 +88,69 @@ import Testing
     #expect(mouseLine.edgeCount == 2)
   }
 
-  @Test func absentDevicesAskToResend() throws {
-    let bus = try PortBus(KeyboardController(keyboard: nil) {}.attachments)
-    bus.write(port: 0x60, width: 1, value: 0xFF)
-    #expect(Self.drain(bus) == [0xFE])
-    bus.write(port: 0x64, width: 1, value: 0xD4)
-    bus.write(port: 0x60, width: 1, value: 0xFF)
-    #expect(Self.drain(bus) == [0xFE])
-  }
-
-  @Test func inputWaitsWhileThePortIsDisabledAndTheQueueIsBounded() throws {
+  @Test func inputWaitsWhileThePortIsDisabled() throws {
     let controller = makeController()
     let bus = try PortBus(controller.attachments)
     bus.write(port: 0x64, width: 1, value: 0xAD)
-    #expect(controller.sendFromKeyboard((0..<20).map { UInt8($0) }) == 16)
-    #expect(controller.sendFromKeyboard([1]) == 0)
+    controller.setKey(KeyboardKey(rawValue: 0x04), isDown: true)
     #expect(Self.drain(bus) == [])
     bus.write(port: 0x64, width: 1, value: 0xAE)
-    #expect(Self.drain(bus) == (0..<16).map { UInt32($0) })
-    #expect(keyboardLine.edgeCount == 16)
+    #expect(Self.drain(bus) == [0x1E])
+    #expect(keyboardLine.edgeCount == 1)
+    bus.write(port: 0x64, width: 1, value: 0xD4)
+    bus.write(port: 0x60, width: 1, value: 0xF4)
+    #expect(Self.drain(bus) == [0xFA])
+    bus.write(port: 0x64, width: 1, value: 0xA7)
+    controller.turnWheel(vertical: 0, horizontal: 0)
+    controller.setPointer(PointerState(x: 5, y: 5, width: 9, height: 9, buttons: .left))
+    #expect(Self.drain(bus) == [])
+    // A byte to the mouse enables its port, as one to the keyboard does the keyboard's.
+    bus.write(port: 0x64, width: 1, value: 0xD4)
+    bus.write(port: 0x60, width: 1, value: 0xE6)
+    #expect(Self.drain(bus) == [0xFA, 9, 0, 0])
+  }
+
+  @Test func answersThatAreNotReadAreBounded() throws {
+    let bus = try PortBus(makeController().attachments)
     for _ in 0..<100 { bus.write(port: 0x64, width: 1, value: 0xAA) }
-    #expect(Self.drain(bus).count == 17)
+    for _ in 0..<100 { bus.write(port: 0x60, width: 1, value: 0xF2) }
+    for _ in 0..<100 {
+      bus.write(port: 0x64, width: 1, value: 0xD4)
+      bus.write(port: 0x60, width: 1, value: 0xF2)
+    }
+    #expect(Self.drain(bus).count == 17 + 16 + 16)
+  }
+
+  /// What Linux's i8042 driver and OVMF's keyboard driver ask at start, one after the other.
+  @Test func asDriversProbe() throws {
+    let bus = try PortBus(makeController().attachments)
+    // Port, byte, what is then read, and from where.
+    let linux: [(UInt16, UInt32, [UInt32], UInt32)] = [
+      (0x64, 0x20, [0x47], 1), (0x64, 0x60, [], 1), (0x60, 0x70, [], 1), (0x64, 0xD3, [], 1),
+      (0x60, 0x5A, [0x5A], 0x21), (0x64, 0xA7, [], 1), (0x64, 0x20, [0x70], 1), (0x64, 0xA8, [], 1),
+      (0x64, 0x20, [0x50], 1), (0x64, 0x60, [], 1), (0x60, 0x52, [], 1), (0x64, 0xD3, [], 1),
+      (0x60, 0xA5, [0xA5], 0x21), (0x64, 0x60, [], 1), (0x60, 0x47, [], 1),
+      (0x60, 0xF2, [0xFA, 0xAB, 0x41], 1), (0x60, 0xED, [0xFA], 1), (0x60, 0, [0xFA], 1),
+      (0x60, 0xF5, [0xFA], 1), (0x60, 0xF3, [0xFA], 1), (0x60, 0, [0xFA], 1),
+      (0x60, 0xF4, [0xFA], 1),
+    ]
+    let ovmf: [(UInt16, UInt32, [UInt32], UInt32)] = [
+      (0x64, 0xAD, [], 1), (0x64, 0xA7, [], 1), (0x64, 0xAA, [0x55], 1), (0x64, 0x60, [], 1),
+      (0x60, 0x67, [], 1), (0x60, 0xF4, [0xFA], 1), (0x64, 0xAB, [0], 1),
+      (0x60, 0xFF, [0xFA, 0xAA], 1),
+      (0x60, 0xF0, [0xFA], 1), (0x60, 2, [0xFA], 1), (0x60, 0xF4, [0xFA], 1),
+      (0x60, 0xED, [0xFA], 1), (0x60, 0, [0xFA], 1),
+    ]
+    for (index, (port, byte, answer, bits)) in (linux + ovmf).enumerated() {
+      let edgeCount = mouseLine.edgeCount
+      bus.write(port: port, width: 1, value: byte)
+      for expected in answer {
+        #expect(bus.read(port: 0x64, width: 1) & 0x21 == bits, "step \(index)")
+        #expect(bus.read(port: 0x60, width: 1) == expected, "step \(index)")
+      }
+      #expect(bus.read(port: 0x64, width: 1) & 1 == 0, "step \(index)")
+      #expect(mouseLine.edgeCount - edgeCount == (byte == 0xA5 ? 1 : 0), "step \(index)")
+    }
   }
 
   @Test func disabledInterruptsLeaveTheLineLow() throws {
@@ -134,7 +158,7 @@ import Testing
     bus.write(port: 0x64, width: 1, value: 0x60)
     bus.write(port: 0x60, width: 1, value: 0x44)
     bus.write(port: 0x60, width: 1, value: 0xF2)
-    #expect(Self.drain(bus) == [0xFA, 0xAB, 0x83])
+    #expect(Self.drain(bus) == [0xFA, 0xAB, 0x41])
     #expect(keyboardLine.edgeCount == 0)
   }
 }

@@ -1,0 +1,82 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+# /init of the Linux that scripts/tests/full-linux.sh puts on a CD. What it has to tell goes to the console in
+# lines that begin with @.
+
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+# Of util-linux.
+eject=/usr/bin/eject
+
+tell() {
+  echo "@ $*"
+}
+
+# What the kernel has said at level warning or worse: linux-messages.sh knows whose fault each is.
+tell_warnings() {
+  dmesg -r | while read -r line; do
+    level=${line#<}
+    level=${level%%>*}
+    if [ $((level & 7)) -le 4 ]; then
+      tell "warning ${line#*] }"
+    fi
+  done
+}
+
+# await COMMAND...: waits for it, half a minute at most.
+await() {
+  tries=0
+  while ! "$@" && [ $tries -lt 300 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+  done
+}
+
+use_inputs() {
+  await grep -q Explorer /proc/bus/input/devices
+  sed -n 's/^N: Name="\(.*\)"$/input \1/p' /proc/bus/input/devices | while read -r line; do
+    tell "$line"
+  done
+}
+
+# All of it, then by its file system, then out and in again. The second drive is empty.
+use_drives() {
+  await [ -b /dev/sr1 ]
+  tell "controller $(sed -n 's/^DRIVER=//p' /sys/block/sr0/device/../../../../uevent)"
+  tell "drive $(cat /sys/block/sr0/device/vendor) $(cat /sys/block/sr0/device/model)"
+  tell "medium $(sha256sum </dev/sr0)"
+  tell "bytes $(($(cat /sys/block/sr0/size) * 512))"
+  mkdir -p /mnt
+  mount -t iso9660 -o ro /dev/sr0 /mnt && tell "file $(sha256sum </mnt/data)"
+  umount /mnt
+  $eject -r /dev/sr0 && tell ejected
+  head -c 1 /dev/sr0 >/dev/null 2>&1 || tell 'nothing to read'
+  $eject -t /dev/sr0 && tell closed
+  tell "again $(head -c 1048576 /dev/sr0 | sha256sum)"
+  head -c 1 /dev/sr1 2>&1 | sed 's/^head: /@ empty: /'
+}
+
+# use_disk: on the same adapter. Its first MiB is copied to its second.
+use_disk() {
+  await [ -b /dev/sda ]
+  tell "disk $(cat /sys/block/sda/device/vendor) $(cat /sys/block/sda/device/model)"
+  tell "sectors $(cat /sys/block/sda/size)"
+  dd if=/dev/sda of=/dev/sda bs=1M count=1 seek=1 conv=fsync 2>/dev/null && tell copied
+  tell "cache $(cat /sys/block/sda/queue/write_cache)"
+}
+
+tell "kernel $(uname -r)"
+while read -r module; do
+  insmod "/modules/$module.ko" || tell "cannot insert $module"
+done </modules/order
+use_inputs
+use_drives
+if grep -q withdisk /proc/cmdline; then use_disk; fi
+tell_warnings
+tell poweroff
+sleep 0.3
+poweroff -f
+sleep 1000

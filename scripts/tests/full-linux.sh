@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
+# Step of scripts/test: a Linux with all of Debian's drivers, from a CD that grub-mkrescue made and OVMF
+# starts, in the rig. Sourced, never run; needs firmware.sh and uefi.sh.
+#
+# What runs is in full-linux-in-rig.sh, what the guest does in full-linux-init.sh, what must come of it here.
+
+full_linux_series=6.12-full
+full_linux_modules=(
+  evdev psmouse scsi_common scsi_mod libata libahci ahci cdrom sr_mod sd_mod isofs)
+
+# make_cd FILE DATA: an ISO with GRUB, Linux, and DATA as a file.
+make_cd() {
+  local iso=$1 data=$2 kernel tree=$1.tree disc=$1.disc module
+  require_packages grub-common grub-efi-amd64-bin xorriso mtools busybox-static eject || return 1
+  get_kernel "$full_linux_series" "${full_linux_modules[@]}" || return 1
+  rm -rf "$tree" "$disc"
+  mkdir -p "$tree"/{bin,dev,modules,proc,sys} "$disc/boot/grub"
+  cp /bin/busybox "$tree/bin/"
+  take_program "$tree" /usr/bin/eject
+  for module in "${full_linux_modules[@]}"; do cp "$kernel/$module.ko" "$tree/modules/"; done
+  printf '%s\n' "${full_linux_modules[@]}" >"$tree/modules/order"
+  install -m 755 "$here/tests/full-linux-init.sh" "$tree/init"
+  pack_initramfs "$tree" | gzip -1 >"$disc/initrd" || return 1
+  cp "$kernel/vmlinuz" "$disc/vmlinuz"
+  cp "$data" "$disc/data"
+  printf '%s\n' 'serial --unit=0 --speed=115200' 'terminal_input serial' 'terminal_output serial' \
+    'echo GRUB from the CD' 'linux /vmlinuz console=ttyS0 panic=-1 quiet' 'initrd /initrd' boot \
+    >"$disc/boot/grub/grub.cfg"
+  quietly grub-mkrescue -d /usr/lib/grub/x86_64-efi -o "$iso" "$disc" || return 1
+  rm -r "$tree" "$disc"
+}
+
+check_cd_guest() {
+  local iso=$1 data=$2
+  check_status cd 0
+  check_equal 'cd: GRUB' "$(grep -ac 'GRUB from the CD' "$out/cd.console")" 1
+  for line in "kernel 6\\.12\\..*" 'input AT Translated Set 2 keyboard' \
+    'input ImExPS/2 Generic Explorer Mouse' 'controller ahci' 'drive VMM-RUN +CD/DVD-ROM *' \
+    "medium $(sha256sum <"$iso" | cut -d ' ' -f 1)  -" "bytes $(stat -c %s "$iso")" \
+    "file $(sha256sum <"$data" | cut -d ' ' -f 1)  -" ejected 'nothing to read' closed \
+    "again $(head -c 1048576 "$iso" | sha256sum | cut -d ' ' -f 1)  -" \
+    'empty: /dev/sr1: No medium found' poweroff; do
+    check_seen cd "$line"
+  done
+  check_equal 'cd: modules' "$(grep -c '@ cannot' "$out/cd.told")" 0
+  check_messages cd
+}
+
+run_full_linux() {
+  local rig_status=0 guests='Linux from a CD' out=$logs/full-linux/out before=$failed firmware
+  local directory=$logs/full-linux
+  rm -rf "$directory"
+  mkdir -p "$directory/guest"
+  head -c 32M /dev/urandom >"$directory/data"
+  make_cd "$directory/guest/cd.iso" "$directory/data" || return 1
+  get_firmware bookworm || return 1
+  logged full-linux "$here/rig" --timeout 1800 --cpus 1 --out "$out" \
+    --file "$vmm_run:/usr/bin/vmm-run" --file "$firmware$ovmf:$ovmf" \
+    --file "$directory/guest:/guest" --script "$here/tests/full-linux-in-rig.sh" || rig_status=$?
+  if [[ $rig_status -ne 0 ]]; then
+    fail_check "$guests: the rig's exit status $rig_status"
+  fi
+  tr -d '\r' <"$out/cd.console" | grep -a '^@ ' >"$out/cd.told"
+  check_cd_guest "$directory/guest/cd.iso" "$directory/data"
+  if [[ $failed -eq $before ]]; then
+    rm -rf "$directory/guest" "$directory/data"
+  else
+    cat "$logs/full-linux.log"
+  fi
+}
