@@ -27,6 +27,7 @@ let package = Package(
     .library(name: "HyperVCore", targets: ["HyperVCore"]),
     .library(name: "KVM", targets: ["KVM"]),
     .library(name: "MachineSpecification", targets: ["MachineSpecification"]),
+    .library(name: "RemoteFramebuffer", targets: ["RemoteFramebuffer"]),
     .library(name: "SMBIOS", targets: ["SMBIOS"]),
     .library(name: "ZeroTracker", targets: ["ZeroTracker"]),
     .library(name: "VMM", targets: ["VMM"]),
@@ -78,6 +79,10 @@ let package = Package(
     .target(
       name: "Devices", dependencies: ["Bytes", "DeviceKit", "GuestMemory", "HostSystem"],
       swiftSettings: strict),
+    // The display on viewers elsewhere: VNC.
+    .target(
+      name: "RemoteFramebuffer", dependencies: ["Bytes", "DeviceKit", "HostSystem"],
+      swiftSettings: strict),
     .target(
       name: "VMM",
       dependencies: [
@@ -124,6 +129,10 @@ let package = Package(
         "Bytes", "DeviceKit", "Devices", "GuestMemory", "HostSystem", "Sandbox", "TestSupport",
         "ZeroTracker",
       ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "RemoteFramebufferTests",
+      dependencies: ["DeviceKit", "HostSystem", "RemoteFramebuffer", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "VMMTests",

@@ -28,6 +28,13 @@ public final class DeviceMemory: Sendable {
     unsafe Array(mapping.bytes(offset, byteCount))
   }
 
+  /// Calls `body` with the bytes from `offset` on, which others may be changing. All must be inside.
+  public func withBytes<R>(at offset: Int, byteCount: Int, _ body: (RawSpan) -> R) -> R {
+    // SAFETY: `mapping.bytes` checks that all lie inside; they are initialised memory of the host,
+    // which lives as long as this.
+    unsafe body(UnsafeRawBufferPointer(mapping.bytes(offset, byteCount)).bytes)
+  }
+
   /// The byte at `offset`, which must be inside.
   public func byte(at offset: Int) -> UInt8 {
     unsafe mapping.bytes(offset, 1)[0]

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// An open file with one owner, closed when the owner goes.
@@ -21,6 +22,13 @@ package struct FileDescriptor: ~Copyable, Sendable {
     let error = Errno.current
     guard opened >= 0 else { throw error }
     rawValue = opened
+  }
+
+  /// Takes over the next connection of a listening socket. No use of it waits, nor does this if the
+  /// listener does not.
+  package init(acceptedBy listener: borrowing FileDescriptor) throws(Errno) {
+    let socket = listener.rawValue
+    try self.init { clinux_accept(socket) }
   }
 
   deinit {

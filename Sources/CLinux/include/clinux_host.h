@@ -3,10 +3,11 @@
 
 #include <stdint.h>
 
-// Declared here and not by <string.h> and <sys/eventfd.h>, which are Glibc's.
+// Declared here and not by <string.h>, <sys/eventfd.h> and <sys/socket.h>, which are Glibc's.
 const char *_Nullable strerrorname_np(int number);
 const char *_Nullable strerrordesc_np(int number);
 int eventfd(unsigned initial, int flags);
+int accept4(int listener, void *_Nullable address, unsigned *_Nullable length, int flags);
 
 // "ENOSPC"; NULL for a number without a name. Constant, in every locale.
 static inline const char *_Nullable clinux_error_name(int number) {
@@ -21,3 +22,9 @@ static inline const char *_Nullable clinux_error_text(int number) {
 
 // An eventfd at 0 that is closed on exec: EFD_CLOEXEC; and EFD_NONBLOCK, so that no use of it waits.
 static inline int clinux_eventfd(void) { return eventfd(0, 02000000 | 04000); }
+
+// A connection from a listening socket, closed on exec, which does not wait: SOCK_CLOEXEC and
+// SOCK_NONBLOCK.
+static inline int clinux_accept(int listener) {
+  return accept4(listener, 0, 0, 02000000 | 04000);
+}

@@ -10,6 +10,7 @@ final class MappedBAR: Sendable {
     /// Where `mapping` is, or should be.
     var address: UInt64?
     var mapping: (any MemoryMapping)?
+    var logsWrites: Bool
     /// A bit for each page written by exits, or in a mapping that is gone.
     var written: [UInt64]
 
@@ -20,17 +21,16 @@ final class MappedBAR: Sendable {
 
   let bar: PCIBAR
   let memory: DeviceMemory
-  private let logsWrites: Bool
   private let mapper: (any MemoryMapper)?
   private let state: Guarded<State>
 
   init(_ bar: PCIBAR, memory: DeviceMemory, logsWrites: Bool, mapper: (any MemoryMapper)?) {
     self.bar = bar
     self.memory = memory
-    self.logsWrites = logsWrites
     self.mapper = mapper
     let wordCount = (memory.byteCount / 4096 + 63) / 64
-    state = Guarded(State(written: [UInt64](repeating: 0, count: wordCount)))
+    state = Guarded(
+      State(logsWrites: logsWrites, written: [UInt64](repeating: 0, count: wordCount)))
   }
 
   deinit {
@@ -48,18 +48,37 @@ final class MappedBAR: Sendable {
       }
       state.address = address
       state.mapping = address.flatMap {
-        mapper?.map(memory, at: $0, logsWrites: logsWrites)
+        mapper?.map(memory, at: $0, logsWrites: state.logsWrites)
       }
+    }
+  }
+
+  /// Starts or ends the log of what the guest writes without exits. After the start all pages count
+  /// as written.
+  func setLogsWrites(_ logsWrites: Bool) {
+    state.withLock { state in
+      guard logsWrites != state.logsWrites else { return }
+      state.logsWrites = logsWrites
+      if let mapping = state.mapping, !mapping.setLogsWrites(logsWrites), logsWrites {
+        // A new mapping has it from the start.
+        mapping.unmap()
+        state.mapping = state.address.flatMap {
+          mapper?.map(memory, at: $0, logsWrites: logsWrites)
+        }
+      }
+      if logsWrites { state.setAllWritten(memory.byteCount / 4096) }
     }
   }
 
   /// Whether the guest reaches the memory without exits now.
   var isMapped: Bool { state.withLock { $0.mapping != nil } }
 
-  /// The pages written since the last call.
+  /// The pages written since the last call; all while there is no log.
   func takeWrittenPages() -> [UInt64] {
     state.withLock { state in
-      if let mapping = state.mapping, !mapping.addWrittenPages(to: &state.written) {
+      let isKnown =
+        state.logsWrites && state.mapping?.addWrittenPages(to: &state.written) ?? true
+      if !isKnown {
         state.setAllWritten(memory.byteCount / 4096)
       }
       let written = state.written

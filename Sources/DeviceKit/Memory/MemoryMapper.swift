@@ -26,6 +26,12 @@ public protocol MemoryMapping: AnyObject, Sendable {
   /// - Returns: false if that is not known: any page may have been written.
   func addWrittenPages(to words: inout [UInt64]) -> Bool
 
+  /// Starts or ends the log that `addWrittenPages` reads. What was written before the start is not
+  /// in it.
+  ///
+  /// - Returns: false if that is not possible; the log is as it was.
+  func setLogsWrites(_ logsWrites: Bool) -> Bool
+
   /// Ends it: accesses exit. Which pages were written is lost. Once, as the last call.
   func unmap()
 }

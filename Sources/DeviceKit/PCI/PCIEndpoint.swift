@@ -65,10 +65,16 @@ public final class PCIEndpoint: Sendable {
   public var vectorCount: Int { vectors?.count ?? 0 }
 
   /// The pages of 4 KiB of a BAR with memory that the guest wrote since the last call, and perhaps
-  /// some that the model wrote and the guest read: bit 0 of word 0 is the first page. Empty for
-  /// other BARs.
+  /// some that the model wrote and the guest read: bit 0 of word 0 is the first page. All while
+  /// there is no log; empty for other BARs.
   public func takeWrittenPages(ofBAR index: Int) -> [UInt64] {
     mapped(index)?.takeWrittenPages() ?? []
+  }
+
+  /// Starts or ends the log that `takeWrittenPages` reads: it costs the guest an exit for each page
+  /// that it writes. After the start all pages count as written. While vCPUs run.
+  public func setLogsWrites(_ logsWrites: Bool, ofBAR index: Int) {
+    mapped(index)?.setLogsWrites(logsWrites)
   }
 
   /// Everything as after power-on. No vCPU runs meanwhile.

@@ -1,13 +1,14 @@
 public import DeviceKit
 internal import GuestMemory
 internal import HostSystem
+internal import Synchronization
 
 /// A display: linear memory, registers that set its mode, and a monitor that says which it prefers.
 ///
 /// The *bochs* display of QEMU (1234:1111) as a VGA-class function without VGA's ports. Firmware
 /// (OVMF's QemuVideoDxe) and Linux (bochs-drm) have drivers; what knows neither keeps the mode that
 /// firmware set. Source: QEMU, docs/specs/standard-vga.
-public final class BochsDisplay: PCIFunction {
+public final class BochsDisplay: PCIFunction, PictureSource {
   private static let leastMemoryByteCount: UInt64 = 16 << 20
   private static let memoryBAR = 0
   private static let registerBAR = PCIBAR(index: 2, byteCount: 4096)
@@ -18,6 +19,10 @@ public final class BochsDisplay: PCIFunction {
   private let memory: DeviceMemory
   private let edid: [UInt8]
   private let state: Guarded<BochsRegisters>
+  /// Whether the device itself wrote the picture, which no log of the guest's writes has.
+  private let wasCleared = Atomic(false)
+  /// What the monitor prefers, in pixels.
+  public let preferredSize: (width: Int, height: Int)
 
   /// A display that is off.
   ///
@@ -35,6 +40,7 @@ public final class BochsDisplay: PCIFunction {
     } catch {
       throw .unavailable(what: "no memory for the display", cure: error.description)
     }
+    preferredSize = (width, height)
     edid = EDID.bytes(width: width, height: height)
     state = Guarded(BochsRegisters(memoryByteCount: Int(byteCount)))
     var space = PCIConfigurationSpace(
@@ -57,6 +63,24 @@ public final class BochsDisplay: PCIFunction {
   /// - Parameter line: one of the mode's.
   public func line(_ line: Int, of mode: DisplayMode) -> [UInt8] {
     memory.read(at: mode.offset + line * mode.lineByteCount, byteCount: 4 * mode.width)
+  }
+
+  /// The same without a copy. Any thread.
+  public func withLine<R>(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> R) -> R {
+    memory.withBytes(
+      at: mode.offset + line * mode.lineByteCount, byteCount: 4 * mode.width, body)
+  }
+
+  /// As `PictureSource` says. Any thread, while vCPUs run.
+  public func setLogsWrites(_ logsWrites: Bool) {
+    endpoint.setLogsWrites(logsWrites, ofBAR: Self.memoryBAR)
+  }
+
+  /// As `PictureSource` says. Any thread.
+  public func takeWrittenPages() -> [UInt64] {
+    let wasCleared = wasCleared.exchange(false, ordering: .acquiringAndReleasing)
+    let pages = endpoint.takeWrittenPages(ofBAR: Self.memoryBAR)
+    return wasCleared ? pages.map { _ in .max } : pages
   }
 
   /// Reads the monitor's data or registers; zero elsewhere.
@@ -94,6 +118,7 @@ public final class BochsDisplay: PCIFunction {
         memory.clear(at: mode.offset, byteCount: mode.lineByteCount * (mode.height - 1))
         memory.clear(
           at: mode.offset + mode.lineByteCount * (mode.height - 1), byteCount: 4 * mode.width)
+        wasCleared.store(true, ordering: .releasing)
       }
     }
   }

@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// The display's registers of 16 bits (*DISPI*), and the picture that they describe.
 ///
 /// Source: QEMU, docs/specs/standard-vga; the Bochs emulator's *VBE DISPI* interface, version 5.
@@ -95,16 +97,4 @@ struct BochsRegisters: Sendable {
     default: return false
     }
   }
-}
-
-/// A picture in the display's memory: 4 bytes a pixel, blue first.
-public struct DisplayMode: Hashable, Sendable {
-  /// Pixels of a line.
-  public let width: Int
-  /// Lines.
-  public let height: Int
-  /// Bytes from one line to the next.
-  public let lineByteCount: Int
-  /// Where the first line begins, in bytes.
-  public let offset: Int
 }

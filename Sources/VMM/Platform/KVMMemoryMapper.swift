@@ -92,6 +92,15 @@ private final class KVMMemoryMapping: MemoryMapping {
     return true
   }
 
+  func setLogsWrites(_ logsWrites: Bool) -> Bool {
+    do {
+      try machine.setMemorySlot(slot, options: logsWrites ? .logsDirtyPages : [])
+      return true
+    } catch {
+      return false
+    }
+  }
+
   func unmap() {
     // It fails for no slot that is there.
     try? machine.removeMemorySlot(slot)

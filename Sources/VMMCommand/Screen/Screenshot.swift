@@ -1,3 +1,4 @@
+internal import DeviceKit
 internal import Devices
 internal import MachineSpecification
 internal import Synchronization

@@ -1,3 +1,4 @@
+import Bytes
 import DeviceKit
 import Foundation
 import TestSupport
@@ -70,6 +71,33 @@ import Testing
     set(4, 0)
     set(4, 0x41)
     #expect(display.line(1, of: display.mode!)[8] == 0, "cleared")
+  }
+
+  @Test("written pages: all without a log, the guest's with one, all when the picture was cleared")
+  func writtenPages() {
+    setMode(1280, 800)
+    let all = [UInt64](repeating: .max, count: 64)
+    let none = [UInt64](repeating: 0, count: 64)
+    #expect(display.takeWrittenPages() == all)
+    display.setLogsWrites(true)
+    #expect(display.takeWrittenPages() == all)
+    #expect(display.takeWrittenPages() == none)
+    #expect(host.writeMemory(Self.memory + 4096 * 65 + 8, width: 4, value: 1))
+    var one = none
+    one[1] = 2
+    #expect(display.takeWrittenPages() == one)
+    // Off and on again between two looks, in the same mode: black, which the guest did not write.
+    set(4, 0)
+    set(4, 0x41)
+    #expect(display.takeWrittenPages() == all)
+    #expect(display.takeWrittenPages() == none)
+    display.setLogsWrites(false)
+    #expect(display.takeWrittenPages() == all)
+    #expect(display.preferredSize == (1280, 800))
+    let mode = display.mode!
+    #expect(host.writeMemory(Self.memory + 5120, width: 4, value: 7))
+    #expect(
+      display.withLine(1, of: mode) { ($0.byteCount, $0.loadLE(at: 0) as UInt32) } == (5120, 7))
   }
 
   @Test("a picture within a larger one: longer lines, and offsets")

@@ -288,6 +288,37 @@ import Testing
     write(host, 4, 2, 0)
     #expect(function.endpoint.takeWrittenPages(ofBAR: 0) == [.max, .max, .max, .max])
   }
+
+  @Test("the log of a mapping ends and starts while it is there; after a start all pages count")
+  func logSwitch() throws {
+    let mapper = RecordingMapper()
+    let (function, _, host) = try framesHost(mapper)
+    let all: [UInt64] = [.max, .max, .max, .max]
+    write(host, 4, 2, 2)
+    #expect(function.endpoint.takeWrittenPages(ofBAR: 0) == [0, 0, 0, 0])
+    function.endpoint.setLogsWrites(false, ofBAR: 0)
+    function.endpoint.setLogsWrites(false, ofBAR: 0)
+    #expect(mapper.events == ["map C0000000", "log off C0000000"])
+    // Not known: all.
+    #expect(function.endpoint.takeWrittenPages(ofBAR: 0) == all)
+    #expect(function.endpoint.takeWrittenPages(ofBAR: 0) == all)
+    function.endpoint.setLogsWrites(true, ofBAR: 0)
+    #expect(mapper.events.last == "log on C0000000")
+    #expect(function.endpoint.takeWrittenPages(ofBAR: 0) == all)
+    mapper.written = [4, 0, 0, 0]
+    #expect(function.endpoint.takeWrittenPages(ofBAR: 0) == [4, 0, 0, 0])
+    // One that the log cannot be turned on for is made anew.
+    function.endpoint.setLogsWrites(false, ofBAR: 0)
+    mapper.refusesLog = true
+    function.endpoint.setLogsWrites(true, ofBAR: 0)
+    #expect(mapper.events.suffix(2) == ["unmap C0000000", "map C0000000"])
+    // Without a mapping it is kept for the next one.
+    write(host, 4, 2, 0)
+    function.endpoint.setLogsWrites(false, ofBAR: 0)
+    function.endpoint.setLogsWrites(true, ofBAR: 1)
+    write(host, 4, 2, 2)
+    #expect(mapper.logs == [true, true, false])
+  }
 }
 
 /// Notes what is mapped.
@@ -295,6 +326,8 @@ private final class RecordingMapper: MemoryMapper {
   private struct State {
     var events: [String] = []
     var refuses = false
+    var refusesLog = false
+    var logs: [Bool] = []
     var written: [UInt64] = []
   }
 
@@ -307,6 +340,14 @@ private final class RecordingMapper: MemoryMapper {
     set { state.withLock { $0.refuses = newValue } }
   }
 
+  var refusesLog: Bool {
+    get { state.withLock { $0.refusesLog } }
+    set { state.withLock { $0.refusesLog = newValue } }
+  }
+
+  /// Whether each mapping began with a log.
+  var logs: [Bool] { state.withLock { $0.logs } }
+
   /// What the next look finds.
   var written: [UInt64] {
     get { state.withLock { $0.written } }
@@ -318,6 +359,7 @@ private final class RecordingMapper: MemoryMapper {
   ) -> (any MemoryMapping)? {
     guard !refuses else { return nil }
     note("map", address)
+    state.withLock { $0.logs.append(logsWrites) }
     return Mapping(self, address)
   }
 
@@ -337,6 +379,12 @@ private final class RecordingMapper: MemoryMapper {
     func addWrittenPages(to words: inout [UInt64]) -> Bool {
       for (index, word) in mapper.written.enumerated() { words[index] |= word }
       mapper.written = []
+      return true
+    }
+
+    func setLogsWrites(_ logsWrites: Bool) -> Bool {
+      guard !mapper.refusesLog else { return false }
+      mapper.note(logsWrites ? "log on" : "log off", address)
       return true
     }
 

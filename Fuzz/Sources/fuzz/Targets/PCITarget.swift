@@ -366,6 +366,8 @@ private final class CheckedMapper: MemoryMapper {
       return true
     }
 
+    func setLogsWrites(_ logsWrites: Bool) -> Bool { true }
+
     func unmap() {
       mapper.place.withLock { place in
         require(place != nil, "unmapped twice")

@@ -1,0 +1,126 @@
+internal import DeviceKit
+internal import Glibc
+
+/// What viewers see: a copy of what the display shows, so that only what really changed goes out.
+///
+/// A guest that writes the same bytes again, as redrawing consoles do, changes nothing.
+public struct SharedPicture: Sendable {
+  /// The longest side that goes out; more of a wider picture is not shown. RFB has 16 bits.
+  static let longestSide = 65_535
+
+  public private(set) var width: Int
+  public private(set) var height: Int
+  /// 0xXXRRGGBB, line by line.
+  private var pixels: [UInt32]
+  /// As last looked at; nil for a display that is off.
+  private var mode: DisplayMode?
+
+  /// A black picture.
+  public init(width: Int, height: Int) {
+    self.width = width
+    self.height = height
+    pixels = [UInt32](repeating: 0, count: width * height)
+  }
+
+  /// What a look at the display found.
+  enum Change: Equatable {
+    case none
+    /// These tiles.
+    case tiles(TileSet)
+    /// All, as the size did.
+    case size
+  }
+
+  /// Looks at what was written since the last time.
+  ///
+  /// - Parameter looksAtAll: as if all had been written.
+  mutating func refresh(from source: any PictureSource, looksAtAll: Bool = false) -> Change {
+    // Before the mode: what is written later is in the next log.
+    let written = source.takeWrittenPages()
+    guard let mode = source.mode else { return turnOff(source) }
+    let isNew = mode != self.mode
+    self.mode = mode
+    let (width, height) = (min(mode.width, Self.longestSide), min(mode.height, Self.longestSide))
+    if width != self.width || height != self.height {
+      self = SharedPicture(width: width, height: height)
+      self.mode = mode
+      _ = copyChanges(from: source, mode) { _ in true }
+      return .size
+    }
+    if !isNew, !looksAtAll, written.allSatisfy({ $0 == 0 }) { return .none }
+    let tiles = copyChanges(from: source, mode) { line in
+      isNew || looksAtAll || Self.isWritten(line, of: mode, written)
+    }
+    return tiles.isEmpty ? .none : .tiles(tiles)
+  }
+
+  /// Black, in the size it had. One that was never on has the size that it asks for.
+  private mutating func turnOff(_ source: any PictureSource) -> Change {
+    guard mode != nil else {
+      let (width, height) = source.preferredSize
+      guard width != self.width || height != self.height else { return .none }
+      self = SharedPicture(width: width, height: height)
+      return .size
+    }
+    self = SharedPicture(width: width, height: height)
+    var tiles = TileSet(width: width, height: height)
+    tiles.insertAll()
+    return .tiles(tiles)
+  }
+
+  private static func isWritten(_ line: Int, of mode: DisplayMode, _ pages: [UInt64]) -> Bool {
+    let start = mode.offset + line * mode.lineByteCount
+    let first = start / 4096
+    let last = (start + 4 * mode.width - 1) / 4096
+    return (first...last).contains { page in
+      page / 64 < pages.count && pages[page / 64] >> UInt64(page % 64) & 1 != 0
+    }
+  }
+
+  private mutating func copyChanges(
+    from source: any PictureSource, _ mode: DisplayMode, _ isLookedAt: (Int) -> Bool
+  ) -> TileSet {
+    var changed = TileSet(width: width, height: height)
+    for line in 0..<height where isLookedAt(line) {
+      source.withLine(line, of: mode) { copy(line, from: $0, &changed) }
+    }
+    return changed
+  }
+
+  /// Compares a line with the copy, a tile's width at a time, and copies what differs.
+  private mutating func copy(_ line: Int, from bytes: RawSpan, _ changed: inout TileSet) {
+    let (width, row) = (self.width, line / TileSet.tileHeight)
+    precondition(bytes.byteCount >= 4 * width, "line of \(bytes.byteCount) bytes")
+    // SAFETY: the source has the line for the call, as long as was checked; the copy has `width`
+    // pixels from `line * width` on. Neither pointer leaves the closures.
+    unsafe bytes.withUnsafeBytes { source in
+      unsafe pixels.withUnsafeMutableBytes { copy in
+        for (column, x) in stride(from: 0, to: width, by: TileSet.tileWidth).enumerated() {
+          let count = 4 * min(TileSet.tileWidth, width - x)
+          guard let from = unsafe source.baseAddress?.advanced(by: 4 * x),
+            let to = unsafe copy.baseAddress?.advanced(by: 4 * (line * width + x)),
+            unsafe memcmp(from, to, count) != 0
+          else { continue }
+          unsafe memcpy(to, from, count)
+          changed.insert(column: column, row: row)
+        }
+      }
+    }
+  }
+
+  /// A rectangle's pixels; what is outside of the picture is black.
+  func block(_ rectangle: Rectangle) -> PixelBlock {
+    var block: [UInt32] = []
+    block.reserveCapacity(rectangle.width * rectangle.height)
+    let inside = rectangle.intersection(Rectangle(x: 0, y: 0, width: width, height: height))
+    for y in rectangle.y..<(rectangle.y + rectangle.height) {
+      let copied = y < height ? inside.width : 0
+      if copied > 0 {
+        let start = y * width + rectangle.x
+        for pixel in pixels[start..<(start + copied)] { block.append(pixel & 0xFF_FFFF) }
+      }
+      block.append(contentsOf: repeatElement(0, count: rectangle.width - copied))
+    }
+    return PixelBlock(width: rectangle.width, height: rectangle.height, pixels: block)
+  }
+}

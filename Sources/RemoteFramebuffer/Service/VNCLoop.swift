@@ -1,0 +1,170 @@
+internal import DeviceKit
+internal import Glibc
+internal import HostSystem
+
+/// The server's thread: waits for viewers, and for the time of the next look at the display.
+final class VNCLoop {
+  /// 30 looks a second, at most.
+  private static let lookNanoseconds: UInt64 = 33_333_333
+  /// How long nothing is accepted after the host could not.
+  private static let acceptPauseNanoseconds: UInt64 = 1_000_000_000
+
+  private let core: VNCCore
+  private var machine = ShownMachine()
+  private var generation = 0
+  private var picture = SharedPicture(width: 1024, height: 768)
+  private var viewers: [ViewerConnection] = []
+  private var logsWrites = false
+  private var lastLook: UInt64 = 0
+  private var acceptsFrom: UInt64 = 0
+  private var counts = VNCServer.Counts()
+
+  init(_ core: VNCCore) {
+    self.core = core
+  }
+
+  func run() {
+    while let (machine, generation) = core.takeChange() {
+      if generation != self.generation { take(machine, generation) }
+      let now = HostClock.monotonicNanoseconds()
+      if viewers.contains(where: \.isWaiting), now >= lastLook + Self.lookNanoseconds {
+        look(now: now)
+      }
+      for viewer in viewers { viewer.update(from: picture) }
+      removeGone()
+      core.setCounts(counts)
+      wait()
+      counts.wakes += 1
+    }
+    for viewer in viewers { viewer.releaseAll(machine) }
+    setLogsWrites(false)
+  }
+
+  private func take(_ machine: ShownMachine, _ generation: Int) {
+    for viewer in viewers { viewer.releaseAll(self.machine) }
+    setLogsWrites(false)
+    self.machine = machine
+    self.generation = generation
+    setLogsWrites(viewers.contains(where: \.isRunning))
+    if !viewers.isEmpty { look(now: HostClock.monotonicNanoseconds()) }
+  }
+
+  /// Without a viewer the guest writes its picture without exits.
+  private func setLogsWrites(_ logsWrites: Bool) {
+    guard logsWrites != self.logsWrites else { return }
+    self.logsWrites = logsWrites && machine.display != nil
+    machine.display?.setLogsWrites(logsWrites)
+    // All counts as written now.
+    lastLook = 0
+  }
+
+  // MARK: Waiting
+
+  private func wait() {
+    let now = HostClock.monotonicNanoseconds()
+    let accepts = now >= acceptsFrom
+    var files = [
+      pollfd(fd: core.descriptor, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: accepts ? core.listener.rawValue : -1, events: Int16(POLLIN), revents: 0),
+    ]
+    files += viewers.map { pollfd(fd: $0.descriptor, events: $0.events, revents: 0) }
+    let count = poll(&files, until: wakeTime(accepts: accepts), now: now)
+    // An error leaves the answers as they were: none.
+    if count > 0 { handle(files) }
+    let after = HostClock.monotonicNanoseconds()
+    for viewer in viewers { viewer.look(now: after) }
+  }
+
+  /// When something has to happen whatever comes; nil for never.
+  private func wakeTime(accepts: Bool) -> UInt64? {
+    var times = viewers.compactMap(\.wakeTime)
+    if viewers.contains(where: \.isWaiting), machine.display != nil {
+      times.append(lastLook + Self.lookNanoseconds)
+    }
+    if !accepts { times.append(acceptsFrom) }
+    return times.min()
+  }
+
+  private func poll(_ files: inout [pollfd], until time: UInt64?, now: UInt64) -> Int32 {
+    let timeout: Int32 =
+      if let time {
+        // Rounded up, so that the time has come.
+        Int32(clamping: (max(time, now) - now + 999_999) / 1_000_000)
+      } else {
+        -1
+      }
+    // SAFETY: the array lives for the call, which is given its true length.
+    return unsafe files.withUnsafeMutableBufferPointer {
+      unsafe Glibc.poll($0.baseAddress, nfds_t($0.count), timeout)
+    }
+  }
+
+  private func handle(_ files: [pollfd]) {
+    for (viewer, file) in zip(viewers, files.dropFirst(2)) where file.revents != 0 {
+      if file.revents & Int16(POLLIN) != 0 {
+        let events = viewer.receive()
+        viewer.deliver(events, machine, width: picture.width, height: picture.height)
+      } else if file.revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 {
+        viewer.end()
+      }
+    }
+    if files[1].revents != 0 { accept() }
+  }
+
+  private func accept() {
+    while true {
+      let accepted: FileDescriptor
+      do throws(Errno) {
+        accepted = try FileDescriptor(acceptedBy: core.listener)
+      } catch {
+        if error == Errno(ECONNABORTED) || error == Errno(EINTR) { continue }
+        if error != Errno(EAGAIN) {
+          acceptsFrom = HostClock.monotonicNanoseconds() + Self.acceptPauseNanoseconds
+        }
+        return
+      }
+      // One too many is closed here.
+      guard viewers.count < VNCServer.viewerLimit else { continue }
+      let now = HostClock.monotonicNanoseconds()
+      // Its first message has the picture's size.
+      if !logsWrites { look(now: now) }
+      var random = SystemRandomNumberGenerator()
+      let challenge = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
+      viewers.append(
+        ViewerConnection(
+          accepted,
+          RFBSession.Settings(
+            name: core.settings.name, password: core.settings.password, challenge: challenge),
+          layout: core.settings.layout, width: picture.width, height: picture.height, now: now))
+    }
+  }
+
+  private func removeGone() {
+    for viewer in viewers where viewer.isOver { viewer.releaseAll(machine) }
+    viewers.removeAll(where: \.isOver)
+    counts.viewers = viewers.count(where: \.isRunning)
+    setLogsWrites(counts.viewers > 0)
+  }
+
+  // MARK: The picture
+
+  private func look(now: UInt64) {
+    lastLook = now
+    counts.looks += 1
+    guard let display = machine.display else { return }
+    switch picture.refresh(from: display) {
+    case .none: break
+    case .tiles(let tiles):
+      for viewer in viewers { viewer.insertChanges(tiles) }
+    case .size:
+      for viewer in viewers {
+        viewer.setPictureSize(width: picture.width, height: picture.height)
+      }
+    }
+    guard let lights = machine.keyboard?.lights else { return }
+    let bits: UInt8 =
+      (lights.contains(.scrollLock) ? 1 : 0) | (lights.contains(.numLock) ? 2 : 0)
+      | (lights.contains(.capsLock) ? 4 : 0)
+    for viewer in viewers { viewer.setLights(bits) }
+  }
+}
