@@ -6,7 +6,7 @@ public struct ComputerSpec: Hashable, Sendable {
   public var boot: BootSpec
   /// In the order in which the guest finds them.
   public var disks: [DiskSpec] = []
-  /// On the ports of a SATA adapter, which is there if they are.
+  /// On the first ports of the SATA adapter, which is there if a drive or a disk is on it.
   public var cdroms: [CDROMSpec] = []
   public var serial = SerialSpec.stdio
   /// Nil for a machine without a display.
@@ -14,6 +14,18 @@ public struct ComputerSpec: Hashable, Sendable {
   public var clock = ClockChoice.utc
   public var onCrash = CrashAction.report
   public var onReset = ResetAction.reset
+
+  /// As many as the SATA adapter has.
+  public static let sataPortCount = 6
+
+  package func checkSATAPorts() throws(SpecValueError) {
+    let count = cdroms.count + disks.count { $0.bus == .ahci }
+    guard count <= Self.sataPortCount else {
+      throw SpecValueError(
+        "\(count) drives and disks on the SATA adapter are too many; at most "
+          + "\(Self.sataPortCount) fit")
+    }
+  }
 
   /// A PC without disks, its serial port on this terminal.
   public init(_ boot: BootSpec) {

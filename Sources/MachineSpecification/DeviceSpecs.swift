@@ -1,9 +1,11 @@
-/// An NVMe disk: a raw image or a block device. A thread-safe value.
+/// A disk: a raw image or a block device. A thread-safe value.
 public struct DiskSpec: Hashable, Sendable {
   /// What `sectorByteCount` may be.
   public static let sectorByteCounts: [UInt64] = [512, 4096]
 
   public var file: String
+  /// What it is attached to.
+  public var bus = DiskBus.nvme
   public var isReadOnly = false
   /// Whether the image is raw whatever it begins with.
   public var isKnownRaw = false
@@ -59,22 +61,21 @@ public struct DiskSpec: Hashable, Sendable {
   }
 }
 
+/// What a disk is attached to.
+public enum DiskBus: String, Hashable, Sendable, CaseIterable, Codable, SpecChoice {
+  /// A controller of its own.
+  case nvme
+  /// A port of the SATA adapter, for systems that were installed on such a disk.
+  case ahci
+}
+
 /// A CD or DVD drive. A thread-safe value.
 public struct CDROMSpec: Hashable, Sendable {
-  /// As many as a SATA adapter has ports.
-  public static let maximumCount = 6
-
   /// The image of what is in it, which is only read; nil for nothing.
   public var file: String?
 
   public init(file: String? = nil) {
     self.file = file
-  }
-
-  package static func checkCount(of cdroms: [CDROMSpec]) throws(SpecValueError) {
-    guard cdroms.count <= maximumCount else {
-      throw SpecValueError("\(cdroms.count) drives are too many; at most \(maximumCount) fit")
-    }
   }
 }
 

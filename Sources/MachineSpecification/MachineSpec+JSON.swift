@@ -307,7 +307,7 @@ extension ComputerSpec {
         CDROMSpec(file: try object.text("file"))
       } ?? cdroms
     try object.checked("cdroms") { () throws(SpecValueError) in
-      try CDROMSpec.checkCount(of: cdroms)
+      try checkSATAPorts()
     }
     serial =
       try object.textOrObject(
@@ -342,6 +342,7 @@ extension ComputerSpec {
 extension DiskSpec {
   fileprivate init(_ object: inout SpecObject) throws(MachineSpecError) {
     self.init(file: try object.requiredText("file"))
+    bus = try object.choice("bus") ?? bus
     isReadOnly = try object.flag("readOnly") ?? isReadOnly
     isKnownRaw = try object.flag("raw") ?? isKnownRaw
     serial = try object.value("serial") { (text) throws(SpecValueError) in
@@ -356,7 +357,8 @@ extension DiskSpec {
 
   fileprivate var value: JSONValue {
     .object([
-      "file": .text(file), "readOnly": .flag(isReadOnly), "raw": .flag(isKnownRaw),
+      "file": .text(file), "bus": .text(bus.rawValue), "readOnly": .flag(isReadOnly),
+      "raw": .flag(isKnownRaw),
       "serial": .init(serial), "blockSize": .integer(Int64(sectorByteCount)),
     ])
   }

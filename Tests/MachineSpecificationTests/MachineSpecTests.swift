@@ -28,6 +28,7 @@ import ZeroTracker
           file: "x,y", isReadOnly: true, isKnownRaw: true, serial: "s", sectorByteCount: 4096),
         DiskSpec(file: "z"),
       ]
+      computer.disks[1].bus = .ahci
       computer.cdroms = [CDROMSpec(file: "i"), CDROMSpec()]
       computer.serial = .file(LogFileSpec(file: "log", appends: true))
       computer.display = DisplaySpec(width: 1920, height: 1080)
@@ -198,7 +199,7 @@ import ZeroTracker
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "cdroms": [{}, {}, {}, {}, {}, {}, {}]"#,
-        "cdroms: 7 drives are too many; at most 6 fit"
+        "cdroms: 7 drives and disks on the SATA adapter are too many; at most 6 fit"
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "serial": "tty""#,

@@ -41,6 +41,26 @@ import VMM
     #expect(Set(disks.map(\.serial)).count == 3 && disks.allSatisfy(\.isReadOnly))
   }
 
+  @Test("disks on the SATA adapter come behind its drives, and both are found in the boot order")
+  func buses() throws {
+    var firmware = FirmwareSpec(image: "f")
+    firmware.bootOrder = [.disk(2), .disk(1), .cdrom(0), .disk(0)]
+    var options = ComputerSpec(.firmware(firmware))
+    options.disks = ["a", "b", "a"].map { DiskSpec(file: place.path($0), isReadOnly: true) }
+    options.disks[0].bus = .ahci
+    options.disks[2].bus = .ahci
+    options.cdroms = [CDROMSpec(), CDROMSpec(file: place.path("b"))]
+    var computer = PersonalComputerConfiguration()
+    try options.addDisks(to: &computer)
+    try options.tellFirmware(&computer)
+    #expect(computer.disks.count == 1 && computer.sataPorts.count == 4)
+    let drives = computer.sataPorts.map { port -> Bool? in
+      if case .opticalDrive(let drive) = port { drive.hasMedium } else { nil }
+    }
+    #expect(drives == [false, true, nil, nil])
+    #expect(computer.bootOrder == [.sata(3), .disk(0), .sata(0), .sata(2)])
+  }
+
   @Test("what was given is what the disk has")
   func given() throws {
     var options = ComputerSpec(.kernel(KernelSpec(file: "k")))

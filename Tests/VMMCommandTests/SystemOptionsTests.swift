@@ -86,6 +86,15 @@ import Testing
     ("a,serial=x", DiskSpec(file: "a", serial: "x")),
     ("a,serial=x=y", DiskSpec(file: "a", serial: "x=y")),
     ("a,serial=x,,y", DiskSpec(file: "a", serial: "x,y")),
+    ("a,bus=nvme", DiskSpec(file: "a")),
+    (
+      "a,bus=ahci,readonly",
+      {
+        var disk = DiskSpec(file: "a", isReadOnly: true)
+        disk.bus = .ahci
+        return disk
+      }()
+    ),
     ("a,block-size=4096", DiskSpec(file: "a", sectorByteCount: 4096)),
     ("a,block-size=512,readonly", DiskSpec(file: "a", isReadOnly: true)),
     (
@@ -118,7 +127,7 @@ import Testing
   }
 
   /// What may follow a disk's file.
-  private static let words = "readonly, serial=TEXT, block-size=512|4096, format=raw"
+  private static let words = "readonly, bus=nvme|ahci, serial=TEXT, block-size=512|4096, format=raw"
 
   @Test(arguments: [
     (
@@ -329,7 +338,7 @@ import Testing
     ),
     (
       "--kernel k" + String(repeating: " --cdrom a", count: 7),
-      "option '--cdrom': 7 drives are too many; at most 6 fit"
+      "option '--cdrom': 7 drives and disks on the SATA adapter are too many; at most 6 fit"
     ),
     ("--firmware f --disk a --boot-order disk0,", "option '--boot-order': '' is not one of disk0"),
     ("--firmware f --fw-cfg opt/a", "option '--fw-cfg' needs a value: '--fw-cfg NAME=FILE'"),

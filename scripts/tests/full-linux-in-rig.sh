@@ -6,8 +6,12 @@
 firmware=/usr/share/OVMF/OVMF_CODE_4M.fd
 # An empty disk, which is tried first if the order has no effect.
 truncate -s 64M /tmp/empty.img
+# On the SATA adapter: one MiB of something, then zeroes.
+dd if=/guest/cd.iso of=/tmp/sata.img bs=1M skip=1 count=1 2>/dev/null
+truncate -s 16M /tmp/sata.img
 timeout -s KILL 1500 vmm-run run --firmware "$firmware" --memory 768M --cdrom /guest/cd.iso \
-  --cdrom none --disk /tmp/empty.img --boot-order cdrom,disk0 \
+  --cdrom none --disk /tmp/empty.img --disk /tmp/sata.img,bus=ahci --boot-order cdrom,disk0 \
   </dev/null >/out/cd.console 2>/out/cd.stderr
 echo $? >/out/cd.status
+dd if=/tmp/sata.img bs=1M skip=1 count=1 2>/dev/null | sha256sum >/out/sata.sum
 echo "cd: status $(cat /out/cd.status) at $(cut -d ' ' -f 1 /proc/uptime) s"

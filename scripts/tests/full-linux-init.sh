@@ -62,7 +62,7 @@ use_drives() {
 # use_disk: on the same adapter. Its first MiB is copied to its second.
 use_disk() {
   await [ -b /dev/sda ]
-  tell "disk $(cat /sys/block/sda/device/vendor) $(cat /sys/block/sda/device/model)"
+  tell "disk $(cat /sys/block/sda/device/model)"
   tell "sectors $(cat /sys/block/sda/size)"
   dd if=/dev/sda of=/dev/sda bs=1M count=1 seek=1 conv=fsync 2>/dev/null && tell copied
   tell "cache $(cat /sys/block/sda/queue/write_cache)"
@@ -74,7 +74,7 @@ while read -r module; do
 done </modules/order
 use_inputs
 use_drives
-if grep -q withdisk /proc/cmdline; then use_disk; fi
+use_disk
 tell_warnings
 tell poweroff
 sleep 0.3

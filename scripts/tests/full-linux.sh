@@ -40,9 +40,12 @@ check_cd_guest() {
     "medium $(sha256sum <"$iso" | cut -d ' ' -f 1)  -" "bytes $(stat -c %s "$iso")" \
     "file $(sha256sum <"$data" | cut -d ' ' -f 1)  -" ejected 'nothing to read' closed \
     "again $(head -c 1048576 "$iso" | sha256sum | cut -d ' ' -f 1)  -" \
-    'empty: /dev/sr1: No medium found' poweroff; do
+    'empty: /dev/sr1: No medium found' 'disk VMM-RUN SATA DISK *' 'sectors 32768' copied \
+    'cache write back' poweroff; do
     check_seen cd "$line"
   done
+  check_equal 'cd: what the guest wrote to its SATA disk' "$(cut -d ' ' -f 1 "$out/sata.sum")" \
+    "$(dd if="$iso" bs=1M skip=1 count=1 2>/dev/null | sha256sum | cut -d ' ' -f 1)"
   check_equal 'cd: modules' "$(grep -c '@ cannot' "$out/cd.told")" 0
   check_messages cd
 }

@@ -48,7 +48,7 @@ final class AHCIEngine: Sendable {
   private let devices: [any SATADevice]
   let work: WorkList
   private let state: Guarded<State>
-  /// How often a command ended: `reset` sleeps on it.
+  /// How often a command ended after it was given up: `reset` sleeps on it.
   private let endCount = FutexWord()
 
   init(endpoint: PCIEndpoint, devices: [any SATADevice]) {
@@ -267,8 +267,9 @@ final class AHCIEngine: Sendable {
   }
 
   private func finish(_ fetched: Fetched, of port: Int, _ result: ATAResult, _ data: AHCIData) {
+    var isAnswered = false
     let mustSignal = state.withLock { state in
-      let isAnswered = state.ports[port].end(generation: fetched.generation)
+      isAnswered = state.ports[port].end(generation: fetched.generation)
       if state.isResetting { state.isResetting = state.ports.contains { $0.isBusy } }
       guard isAnswered else { return false }
       let interrupts: AHCIPort.Interrupts
@@ -283,8 +284,11 @@ final class AHCIEngine: Sendable {
       // At each event, not only at the first: the guest clears them one by one.
       return state.isInterruptEnabled && state.ports[port].enables(interrupts)
     }
-    endCount.add(1)
-    endCount.wakeAll()
+    // A reset may wait for one that is not answered any more.
+    if !isAnswered {
+      endCount.add(1)
+      endCount.wakeAll()
+    }
     if mustSignal { endpoint.signal(0) }
   }
 

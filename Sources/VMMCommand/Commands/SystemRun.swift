@@ -132,8 +132,7 @@ final class SystemRun: Sendable {
     configuration.computer.onSerialRoom = { console.guestHasRoom() }
     configuration.computer.clockIsLocal = computer.clock == .local
     configuration.computer.display = computer.display
-    configuration.computer.disks = try computer.openDisks()
-    configuration.computer.sataPorts = try computer.openDrives()
+    try computer.addDisks(to: &configuration.computer)
     configuration.computer.version = Version.number
     try computer.tellFirmware(&configuration.computer)
     configuration.endsOnCrash = computer.onCrash == .report

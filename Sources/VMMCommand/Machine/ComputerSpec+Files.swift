@@ -35,7 +35,9 @@ extension ComputerSpec {
     computer.uuid = firmware.uuid ?? usualUUID(firmware)
     computer.bootOrder = firmware.bootOrder.map { device in
       switch device {
-      case .disk(let index): .disk(index)
+      case .disk(let index) where disks[index].bus == .ahci:
+        .sata(cdroms.count + disks[..<index].count { $0.bus == .ahci })
+      case .disk(let index): .disk(disks[..<index].count { $0.bus == .nvme })
       case .cdrom(let index): .sata(index)
       }
     }
@@ -44,7 +46,27 @@ extension ComputerSpec {
     }
   }
 
-  /// The disks, open and locked.
+  /// Adds the disks and drives; images are open and locked from here on, those of drives shared with
+  /// others that read.
+  func addDisks(to computer: inout PersonalComputerConfiguration) throws {
+    computer.sataPorts += try cdroms.enumerated().map { index, drive in
+      let medium = try drive.file.map { file in
+        let store = try RawImageStore.opticalMedium(path: HostPath(argument: file))
+        Diagnostics.warnOfMissingLocks(store.lockGap, of: "CD image \(file)")
+        return store
+      }
+      return .opticalDrive(OpticalDrive(medium: medium, serial: "cdrom\(index)"))
+    }
+    for (disk, configuration) in zip(disks, try openDisks()) {
+      switch disk.bus {
+      case .nvme: computer.disks.append(configuration)
+      case .ahci:
+        computer.sataPorts.append(.disk(configuration.store, serial: configuration.serial))
+      }
+    }
+  }
+
+  /// The disks, on whichever bus, open and locked.
   func openDisks() throws -> [DiskConfiguration] {
     var names: Set<String> = []
     return try disks.map { disk in
@@ -56,19 +78,6 @@ extension ComputerSpec {
       var name = Self.absolutePath(disk.file)
       while !names.insert(name).inserted { name += "+" }
       return DiskConfiguration(store, serial: disk.serial ?? Self.serial(naming: name))
-    }
-  }
-
-  /// The drives, on the SATA adapter's first ports; their images open and locked, shared with others
-  /// that read.
-  func openDrives() throws -> [AHCIController.Port] {
-    try cdroms.enumerated().map { index, drive in
-      let medium = try drive.file.map { file in
-        let store = try RawImageStore.opticalMedium(path: HostPath(argument: file))
-        Diagnostics.warnOfMissingLocks(store.lockGap, of: "CD image \(file)")
-        return store
-      }
-      return .opticalDrive(OpticalDrive(medium: medium, serial: "cdrom\(index)"))
     }
   }
 

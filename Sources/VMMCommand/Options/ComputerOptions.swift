@@ -13,7 +13,7 @@ extension ComputerSpec {
     }
     cdroms += parsed.texts(.cdrom).map { CDROMSpec(file: $0 == Self.noImage ? nil : $0) }
     try parsed.checked(.cdrom) { () throws(SpecValueError) in
-      try CDROMSpec.checkCount(of: cdroms)
+      try checkSATAPorts()
     }
     switch boot {
     case .kernel(var kernel):

@@ -3,6 +3,7 @@ internal import MachineSpecification
 /// `--disk`: a file name, and what follows it after commas.
 extension DiskSpec {
   private static let readOnlyWord = "readonly"
+  private static let busKey = "bus"
   private static let formatKey = "format"
   private static let serialKey = "serial"
   private static let blockSizeKey = "block-size"
@@ -10,10 +11,11 @@ extension DiskSpec {
   private static let rawFormat = "raw"
   /// For messages.
   private static let choices = [
-    readOnlyWord, "\(serialKey)=TEXT", "\(blockSizeKey)=512|4096", "\(formatKey)=\(rawFormat)",
+    readOnlyWord, "\(busKey)=nvme|ahci", "\(serialKey)=TEXT", "\(blockSizeKey)=512|4096",
+    "\(formatKey)=\(rawFormat)",
   ]
 
-  /// `FILE[,readonly][,serial=TEXT][,block-size=512|4096][,format=raw]`, the words in any order.
+  /// `FILE[,readonly][,bus=nvme|ahci][,serial=TEXT][,block-size=512|4096][,format=raw]`, the words in any order.
   /// Two commas stand for one in a name or a value: they end at a single one.
   init(option text: String) throws(UsageError) {
     let name = OptionDefinition.disk.name
@@ -48,6 +50,12 @@ extension DiskSpec {
     case (Self.readOnlyWord, nil):
       isReadOnly = true
       return nil
+    case (Self.busKey, let value?):
+      guard let choice = DiskBus(rawValue: value) else {
+        throw .unknown(
+          value, choices: DiskBus.allCases.map(\.rawValue), part: "FILE,\(Self.busKey)=")
+      }
+      bus = choice
     case (Self.formatKey, let value?):
       guard value == Self.rawFormat else {
         throw SpecValueError(

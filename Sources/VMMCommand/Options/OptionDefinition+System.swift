@@ -15,7 +15,8 @@ extension OptionDefinition {
   static let disk = OptionDefinition(
     name: "--disk", placeholder: "FILE[,OPTIONS]",
     summary: """
-      An NVMe disk: a raw image or a block device. Options: readonly; serial=TEXT, for the guest's \
+      An NVMe disk: a raw image or a block device. Options: readonly; bus=ahci, for a SATA disk; \
+      serial=TEXT, for the guest's \
       /dev/disk/by-id; block-size=512 or 4096; format=raw, for an image that begins as one of \
       another format does. A comma in a name or value is doubled.
       """,

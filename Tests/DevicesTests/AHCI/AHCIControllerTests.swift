@@ -3,6 +3,7 @@ import DeviceKit
 import GuestMemory
 import TestSupport
 import Testing
+import ZeroTracker
 
 @testable import Devices
 
@@ -87,6 +88,22 @@ struct AHCIControllerTests {
       try adapter.run(fis, packet: [0x28, 0, 0, 0, 0, 3, 0, 0, 4], regions: [(0x14_0000, 1024)])
         .byteCount == 1024)
     #expect(try adapter.bytes(1026, at: 0x14_0000) == Array(Self.sectors[6144..<7168]) + [0, 0])
+  }
+
+  @Test("what is read, and what is answered, is touched before it is there")
+  func touches() throws {
+    let adapter = try TestAdapter([Self.drive()])
+    func isTouched(_ address: UInt64) -> Bool {
+      let page = PageRange(start: GPA(address).page, pageCount: 1)
+      return adapter.memory.tracker.snapshot().counts(in: page).touched == 1
+    }
+    #expect(!isTouched(0x20_0000))
+    _ = try adapter.run(
+      TestAdapter.fis(0xA0, features: 1), packet: [0x28, 0, 0, 0, 0, 0, 0, 0, 1],
+      regions: [(0x20_0000, 2048)])
+    for address in [0x20_0000, TestAdapter.received, TestAdapter.lists] {
+      #expect(isTouched(address))
+    }
   }
 
   @Test func errorsHaltUntilTheListIsStartedAgain() throws {
