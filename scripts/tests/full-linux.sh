@@ -32,10 +32,10 @@ make_cd() {
 }
 
 check_cd_guest() {
-  local iso=$1 data=$2
+  local iso=$1 data=$2 series=${full_linux_series%-full} line
   check_status cd 0
   check_equal 'cd: GRUB' "$(grep -ac 'GRUB from the CD' "$out/cd.console")" 1
-  for line in "kernel 6\\.12\\..*" 'input AT Translated Set 2 keyboard' \
+  for line in "kernel ${series//./\\.}\\..*" 'input AT Translated Set 2 keyboard' \
     'input ImExPS/2 Generic Explorer Mouse' 'controller ahci' 'drive VMM-RUN +CD/DVD-ROM *' \
     "medium $(sha256sum <"$iso" | cut -d ' ' -f 1)  -" "bytes $(stat -c %s "$iso")" \
     "file $(sha256sum <"$data" | cut -d ' ' -f 1)  -" ejected 'nothing to read' closed \
