@@ -130,6 +130,10 @@ let package = Package(
         "ZeroTracker",
       ],
       swiftSettings: strict),
+    // A picture for real viewers, without a machine: scripts/tests/viewers.sh.
+    .executableTarget(
+      name: "PictureServer", dependencies: ["DeviceKit", "HostSystem", "RemoteFramebuffer"],
+      path: "Tests/PictureServer", swiftSettings: strict),
     .testTarget(
       name: "RemoteFramebufferTests",
       dependencies: ["DeviceKit", "HostSystem", "RemoteFramebuffer", "TestSupport"],

@@ -131,7 +131,7 @@ final class ViewerConnection {
   /// Makes and sends as much as the socket takes.
   func update(from picture: SharedPicture) {
     flush()
-    while !isOver, unsent.isEmpty {
+    while isRunning, unsent.isEmpty {
       session.update(from: picture)
       guard session.hasOutput else { return }
       flush()

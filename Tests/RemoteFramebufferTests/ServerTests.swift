@@ -1,0 +1,301 @@
+import DeviceKit
+import Foundation
+import Glibc
+import HostSystem
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import RemoteFramebuffer
+
+@Suite("The server, with real sockets", .serialized, .timeLimit(.minutes(5)))
+struct ServerTests {
+  /// A socket of its own, and its address.
+  private static func display(_ width: Int = 200, _ height: Int = 100) -> LockedDisplay {
+    LockedDisplay(TestDisplay(width: width, height: height))
+  }
+
+  @Test("No viewer, no work; one viewer sees all, and what changes; its keys end with it")
+  func oneViewer() throws {
+    let bench = try ServerBench()
+    let (server, path) = (bench.server, bench.path)
+    let display = Self.display()
+    let input = RecordedInput()
+    server.show(ShownMachine(display: display, keyboard: input, pointer: input))
+    display.change { $0.draw(3, 4, 0x123456) }
+    do {
+      let socket = try Connection(path)
+      var viewer = try socket.begin(encodings: [16, -261])
+      try socket.send(SessionBench.request(isIncremental: false, width: 200, height: 100))
+      #expect(try socket.read(1) == [0])
+      #expect(try viewer.readUpdate().news == [.lights(2)])
+      #expect(viewer.pixels == display.picture)
+      #expect(display.logsWrites)
+      try waitUntil { server.counts.viewers == 1 }
+      try socket.send(SessionBench.request(isIncremental: true, width: 200, height: 100))
+      display.change { $0.draw(199, 99, 0xFEDCBA) }
+      #expect(try socket.read(1) == [0])
+      let update = try viewer.readUpdate()
+      #expect(update.rectangles.map(\.x) == [192] && update.rectangles.map(\.y) == [96])
+      #expect(viewer.pixels == display.picture)
+      try socket.send([4, 1, 0, 0, 0, 0, 0, 0x61] + [5, 1, 0, 9, 0, 8])
+      try waitUntil { input.lines.count == 2 }
+    }
+    try waitUntil { server.counts.viewers == 0 && !display.logsWrites }
+    #expect(
+      input.lines == [
+        "4 down", "9 8 of 200x100: 1", "4 up", "9 8 of 200x100: 0",
+      ])
+    // Nothing is looked at any more.
+    let counts = server.counts
+    display.change { $0.draw(0, 0, 5) }
+    TestThreads.nap(microseconds: 200_000)
+    #expect(server.counts == counts)
+  }
+
+  @Test(
+    "A viewer that says nothing and one that does not read keep no other waiting, nor the thread busy"
+  )
+  func slowViewers() throws {
+    let bench = try ServerBench()
+    let (server, path) = (bench.server, bench.path)
+    let display = Self.display(1000, 1000)
+    server.show(ShownMachine(display: display))
+    let silent = try Connection(path)
+    #expect(try silent.read(12) == Array("RFB 003.008\n".utf8))
+    let wakes = server.counts.wakes
+    TestThreads.nap(microseconds: 200_000)
+    // Once greeted it is not looked at until it speaks or its time is up.
+    #expect(server.counts.wakes <= wakes + 2)
+    let deaf = try Connection(path)
+    _ = try deaf.begin(encodings: [0])
+    try deaf.send(SessionBench.request(isIncremental: false, width: 1000, height: 1000))
+    let socket = try Connection(path)
+    var viewer = try socket.begin(encodings: [0])
+    for colour in 1...20 as ClosedRange<UInt32> {
+      display.change { $0.draw(999, 0, colour) }
+      try socket.send(
+        SessionBench.request(isIncremental: false, x: 960, width: 40, height: 16))
+      #expect(try socket.read(1) == [0])
+      _ = try viewer.readUpdate()
+      // A look may be the one before.
+      try waitUntil {
+        if viewer.pixels[999] == colour { return true }
+        try socket.send(
+          SessionBench.request(isIncremental: false, x: 960, width: 40, height: 16))
+        _ = try socket.read(1)
+        _ = try viewer.readUpdate()
+        return viewer.pixels[999] == colour
+      }
+    }
+    #expect(server.counts.viewers == 2)
+  }
+
+  @Test("A browser on the same socket; a wrong password is the end")
+  func webSocketAndPassword() throws {
+    let bench = try ServerBench(password: "secret")
+    let (server, path) = (bench.server, bench.path)
+    server.show(ShownMachine(display: Self.display()))
+    let browser = try Connection(path)
+    try browser.send(
+      Array(
+        ("GET / HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+          + "Origin: https://example.com\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+          .utf8))
+    #expect(try browser.read(129).suffix(4) == [13, 10, 13, 10])
+    #expect(try browser.read(14) == [0x82, 12] + Array("RFB 003.008\n".utf8))
+    let other = try Connection(path)
+    #expect(try other.read(12).count == 12)
+    try other.send(Array("RFB 003.008\n".utf8) + [2])
+    #expect(try other.read(2) == [1, 2])
+    _ = try other.read(16)
+    try other.send([UInt8](repeating: 7, count: 16))
+    #expect(try other.read(22) == [0, 0, 0, 1, 0, 0, 0, 14] + Array("wrong password".utf8))
+    #expect(throws: ViewerDecoder.Failure.cut) { try other.read(1) }
+  }
+
+  @Test("The machine goes and another comes: keys are released in the old one, the size follows")
+  func machines() throws {
+    let bench = try ServerBench()
+    let (server, path) = (bench.server, bench.path)
+    let (first, second) = (Self.display(), Self.display(300, 50))
+    let input = RecordedInput()
+    server.show(ShownMachine(display: first, keyboard: input))
+    let socket = try Connection(path)
+    var viewer = try socket.begin(encodings: [16, -223])
+    let request = SessionBench.request(isIncremental: false, width: 200, height: 100)
+    try socket.send([4, 1, 0, 0, 0, 0, 0xFF, 0xE3] + request)
+    _ = try socket.read(1)
+    _ = try viewer.readUpdate()
+    try socket.send(SessionBench.request(isIncremental: true, width: 200, height: 100))
+    server.show(ShownMachine())
+    try waitUntil { input.lines == ["e0 down", "e0 up"] && !first.logsWrites }
+    server.show(ShownMachine(display: second))
+    _ = try socket.read(1)
+    #expect(try viewer.readUpdate().news == [.size(width: 300, height: 50)])
+    #expect(second.logsWrites)
+  }
+
+  @Test("One viewer too many is sent away")
+  func limit() throws {
+    let bench = try ServerBench()
+    let path = bench.path
+    let viewers = try (0..<VNCServer.viewerLimit).map { _ in try Connection(path) }
+    for viewer in viewers { #expect(try viewer.read(12).count == 12) }
+    let more = try Connection(path)
+    #expect(throws: ViewerDecoder.Failure.cut) { try more.read(1) }
+  }
+
+  @Test(
+    "A socket file that nothing listens on is replaced; one in use is not; only the user enters")
+  func socketFiles() throws {
+    let path = "/tmp/vmm-run-vnc-\(getpid())-left"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    func listen() throws(VNCListener.Failure) {
+      _ = try VNCListener(.unix(path: path))
+    }
+    try listen()
+    // The file is still there.
+    let listener = try VNCListener(.unix(path: path))
+    let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions]
+    #expect(mode as? Int == 0o600)
+    let failure = #expect(throws: VNCListener.Failure.self) { try listen() }
+    #expect(
+      failure?.description == "cannot listen on unix:\(path): Address already in use (EADDRINUSE)")
+    _ = consume listener
+  }
+
+  @Test(
+    "Addresses",
+    arguments: [
+      (":0", "127.0.0.1:0", true), ("localhost:1", "127.0.0.1:1", true),
+      ("0.0.0.0:99", "0.0.0.0:99", false), ("[::1]:5", "[::1]:5", true),
+      ("[::]:5", "[::]:5", false),
+      ("127.9.9.9:59635", "127.9.9.9:59635", true), ("unix:/tmp/x", "unix:/tmp/x", true),
+    ])
+  func addresses(text: String, description: String, isLocal: Bool) {
+    let address = VNCAddress(text)
+    #expect(address?.description == description && address?.isLocal == isLocal)
+  }
+
+  @Test(
+    "No addresses",
+    arguments: [
+      "", ":", "1", ":x", ":-1", ":59636", "::1:5", "[127.0.0.1]:1", "host.example:1", "unix:",
+      "1.2.3:4", "[::1]", ":+1", ":99999999999999999999",
+    ])
+  func noAddresses(text: String) {
+    #expect(VNCAddress(text) == nil)
+  }
+}
+
+/// A server on a socket of its own, for as long as the test runs.
+private final class ServerBench {
+  let path: String
+  let server: VNCServer
+
+  init(password: String? = nil) throws {
+    path = "/tmp/vmm-run-vnc-\(getpid())-\(UInt64.random(in: 0...UInt64.max))"
+    server = try VNCServer(
+      try VNCListener(.unix(path: path)),
+      VNCServer.Settings(name: "test", password: password.map { Array($0.utf8) }))
+  }
+
+  deinit {
+    server.stop()
+    try? FileManager.default.removeItem(atPath: path)
+  }
+}
+
+/// A test's display for two threads.
+private final class LockedDisplay: PictureSource, @unchecked Sendable {
+  // Sendable because the display is used with the lock held.
+  private let display: TestDisplay
+  private let lock = NSLock()
+
+  init(_ display: TestDisplay) { self.display = display }
+
+  var mode: DisplayMode? { lock.withLock { display.mode } }
+  var preferredSize: (width: Int, height: Int) { lock.withLock { display.preferredSize } }
+  var logsWrites: Bool { lock.withLock { display.logsWrites } }
+  var picture: [UInt32] { lock.withLock { display.picture } }
+  func setLogsWrites(_ logsWrites: Bool) { lock.withLock { display.setLogsWrites(logsWrites) } }
+  func takeWrittenPages() -> [UInt64] { lock.withLock { display.takeWrittenPages() } }
+  func change(_ body: (TestDisplay) -> Void) { lock.withLock { body(display) } }
+
+  func withLine<R>(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> R) -> R {
+    lock.withLock { display.withLine(line, of: mode, body) }
+  }
+}
+
+/// Keeps what the guest's devices would get.
+private final class RecordedInput: KeyboardInput, PointerInput {
+  private let state = Mutex<[String]>([])
+
+  var lines: [String] { state.withLock { $0 } }
+  var lights: KeyboardLights { .numLock }
+
+  private func note(_ line: String) { state.withLock { $0.append(line) } }
+
+  func setKey(_ key: KeyboardKey, isDown: Bool) {
+    note("\(String(key.rawValue, radix: 16)) \(isDown ? "down" : "up")")
+  }
+
+  func setPointer(_ state: PointerState) {
+    note("\(state.x) \(state.y) of \(state.width)x\(state.height): \(state.buttons.rawValue)")
+  }
+
+  func turnWheel(vertical: Int, horizontal: Int) { note("wheel \(vertical) \(horizontal)") }
+}
+
+/// A viewer's end of a socket, which waits.
+private final class Connection {
+  private let file: FileDescriptor
+
+  init(_ path: String) throws {
+    file = try FileDescriptor { socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0) }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    // SAFETY: the path is shorter than its place.
+    unsafe withUnsafeMutableBytes(of: &address.sun_path) {
+      unsafe $0.copyBytes(from: Array(path.utf8))
+    }
+    // SAFETY: a local's bytes, and their length.
+    let result = unsafe withUnsafePointer(to: &address) {
+      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe connect(file.rawValue, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    guard result == 0 else { throw Errno.current }
+  }
+
+  func send(_ bytes: [UInt8]) throws {
+    let count = unsafe bytes.withUnsafeBytes {
+      unsafe Glibc.send(file.rawValue, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+    }
+    guard count == bytes.count else { throw Errno.current }
+  }
+
+  /// So many bytes; `cut` if the other end closes before.
+  func read(_ count: Int) throws -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    let received = unsafe bytes.withUnsafeMutableBytes {
+      unsafe recv(file.rawValue, $0.baseAddress, count, Int32(MSG_WAITALL))
+    }
+    guard received == count else { throw ViewerDecoder.Failure.cut }
+    return bytes
+  }
+
+  /// Up to the first request, as a viewer that lists these encodings.
+  func begin(encodings: [Int32]) throws -> ViewerDecoder {
+    _ = try read(12)
+    try send(Array("RFB 003.008\n".utf8) + [1, 1])
+    _ = try read(6)
+    let start = try read(24)
+    _ = try read(Int(start.loadBE(at: 20, as: UInt32.self)))
+    try send(SessionBench.setEncodings(encodings))
+    return ViewerDecoder(
+      width: Int(start.loadBE(at: 0, as: UInt16.self)),
+      height: Int(start.loadBE(at: 2, as: UInt16.self)), read: read)
+  }
+}
