@@ -13,6 +13,9 @@ public struct DiskSpec: Hashable, Sendable {
   public var serial: String?
   /// Bytes of a sector as the guest sees it.
   public var sectorByteCount: UInt64 = 512
+  /// How large an image is made if there is no such file, all zero and without taking space; nil
+  /// for none.
+  public var newByteCount: ByteCount?
 
   public init(
     file: String, isReadOnly: Bool = false, isKnownRaw: Bool = false, serial: String? = nil,
@@ -47,6 +50,23 @@ public struct DiskSpec: Hashable, Sendable {
       throw SpecValueError(
         "two disks have the serial number \(QuotedText(serial)), by which guests tell them apart")
     }
+  }
+
+  /// Reads the size of a new image.
+  package static func newByteCount(
+    parsing text: String, part: String = ""
+  ) throws(SpecValueError) -> ByteCount {
+    let byteCount: ByteCount
+    do throws(ByteCountError) {
+      byteCount = try ByteCount(parsing: text)
+    } catch {
+      throw SpecValueError(error.description, part: part)
+    }
+    guard byteCount.bytes.isMultiple(of: 1 << 20), byteCount.bytes <= 1 << 50 else {
+      throw SpecValueError(
+        "\(byteCount.optionText) is no size of a disk: whole MiB, up to 1024T", part: part)
+    }
+    return byteCount
   }
 
   /// Reads one of `sectorByteCounts`.

@@ -353,6 +353,9 @@ extension DiskSpec {
       try object.size("blockSize") { (text) throws(SpecValueError) in
         try Self.sectorByteCount(parsing: text)
       } ?? sectorByteCount
+    newByteCount = try object.size("size") { (text) throws(SpecValueError) in
+      try Self.newByteCount(parsing: text)
+    }
   }
 
   fileprivate var value: JSONValue {
@@ -360,6 +363,7 @@ extension DiskSpec {
       "file": .text(file), "bus": .text(bus.rawValue), "readOnly": .flag(isReadOnly),
       "raw": .flag(isKnownRaw),
       "serial": .init(serial), "blockSize": .integer(Int64(sectorByteCount)),
+      "size": .init(newByteCount?.optionText),
     ])
   }
 }

@@ -20,7 +20,8 @@ public enum VMMRun {
     GuestMemory.prepareProcess()
     let invocation: Invocation
     do throws(UsageError) {
-      invocation = try Invocation(arguments, readConfiguration: GuestFile.machine)
+      invocation = try Invocation(
+        arguments, on: .ofHost, readConfiguration: GuestFile.machine)
     } catch {
       Diagnostics.report(error)
       return .usage

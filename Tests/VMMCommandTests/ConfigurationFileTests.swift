@@ -15,7 +15,9 @@ import Testing
 
   private func options(_ line: String, _ json: String) throws(UsageError) -> RunOptions? {
     let words = ["run", "--config", "m"] + line.split(separator: " ").map(String.init)
-    let invocation = try Invocation(words) { (path) throws(UsageError) in
+    let invocation = try Invocation(
+      words, on: HostSize(memory: .gibi(8), processorCount: 2)
+    ) { (path) throws(UsageError) in
       #expect(path == "m")
       do throws(MachineSpecError) {
         return try MachineSpec(json: Array(json.utf8))

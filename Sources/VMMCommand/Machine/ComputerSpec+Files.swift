@@ -70,6 +70,9 @@ extension ComputerSpec {
   func openDisks() throws -> [DiskConfiguration] {
     var names: Set<String> = []
     return try disks.map { disk in
+      if let size = disk.newByteCount {
+        try RawImageStore.makeImage(at: HostPath(argument: disk.file), byteCount: size.bytes)
+      }
       let store = try RawImageStore(
         path: HostPath(argument: disk.file), isReadOnly: disk.isReadOnly,
         isKnownRaw: disk.isKnownRaw, sectorByteCount: disk.sectorByteCount)

@@ -113,6 +113,28 @@ extension CommandDefinition {
       "vmm-run run --config machine.json",
     ])
 
+  static let windows = CommandDefinition(
+    name: .windows,
+    summary: "Install Windows from its ISO, or run it.",
+    discussion: """
+      Runs UEFI firmware with a disk, a display, a PS/2 keyboard and mouse, and a CD drive with the \
+      installation medium; memory and vCPUs fit this host, and the clock has local time. The \
+      firmware's variables are kept beside the disk, in FILE.vars. Without --iso it starts what is \
+      on the disk. It is a PC as 'run' makes it: other options change it, and --print-config prints \
+      it.
+      """,
+    options: [.windowsDisk, .iso, .firmware] + firmware + [.printConfiguration]
+      + system.filter { $0 != .disk } + [
+        .memory(default: nil), .cpus, .backing, .preallocate, .transparentHugePages, .tracking,
+        .trackingPolicy, .granularity, .refine, .verifyZeroed, .hyperV, .nested, .traceHypercalls,
+        .sandbox,
+      ],
+    alternatives: [.windowsDisk],
+    examples: [
+      "vmm-run windows --iso windows.iso --disk windows.img:64G",
+      "vmm-run windows --disk windows.img",
+    ])
+
   private static let oneGuest = "a machine starts with one of them"
   private static let guestOfFile = "the file says what the machine starts with"
 

@@ -7,16 +7,18 @@ extension DiskSpec {
   private static let formatKey = "format"
   private static let serialKey = "serial"
   private static let blockSizeKey = "block-size"
+  private static let sizeKey = "size"
   /// The only format. It need not be said, unless the image begins as one of another format does.
   private static let rawFormat = "raw"
   /// For messages.
   private static let choices = [
     readOnlyWord, "\(busKey)=nvme|ahci", "\(serialKey)=TEXT", "\(blockSizeKey)=512|4096",
-    "\(formatKey)=\(rawFormat)",
+    "\(formatKey)=\(rawFormat)", "\(sizeKey)=SIZE",
   ]
 
-  /// `FILE[,readonly][,bus=nvme|ahci][,serial=TEXT][,block-size=512|4096][,format=raw]`, the words in any order.
-  /// Two commas stand for one in a name or a value: they end at a single one.
+  /// `FILE[,readonly][,bus=nvme|ahci][,serial=TEXT][,block-size=512|4096][,format=raw]
+  /// [,size=SIZE]`, the words in any order. Two commas stand for one in a name or a value: they end
+  /// at a single one.
   init(option text: String) throws(UsageError) {
     let name = OptionDefinition.disk.name
     let words = CommaList.split(text)
@@ -69,6 +71,8 @@ extension DiskSpec {
     case (Self.blockSizeKey, let value?):
       sectorByteCount = try Self.sectorByteCount(
         parsing: value, part: "FILE,\(Self.blockSizeKey)=")
+    case (Self.sizeKey, let value?):
+      newByteCount = try Self.newByteCount(parsing: value, part: "FILE,\(Self.sizeKey)=")
     default:
       throw .unknown(word, choices: Self.choices, part: "FILE,")
     }

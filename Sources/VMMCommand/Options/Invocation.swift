@@ -7,6 +7,7 @@ enum Invocation: Equatable, Sendable {
   case version
   case demo(DemoOptions)
   case check(CheckOptions)
+  /// `run` or `windows`.
   case run(RunOptions)
 
   /// Reads the arguments after the program's name.
@@ -14,9 +15,11 @@ enum Invocation: Equatable, Sendable {
   /// A request for help wins over everything else on the line, mistakes included: somebody who asks
   /// how an option is spelled should not first have to spell it.
   ///
-  /// - Parameter readConfiguration: reads the file of `--config`.
+  /// - Parameters:
+  ///   - host: what a machine for Windows goes by.
+  ///   - readConfiguration: reads the file of `--config`.
   init(
-    _ arguments: [String],
+    _ arguments: [String], on host: HostSize,
     readConfiguration: (String) throws(UsageError) -> MachineSpec
   ) throws(UsageError) {
     guard let first = arguments.first else { throw .noCommand }
@@ -34,6 +37,7 @@ enum Invocation: Equatable, Sendable {
     case .demo: self = .demo(try DemoOptions(parsed))
     case .check: self = .check(CheckOptions(parsed))
     case .run: self = .run(try RunOptions(parsed, readConfiguration: readConfiguration))
+    case .windows: self = .run(try RunOptions(windows: parsed, on: host))
     }
   }
 
@@ -62,6 +66,7 @@ enum CommandName: String, CaseIterable, Sendable, CustomStringConvertible {
   case demo
   case check
   case run
+  case windows
 
   var description: String { rawValue }
 
@@ -70,6 +75,7 @@ enum CommandName: String, CaseIterable, Sendable, CustomStringConvertible {
     case .demo: .demo
     case .check: .check
     case .run: .run
+    case .windows: .windows
     }
   }
 }

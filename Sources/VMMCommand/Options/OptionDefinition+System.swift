@@ -16,9 +16,9 @@ extension OptionDefinition {
     name: "--disk", placeholder: "FILE[,OPTIONS]",
     summary: """
       An NVMe disk: a raw image or a block device. Options: readonly; bus=ahci, for a SATA disk; \
-      serial=TEXT, for the guest's \
-      /dev/disk/by-id; block-size=512 or 4096; format=raw, for an image that begins as one of \
-      another format does. A comma in a name or value is doubled.
+      serial=TEXT, for the guest's /dev/disk/by-id; block-size=512 or 4096; size=64G, which makes a \
+      missing image; format=raw, for an image that begins as one of another format does. A comma in \
+      a name or value is doubled.
       """,
     isRepeatable: true)
 

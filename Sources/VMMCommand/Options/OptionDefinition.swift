@@ -19,13 +19,14 @@ struct OptionDefinition: Equatable, Sendable {
 }
 
 extension OptionDefinition {
-  /// - Parameter systemDefault: The default with `--kernel` or `--firmware`, where it is another
-  ///   one.
+  /// - Parameters:
+  ///   - byteCount: the default; nil for one that goes by the host.
+  ///   - systemDefault: the default with `--kernel` or `--firmware`, where it is another one.
   static func memory(
-    default byteCount: ByteCount, ofSystem systemDefault: ByteCount? = nil
+    default byteCount: ByteCount?, ofSystem systemDefault: ByteCount? = nil
   ) -> OptionDefinition {
     let defaults =
-      "default \(byteCount.optionText)"
+      (byteCount.map { "default \($0.optionText)" } ?? "default: half of the host's, 4G to 8G")
       + (systemDefault.map { ", with --kernel and --firmware \($0.optionText)" } ?? "")
     return OptionDefinition(
       name: "--memory", placeholder: "SIZE",

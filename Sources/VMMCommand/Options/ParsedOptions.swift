@@ -15,6 +15,13 @@ struct ParsedOptions: Equatable {
     given.append(Given(name: option.name, value: value))
   }
 
+  /// What was given of other options.
+  func without(_ option: OptionDefinition) -> ParsedOptions {
+    var rest = self
+    rest.given.removeAll { $0.name == option.name }
+    return rest
+  }
+
   func contains(_ option: OptionDefinition) -> Bool {
     text(option) != nil
   }

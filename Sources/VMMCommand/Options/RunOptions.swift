@@ -21,6 +21,7 @@ struct RunOptions: Equatable, Sendable {
     _ parsed: ParsedOptions,
     readConfiguration: (String) throws(UsageError) -> MachineSpec
   ) throws(UsageError) {
+    let machine: MachineSpec
     if let path = parsed.text(.configuration) {
       machine = try readConfiguration(path)
     } else if let path = parsed.text(.kernel) {
@@ -31,18 +32,24 @@ struct RunOptions: Equatable, Sendable {
       // The parser has refused a command line without any.
       machine = MachineSpec(.program(file: parsed.text(.program) ?? ""))
     }
+    try self.init(parsed, changing: machine)
+  }
+
+  /// Takes what was given into a machine.
+  init(_ parsed: ParsedOptions, changing machine: MachineSpec) throws(UsageError) {
+    self.machine = machine
     try Self.checkKind(of: machine.guest, parsed)
     if case .computer(var computer) = machine.guest {
       try computer.take(parsed)
-      machine.guest = .computer(computer)
+      self.machine.guest = .computer(computer)
     }
-    try machine.partition.take(parsed, vcpuCounts: machine.guest.vcpuCounts)
+    try self.machine.partition.take(parsed, vcpuCounts: machine.guest.vcpuCounts)
     if let text = parsed.text(.traceHypercalls) {
       traceHypercalls = try LogFileSpec(parsing: text, option: .traceHypercalls)
     }
     sandbox = try parsed.choice(.sandbox) ?? sandbox
     screenshotPath = parsed.text(.screenshot)
-    if screenshotPath != nil, machine.display == nil {
+    if screenshotPath != nil, self.machine.display == nil {
       throw .missingCompanion(
         option: OptionDefinition.screenshot.name, needs: OptionDefinition.display.synopsis)
     }

@@ -6,7 +6,9 @@ import Testing
 extension Invocation {
   /// A command line without `--config`.
   init(_ arguments: [String]) throws(UsageError) {
-    try self.init(arguments) { (path) throws(UsageError) in
+    try self.init(
+      arguments, on: HostSize(memory: .gibi(15), processorCount: 3)
+    ) { (path) throws(UsageError) in
       Issue.record("\(path) was read")
       throw .unreadableConfiguration(path)
     }
