@@ -108,7 +108,7 @@ see_window() {
     xdotool click 1 click 4 key a key shift+b key Right keydown q
     sleep 1
     has_typed "$name" 'pointer 150 120 of 640x400 buttons 1' 'pointer 150 120 of 640x400 buttons 0' \
-      'wheel 1 0' 'key 4 down' 'key 4 up' 'key e1 down' 'key 5 down' 'key 5 up' 'key e1 up' \
+      'wheel 1 0' 'key 4 down' 'key 4 up' 'key e1 down' 'key 5 down' 'key e1 up' 'key 5 up' \
       'key 4f down' 'key 4f up' 'key 14 down'
   fi
   kill "$viewer" 2>/dev/null || true
