@@ -98,7 +98,8 @@ let package = Package(
       name: "VMMCommand",
       dependencies: [
         "Bytes", "CStart", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HostSystem",
-        "HyperVCore", "KVM", "MachineSpecification", "SMBIOS", "Sandbox", "VMM", "ZeroTracker",
+        "HyperVCore", "KVM", "MachineSpecification", "RemoteFramebuffer", "SMBIOS", "Sandbox",
+        "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
     .executableTarget(name: "vmm-run", dependencies: ["VMMCommand"], swiftSettings: strict),
@@ -136,7 +137,7 @@ let package = Package(
       path: "Tests/PictureServer", swiftSettings: strict),
     .testTarget(
       name: "RemoteFramebufferTests",
-      dependencies: ["DeviceKit", "HostSystem", "RemoteFramebuffer", "TestSupport"],
+      dependencies: ["DeviceKit", "HostSystem", "RemoteFramebuffer", "Sandbox", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "VMMTests",
@@ -150,7 +151,8 @@ let package = Package(
       name: "VMMCommandTests",
       dependencies: [
         "Bytes", "DeviceKit", "Devices", "HostSystem", "HyperVCore", "KVM", "MachineSpecification",
-        "SMBIOS", "Sandbox", "TestSupport", "VMM", "VMMCommand", "ZeroTracker", "vmm-run",
+        "RemoteFramebuffer", "SMBIOS", "Sandbox", "TestSupport", "VMM", "VMMCommand", "ZeroTracker",
+        "vmm-run",
       ],
       swiftSettings: strict),
     .testTarget(

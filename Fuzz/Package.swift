@@ -29,6 +29,7 @@ let package = Package(
         .product(name: "HostSystem", package: "vmm-run"),
         .product(name: "HyperVCore", package: "vmm-run"),
         .product(name: "MachineSpecification", package: "vmm-run"),
+        .product(name: "RemoteFramebuffer", package: "vmm-run"),
         .product(name: "Sandbox", package: "vmm-run"),
         .product(name: "VMM", package: "vmm-run"),
         .product(name: "VMMCommand", package: "vmm-run"),

@@ -7,4 +7,7 @@ public enum ThreadRole: UInt16, CaseIterable, Hashable, Sendable {
   case vcpu
   /// Moves data between a disk image and guest memory. Makes no thread and opens no file.
   case disk
+  /// Shows the display to viewers, and hands their keys and pointers on. Makes no thread and opens
+  /// no file.
+  case viewer
 }

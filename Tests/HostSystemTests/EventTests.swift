@@ -100,6 +100,10 @@ import Testing
     let found = Recorder<Bool>()
     TestThreads.run(as: role, [{ found.append(event.wait(seconds: 3600)) }])
     #expect(found.values == [true])
+    guard role == .service || role == .viewer else { return }
+    TestThreads.run(as: role, [{ event.clear() }])
+    #expect(!event.isRaised)
+    event.raise()
     guard role == .service else { return }
     TestThreads.run(
       as: role,

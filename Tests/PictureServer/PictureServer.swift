@@ -9,7 +9,7 @@ internal import RemoteFramebuffer
 ///
 /// It prints what viewers type and point at, a line each, and takes commands from its input:
 /// `fill X Y WIDTH HEIGHT RRGGBB`, `size WIDTH HEIGHT`, `scroll LINES`, `lights BITS`, `off`, `on`,
-/// `counts`, `quit`. Each is answered by `ok`.
+/// `save FILE` (as PPM), `counts`, `quit`. Each is answered by `ok`.
 @main
 struct PictureServer {
   static func main() throws {
@@ -47,6 +47,7 @@ struct PictureServer {
       case "lights": canvas.setLights(UInt8(numbers[0]))
       case "off": canvas.setShown(false)
       case "on": canvas.setShown(true)
+      case "save": try canvas.portablePixmap.write(to: URL(filePath: words[1]))
       case "counts":
         let counts = server.counts
         say(
@@ -162,6 +163,17 @@ final class Canvas: PictureSource {
       state.pixels.replaceSubrange(
         0..<(state.pixels.count - count), with: Array(state.pixels[count...]))
       for line in 0..<state.mode.height { state.setWritten(line: line) }
+    }
+  }
+
+  /// The picture as a file (PPM).
+  var portablePixmap: Data {
+    state.withLock { state in
+      var data = Data("P6 \(state.mode.width) \(state.mode.height) 255\n".utf8)
+      for pixel in state.pixels {
+        for shift: UInt32 in [16, 8, 0] { data.append(UInt8(pixel >> shift & 0xFF)) }
+      }
+      return data
     }
   }
 

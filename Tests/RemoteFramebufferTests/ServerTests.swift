@@ -2,6 +2,7 @@ import DeviceKit
 import Foundation
 import Glibc
 import HostSystem
+import Sandbox
 import Synchronization
 import TestSupport
 import Testing
@@ -189,7 +190,7 @@ struct ServerTests {
   }
 }
 
-/// A server on a socket of its own, for as long as the test runs.
+/// A server on a socket of its own, for as long as the test runs, with the thread's filter.
 private final class ServerBench {
   let path: String
   let server: VNCServer
@@ -198,7 +199,12 @@ private final class ServerBench {
     path = "/tmp/vmm-run-vnc-\(getpid())-\(UInt64.random(in: 0...UInt64.max))"
     server = try VNCServer(
       try VNCListener(.unix(path: path)),
-      VNCServer.Settings(name: "test", password: password.map { Array($0.utf8) }))
+      VNCServer.Settings(name: "test", password: password.map { Array($0.utf8) }),
+      onThreadStart: {
+        var policy = SandboxPolicy()
+        policy.servesViewers = true
+        ThreadFilter.enter(.viewer, policy)
+      })
   }
 
   deinit {

@@ -33,6 +33,7 @@ struct ForbiddenCallTests {
       (.service, "vmm-run: a service thread asked for system call 41 (socket)"),
       (.vcpu, "vmm-run: a vCPU thread asked for system call 41 (socket)"),
       (.disk, "vmm-run: a disk thread asked for system call 41 (socket)"),
+      (.viewer, "vmm-run: a viewer thread asked for system call 41 (socket)"),
     ] as [(ThreadRole, String)])
   func namesTheThread(role: ThreadRole, line: String) async throws {
     let outcome = await #expect(

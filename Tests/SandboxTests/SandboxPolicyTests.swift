@@ -12,6 +12,7 @@ import Testing
     var policy = SandboxPolicy()
     policy.usesWriteProtection = full
     policy.replacesFiles = full
+    policy.servesViewers = full
     return SeccompFilter(
       policy.rules(for: role, processID: processID), role: role.rawValue)
   }

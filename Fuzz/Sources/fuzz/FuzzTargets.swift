@@ -9,6 +9,7 @@ enum FuzzTargets {
       FirmwareConfigurationTarget.self,
       PCITarget.self,
       NVMeTarget.self,
+      ViewerTarget.self,
       AHCITarget.self,
       KernelImageTarget.self,
       TrackerStateTarget.self,

@@ -67,7 +67,13 @@ extension SandboxPermission {
   private static let transfers: [SandboxPermission] = [
     SandboxPermission(.write, .all, why: "console, traces, messages"),
     SandboxPermission(.writev, .all, why: "last words of the C library"),
-    SandboxPermission(.read, .service, why: "console, /proc"),
+    SandboxPermission(.read, .viewer, why: "console, /proc; a viewer thread's wake-up"),
+    SandboxPermission(
+      .accept4, .viewer, need: .viewers, why: "viewers that connect"),
+    SandboxPermission(.recvfrom, .viewer, need: .viewers, why: "what viewers send"),
+    SandboxPermission(
+      .sendto, .viewer, only: "to no address", [[.argument(4, is: 0)]], need: .viewers,
+      why: "what viewers get"),
     SandboxPermission(.pread64, .all, why: "disks; /proc/self/pagemap; kernel and initrd"),
     SandboxPermission(.preadv, .disk, why: "disks"),
     SandboxPermission(.pwrite64, .disk, why: "disks"),
@@ -80,7 +86,7 @@ extension SandboxPermission {
       .fallocate, .disk, only: "holes and zeroes within the file",
       [[.argument(1, is: 0x03)], [.argument(1, is: 0x11)]], why: "a guest's discard"),
     SandboxPermission(.lseek, .guest, why: "holes of guest memory that is a file"),
-    SandboxPermission(.poll, .guest, why: "console, pause, time limits"),
+    SandboxPermission(.poll, .waiting, why: "console, pause, time limits, viewers"),
     SandboxPermission(
       .eventfd2, .service, why: "pause, time limits, the console; again after a reset"),
     SandboxPermission(.close, .all, why: "what is no longer needed"),

@@ -8,6 +8,7 @@ struct SandboxPermission: Sendable {
     case writeProtection = "write protection"
     case fileReplacement = "file replacement"
     case flash = "flash in a file"
+    case viewers = "viewers"
   }
 
   let call: SystemCall
@@ -46,8 +47,13 @@ struct SandboxRoles: OptionSet, Sendable {
   static let disk: SandboxRoles = [
     .service, SandboxRoles(rawValue: 1 << ThreadRole.disk.rawValue),
   ]
+  static let viewer: SandboxRoles = [
+    .service, SandboxRoles(rawValue: 1 << ThreadRole.viewer.rawValue),
+  ]
   static let guest: SandboxRoles = [.service, .vcpu]
-  static let all: SandboxRoles = [.guest, .disk]
+  /// With the threads that wait for something outside.
+  static let waiting: SandboxRoles = [.guest, .viewer]
+  static let all: SandboxRoles = [.guest, .disk, .viewer]
 
   func contains(_ role: ThreadRole) -> Bool {
     rawValue & (1 << role.rawValue) != 0

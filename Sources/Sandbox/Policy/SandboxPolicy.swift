@@ -12,6 +12,8 @@ public struct SandboxPolicy: Hashable, Sendable {
   public var replacesFiles = false
   /// vCPU threads write the variables of firmware to a file.
   public var keepsFlash = false
+  /// Viewers of the display connect.
+  public var servesViewers = false
 
   /// The policy of a machine without any of these.
   public init() {}
@@ -48,6 +50,7 @@ public struct SandboxPolicy: Hashable, Sendable {
     case .writeProtection: usesWriteProtection
     case .fileReplacement: replacesFiles
     case .flash: keepsFlash
+    case .viewers: servesViewers
     }
   }
 }

@@ -32,6 +32,7 @@ extension ThreadRole {
     case .service: "a service"
     case .vcpu: "a vCPU"
     case .disk: "a disk"
+    case .viewer: "a viewer"
     }
   }
 }

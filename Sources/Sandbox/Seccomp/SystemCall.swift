@@ -23,6 +23,7 @@ public struct SystemCall: RawRepresentable, Hashable, Sendable, CustomStringConv
 
 // Those that some thread may use, and those that tests look for.
 extension SystemCall {
+  static let accept4 = SystemCall(__NR_accept4)
   static let brk = SystemCall(__NR_brk)
   static let clockGetTime = SystemCall(__NR_clock_gettime)
   static let clone = SystemCall(__NR_clone)
@@ -61,6 +62,7 @@ extension SystemCall {
   static let pwrite64 = SystemCall(__NR_pwrite64)
   static let pwritev = SystemCall(__NR_pwritev)
   static let read = SystemCall(__NR_read)
+  static let recvfrom = SystemCall(__NR_recvfrom)
   static let rename = SystemCall(__NR_rename)
   static let restartSyscall = SystemCall(__NR_restart_syscall)
   static let rseq = SystemCall(__NR_rseq)
@@ -71,6 +73,7 @@ extension SystemCall {
   static let schedGetaffinity = SystemCall(__NR_sched_getaffinity)
   static let schedYield = SystemCall(__NR_sched_yield)
   static let seccomp = SystemCall(__NR_seccomp)
+  static let sendto = SystemCall(__NR_sendto)
   static let setRobustList = SystemCall(__NR_set_robust_list)
   static let socket = SystemCall(__NR_socket)
   static let sysinfo = SystemCall(__NR_sysinfo)

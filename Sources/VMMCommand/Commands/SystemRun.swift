@@ -21,6 +21,7 @@ final class SystemRun: Sendable {
   private let computer: ComputerSpec
   private let trace: HypercallTrace?
   private let screenshot: Screenshot?
+  private let viewers: ViewerService?
   private let summary = BootSummary()
   /// All that a running guest makes this process say.
   private let guestMessages = RateLimitedDiagnostics()
@@ -33,6 +34,7 @@ final class SystemRun: Sendable {
     self.computer = computer
     trace = try options.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
     screenshot = try options.screenshotPath.map { try Screenshot(path: $0) }
+    viewers = try options.vnc.map { try ViewerService($0) }
   }
 
   static func run(_ computer: ComputerSpec, _ options: RunOptions) throws -> ExitStatus {
@@ -45,9 +47,12 @@ final class SystemRun: Sendable {
     var configuration = try configuration(console)
     let sandbox = MachineSandbox(
       options.sandbox, tracking: options.machine.partition.tracking,
-      readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash)
+      readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash,
+      servesViewers: viewers != nil)
     try sandbox.enter()
     sandbox.protect(&configuration)
+    try viewers?.start { [sandbox] in sandbox.enterThread(.viewer) }
+    defer { viewers?.stop() }
     let signals = try SignalWatcher(
       onFirst: { [self] _ in askToPowerOff() }, onHangUp: { [self] in quit() },
       beforeImmediateExit: { console.restoreTerminal() }, suspension: console.suspension,
@@ -157,6 +162,7 @@ final class SystemRun: Sendable {
         current.control = nil
         current.computer = nil
       }
+      viewers?.show(nil)
     }
     if isEnding { return .stopped }
     let machine: Machine
@@ -179,6 +185,7 @@ final class SystemRun: Sendable {
     try begin()
     summary.begin(memory: ByteCount(machine.memory.layout.ramByteCount))
     current.withLock { $0.computer = machine.computer }
+    viewers?.show(machine.computer)
     // What was typed before, and while there was no machine.
     configuration.computer.onSerialRoom()
     reporter.begin(machine)

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HostSystem
 internal import MachineSpecification
 internal import Sandbox
 internal import VMM
@@ -16,10 +17,10 @@ struct MachineSandbox: Sendable {
   ///   - mapPath: a picture that is written at the end.
   ///   - readsTimeZone: whether the guest's clock has local time.
   ///   - keepsFlash: whether firmware's variables are kept in a file.
+  ///   - servesViewers: whether the display has viewers.
   init(
     _ choice: SandboxChoice, tracking: TrackingSpec, mapPath: String? = nil,
-    readsTimeZone: Bool = false,
-    keepsFlash: Bool = false
+    readsTimeZone: Bool = false, keepsFlash: Bool = false, servesViewers: Bool = false
   ) {
     guard choice == .on else {
       sandbox = nil
@@ -31,6 +32,7 @@ struct MachineSandbox: Sendable {
     var rules = [LandlockRule("/dev/kvm", device), LandlockRule("/proc/self", .readFile)]
     var policy = SandboxPolicy()
     policy.keepsFlash = keepsFlash
+    policy.servesViewers = servesViewers
     if tracking.source == .writeProtect {
       policy.usesWriteProtection = true
       rules.append(LandlockRule("/dev/userfaultfd", device))
@@ -75,6 +77,11 @@ struct MachineSandbox: Sendable {
   func protect(_ configuration: inout MachineConfiguration) {
     guard let sandbox else { return }
     configuration.onThreadStart = { sandbox.enter($0) }
+  }
+
+  /// Has the calling thread, which is none of the machine's, take up its list.
+  func enterThread(_ role: ThreadRole) {
+    sandbox?.enter(role)
   }
 
   static func directory(of path: String) -> String {

@@ -104,7 +104,8 @@ extension CommandDefinition {
       Dependency(options: firmware, on: [.firmware], orFile: true),
       Dependency(options: system, on: [.kernel, .firmware], orFile: true),
       Dependency(options: [.noPersist], on: [.variables], orFile: true),
-      Dependency(options: [.screenshot], on: [.display], orFile: true),
+      Dependency(options: [.screenshot, .vnc], on: [.display], orFile: true),
+      Dependency(options: [.vncPasswordFile, .vncKeyboard], on: [.vnc]),
     ],
     examples: [
       "vmm-run run --firmware OVMF_CODE_4M.fd --vars vars.fd --disk disk.img",
@@ -146,7 +147,7 @@ extension CommandDefinition {
 
   /// What describes a PC, and means nothing to a flat program.
   static let system: [OptionDefinition] = [
-    .disk, .cdrom, .serial, .display, .screenshot, .rtc, .hyperVFeatures, .onCrash, .onReset,
-    .traceIO,
+    .disk, .cdrom, .serial, .display, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .rtc,
+    .hyperVFeatures, .onCrash, .onReset, .traceIO,
   ]
 }

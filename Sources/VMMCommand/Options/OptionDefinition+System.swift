@@ -45,6 +45,25 @@ extension OptionDefinition {
     name: "--screenshot", placeholder: "FILE",
     summary: "At the end, write what the display shows, as PNG.")
 
+  static let vnc = OptionDefinition(
+    name: "--vnc", placeholder: "WHERE",
+    summary: """
+      Show the display to VNC viewers, plain or in a browser (WebSocket), and take their keys and \
+      pointers: [HOST]:DISPLAY, unix:PATH or none (default none). Without a host only this one \
+      reaches it, at port 5900 + DISPLAY.
+      """)
+
+  static let vncPasswordFile = OptionDefinition(
+    name: "--vnc-password-file", placeholder: "FILE",
+    summary: "Viewers have to know the first line of FILE; its first 8 bytes count.")
+
+  static let vncKeyboard = OptionDefinition(
+    name: "--vnc-keyboard", placeholder: "LAYOUT",
+    summary: """
+      The keyboard layout that the guest has set, us or de, for viewers that send characters and no \
+      keys (default us).
+      """)
+
   static let rtc = OptionDefinition(
     name: "--rtc", placeholder: "CLOCK",
     summary: "The time the real-time clock starts at: utc or local (default utc).")

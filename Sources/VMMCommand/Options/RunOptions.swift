@@ -7,6 +7,8 @@ struct RunOptions: Equatable, Sendable {
   var sandbox = SandboxChoice.on
   /// Where the picture on the display goes at the end.
   var screenshotPath: String?
+  /// Nil for no viewers of the display.
+  var vnc: VNCOptions?
   /// Whether accesses that no device claimed are printed, once each, at the end.
   var tracesIO = false
   /// Whether the machine is printed, and not started.
@@ -52,6 +54,11 @@ struct RunOptions: Equatable, Sendable {
     if screenshotPath != nil, self.machine.display == nil {
       throw .missingCompanion(
         option: OptionDefinition.screenshot.name, needs: OptionDefinition.display.synopsis)
+    }
+    vnc = try VNCOptions(parsed)
+    if vnc != nil, machine.display == nil {
+      throw .missingCompanion(
+        option: OptionDefinition.vnc.name, needs: OptionDefinition.display.synopsis)
     }
     tracesIO = parsed.contains(.traceIO)
     printsConfiguration = parsed.contains(.printConfiguration)

@@ -27,6 +27,7 @@ extension MachineConfiguration {
       case .vcpu: ThreadFilter.enter(.vcpu, policy)
       case .disk: ThreadFilter.enter(.disk, policy)
       case .service: ThreadFilter.enter(.service, policy)
+      case .viewer: ThreadFilter.enter(.viewer, policy)
       }
     }
     return configuration
