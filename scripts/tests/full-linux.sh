@@ -40,7 +40,7 @@ check_cd_guest() {
     "medium $(sha256sum <"$iso" | cut -d ' ' -f 1)  -" "bytes $(stat -c %s "$iso")" \
     "file $(sha256sum <"$data" | cut -d ' ' -f 1)  -" ejected 'nothing to read' closed \
     "again $(head -c 1048576 "$iso" | sha256sum | cut -d ' ' -f 1)  -" \
-    'empty: /dev/sr1: No medium found' 'disk VMM-RUN SATA DISK *' 'sectors 32768' copied \
+    'empty: /dev/sr1: No medium found' 'disk VMM-RUN DISK *' 'sectors 32768' copied \
     'cache write back' poweroff; do
     check_seen cd "$line"
   done

@@ -112,7 +112,7 @@ final class ATADisk: SATADevice {
     bytes.storeATAWord(0x0040, at: 0)
     bytes.storeATAText(serial, at: 10, wordCount: 10)
     bytes.storeATAText("1.0", at: 23, wordCount: 4)
-    bytes.storeATAText("VMM-RUN SATA DISK", at: 27, wordCount: 20)
+    bytes.storeATAText("VMM-RUN DISK", at: 27, wordCount: 20)
     let short = UInt32(min(sectorCount, 0xFFF_FFFF))
     for (word, value): (Int, UInt16) in [
       // MULTIPLE of one sector; LBA, DMA, IORDY.
