@@ -147,6 +147,16 @@ struct ServerTests {
     #expect(throws: ViewerDecoder.Failure.cut) { try more.read(1) }
   }
 
+  @Test("The first free display is one that nobody has")
+  func firstFreeDisplay() throws {
+    let first = try VNCListener.onFirstFreeDisplay()
+    let second = try VNCListener.onFirstFreeDisplay()
+    #expect(first.address != second.address && first.address.isLocal && second.address.isLocal)
+    #expect(throws: VNCListener.Failure.self) { _ = try VNCListener(first.address) }
+    _ = consume first
+    _ = consume second
+  }
+
   @Test(
     "A socket file that nothing listens on is replaced; one in use is not; only the user enters")
   func socketFiles() throws {

@@ -6,12 +6,12 @@ import Testing
 /// Every message a wrong command line can lead to.
 @Suite struct UsageErrorTests {
   @Test(arguments: [
-    ("", "no command given; commands are demo, check, run; see 'vmm-run --help'"),
+    ("", "no command given; commands are demo, check, run, windows; see 'vmm-run --help'"),
     ("dmeo", "unknown command 'dmeo'; did you mean 'demo'?"),
     ("rum --program x", "unknown command 'rum'; did you mean 'run'?"),
     (
       "start",
-      "unknown command 'start'; commands are demo, check, run; see 'vmm-run --help'"
+      "unknown command 'start'; commands are demo, check, run, windows; see 'vmm-run --help'"
     ),
     ("--memory 1G", "option '--memory' comes after a command: 'vmm-run demo --memory'"),
     ("--program=x", "option '--program' comes after a command: 'vmm-run run --program'"),
@@ -22,7 +22,7 @@ import Testing
     ("demo --hlep", "unknown option '--hlep'; did you mean '--help'?"),
     ("demo --quiet", "unknown option '--quiet'; see 'vmm-run demo --help'"),
     ("demo --", "unknown option '--'; see 'vmm-run demo --help'"),
-    ("check --memory 1G", "'check' has no option '--memory'; it belongs to 'demo' and 'run'"),
+    ("check --memory 1G", "'check' has no option '--memory'; it belongs to 'demo', 'run' and 'windows'"),
     ("run --map=x", "'run' has no option '--map'; it belongs to 'demo'"),
     ("demo memory 1G", "unexpected argument 'memory'; did you mean '--memory'?"),
     ("demo 1G", "unexpected argument '1G'; see 'vmm-run demo --help'"),
@@ -142,7 +142,7 @@ import Testing
   @Test func diagnosticsAreOneLine() {
     #expect(
       Diagnostics.line(UsageError.noCommand)
-        == "vmm-run: no command given; commands are demo, check, run; see 'vmm-run --help'\n")
+        == "vmm-run: no command given; commands are demo, check, run, windows; see 'vmm-run --help'\n")
   }
 
   @Test(

@@ -27,6 +27,8 @@ struct VNCOptionsTests {
     #expect(others.address == .tcp(host: "0.0.0.0", port: 5900))
     #expect(others.passwordFile == "p" && others.layout == .de)
     #expect(try Self.options(["--vnc", "none"]) == nil)
+    let free = try #require(try Self.options(["--vnc", "auto"]))
+    #expect(free.address == nil)
     #expect(try Self.options(["--vnc", "unix:/x"])?.address == .unix(path: "/x"))
   }
 
@@ -40,8 +42,8 @@ struct VNCOptionsTests {
       ),
       (
         ["--vnc", "5900"],
-        "option '--vnc': '5900' is not [HOST]:DISPLAY, unix:PATH or none; a host is localhost or an"
-          + " address in numbers, a display 0 to 59635"
+        "option '--vnc': '5900' is not [HOST]:DISPLAY, unix:PATH, auto or none; a host is localhost or"
+          + " an address in numbers, a display 0 to 59635"
       ),
       (
         ["--vnc", ":0", "--vnc-keyboard", "fr"],

@@ -36,7 +36,6 @@ import Testing
     expected.clock = .local
     expected.display = DisplaySpec(width: 1280, height: 800)
     let given = try computer("--iso w.iso --disk win.img:64G")
-    expected.vnc = given.vnc
     #expect(given == expected)
   }
 
@@ -68,6 +67,17 @@ import Testing
     #expect(machine.partition.vcpuCount == vcpuCount)
     let own = try #require(try self.machine("--disk d --memory 2G --cpus 1", on: host))
     #expect(own.partition.memory.byteCount == .gibi(2) && own.partition.vcpuCount == 1)
+  }
+
+  @Test("viewers connect to the first free display, unless told otherwise")
+  func viewers() throws {
+    for (line, vnc) in [
+      ("--disk d", true), ("--disk d --vnc none", false), ("--disk d --vnc :3", true),
+    ] {
+      let words = ["windows"] + line.split(separator: " ").map(String.init)
+      guard case .run(let options) = try Invocation(words) else { return }
+      #expect((options.vnc != nil) == vnc)
+    }
   }
 
   @Test("this host has memory and processors")

@@ -39,6 +39,10 @@ public enum VNCAddress: Hashable, Sendable, CustomStringConvertible {
     self = .tcp(host: host, port: Self.firstPort + UInt16(display))
   }
 
+  static func loopback(display: Int) -> VNCAddress {
+    .tcp(host: "127.0.0.1", port: firstPort + UInt16(display))
+  }
+
   /// Whether only this host reaches it.
   public var isLocal: Bool {
     switch self {
@@ -92,6 +96,18 @@ public struct VNCListener: ~Copyable, Sendable {
     } catch {
       throw Failure(address: address, reason: error)
     }
+  }
+
+  /// Listens on the first of a hundred displays of 127.0.0.1 that is free.
+  public static func onFirstFreeDisplay() throws(Failure) -> VNCListener {
+    for display in 0..<99 {
+      do throws(Failure) {
+        return try VNCListener(.loopback(display: display))
+      } catch {
+        guard error.reason == Errno(EADDRINUSE) else { throw error }
+      }
+    }
+    return try VNCListener(.loopback(display: 99))
   }
 
   private static let type = Int32(

@@ -49,8 +49,8 @@ extension OptionDefinition {
     name: "--vnc", placeholder: "WHERE",
     summary: """
       Show the display to VNC viewers, plain or in a browser (WebSocket), and take their keys and \
-      pointers: [HOST]:DISPLAY, unix:PATH or none (default none). Without a host only this one \
-      reaches it, at port 5900 + DISPLAY.
+      pointers: [HOST]:DISPLAY, unix:PATH, auto (the first free display) or none (default none, auto \
+      for 'windows'). Without a host only this one reaches it, at port 5900 + DISPLAY.
       """)
 
   static let vncPasswordFile = OptionDefinition(

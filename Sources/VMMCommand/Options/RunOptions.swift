@@ -38,24 +38,28 @@ struct RunOptions: Equatable, Sendable {
   }
 
   /// Takes what was given into a machine.
-  init(_ parsed: ParsedOptions, changing machine: MachineSpec) throws(UsageError) {
-    self.machine = machine
+  ///
+  /// - Parameter usualViewers: what counts without `--vnc`.
+  init(
+    _ parsed: ParsedOptions, changing base: MachineSpec, usualViewers: String = VNCOptions.off
+  ) throws(UsageError) {
+    machine = base
     try Self.checkKind(of: machine.guest, parsed)
     if case .computer(var computer) = machine.guest {
       try computer.take(parsed)
-      self.machine.guest = .computer(computer)
+      machine.guest = .computer(computer)
     }
-    try self.machine.partition.take(parsed, vcpuCounts: machine.guest.vcpuCounts)
+    try machine.partition.take(parsed, vcpuCounts: machine.guest.vcpuCounts)
     if let text = parsed.text(.traceHypercalls) {
       traceHypercalls = try LogFileSpec(parsing: text, option: .traceHypercalls)
     }
     sandbox = try parsed.choice(.sandbox) ?? sandbox
     screenshotPath = parsed.text(.screenshot)
-    if screenshotPath != nil, self.machine.display == nil {
+    if screenshotPath != nil, machine.display == nil {
       throw .missingCompanion(
         option: OptionDefinition.screenshot.name, needs: OptionDefinition.display.synopsis)
     }
-    vnc = try VNCOptions(parsed)
+    vnc = try VNCOptions(parsed, usual: usualViewers)
     if vnc != nil, machine.display == nil {
       throw .missingCompanion(
         option: OptionDefinition.vnc.name, needs: OptionDefinition.display.synopsis)

@@ -40,7 +40,7 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
       "unknown option \(QuotedText(word)); see '\(Self.helpCommand(command))'"
     case .optionOfAnotherCommand(let option, let command, let owners):
       "'\(command)' has no option '\(option)'; it belongs to "
-        + owners.map { "'\($0)'" }.joined(separator: " and ")
+        + Self.list(owners)
     case .unexpectedArgument(let word, let command, let suggestions):
       "unexpected argument \(QuotedText(word)); "
         + (suggestions.isEmpty
@@ -67,6 +67,13 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
     case .invalidConfiguration(let file, let error):
       "machine \(QuotedText(file)): \(error)"
     }
+  }
+
+  /// `'demo', 'run' and 'windows'`.
+  private static func list(_ commands: [CommandName]) -> String {
+    let names = commands.map { "'\($0)'" }
+    let last = names.last ?? ""
+    return names.count < 2 ? last : names.dropLast().joined(separator: ", ") + " and " + last
   }
 
   private static var commandList: String {

@@ -4,25 +4,29 @@ internal import RemoteFramebuffer
 /// Where viewers of the display connect, and who may.
 struct VNCOptions: Equatable, Sendable {
   /// The word for no viewers, which is also the default.
-  private static let off = "none"
+  static let off = "none"
+  /// The word for the first display of this host that is free.
+  static let firstFree = "auto"
 
-  var address: VNCAddress
+  /// Nil for the first display of this host that is free.
+  var address: VNCAddress?
   /// A password is the first line of this file.
   var passwordFile: String?
   var layout = LayoutChoice.us
 
   /// Nil for no viewers.
   ///
+  /// - Parameter usual: what counts without `--vnc`: `none` or `auto`.
   /// - Throws: also for an address that other hosts reach without a password.
-  init?(_ parsed: ParsedOptions) throws(UsageError) {
-    let given = try parsed.value(.vnc) { (text) throws(SpecValueError) -> VNCAddress? in
-      try Self.address(text)
+  init?(_ parsed: ParsedOptions, usual: String = off) throws(UsageError) {
+    let text = parsed.text(.vnc) ?? usual
+    if text == Self.off { return nil }
+    if text != Self.firstFree {
+      address = try parsed.checked(.vnc) { () throws(SpecValueError) in try Self.address(text) }
     }
-    guard let address = given ?? nil else { return nil }
-    self.address = address
     passwordFile = parsed.text(.vncPasswordFile)
     layout = try parsed.choice(.vncKeyboard) ?? layout
-    guard address.isLocal || passwordFile != nil else {
+    if let address, !address.isLocal, passwordFile == nil {
       throw .invalidValue(
         option: OptionDefinition.vnc.name,
         SpecValueError(
@@ -32,12 +36,11 @@ struct VNCOptions: Equatable, Sendable {
     }
   }
 
-  private static func address(_ text: String) throws(SpecValueError) -> VNCAddress? {
-    if text == off { return nil }
+  private static func address(_ text: String) throws(SpecValueError) -> VNCAddress {
     guard let address = VNCAddress(text) else {
       throw SpecValueError(
-        "\(QuotedText(text)) is not [HOST]:DISPLAY, unix:PATH or none; a host is localhost or an"
-          + " address in numbers, a display 0 to \(VNCAddress.lastDisplay)")
+        "\(QuotedText(text)) is not [HOST]:DISPLAY, unix:PATH, auto or none; a host is localhost or"
+          + " an address in numbers, a display 0 to \(VNCAddress.lastDisplay)")
     }
     return address
   }

@@ -45,7 +45,8 @@ extension RunOptions {
     partition.vcpuCount = min(
       max(host.processorCount, Self.vcpuCounts.lowerBound), Self.vcpuCounts.upperBound)
     try self.init(
-      parsed.without(.windowsDisk), changing: MachineSpec(.computer(computer), partition))
+      parsed.without(.windowsDisk), changing: MachineSpec(.computer(computer), partition),
+      usualViewers: VNCOptions.firstFree)
   }
 
   /// Half of the host's, in whole GiB.

@@ -13,13 +13,19 @@ final class ViewerService: Sendable {
 
   /// Reads the password and listens: before the sandbox closes.
   init(_ options: VNCOptions) throws {
-    address = options.address
     var settings = VNCServer.Settings(name: "vmm-run", layout: options.layout.layout)
     if let path = options.passwordFile {
       settings.password = try Self.password(path)
     }
     self.settings = settings
-    listener = Mutex(try VNCListener(options.address))
+    let listener =
+      if let address = options.address {
+        try VNCListener(address)
+      } else {
+        try VNCListener.onFirstFreeDisplay()
+      }
+    address = listener.address
+    self.listener = Mutex(listener)
   }
 
   /// The first line of a file.
