@@ -90,6 +90,8 @@ final class ViewerTarget: FuzzTarget {
     switch picture.refresh(from: display) {
     case .none: break
     case .tiles(let tiles): session.insertChanges(tiles)
+    case .moved(let moved, let tiles):
+      session.insertMove(moved, tiles, isReady: session.isWaiting)
     case .size: session.setPictureSize(width: picture.width, height: picture.height)
     }
     // The largest picture here is sent in one go.
