@@ -54,9 +54,7 @@ struct ServerTests {
     #expect(server.counts == counts)
   }
 
-  @Test(
-    "A viewer that says nothing and one that does not read keep no other waiting, nor the thread busy"
-  )
+  @Test("Viewers that say nothing, or do not read, keep no other waiting and no thread busy")
   func slowViewers() throws {
     let bench = try ServerBench()
     let (server, path) = (bench.server, bench.path)

@@ -56,7 +56,7 @@ struct RunOptions: Equatable, Sendable {
         option: OptionDefinition.screenshot.name, needs: OptionDefinition.display.synopsis)
     }
     vnc = try VNCOptions(parsed)
-    if vnc != nil, machine.display == nil {
+    if vnc != nil, self.machine.display == nil {
       throw .missingCompanion(
         option: OptionDefinition.vnc.name, needs: OptionDefinition.display.synopsis)
     }

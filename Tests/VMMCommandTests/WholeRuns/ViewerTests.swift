@@ -5,8 +5,8 @@ import Testing
 
 @testable import VMMCommand
 
-/// `--vnc` of whole runs, in their sandbox: a guest draws, a viewer looks and types, the guest draws
-/// what it was typed.
+/// `--vnc` of whole runs, in their sandbox: a guest draws, a viewer looks and types, the guest
+/// draws what was typed.
 @Suite(
   .enabled(if: Program.canRun, "needs vmm-run beside the tests"),
   .enabled(if: (try? KVMSystem()) != nil, "needs read-write /dev/kvm"), .serialized,
@@ -19,8 +19,8 @@ struct ViewerTests {
     (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
   }
 
-  /// Sets 1024x768, fills it with 0x336699, prints `!`, and then puts each byte of the keyboard into
-  /// the first pixel.
+  /// Sets 1024x768, fills it with 0x336699, prints `!`, and then puts each byte of the keyboard
+  /// into the first pixel.
   private static let guest: [UInt8] = {
     // mov dword [command], 2
     var code: [UInt8] = [0xC7, 0x05] + word(display + 4) + word(2)
@@ -61,7 +61,8 @@ struct ViewerTests {
     try directory.write(TestGuest.kernel(Self.guest), to: "kernel")
     let socket = directory.path("vnc")
     let program = try Program(
-      "run --kernel \(directory.path("kernel")) --memory 64M --display 1280x800 --vnc unix:\(socket)",
+      "run --kernel \(directory.path("kernel")) --memory 64M --display 1280x800"
+        + " --vnc unix:\(socket)",
       output: .descriptor(output.writer), error: .descriptor(messages.writer))
     #expect(read(1, from: output.reader, patienceMilliseconds: 60_000) == [0x21])
     let said = String(

@@ -4,8 +4,8 @@ internal import Synchronization
 @testable internal import DeviceKit
 @testable internal import RemoteFramebuffer
 
-/// A viewer's bytes, plain and in a WebSocket, from its first on, in pieces; the display changes its
-/// picture and its size meanwhile. What goes out is bounded, and keys that are down come up.
+/// A viewer's bytes, plain and in a WebSocket, from its first on, in pieces; the display changes
+/// its picture and its size meanwhile. What goes out is bounded, and keys that are down come up.
 final class ViewerTarget: FuzzTarget {
   static let name = "viewer"
   static let maximumInputByteCount = 2048
