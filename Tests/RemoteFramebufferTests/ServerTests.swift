@@ -25,7 +25,7 @@ struct ServerTests {
     server.show(ShownMachine(display: display, keyboard: input, pointer: input))
     display.change { $0.draw(3, 4, 0x123456) }
     do {
-      let socket = try Connection(path)
+      let socket = try SocketPeer(path)
       var viewer = try socket.begin(encodings: [16, -261])
       try socket.send(SessionBench.request(isIncremental: false, width: 200, height: 100))
       #expect(try socket.read(1) == [0])
@@ -54,24 +54,22 @@ struct ServerTests {
     #expect(server.counts == counts)
   }
 
-  @Test(
-    "A viewer that says nothing and one that does not read keep no other waiting, nor the thread busy"
-  )
+  @Test("Viewers that say nothing, or do not read, keep no other waiting and no thread busy")
   func slowViewers() throws {
     let bench = try ServerBench()
     let (server, path) = (bench.server, bench.path)
     let display = Self.display(1000, 1000)
     server.show(ShownMachine(display: display))
-    let silent = try Connection(path)
+    let silent = try SocketPeer(path)
     #expect(try silent.read(12) == Array("RFB 003.008\n".utf8))
     let wakes = server.counts.wakes
     TestThreads.nap(microseconds: 200_000)
     // Once greeted it is not looked at until it speaks or its time is up.
     #expect(server.counts.wakes <= wakes + 2)
-    let deaf = try Connection(path)
+    let deaf = try SocketPeer(path)
     _ = try deaf.begin(encodings: [0])
     try deaf.send(SessionBench.request(isIncremental: false, width: 1000, height: 1000))
-    let socket = try Connection(path)
+    let socket = try SocketPeer(path)
     var viewer = try socket.begin(encodings: [0])
     for colour in 1...20 as ClosedRange<UInt32> {
       display.change { $0.draw(999, 0, colour) }
@@ -97,7 +95,7 @@ struct ServerTests {
     let bench = try ServerBench(password: "secret")
     let (server, path) = (bench.server, bench.path)
     server.show(ShownMachine(display: Self.display()))
-    let browser = try Connection(path)
+    let browser = try SocketPeer(path)
     try browser.send(
       Array(
         ("GET / HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -105,14 +103,14 @@ struct ServerTests {
           .utf8))
     #expect(try browser.read(129).suffix(4) == [13, 10, 13, 10])
     #expect(try browser.read(14) == [0x82, 12] + Array("RFB 003.008\n".utf8))
-    let other = try Connection(path)
+    let other = try SocketPeer(path)
     #expect(try other.read(12).count == 12)
     try other.send(Array("RFB 003.008\n".utf8) + [2])
     #expect(try other.read(2) == [1, 2])
     _ = try other.read(16)
     try other.send([UInt8](repeating: 7, count: 16))
     #expect(try other.read(22) == [0, 0, 0, 1, 0, 0, 0, 14] + Array("wrong password".utf8))
-    #expect(throws: ViewerDecoder.Failure.cut) { try other.read(1) }
+    #expect(throws: SocketPeer.Closed.self) { try other.read(1) }
   }
 
   @Test("The machine goes and another comes: keys are released in the old one, the size follows")
@@ -122,7 +120,7 @@ struct ServerTests {
     let (first, second) = (Self.display(), Self.display(300, 50))
     let input = RecordedInput()
     server.show(ShownMachine(display: first, keyboard: input))
-    let socket = try Connection(path)
+    let socket = try SocketPeer(path)
     var viewer = try socket.begin(encodings: [16, -223])
     let request = SessionBench.request(isIncremental: false, width: 200, height: 100)
     try socket.send([4, 1, 0, 0, 0, 0, 0xFF, 0xE3] + request)
@@ -141,10 +139,10 @@ struct ServerTests {
   func limit() throws {
     let bench = try ServerBench()
     let path = bench.path
-    let viewers = try (0..<VNCServer.viewerLimit).map { _ in try Connection(path) }
+    let viewers = try (0..<VNCServer.viewerLimit).map { _ in try SocketPeer(path) }
     for viewer in viewers { #expect(try viewer.read(12).count == 12) }
-    let more = try Connection(path)
-    #expect(throws: ViewerDecoder.Failure.cut) { try more.read(1) }
+    let more = try SocketPeer(path)
+    #expect(throws: SocketPeer.Closed.self) { try more.read(1) }
   }
 
   @Test("The first free display is one that nobody has")
@@ -264,46 +262,9 @@ private final class RecordedInput: KeyboardInput, PointerInput {
   func turnWheel(vertical: Int, horizontal: Int) { note("wheel \(vertical) \(horizontal)") }
 }
 
-/// A viewer's end of a socket, which waits.
-private final class Connection {
-  private let file: FileDescriptor
-
-  init(_ path: String) throws {
-    file = try FileDescriptor { socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0) }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    // SAFETY: the path is shorter than its place.
-    unsafe withUnsafeMutableBytes(of: &address.sun_path) {
-      unsafe $0.copyBytes(from: Array(path.utf8))
-    }
-    // SAFETY: a local's bytes, and their length.
-    let result = unsafe withUnsafePointer(to: &address) {
-      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe connect(file.rawValue, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
-    guard result == 0 else { throw Errno.current }
-  }
-
-  func send(_ bytes: [UInt8]) throws {
-    let count = unsafe bytes.withUnsafeBytes {
-      unsafe Glibc.send(file.rawValue, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-    }
-    guard count == bytes.count else { throw Errno.current }
-  }
-
-  /// So many bytes; `cut` if the other end closes before.
-  func read(_ count: Int) throws -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    let received = unsafe bytes.withUnsafeMutableBytes {
-      unsafe recv(file.rawValue, $0.baseAddress, count, Int32(MSG_WAITALL))
-    }
-    guard received == count else { throw ViewerDecoder.Failure.cut }
-    return bytes
-  }
-
+extension SocketPeer {
   /// Up to the first request, as a viewer that lists these encodings.
-  func begin(encodings: [Int32]) throws -> ViewerDecoder {
+  fileprivate func begin(encodings: [Int32]) throws -> ViewerDecoder {
     _ = try read(12)
     try send(Array("RFB 003.008\n".utf8) + [1, 1])
     _ = try read(6)

@@ -101,6 +101,8 @@ struct SessionBench {
     switch picture.refresh(from: display) {
     case .none: break
     case .tiles(let tiles): session.insertChanges(tiles)
+    case .moved(let moved, let tiles):
+      session.insertMove(moved, tiles, isReady: session.isWaiting)
     case .size: session.setPictureSize(width: picture.width, height: picture.height)
     }
     var output: [UInt8] = []

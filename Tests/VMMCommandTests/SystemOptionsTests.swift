@@ -127,7 +127,8 @@ import Testing
   }
 
   /// What may follow a disk's file.
-  private static let words = "readonly, bus=nvme|ahci, serial=TEXT, block-size=512|4096, format=raw, size=SIZE"
+  private static let words =
+    "readonly, bus=nvme|ahci, serial=TEXT, block-size=512|4096, format=raw, size=SIZE"
 
   @Test(arguments: [
     (

@@ -27,6 +27,8 @@ public struct SharedPicture: Sendable {
     case none
     /// These tiles.
     case tiles(TileSet)
+    /// A part moved; then these tiles changed.
+    case moved(CopiedRectangle, TileSet)
     /// All, as the size did.
     case size
   }
@@ -48,10 +50,50 @@ public struct SharedPicture: Sendable {
       return .size
     }
     if !isNew, !looksAtAll, written.allSatisfy({ $0 == 0 }) { return .none }
-    let tiles = copyChanges(from: source, mode) { line in
-      isNew || looksAtAll || Self.isWritten(line, of: mode, written)
+    var looked = (0..<height).map {
+      isNew || looksAtAll || Self.isWritten($0, of: mode, written)
     }
-    return tiles.isEmpty ? .none : .tiles(tiles)
+    let moved = isNew || looksAtAll ? nil : findMove(in: source, mode, looked)
+    if let moved {
+      move(moved)
+      // All of it is compared: the finder may be wrong.
+      for line in moved.rectangle.y..<(moved.rectangle.y + moved.rectangle.height) {
+        looked[line] = true
+      }
+    }
+    let tiles = copyChanges(from: source, mode) { looked[$0] }
+    return moved.map { .moved($0, tiles) } ?? (tiles.isEmpty ? .none : .tiles(tiles))
+  }
+
+  // MARK: Scrolling
+
+  private func findMove(
+    in source: any PictureSource, _ mode: DisplayMode, _ looked: [Bool]
+  ) -> CopiedRectangle? {
+    guard looked.count(where: { $0 }) >= ScrollFinder.leastChanged else { return nil }
+    let old = (0..<height).map { hash(ofLine: $0) }
+    let new = (0..<height).map {
+      looked[$0] ? source.withLine($0, of: mode, ScrollFinder.hash) : old[$0]
+    }
+    guard let (lines, distance) = ScrollFinder.find(old: old, new: new) else { return nil }
+    return CopiedRectangle(
+      rectangle: Rectangle(x: 0, y: lines.lowerBound, width: width, height: lines.count),
+      sourceX: 0, sourceY: lines.lowerBound + distance)
+  }
+
+  private func hash(ofLine line: Int) -> UInt64 {
+    // SAFETY: an integer has no padding.
+    let bytes = unsafe pixels.span.bytes
+    return ScrollFinder.hash(
+      bytes.extracting((4 * line * width)..<(4 * (line + 1) * width)))
+  }
+
+  private mutating func move(_ moved: CopiedRectangle) {
+    let start = moved.rectangle.y * width
+    let source = moved.sourceY * width
+    let count = moved.rectangle.height * width
+    pixels.replaceSubrange(
+      start..<(start + count), with: Array(pixels[source..<(source + count)]))
   }
 
   /// Black, in the size it had. One that was never on has the size that it asks for.

@@ -23,6 +23,28 @@ extension RFBSession {
     dirty.formUnion(tiles)
   }
 
+  /// A part of the picture moved, and then these tiles changed. The next update is of this look.
+  ///
+  /// - Parameter isReady: whether nothing else keeps it from going out now.
+  mutating func insertMove(_ moved: CopiedRectangle, _ tiles: TileSet, isReady: Bool) {
+    if isReady, canCopy(moved) {
+      copies = [moved]
+    } else {
+      dirty.insert(moved.rectangle)
+    }
+    dirty.formUnion(tiles)
+  }
+
+  /// Whether a copy within the viewer's picture does: what moved is there as it was.
+  private func canCopy(_ moved: CopiedRectangle) -> Bool {
+    let source = Rectangle(
+      x: moved.sourceX, y: moved.sourceY, width: moved.rectangle.width,
+      height: moved.rectangle.height)
+    return abilities.copiesRectangles && isWaiting && !announcesSize && viewSize == pictureSize
+      && copies.isEmpty && !dirty.intersects(source)
+      && (isContinuous || request?.intersection(moved.rectangle) == moved.rectangle)
+  }
+
   /// The picture has another size.
   mutating func setPictureSize(width: Int, height: Int) {
     pictureSize = (width, height)
@@ -52,22 +74,6 @@ extension RFBSession {
   private var hasNews: Bool {
     announcesSize || refusesSize || announcesScanCodes || announcesLights && abilities.hasLights
       || !dirty.isEmpty
-  }
-
-  /// Whether a copy of a part of the picture is all that this viewer needs to have it moved.
-  func canCopy(_ copied: CopiedRectangle) -> Bool {
-    let source = Rectangle(
-      x: copied.sourceX, y: copied.sourceY, width: copied.rectangle.width,
-      height: copied.rectangle.height)
-    return abilities.copiesRectangles && isWaiting && !announcesSize && viewSize == pictureSize
-      && copies.isEmpty && !dirty.intersects(source)
-      && (isContinuous
-        || request.map { $0.intersection(copied.rectangle) == copied.rectangle } ?? false)
-  }
-
-  /// A part of the picture moved: this viewer moves it too, as `canCopy` said.
-  mutating func insertCopy(_ copied: CopiedRectangle) {
-    copies.append(copied)
   }
 
   /// Begins an update if the viewer waits for one and there is news, and puts out as much of the

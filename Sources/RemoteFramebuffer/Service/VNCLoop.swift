@@ -156,6 +156,8 @@ final class VNCLoop {
     case .none: break
     case .tiles(let tiles):
       for viewer in viewers { viewer.insertChanges(tiles) }
+    case .moved(let moved, let tiles):
+      for viewer in viewers { viewer.insertMove(moved, tiles) }
     case .size:
       for viewer in viewers {
         viewer.setPictureSize(width: picture.width, height: picture.height)

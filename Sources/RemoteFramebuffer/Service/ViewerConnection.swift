@@ -124,9 +124,9 @@ final class ViewerConnection {
 
   func setLights(_ lights: UInt8) { session.setLights(lights) }
 
-  func canCopy(_ copied: CopiedRectangle) -> Bool { isWaiting && session.canCopy(copied) }
-
-  func insertCopy(_ copied: CopiedRectangle) { session.insertCopy(copied) }
+  func insertMove(_ moved: CopiedRectangle, _ tiles: TileSet) {
+    session.insertMove(moved, tiles, isReady: isWaiting)
+  }
 
   /// Makes and sends as much as the socket takes.
   func update(from picture: SharedPicture) {

@@ -51,13 +51,14 @@ final class SystemRun: Sendable {
       servesViewers: viewers != nil)
     try sandbox.enter()
     sandbox.protect(&configuration)
-    try viewers?.start { [sandbox] in sandbox.enterThread(.viewer) }
-    defer { viewers?.stop() }
     let signals = try SignalWatcher(
       onFirst: { [self] _ in askToPowerOff() }, onHangUp: { [self] in quit() },
       beforeImmediateExit: { console.restoreTerminal() }, suspension: console.suspension,
       onStatus: { [reporter] in reporter.report() })
     defer { signals.stop() }
+    // Its thread inherits that signals are the watcher's.
+    try viewers?.start { [sandbox] in sandbox.enterThread(.viewer) }
+    defer { viewers?.stop() }
     let status: ExitStatus
     do {
       defer { console.stop() }

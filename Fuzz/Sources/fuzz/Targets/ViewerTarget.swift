@@ -4,8 +4,8 @@ internal import Synchronization
 @testable internal import DeviceKit
 @testable internal import RemoteFramebuffer
 
-/// A viewer's bytes, plain and in a WebSocket, from its first on, in pieces; the display changes its
-/// picture and its size meanwhile. What goes out is bounded, and keys that are down come up.
+/// A viewer's bytes, plain and in a WebSocket, from its first on, in pieces; the display changes
+/// its picture and its size meanwhile. What goes out is bounded, and keys that are down come up.
 final class ViewerTarget: FuzzTarget {
   static let name = "viewer"
   static let maximumInputByteCount = 2048
@@ -90,6 +90,8 @@ final class ViewerTarget: FuzzTarget {
     switch picture.refresh(from: display) {
     case .none: break
     case .tiles(let tiles): session.insertChanges(tiles)
+    case .moved(let moved, let tiles):
+      session.insertMove(moved, tiles, isReady: session.isWaiting)
     case .size: session.setPictureSize(width: picture.width, height: picture.height)
     }
     // The largest picture here is sent in one go.

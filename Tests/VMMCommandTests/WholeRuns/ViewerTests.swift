@@ -1,0 +1,99 @@
+import Glibc
+import KVM
+import TestSupport
+import Testing
+
+@testable import VMMCommand
+
+/// `--vnc` of whole runs, in their sandbox: a guest draws, a viewer looks and types, the guest
+/// draws what was typed.
+@Suite(
+  .enabled(if: Program.canRun, "needs vmm-run beside the tests"),
+  .enabled(if: (try? KVMSystem()) != nil, "needs read-write /dev/kvm"), .serialized,
+  .timeLimit(.minutes(10)))
+struct ViewerTests {
+  /// Configuration registers of the display in slot 30, as a machine without firmware has them.
+  private static let display: UInt32 = 0xB000_0000 | 30 << 15
+
+  private static func word(_ value: UInt32) -> [UInt8] {
+    (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+  }
+
+  /// Sets 1024x768, fills it with 0x336699, prints `!`, and then puts each byte of the keyboard
+  /// into the first pixel.
+  private static let guest: [UInt8] = {
+    // mov dword [command], 2
+    var code: [UInt8] = [0xC7, 0x05] + word(display + 4) + word(2)
+    // mov ebx, [BAR 2]; and ebx, -16; mov esi, [BAR 0]; and esi, -16
+    code += [0x8B, 0x1D] + word(display + 0x18) + [0x83, 0xE3, 0xF0]
+    code += [0x8B, 0x35] + word(display + 0x10) + [0x83, 0xE6, 0xF0]
+    for (register, value) in [
+      (4, 0), (8, 0), (9, 0), (3, 32), (1, 1024), (6, 1024), (2, 768), (4, 0x41),
+    ] as [(UInt32, UInt16)] {
+      // mov word [ebx + register], value
+      code += [0x66, 0xC7, 0x83] + word(0x500 + 2 * register)
+      code += [UInt8(value & 0xFF), UInt8(value >> 8)]
+    }
+    // mov edi, esi; mov ecx, pixels; mov eax, colour; rep stosd
+    code += [0x89, 0xF7, 0xB9] + word(1024 * 768) + [0xB8] + word(0x0033_6699) + [0xF3, 0xAB]
+    code += TestGuest.print("!")
+    // next: in al, 0x64; test al, 1; jz next; in al, 0x60; movzx eax, al; mov [esi], eax; jmp next
+    return code + [
+      0xE4, 0x64, 0xA8, 0x01, 0x74, 0xFA, 0xE4, 0x60, 0x0F, 0xB6, 0xC0, 0x89, 0x06, 0xEB, 0xF1,
+    ]
+  }()
+
+  /// An update of raw rectangles: their places, and their pixels.
+  private func update(_ viewer: SocketPeer) throws -> [(place: [UInt8], pixels: [UInt8])] {
+    let head = try viewer.read(4)
+    #expect(head[0] == 0)
+    return try (0..<(Int(head[2]) << 8 | Int(head[3]))).map { _ in
+      let place = try viewer.read(12)
+      let width = Int(place[4]) << 8 | Int(place[5])
+      let height = Int(place[6]) << 8 | Int(place[7])
+      return (place, try viewer.read(4 * width * height))
+    }
+  }
+
+  @Test func aGuestIsSeenAndTypedTo() throws {
+    let directory = try TemporaryDirectory()
+    let (output, messages) = (try TestPipe(), try TestPipe())
+    try directory.write(TestGuest.kernel(Self.guest), to: "kernel")
+    let socket = directory.path("vnc")
+    let program = try Program(
+      "run --kernel \(directory.path("kernel")) --memory 64M --display 1280x800"
+        + " --vnc unix:\(socket)",
+      output: .descriptor(output.writer), error: .descriptor(messages.writer))
+    #expect(read(1, from: output.reader, patienceMilliseconds: 60_000) == [0x21])
+    let said = String(
+      decoding: read(1 << 16, from: messages.reader, patienceMilliseconds: 100), as: UTF8.self)
+    #expect(said.contains("vmm-run: viewers: unix:\(socket)\n"), "\(said)")
+
+    let viewer = try SocketPeer(socket)
+    _ = try viewer.read(12)
+    try viewer.send(Array("RFB 003.008\n".utf8) + [1, 1])
+    let start = try viewer.read(6 + 24 + 7)
+    // The guest's mode, not the monitor's.
+    #expect(Array(start[6..<10]) == [4, 0, 3, 0])
+    try viewer.send([2, 0, 0, 1, 0, 0, 0, 0] + [3, 0, 0, 0, 0, 0, 4, 0, 3, 0])
+    let first = try update(viewer)
+    #expect(first.reduce(0) { $0 + $1.pixels.count } == 4 * 1024 * 768)
+    let isFilled = first.allSatisfy { part in
+      stride(from: 0, to: part.pixels.count, by: 4).allSatisfy {
+        part.pixels[$0..<($0 + 4)].elementsEqual([0x99, 0x66, 0x33, 0xFF])
+      }
+    }
+    #expect(isFilled)
+
+    // A goes down, and its code is in the first tile.
+    try viewer.send([3, 1, 0, 0, 0, 0, 4, 0, 3, 0] + [4, 1, 0, 0, 0, 0, 0, 0x61])
+    let second = try update(viewer)
+    #expect(second.map(\.place) == [[0, 0, 0, 0, 0, 64, 0, 16, 0, 0, 0, 0]])
+    #expect(
+      second.first.map { Array($0.pixels[..<8]) } == [0x1E, 0, 0, 0xFF, 0x99, 0x66, 0x33, 0xFF])
+
+    program.send(SIGTERM)
+    #expect(program.endsByItself() && program.wait() == .status(128 + SIGTERM))
+    #expect(throws: SocketPeer.Closed.self) { try viewer.read(1) }
+  }
+}
