@@ -11,7 +11,8 @@ kernel_suites=(bookworm bookworm-security trixie trixie-security trixie-backport
 kernel_versions() {
   local series=${1%-full} flavour=-cloud-amd64
   if [[ $1 == *-full ]]; then flavour=-amd64; fi
-  search_archive "^linux-(image|binary)-${series//./\\.}\\.[0-9][^-]*$flavour\$" |
+  # Debian 12 has its own number behind the version: 6.1.0-40-amd64.
+  search_archive "^linux-(image|binary)-${series//./\\.}\\.[0-9][^-]*(-[0-9]+)?$flavour\$" |
     sed 's/^linux-[a-z]*-//' | sort -uV
 }
 

@@ -1,19 +1,18 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
-# Step of scripts/test: a Linux with all of Debian's drivers, from a CD that grub-mkrescue made and OVMF
-# starts, in the rig. Sourced, never run; needs firmware.sh and uefi.sh.
+# Step of scripts/test: Linux with all of Debian's drivers, from CDs that grub-mkrescue made and OVMF starts,
+# in the rig. Sourced, never run; needs devices.sh, firmware.sh and uefi.sh.
 #
 # What runs is in full-linux-in-rig.sh, what the guest does in full-linux-init.sh, what must come of it here.
 
-full_linux_series=6.12-full
+full_linux_series=(6.1 6.12 7.3)
 full_linux_modules=(
   evdev psmouse scsi_common scsi_mod libata libahci ahci cdrom sr_mod sd_mod isofs)
 
-# make_cd FILE DATA: an ISO with GRUB, Linux, and DATA as a file.
+# make_cd FILE SERIES DATA: an ISO with GRUB, Linux, and DATA as a file.
 make_cd() {
-  local iso=$1 data=$2 kernel tree=$1.tree disc=$1.disc module
-  require_packages grub-common grub-efi-amd64-bin xorriso mtools busybox-static eject || return 1
-  get_kernel "$full_linux_series" "${full_linux_modules[@]}" || return 1
+  local iso=$1 series=$2 data=$3 kernel tree=$1.tree disc=$1.disc module
+  get_kernel "$series-full" "${full_linux_modules[@]}" || return 1
   rm -rf "$tree" "$disc"
   mkdir -p "$tree"/{bin,dev,modules,proc,sys} "$disc/boot/grub"
   cp /bin/busybox "$tree/bin/"
@@ -31,41 +30,52 @@ make_cd() {
   rm -r "$tree" "$disc"
 }
 
+# sum_of: the checksum of what it reads.
+sum_of() {
+  sha256sum | cut -d ' ' -f 1
+}
+
 check_cd_guest() {
-  local iso=$1 data=$2 series=${full_linux_series%-full} line
-  check_status cd 0
-  check_equal 'cd: GRUB' "$(grep -ac 'GRUB from the CD' "$out/cd.console")" 1
-  for line in "kernel ${series//./\\.}\\..*" 'input AT Translated Set 2 keyboard' \
+  local guest=cd-$1 iso=$2 data=$3 line
+  check_status "$guest" 0
+  check_equal "$guest: GRUB" "$(grep -ac 'GRUB from the CD' "$out/$guest.console")" 1
+  for line in "kernel ${1//./\\.}\\..*" 'input AT Translated Set 2 keyboard' \
     'input ImExPS/2 Generic Explorer Mouse' 'controller ahci' 'drive VMM-RUN +CD/DVD-ROM *' \
-    "medium $(sha256sum <"$iso" | cut -d ' ' -f 1)  -" "bytes $(stat -c %s "$iso")" \
-    "file $(sha256sum <"$data" | cut -d ' ' -f 1)  -" ejected 'nothing to read' closed \
-    "again $(head -c 1048576 "$iso" | sha256sum | cut -d ' ' -f 1)  -" \
+    "medium $(sum_of <"$iso")  -" "bytes $(stat -c %s "$iso")" "file $(sum_of <"$data")  -" \
+    ejected 'nothing to read' closed "again $(head -c 1048576 "$iso" | sum_of)  -" \
     'empty: /dev/sr1: No medium found' 'disk VMM-RUN DISK *' 'sectors 32768' copied \
     'cache write back' poweroff; do
-    check_seen cd "$line"
+    check_seen "$guest" "$line"
   done
-  check_equal 'cd: what the guest wrote to its SATA disk' "$(cut -d ' ' -f 1 "$out/sata.sum")" \
-    "$(dd if="$iso" bs=1M skip=1 count=1 2>/dev/null | sha256sum | cut -d ' ' -f 1)"
-  check_equal 'cd: modules' "$(grep -c '@ cannot' "$out/cd.told")" 0
-  check_messages cd
+  check_equal "$guest: what the guest wrote to its SATA disk" \
+    "$(cut -d ' ' -f 1 "$out/$guest.sum")" \
+    "$(dd if="$iso" bs=1M skip=1 count=1 2>/dev/null | sum_of)"
+  check_equal "$guest: modules" "$(grep -c '@ cannot' "$out/$guest.told")" 0
+  check_messages "$guest"
 }
 
 run_full_linux() {
-  local rig_status=0 guests='Linux from a CD' out=$logs/full-linux/out before=$failed firmware
+  local rig_status=0 guests='Linux from a CD' out=$logs/full-linux/out before=$failed firmware series
   local directory=$logs/full-linux
   rm -rf "$directory"
   mkdir -p "$directory/guest"
+  require_packages grub-common grub-efi-amd64-bin xorriso mtools busybox-static eject || return 1
   head -c 32M /dev/urandom >"$directory/data"
-  make_cd "$directory/guest/cd.iso" "$directory/data" || return 1
+  for series in "${full_linux_series[@]}"; do
+    make_cd "$directory/guest/$series.iso" "$series" "$directory/data" || return 1
+  done
   get_firmware bookworm || return 1
   logged full-linux "$here/rig" --timeout 1800 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$firmware$ovmf:$ovmf" \
-    --file "$directory/guest:/guest" --script "$here/tests/full-linux-in-rig.sh" || rig_status=$?
+    --file "$directory/guest:/guest" --script "$here/tests/full-linux-in-rig.sh" -- \
+    "${full_linux_series[@]}" || rig_status=$?
   if [[ $rig_status -ne 0 ]]; then
     fail_check "$guests: the rig's exit status $rig_status"
   fi
-  tr -d '\r' <"$out/cd.console" | grep -a '^@ ' >"$out/cd.told"
-  check_cd_guest "$directory/guest/cd.iso" "$directory/data"
+  for series in "${full_linux_series[@]}"; do
+    tr -d '\r' <"$out/cd-$series.console" | grep -a '^@ ' >"$out/cd-$series.told"
+    check_cd_guest "$series" "$directory/guest/$series.iso" "$directory/data"
+  done
   if [[ $failed -eq $before ]]; then
     rm -rf "$directory/guest" "$directory/data"
   else
