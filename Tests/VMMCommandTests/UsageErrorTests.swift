@@ -22,7 +22,10 @@ import Testing
     ("demo --hlep", "unknown option '--hlep'; did you mean '--help'?"),
     ("demo --quiet", "unknown option '--quiet'; see 'vmm-run demo --help'"),
     ("demo --", "unknown option '--'; see 'vmm-run demo --help'"),
-    ("check --memory 1G", "'check' has no option '--memory'; it belongs to 'demo', 'run' and 'windows'"),
+    (
+      "check --memory 1G",
+      "'check' has no option '--memory'; it belongs to 'demo', 'run' and 'windows'"
+    ),
     ("run --map=x", "'run' has no option '--map'; it belongs to 'demo'"),
     ("demo memory 1G", "unexpected argument 'memory'; did you mean '--memory'?"),
     ("demo 1G", "unexpected argument '1G'; see 'vmm-run demo --help'"),
@@ -142,7 +145,8 @@ import Testing
   @Test func diagnosticsAreOneLine() {
     #expect(
       Diagnostics.line(UsageError.noCommand)
-        == "vmm-run: no command given; commands are demo, check, run, windows; see 'vmm-run --help'\n")
+        == "vmm-run: no command given; commands are demo, check, run, windows; see 'vmm-run --help'\n"
+    )
   }
 
   @Test(

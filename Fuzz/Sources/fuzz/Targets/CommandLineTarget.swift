@@ -97,7 +97,8 @@ final class CommandLineTarget: FuzzTarget {
   private func checkLine(_ words: [String]) {
     do throws(UsageError) {
       switch try Invocation(
-        words, on: HostSize(memory: .gibi(1), processorCount: 1), readConfiguration: Self.machine) {
+        words, on: HostSize(memory: .gibi(1), processorCount: 1), readConfiguration: Self.machine)
+      {
       // Help depends on nothing but the command: its tests have seen it.
       case .help, .version, .check: break
       case .demo(let options):
