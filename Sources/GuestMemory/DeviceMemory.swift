@@ -28,7 +28,8 @@ public final class DeviceMemory: Sendable {
     unsafe Array(mapping.bytes(offset, byteCount))
   }
 
-  /// Calls `body` with the bytes from `offset` on, which others may be changing. All must be inside.
+  /// Calls `body` with the bytes from `offset` on, which others may be changing. All must be
+  /// inside.
   public func withBytes<R>(at offset: Int, byteCount: Int, _ body: (RawSpan) -> R) -> R {
     // SAFETY: `mapping.bytes` checks that all lie inside; they are initialised memory of the host,
     // which lives as long as this.

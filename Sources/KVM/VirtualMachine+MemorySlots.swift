@@ -1,7 +1,8 @@
 internal import CKVM
 
 extension VirtualMachine {
-  /// Registers a slot, or changes the options of a registered one. Any thread, also while vCPUs run.
+  /// Registers a slot, or changes the options of a registered one. Any thread, also while vCPUs
+  /// run.
   ///
   /// The caller keeps `[hostAddress, hostAddress + byteCount)` mapped until the VM is gone; the
   /// guest can read and write all of it.

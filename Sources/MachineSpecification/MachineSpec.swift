@@ -1,9 +1,9 @@
 /// What a virtual machine is, and nothing that is open or running: its guest, vCPUs, memory and
 /// devices, with files by their names.
 ///
-/// It can be compared, kept as JSON (`init(json:)`, `json`), and checked before anything is started.
-/// Names of files are text; a byte of one that is no UTF-8 stands in it as U+10FF00 plus its value.
-/// A thread-safe value.
+/// It can be compared, kept as JSON (`init(json:)`, `json`), and checked before anything is
+/// started. Names of files are text; a byte of one that is no UTF-8 stands in it as U+10FF00 plus
+/// its value. A thread-safe value.
 public struct MachineSpec: Hashable, Sendable {
   /// The version of the JSON form.
   public static let version = 1

@@ -15,8 +15,8 @@ public struct PersonalComputerConfiguration: Sendable {
   public var disks: [DiskConfiguration] = []
   /// What is shown on a screen; nil for a machine without one.
   public var display: DisplaySpec?
-  /// What is on the ports of a SATA adapter, at most `AHCIController.portCounts` allows; empty for a
-  /// machine without one. A drive is one object for all machines that a process makes of this
+  /// What is on the ports of a SATA adapter, at most `AHCIController.portCounts` allows; empty for
+  /// a machine without one. A drive is one object for all machines that a process makes of this
   /// configuration, so that a reset leaves its medium in.
   public var sataPorts: [AHCIController.Port] = []
   /// Other PCI devices, beside disks and display.

@@ -46,8 +46,8 @@ extension ComputerSpec {
     }
   }
 
-  /// Adds the disks and drives; images are open and locked from here on, those of drives shared with
-  /// others that read.
+  /// Adds the disks and drives; images are open and locked from here on, those of drives shared
+  /// with others that read.
   func addDisks(to computer: inout PersonalComputerConfiguration) throws {
     computer.sataPorts += try cdroms.enumerated().map { index, drive in
       let medium = try drive.file.map { file in

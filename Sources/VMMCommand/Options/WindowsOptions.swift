@@ -56,8 +56,8 @@ extension RunOptions {
 }
 
 extension DiskSpec {
-  /// `FILE[:SIZE]` and what `--disk` of `run` has behind a comma. What follows a colon is a size only
-  /// if it reads as one.
+  /// `FILE[:SIZE]` and what `--disk` of `run` has behind a comma. What follows a colon is a size
+  /// only if it reads as one.
   fileprivate init(windowsOption text: String) throws(UsageError) {
     try self.init(option: text)
     let scalars = file.unicodeScalars

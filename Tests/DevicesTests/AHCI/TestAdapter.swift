@@ -8,8 +8,8 @@ import Testing
 
 @testable import Devices
 
-/// An adapter with guest memory and a driver of one command at a time: lists of each port, table and
-/// data at fixed places.
+/// An adapter with guest memory and a driver of one command at a time: lists of each port, table
+/// and data at fixed places.
 ///
 /// Its threads, and the one that reads and writes its registers, are under the filters of the
 /// program's.
@@ -149,7 +149,8 @@ final class TestAdapter {
     var byteCount: UInt32
   }
 
-  /// Carries out a command, and takes back its interrupt; after a failure the list is started again.
+  /// Carries out a command, and takes back its interrupt; after a failure the list is started
+  /// again.
   func run(
     _ fis: [UInt8], packet: [UInt8] = [], regions: [(UInt64, Int)] = [(TestAdapter.data, 1 << 16)],
     port: Int = 0

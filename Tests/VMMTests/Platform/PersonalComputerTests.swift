@@ -98,7 +98,8 @@ struct PersonalComputerTests {
     }
   }
 
-  /// A byte of the keyboard controller: until status bit 0 is set: in al, 0x64; test al, 1; jz back.
+  /// A byte of the keyboard controller: until status bit 0 is set: in al, 0x64; test al, 1; jz
+  /// back.
   private static let readInput: [UInt8] = {
     let poll: [UInt8] = KernelCode.inputByte(0x64) + [0xA8, 0x01]
     return poll + [0x74, UInt8(bitPattern: Int8(-(poll.count + 2)))] + KernelCode.inputByte(0x60)

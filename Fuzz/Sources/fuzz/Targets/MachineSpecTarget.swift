@@ -1,7 +1,7 @@
 internal import MachineSpecification
 
-/// Machines as JSON: any bytes, and objects of members that mean something, with values that fit and
-/// values that do not.
+/// Machines as JSON: any bytes, and objects of members that mean something, with values that fit
+/// and values that do not.
 final class MachineSpecTarget: FuzzTarget {
   static let name = "machine-spec"
   static let maximumInputByteCount = 512

@@ -81,8 +81,8 @@ extension FirmwareItems {
     }
   }
 
-  /// The device path, as OVMF matches it with its boot options: of an NVMe disk the vendor is QEMU's
-  /// in any case, of a SATA device the port counts.
+  /// The device path, as OVMF matches it with its boot options: of an NVMe disk the vendor is
+  /// QEMU's in any case, of a SATA device the port counts.
   private static func openFirmwarePath(_ device: BootDevice, _ diskSlots: [UInt8]) -> String {
     switch device {
     case .disk(let index):
