@@ -8,8 +8,8 @@ firmware=/usr/share/OVMF/OVMF_CODE_4M.fd
 truncate -s 64M /tmp/empty.img
 for series in "$@"; do
   name=cd-$series iso=/guest/$series.iso
-  # On the SATA adapter: one MiB of something, then zeroes.
-  dd if="$iso" of=/tmp/sata.img bs=1M skip=1 count=1 2>/dev/null
+  # On the SATA adapter: one MiB of something that is not zero, then zeroes.
+  dd if="$iso" of=/tmp/sata.img bs=1M skip=16 count=1 2>/dev/null
   truncate -s 16M /tmp/sata.img
   timeout -s KILL 900 vmm-run run --firmware "$firmware" --memory 768M --cdrom "$iso" \
     --cdrom none --disk /tmp/empty.img --disk /tmp/sata.img,bus=ahci --boot-order cdrom,disk0 \
