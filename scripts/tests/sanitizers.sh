@@ -6,8 +6,8 @@
 # Suites of each sanitizer. Without KVM, so that no memory is written behind a sanitizer's back; the
 # thread sanitizer sees those that have threads.
 address_suites=ACPITests,BytesTests,DevicesTests,GuestMemoryTests,HostSystemTests,HyperVCoreTests
-address_suites+=,SMBIOSTests,ZeroTrackerTests
-thread_suites=DevicesTests,GuestMemoryTests,HostSystemTests,ZeroTrackerTests
+address_suites+=,RemoteFramebufferTests,SMBIOSTests,ZeroTrackerTests
+thread_suites=DevicesTests,GuestMemoryTests,HostSystemTests,RemoteFramebufferTests,ZeroTrackerTests
 
 run_address_sanitizer() {
   run_sanitizer address "$address_suites"
