@@ -160,6 +160,11 @@ struct AHCIControllerTests {
     Hostile("a region", 0x2000_0000) {
       try $0.memory.store(UInt64.max, at: GPA(TestAdapter.tables + 0x80))
     },
+    Hostile("a region of what is read from the medium", 0x2000_0000) {
+      try $0.place(
+        TestAdapter.fis(0xA0, features: 1), packet: [0x28, 0, 0, 0, 0, 0, 0, 0, 1],
+        regions: [(TestAdapter.data, 1024), (TestAdapter.ramByteCount - 1022, 1024)])
+    },
     Hostile("FIS", 0x0800_0000) { try $0.memory.store(UInt8(0x34), at: GPA(TestAdapter.tables)) },
   ]
 
