@@ -63,9 +63,8 @@ struct MachineSandboxTests {
       let port = SignalPort { _ in _ = socket(AF_INET, 1, 0) }
       configuration.portDevices = [(PortRange(start: 0xEC, count: 1), port)]
       let sandbox = MachineSandbox(.on, tracking: TrackingSpec())
-      try sandbox.enter()
-      sandbox.protect(&configuration)
-      _ = try Machine(configuration, control: MachineControl()).run()
+      let machine = try sandbox.enter().machine(configuration)
+      _ = try Machine(machine.configuration, control: MachineControl()).run()
       _exit(0)
     }
     let text = String(
@@ -86,7 +85,7 @@ struct MachineSandboxTests {
         .release()
       let console = try StdioConsole(
         streams: .init(input: descriptor, output: descriptor), onQuit: {})
-      try MachineSandbox(.on, tracking: TrackingSpec()).enter()
+      _ = try MachineSandbox(.on, tracking: TrackingSpec()).enter()
       try console.start { $0.count }
       _ = socket(AF_INET, 1, 0)
       _exit(0)

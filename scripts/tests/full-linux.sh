@@ -76,6 +76,7 @@ run_full_linux() {
   if [[ $rig_status -ne 0 ]]; then
     fail_check "$guests: the rig's exit status $rig_status"
   fi
+  check_equal 'the disk that windows made: bytes and blocks' "$(cat "$out/cd-7.3.disk")" '67108864 0'
   for series in "${full_linux_series[@]}"; do
     tr -d '\r' <"$out/cd-$series.console" | grep -a '^@ ' >"$out/cd-$series.told"
     check_cd_guest "$series" "$directory/guest/$series.iso" "$directory/data"

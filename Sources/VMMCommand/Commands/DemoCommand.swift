@@ -12,7 +12,7 @@ enum DemoCommand {
       let trace = try options.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
       let sandbox = MachineSandbox(
         options.sandbox, tracking: options.partition.tracking, mapPath: options.mapPath)
-      try sandbox.enter()
+      let confinement = try sandbox.enter()
       let signals = try SignalWatcher { _ in
         isStopping.store(true, ordering: .sequentiallyConsistent)
         current.withLock { $0 }?.stop()
@@ -20,7 +20,7 @@ enum DemoCommand {
       defer { signals.stop() }
       func report(offersZeroedMemory: Bool) throws -> DemoReport {
         let run = DemoRun(
-          options, offersZeroedMemory: offersZeroedMemory, trace: trace, sandbox: sandbox)
+          options, offersZeroedMemory: offersZeroedMemory, trace: trace, confinement: confinement)
         current.withLock { $0 = run }
         // A signal between two runs found nothing to stop.
         if isStopping.load(ordering: .sequentiallyConsistent) { run.stop() }

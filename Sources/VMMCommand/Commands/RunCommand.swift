@@ -28,7 +28,7 @@ enum RunCommand {
     let trace = try options.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
     let output = StandardOutput()
     let sandbox = MachineSandbox(options.sandbox, tracking: options.machine.partition.tracking)
-    try sandbox.enter()
+    let confinement = try sandbox.enter()
     let control = MachineControl()
     let reporter = StatusReporter()
     let signals = try SignalWatcher(
@@ -47,10 +47,11 @@ enum RunCommand {
         ExitPort { control.end(with: .exited(status: $0)) }
       ),
     ]
-    sandbox.protect(&configuration)
     let outcome: MachineOutcome
     do {
-      let machine = try Machine(showing: configuration, control: control) { event in
+      let machine = try Machine(
+        showing: confinement.machine(configuration), control: control
+      ) { event in
         trace?.record(HypercallRecord(event))
       }
       try trace?.begin()

@@ -44,25 +44,25 @@ final class SystemRun: Sendable {
   private func run() throws -> ExitStatus {
     let console = try computer.serial.makeConsole(
       onStatus: { [reporter] in reporter.report() }, onQuit: { [self] in quit() })
-    var configuration = try configuration(console)
+    let configuration = try configuration(console)
     let sandbox = MachineSandbox(
       options.sandbox, tracking: options.machine.partition.tracking,
       readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash,
       servesViewers: viewers != nil)
-    try sandbox.enter()
-    sandbox.protect(&configuration)
+    let confinement = try sandbox.enter()
     let signals = try SignalWatcher(
       onFirst: { [self] _ in askToPowerOff() }, onHangUp: { [self] in quit() },
       beforeImmediateExit: { console.restoreTerminal() }, suspension: console.suspension,
       onStatus: { [reporter] in reporter.report() })
     defer { signals.stop() }
     // Its thread inherits that signals are the watcher's.
-    try viewers?.start { [sandbox] in sandbox.enterThread(.viewer) }
+    try viewers?.start { confinement.enterThread(.viewer) }
     defer { viewers?.stop() }
     let status: ExitStatus
     do {
       defer { console.stop() }
-      let outcome = try runToTheEnd(configuration) { [self] () throws(SystemError) in
+      let outcome = try runToTheEnd(confinement.machine(configuration)) {
+        [self] () throws(SystemError) in
         try trace?.begin()
         try console.start { [self] bytes in receive(bytes) }
       }
@@ -101,13 +101,13 @@ final class SystemRun: Sendable {
   ///
   /// - Parameter begin: called once, when the first machine is made and before it runs.
   private func runToTheEnd(
-    _ configuration: MachineConfiguration, begin: () throws(SystemError) -> Void
+    _ machine: ConfinedMachine, begin: () throws(SystemError) -> Void
   ) throws -> MachineOutcome {
-    var configuration = configuration
+    var machine = machine
     var isFirst = true
     var tripleFaults = TripleFaultLimit()
     while true {
-      var outcome = try runOnce(&configuration) { () throws(SystemError) in
+      var outcome = try runOnce(&machine) { () throws(SystemError) in
         if isFirst { try begin() }
         isFirst = false
       }
@@ -148,10 +148,10 @@ final class SystemRun: Sendable {
   /// One life of the machine: from its making, or a reset, to its end.
   ///
   /// - Parameters:
-  ///   - configuration: takes what outlives the machine: the real-time clock.
+  ///   - confined: takes what outlives the machine: the real-time clock.
   ///   - begin: called when the machine is made.
   private func runOnce(
-    _ configuration: inout MachineConfiguration, begin: () throws(SystemError) -> Void
+    _ confined: inout ConfinedMachine, begin: () throws(SystemError) -> Void
   ) throws -> MachineOutcome {
     let control = MachineControl()
     let isEnding = current.withLock { current in
@@ -168,7 +168,7 @@ final class SystemRun: Sendable {
     if isEnding { return .stopped }
     let machine: Machine
     do throws(MachineError) {
-      machine = try Machine(showing: configuration, control: control) { [trace, summary] event in
+      machine = try Machine(showing: confined, control: control) { [trace, summary] event in
         let record = HypercallRecord(event)
         trace?.record(record)
         summary.note(record)
@@ -188,11 +188,11 @@ final class SystemRun: Sendable {
     current.withLock { $0.computer = machine.computer }
     viewers?.show(machine.computer)
     // What was typed before, and while there was no machine.
-    configuration.computer.onSerialRoom()
+    confined.configuration.computer.onSerialRoom()
     reporter.begin(machine)
     defer { reporter.end() }
     let outcome = machine.run()
-    configuration.computer.keptClock = machine.computer?.keptClock
+    confined.configuration.computer.keptClock = machine.computer?.keptClock
     if let display = machine.computer?.display { screenshot?.keep(display) }
     summary.end(residentByteCount: try? machine.memory.residentByteCount())
     if options.tracesIO {

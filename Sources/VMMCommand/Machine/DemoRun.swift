@@ -42,19 +42,19 @@ final class DemoRun: Sendable {
   private let options: DemoOptions
   private let offersZeroedMemory: Bool
   private let trace: HypercallTrace?
-  private let sandbox: MachineSandbox?
+  private let confinement: Confinement
   private let control = MachineControl()
   private let machine = Mutex<Machine?>(nil)
   private let findings = Mutex(Findings())
   private let start = Mutex(ContinuousClock.now)
   private let progress: ProgressLine
 
-  /// - Parameter sandbox: one that was entered; nil for none.
+  /// - Parameter confinement: of this process.
   init(
     _ options: DemoOptions, offersZeroedMemory: Bool, trace: HypercallTrace?,
-    sandbox: MachineSandbox? = nil
+    confinement: Confinement = .none
   ) {
-    self.sandbox = sandbox
+    self.confinement = confinement
     self.options = options
     self.offersZeroedMemory = offersZeroedMemory
     self.trace = trace
@@ -76,10 +76,11 @@ final class DemoRun: Sendable {
     configuration.offersZeroedMemory = offersZeroedMemory
     let errands = try ErrandThread()
     configuration.portDevices = ports(errands)
-    sandbox?.protect(&configuration)
     let machine: Machine
     do throws(MachineError) {
-      machine = try Machine(showing: configuration, control: control) { [self] in record($0) }
+      machine = try Machine(
+        showing: confinement.machine(configuration), control: control
+      ) { [self] in record($0) }
     } catch {
       throw error == .stopped ? DemoFailure(outcome: .stopped, guestFailure: nil) : error
     }

@@ -4,12 +4,12 @@ internal import VMM
 extension Machine {
   /// Builds the machine, and shows how far that is while it allocates its memory.
   convenience init(
-    showing configuration: MachineConfiguration, control: MachineControl,
+    showing machine: ConfinedMachine, control: MachineControl,
     onHypercall: @escaping @Sendable (HypercallEvent) -> Void
   ) throws(MachineError) {
     let progress = ProgressLine("allocating memory")
     defer { progress.finish() }
-    var configuration = configuration
+    var configuration = machine.configuration
     configuration.onPreallocation = { done, total in
       progress.update(ByteCount(done), of: ByteCount(total))
     }

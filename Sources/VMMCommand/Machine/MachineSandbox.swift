@@ -5,6 +5,10 @@ internal import Sandbox
 internal import VMM
 
 /// The sandbox of one run of this program: what its options make necessary, and no more.
+///
+/// A run has phases, and types keep their order: files are opened for a `MachineConfiguration`,
+/// `enter()` gives up the rest and returns the `Confinement`, that alone makes a
+/// `ConfinedMachine`, and a `Machine` is built from nothing else.
 struct MachineSandbox: Sendable {
   /// Nil with `--sandbox off`.
   private let sandbox: Sandbox?
@@ -58,8 +62,8 @@ struct MachineSandbox: Sendable {
   /// thread.
   ///
   /// - Throws: `MachineError.unavailable`, which names `--sandbox off`.
-  func enter() throws(MachineError) {
-    guard let sandbox else { return }
+  func enter() throws(MachineError) -> Confinement {
+    guard let sandbox else { return .none }
     InheritedDescriptors.close(except: keptDescriptors)
     CrashSignals.useDefaultActions()
     // What it restores comes after the line about a forbidden call, so its handler comes before.
@@ -71,17 +75,7 @@ struct MachineSandbox: Sendable {
     } catch {
       throw .unavailable(what: "\(error)", cure: "or run without protection: --sandbox off")
     }
-  }
-
-  /// Has each thread of the machine take up its own, stricter list first of all.
-  func protect(_ configuration: inout MachineConfiguration) {
-    guard let sandbox else { return }
-    configuration.onThreadStart = { sandbox.enter($0) }
-  }
-
-  /// Has the calling thread, which is none of the machine's, take up its list.
-  func enterThread(_ role: ThreadRole) {
-    sandbox?.enter(role)
+    return Confinement(sandbox: sandbox)
   }
 
   static func directory(of path: String) -> String {
@@ -95,5 +89,34 @@ struct MachineSandbox: Sendable {
       return Int32(path.dropFirst(prefix.count))
     }
     return nil
+  }
+}
+
+/// That this process has given up what it does not need, or was asked not to.
+struct Confinement: Sendable {
+  /// Of a process that gives up nothing: `--sandbox off`.
+  static let none = Confinement(sandbox: nil)
+
+  fileprivate let sandbox: Sandbox?
+
+  /// A machine whose threads take up their own, stricter lists first of all.
+  func machine(_ configuration: MachineConfiguration) -> ConfinedMachine {
+    var machine = ConfinedMachine(configuration: configuration)
+    if let sandbox { machine.configuration.onThreadStart = { sandbox.enter($0) } }
+    return machine
+  }
+
+  /// Has the calling thread, which is none of the machine's, take up its list.
+  func enterThread(_ role: ThreadRole) {
+    sandbox?.enter(role)
+  }
+}
+
+/// What a machine is built from, in a process that has given up what it does not need.
+struct ConfinedMachine: Sendable {
+  var configuration: MachineConfiguration
+
+  fileprivate init(configuration: MachineConfiguration) {
+    self.configuration = configuration
   }
 }
