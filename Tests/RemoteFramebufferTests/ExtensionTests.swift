@@ -157,6 +157,52 @@ struct ExtensionTests {
     #expect(bench.session.end == nil)
   }
 
+  @Test("What a viewer asks for while an update goes out comes after it, in its order")
+  func answersWaitForTheEndOfAnUpdate() {
+    var bench = SessionBench(TestDisplay(width: 640, height: 480))
+    bench.begin([0, -312])
+    _ = bench.session.takeOutput()
+    bench.session.receive([3, 0, 0, 0, 0, 0, 2, 128, 1, 224])
+    bench.session.update(from: bench.picture)
+    var output = bench.session.takeOutput()
+    #expect(output.count < 4 * 640 * 480)
+    // A fence, another format, and a key behind them.
+    let answer: [UInt8] = [248, 0, 0, 0, 0, 0, 0, 3, 2, 0x41, 0x42]
+    bench.session.receive([248, 0, 0, 0, 0x80, 0, 0, 3, 2, 0x41, 0x42])
+    bench.session.receive([0, 0, 0, 0, 16, 16, 0, 1, 0, 31, 0, 63, 0, 31, 11, 5, 0, 0, 0, 0])
+    bench.session.receive([4, 1, 0, 0, 0, 0, 0, 0x61])
+    #expect(!bench.session.hasOutput && bench.session.takeEvents().isEmpty)
+    repeat {
+      bench.session.update(from: bench.picture)
+      output += bench.session.takeOutput()
+    } while bench.session.nextPart < bench.session.parts.count
+    var place = 4
+    for _ in 0..<(Int(output[2]) << 8 | Int(output[3])) {
+      let width = Int(output[place + 4]) << 8 | Int(output[place + 5])
+      let height = Int(output[place + 6]) << 8 | Int(output[place + 7])
+      place += 12 + 4 * width * height
+    }
+    #expect(Array(output[place...]) == answer)
+    #expect(bench.session.format.bitsPerPixel == 16)
+    #expect(
+      bench.session.takeEvents() == [.key(keysym: 0x61, scanCode: nil, isDown: true)])
+  }
+
+  @Test("Input that has to wait is bounded")
+  func waitingInput() {
+    var bench = SessionBench(TestDisplay(width: 640, height: 480))
+    bench.begin([0, -312])
+    bench.session.receive([3, 0, 0, 0, 0, 0, 2, 128, 1, 224])
+    bench.session.update(from: bench.picture)
+    let fence: [UInt8] = [248, 0, 0, 0, 0x80, 0, 0, 3, 0]
+    var count = 0
+    while !bench.session.isFull, count < 1 << 20 {
+      bench.session.receive(fence)
+      count += fence.count
+    }
+    #expect(count < 128 << 10)
+  }
+
   @Test("Continuous updates: offered at once with a fence, no requests, three on the way, an end")
   func continuousUpdates() {
     var (bench, display) = Self.begin([0, -312, -313])

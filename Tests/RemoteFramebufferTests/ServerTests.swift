@@ -140,9 +140,51 @@ struct ServerTests {
     let bench = try ServerBench()
     let path = bench.path
     let viewers = try (0..<VNCServer.viewerLimit).map { _ in try SocketPeer(path) }
-    for viewer in viewers { #expect(try viewer.read(12).count == 12) }
+    for viewer in viewers {
+      _ = try viewer.read(12)
+      try viewer.send(Array("RFB 003.008\n".utf8) + [1, 1])
+      // The choice, its result, and what a viewer gets that was let in.
+      #expect(try viewer.read(6 + 24).count == 30)
+    }
     let more = try SocketPeer(path)
     #expect(throws: SocketPeer.Closed.self) { try more.read(1) }
+  }
+
+  @Test("Connections that say nothing keep no viewer out: the oldest gives way")
+  func strangers() throws {
+    let bench = try ServerBench(password: "x")
+    let path = bench.path
+    let strangers = try (0..<VNCServer.viewerLimit).map { _ in try SocketPeer(path) }
+    for stranger in strangers { #expect(try stranger.read(12).count == 12) }
+    let more = try SocketPeer(path)
+    #expect(try more.read(12).count == 12)
+    #expect(throws: SocketPeer.Closed.self) { try strangers[0].read(1) }
+  }
+
+  @Test("What is no socket is never replaced")
+  func otherFiles() throws {
+    let path = "/tmp/vmm-run-vnc-\(getpid())-other"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try Data([1, 2, 3]).write(to: URL(fileURLWithPath: path))
+    let failure = #expect(throws: VNCListener.Failure.self) {
+      _ = try VNCListener(.unix(path: path))
+    }
+    #expect(failure?.reason == Errno(EADDRINUSE))
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data([1, 2, 3]))
+  }
+
+  @Test("When another machine is shown, the one before is let go")
+  func letsGo() throws {
+    let bench = try ServerBench()
+    weak var before: TestDisplay?
+    do {
+      let display = TestDisplay(width: 64, height: 32)
+      before = display
+      bench.server.show(ShownMachine(display: display))
+    }
+    #expect(before != nil)
+    bench.server.show(ShownMachine())
+    #expect(before == nil)
   }
 
   @Test("The first free display is one that nobody has")

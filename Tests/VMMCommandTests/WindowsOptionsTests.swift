@@ -90,6 +90,7 @@ import Testing
     arguments: [
       ("a:64G", "a", ByteCount.gibi(64)), ("a:b", "a:b", nil), ("a:", "a:", nil),
       (":64G", ":64G", nil), ("a:1M:2M", "a:1M", .mebi(2)), ("nbd0:x", "nbd0:x", nil),
+      ("pci-0000:00:1f.2-scsi-0:0:0:1", "pci-0000:00:1f.2-scsi-0:0:0:1", nil),
     ] as [(String, String, ByteCount?)])
   func colons(text: String, file: String, size: ByteCount?) throws {
     let disk = try #require(try computer("--disk \(text)").disks.first)
@@ -106,6 +107,10 @@ import Testing
     (
       "--disk a,size=2000T",
       "option '--disk FILE,size=': 2000T is no size of a disk: whole MiB, up to 1024T"
+    ),
+    (
+      "--disk /dev/sdb",
+      "option '--disk /dev/...' works only together with '--vars FILE'"
     ),
     ("--disk a --kernel k", "'windows' has no option '--kernel'; it belongs to 'run'"),
   ])

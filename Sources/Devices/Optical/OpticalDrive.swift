@@ -229,6 +229,8 @@ struct OpticalDriveState: Sendable {
       throw Failure(sense: .blockOutOfRange)
     }
     guard count > 0 else { return .done }
+    // What READ(10) can ask for, and more than any driver does: nothing ends one on its way.
+    guard count <= UInt64(UInt16.max) else { throw Failure(sense: .invalidField) }
     return .blocks(
       medium, offset: first * OpticalDrive.blockByteCount,
       byteCount: count * OpticalDrive.blockByteCount)

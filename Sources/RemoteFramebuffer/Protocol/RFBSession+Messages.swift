@@ -16,6 +16,16 @@ extension RFBSession {
     static let qemu: UInt8 = 255
   }
 
+  /// Whether a message changes what updates are like, or has an answer.
+  static func changesUpdates(_ message: RFBMessage) -> Bool {
+    switch message.byte(0) {
+    case MessageType.setPixelFormat, MessageType.setEncodings, MessageType.continuousUpdates,
+      MessageType.fence:
+      true
+    default: false
+    }
+  }
+
   /// Takes a message; nil if not all of it is there.
   mutating func takeMessage(_ message: RFBMessage) -> Int? {
     guard let type = message.byte(0) else { return nil }
@@ -65,7 +75,6 @@ extension RFBSession {
     self.format = format
     writer = PixelWriter(format)
     if !format.isTrueColour { sendColourMap() }
-    // What is there may be of another format; an update that goes out has begun with the old one.
     return 4 + bytes.count
   }
 
@@ -93,6 +102,8 @@ extension RFBSession {
         (0..<count).map {
           RFBEncoding(rawValue: Int32(bitPattern: message.word(4 + 4 * $0)))
         }))
+    // Those that are open have no answer any more.
+    if !abilities.answersFences { openFences = 0 }
     announcesScanCodes = announcesScanCodes || abilities.sendsScanCodes && !before.sendsScanCodes
     announcesLights = announcesLights || abilities.hasLights && !before.hasLights
     // One report lets the viewer know that the server has the extension.

@@ -88,6 +88,7 @@ extension RFBSession {
         parts = []
         nextPart = 0
         if isContinuous, abilities.answersFences { sendFence() }
+        takeMessages()
       }
     }
   }

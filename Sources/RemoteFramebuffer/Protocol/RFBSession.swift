@@ -35,6 +35,8 @@ public struct RFBSession: Sendable {
   static let outputLimit = 256 << 10
   /// Encodings that a viewer may list.
   static let encodingLimit = 1024
+  /// Input past this waits; more than the longest message that is taken as a whole.
+  static let inputLimit = 64 << 10
   /// Bytes of a clipboard, which are dropped.
   static let clipboardLimit = 16 << 20
 
@@ -44,6 +46,8 @@ public struct RFBSession: Sendable {
   var minorVersion: UInt8 = 8
   /// Why the session is over; nil while it is not. Output that is left still goes out.
   public internal(set) var end: String?
+  /// Whether it is over because the password was wrong.
+  public internal(set) var wasRefused = false
 
   var input: [UInt8] = []
   /// Bytes to come that nothing looks at.
@@ -116,9 +120,26 @@ public struct RFBSession: Sendable {
   public mutating func receive(_ bytes: [UInt8]) {
     guard end == nil else { return }
     input += bytes
+    takeMessages()
+  }
+
+  /// Whether more input is to wait: the viewer has not read an update, and what it sent has to come
+  /// after that.
+  public var isFull: Bool { input.count >= Self.inputLimit }
+
+  /// Takes what has arrived whole, and may be taken now.
+  mutating func takeMessages() {
     var place = 0
-    while end == nil, place < input.count, let count = take(at: place) { place += count }
+    while end == nil, place < input.count, !mustWait(at: place), let count = take(at: place) {
+      place += count
+    }
     input.removeFirst(min(place, input.count))
+  }
+
+  /// Whether a message would change an update that is going out, or be answered within it.
+  private func mustWait(at place: Int) -> Bool {
+    phase == .running && skipped == 0 && nextPart < parts.count
+      && Self.changesUpdates(RFBMessage(input, at: place))
   }
 
   /// Takes a message.
@@ -197,6 +218,7 @@ public struct RFBSession: Sendable {
       output += UInt32(1).bigEndianBytes
       if minorVersion == 8 { output += Self.text("wrong password") }
       end = "wrong password"
+      wasRefused = true
       return nil
     }
     output += UInt32(0).bigEndianBytes

@@ -5,8 +5,8 @@ public import HostSystem
 public enum VNCAddress: Hashable, Sendable, CustomStringConvertible {
   /// An IPv4 or IPv6 address in numbers, and a port.
   case tcp(host: String, port: UInt16)
-  /// A socket in the file system.
-  case unix(path: String)
+  /// A socket in the file system, by a path without NUL.
+  case unix(bytes: [UInt8])
 
   /// The port of display 0.
   public static let firstPort: UInt16 = 5900
@@ -39,6 +39,9 @@ public enum VNCAddress: Hashable, Sendable, CustomStringConvertible {
     self = .tcp(host: host, port: Self.firstPort + UInt16(display))
   }
 
+  /// A socket by a path that is text.
+  public static func unix(path: String) -> VNCAddress { .unix(bytes: Array(path.utf8)) }
+
   static func loopback(display: Int) -> VNCAddress {
     .tcp(host: "127.0.0.1", port: firstPort + UInt16(display))
   }
@@ -54,7 +57,7 @@ public enum VNCAddress: Hashable, Sendable, CustomStringConvertible {
   /// As viewers want it: a host and a display, or a path.
   public var description: String {
     switch self {
-    case .unix(let path): "unix:\(path)"
+    case .unix(let bytes): "unix:\(String(decoding: bytes, as: UTF8.self))"
     case .tcp(let host, let port):
       (host.contains(":") ? "[\(host)]" : host) + ":\(Int(port) - Int(Self.firstPort))"
     }
@@ -90,8 +93,8 @@ public struct VNCListener: ~Copyable, Sendable {
       switch address {
       case .tcp(let host, let port):
         file = try Self.listen(host: host, port: port)
-      case .unix(let path):
-        file = try Self.listen(path: path)
+      case .unix(let bytes):
+        file = try Self.listen(path: bytes)
       }
     } catch {
       throw Failure(address: address, reason: error)
@@ -147,10 +150,9 @@ public struct VNCListener: ~Copyable, Sendable {
     return file
   }
 
-  private static func listen(path: String) throws(Errno) -> FileDescriptor {
+  private static func listen(path bytes: [UInt8]) throws(Errno) -> FileDescriptor {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
-    let bytes = Array(path.utf8)
     guard bytes.count < MemoryLayout.size(ofValue: address.sun_path), !bytes.contains(0) else {
       throw Errno(ENAMETOOLONG)
     }
@@ -162,15 +164,30 @@ public struct VNCListener: ~Copyable, Sendable {
     defer { _ = umask(mask) }
     if bind(file.rawValue, &address) != 0 {
       let error = Errno.current
-      guard error == Errno(EADDRINUSE), isLeftOver(&address) else { throw error }
-      _ = unsafe unlink(path)
+      guard error == Errno(EADDRINUSE), isSocket(bytes), isLeftOver(&address) else { throw error }
+      _ = unsafe withPath(bytes) { unsafe unlink($0) }
       try check(bind(file.rawValue, &address))
     }
     try check(Glibc.listen(file.rawValue, 16))
     return file
   }
 
-  /// Whether a socket file is there that nothing listens on.
+  /// Whether a socket file is there, and no other file, which connect(2) would refuse just so.
+  private static func isSocket(_ path: [UInt8]) -> Bool {
+    var status = stat()
+    // SAFETY: the structure lives for the call.
+    let result = unsafe withPath(path) { unsafe lstat($0, &status) }
+    return result == 0 && status.st_mode & S_IFMT == S_IFSOCK
+  }
+
+  private static func withPath<R>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> R) -> R {
+    // SAFETY: terminated, and lent for the call.
+    unsafe (path + [0]).withUnsafeBytes {
+      unsafe body($0.baseAddress!.assumingMemoryBound(to: CChar.self))
+    }
+  }
+
+  /// Whether nothing listens on a socket file.
   private static func isLeftOver(_ address: inout sockaddr_un) -> Bool {
     guard let probe = try? FileDescriptor({ socket(AF_UNIX, type, 0) }) else { return false }
     // SAFETY: a local's bytes, and their length.

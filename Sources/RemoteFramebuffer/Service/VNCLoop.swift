@@ -6,7 +6,7 @@ internal import HostSystem
 final class VNCLoop {
   /// 30 looks a second, at most.
   private static let lookNanoseconds: UInt64 = 33_333_333
-  /// How long nothing is accepted after the host could not.
+  /// How long nothing is accepted after the host could not, and after a wrong password.
   private static let acceptPauseNanoseconds: UInt64 = 1_000_000_000
 
   private let core: VNCCore
@@ -26,11 +26,15 @@ final class VNCLoop {
   func run() {
     while let (machine, generation) = core.takeChange() {
       if generation != self.generation { take(machine, generation) }
+      core.acknowledge(generation)
       let now = HostClock.monotonicNanoseconds()
       if viewers.contains(where: \.isWaiting), now >= lastLook + Self.lookNanoseconds {
         look(now: now)
       }
-      for viewer in viewers { viewer.update(from: picture) }
+      for viewer in viewers {
+        let events = viewer.update(from: picture)
+        viewer.deliver(events, self.machine, width: picture.width, height: picture.height)
+      }
       removeGone()
       core.setCounts(counts)
       wait()
@@ -123,8 +127,11 @@ final class VNCLoop {
         }
         return
       }
-      // One too many is closed here.
-      guard viewers.count < VNCServer.viewerLimit else { continue }
+      // One too many takes the place of the oldest that was not let in, or is closed here.
+      if viewers.count >= VNCServer.viewerLimit {
+        guard let stranger = viewers.firstIndex(where: { !$0.isRunning }) else { continue }
+        viewers.remove(at: stranger).releaseAll(machine)
+      }
       let now = HostClock.monotonicNanoseconds()
       // Its first message has the picture's size.
       if !logsWrites { look(now: now) }
@@ -140,7 +147,13 @@ final class VNCLoop {
   }
 
   private func removeGone() {
-    for viewer in viewers where viewer.isOver { viewer.releaseAll(machine) }
+    for viewer in viewers where viewer.isOver {
+      viewer.releaseAll(machine)
+      // Guessing takes its time.
+      if viewer.wasRefused {
+        acceptsFrom = HostClock.monotonicNanoseconds() + Self.acceptPauseNanoseconds
+      }
+    }
     viewers.removeAll(where: \.isOver)
     counts.viewers = viewers.count(where: \.isRunning)
     setLogsWrites(counts.viewers > 0)

@@ -86,6 +86,9 @@ public final class VNCServer: Sendable {
 
   /// Shows a machine from now on; what viewers hold down is released in the one before. Viewers
   /// stay connected, and see the last picture while there is none.
+  ///
+  /// When it returns, nothing of the machine before is used any more: its memory goes with whoever
+  /// made it, and not on the server's thread, which may do less. Not for several threads at once.
   public func show(_ machine: ShownMachine) {
     core.show(machine)
   }
@@ -105,6 +108,8 @@ final class VNCCore: Sendable {
     var machine = ShownMachine()
     /// Goes up with each machine.
     var generation = 0
+    /// The newest that the thread has taken.
+    var taken = 0
     var isStopped = false
     var counts = VNCServer.Counts()
   }
@@ -114,12 +119,15 @@ final class VNCCore: Sendable {
   private let state = Guarded(State())
   /// Raised and cleared with the lock held.
   private let changed: Event
+  /// Raised when the thread has taken a machine.
+  private let taken: Event
 
   /// Takes over the listening socket.
   init(_ listener: Int32, _ settings: VNCServer.Settings) throws(Errno) {
     self.listener = FileDescriptor(taking: listener)
     self.settings = settings
     changed = try Event()
+    taken = try Event()
   }
 
   /// Readable when something changed.
@@ -128,10 +136,24 @@ final class VNCCore: Sendable {
   var counts: VNCServer.Counts { state.withLock { $0.counts } }
 
   func show(_ machine: ShownMachine) {
-    state.withLock { state in
+    let generation = state.withLock { state in
       state.machine = machine
       state.generation += 1
+      taken.clear()
       changed.raise()
+      return state.generation
+    }
+    while state.withLock({ $0.taken < generation && !$0.isStopped }) {
+      _ = taken.wait(seconds: 3600)
+    }
+  }
+
+  /// The thread has taken this machine, and let the ones before go.
+  func acknowledge(_ generation: Int) {
+    state.withLock { state in
+      guard state.taken < generation else { return }
+      state.taken = generation
+      taken.raise()
     }
   }
 
@@ -139,6 +161,7 @@ final class VNCCore: Sendable {
     state.withLock { state in
       state.isStopped = true
       changed.raise()
+      taken.raise()
     }
   }
 

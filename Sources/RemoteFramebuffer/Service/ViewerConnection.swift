@@ -56,7 +56,7 @@ final class ViewerConnection {
   /// What poll(2) is to wait for. One that does not read what it gets is not read either.
   var events: Int16 {
     var events: Int32 = 0
-    if !isEnding, unsent.count < RFBSession.outputLimit { events |= POLLIN }
+    if !isEnding, unsent.count < RFBSession.outputLimit, !session.isFull { events |= POLLIN }
     if !unsent.isEmpty { events |= POLLOUT }
     return Int16(events)
   }
@@ -75,6 +75,9 @@ final class ViewerConnection {
     }
     if !isRunning, now >= deadline { isOver = true }
   }
+
+  /// Whether it was closed for a wrong password.
+  var wasRefused: Bool { session.wasRefused }
 
   /// The connection broke.
   func end() { isOver = true }
@@ -129,13 +132,17 @@ final class ViewerConnection {
   }
 
   /// Makes and sends as much as the socket takes.
-  func update(from picture: SharedPicture) {
+  ///
+  /// - Returns: what the user did that had to wait for the end of an update.
+  func update(from picture: SharedPicture) -> [ViewerEvent] {
     flush()
     while isRunning, unsent.isEmpty {
       session.update(from: picture)
-      guard session.hasOutput else { return }
+      if session.end != nil { isEnding = true }
+      guard session.hasOutput else { break }
       flush()
     }
+    return session.takeEvents()
   }
 
   /// Sends what there is.

@@ -171,7 +171,10 @@ public final class PersonalComputer: Sendable {
   private static func display(_ own: PersonalComputerConfiguration) -> PCIDeviceConfiguration? {
     guard let display = own.display else { return nil }
     return PCIDeviceConfiguration(slot: freeSlots.upperBound) { (context) throws(DeviceError) in
-      try BochsDisplay(width: display.width, height: display.height, context: context)
+      // It reads no RAM, and viewers may hold it a little longer than its machine.
+      var context = context
+      context.memory = nil
+      return try BochsDisplay(width: display.width, height: display.height, context: context)
     }
   }
 

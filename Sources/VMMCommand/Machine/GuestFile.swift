@@ -92,7 +92,7 @@ struct GuestFile {
       case ENOENT: "check the path"
       case EACCES: "choose a file this user may read"
       case EISDIR: "name a file"
-      case EFBIG: "it may have \(maximumByteCount >> 20) MiB at most"
+      case EFBIG: "it may have \(ByteCount(UInt64(maximumByteCount))) at most"
       default: nil
       }
     return SystemError("\(attempt) the \(role) \(path)", code: code, cure: cure)

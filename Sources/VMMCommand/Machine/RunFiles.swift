@@ -100,6 +100,7 @@ extension RunOptions {
     var files = RunFiles()
     files.addOutput(traceHypercalls?.file, of: .traceHypercalls)
     files.addOutput(screenshotPath, of: .screenshot)
+    files.addOutput(vnc?.socketPath, of: .vnc)
     switch machine.guest {
     case .program(let file): files.add(file, of: .program)
     case .computer(let computer): computer.add(to: &files)

@@ -8,6 +8,8 @@ struct VNCOptions: Equatable, Sendable {
   /// The word for the first display of this host that is free.
   static let firstFree = "auto"
 
+  private static let unixPrefix = "unix:"
+
   /// Nil for the first display of this host that is free.
   var address: VNCAddress?
   /// A password is the first line of this file.
@@ -36,7 +38,16 @@ struct VNCOptions: Equatable, Sendable {
     }
   }
 
+  /// Where a socket is made; nil for none.
+  var socketPath: String? {
+    guard case .unix(let bytes)? = address else { return nil }
+    return ArgumentText.string(from: bytes)
+  }
+
   private static func address(_ text: String) throws(SpecValueError) -> VNCAddress {
+    if text.hasPrefix(unixPrefix), text.utf8.count > unixPrefix.utf8.count {
+      return .unix(bytes: ArgumentText.bytes(of: String(text.dropFirst(unixPrefix.count))))
+    }
     guard let address = VNCAddress(text) else {
       throw SpecValueError(
         "\(QuotedText(text)) is not [HOST]:DISPLAY, unix:PATH, auto or none; a host is localhost or"

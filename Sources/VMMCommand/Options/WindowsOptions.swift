@@ -30,7 +30,14 @@ extension RunOptions {
     var firmware = FirmwareSpec(
       option: parsed.text(.firmware) ?? FirmwareSpec.automaticImage)
     // The parser has refused a command line without any disk.
-    firmware.variables = (disks.first?.file ?? "") + Self.variablesSuffix
+    let file = disks.first?.file ?? ""
+    // What lies there is gone when the host starts again, and with it how Windows is started.
+    if file.hasPrefix("/dev/"), !parsed.contains(.variables) {
+      throw .missingCompanion(
+        option: "\(OptionDefinition.windowsDisk.name) /dev/...",
+        needs: OptionDefinition.variables.synopsis)
+    }
+    firmware.variables = file + Self.variablesSuffix
     var computer = ComputerSpec(.firmware(firmware))
     computer.disks = disks
     computer.clock = .local
@@ -57,13 +64,13 @@ extension RunOptions {
 
 extension DiskSpec {
   /// `FILE[:SIZE]` and what `--disk` of `run` has behind a comma. What follows a colon is a size
-  /// only if it reads as one.
+  /// only if it reads as one, with a unit: names of block devices end in a colon and a number.
   fileprivate init(windowsOption text: String) throws(UsageError) {
     try self.init(option: text)
     let scalars = file.unicodeScalars
     guard let colon = scalars.lastIndex(of: ":"), colon != scalars.startIndex else { return }
     let size = String(scalars[scalars.index(after: colon)...])
-    guard (try? ByteCount(parsing: size)) != nil else { return }
+    guard (try? ByteCount(parsing: size)) != nil, UInt64(size) == nil else { return }
     file = String(scalars[..<colon])
     do throws(SpecValueError) {
       newByteCount = try DiskSpec.newByteCount(parsing: size, part: "FILE:")

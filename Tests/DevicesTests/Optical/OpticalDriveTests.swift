@@ -109,9 +109,9 @@ struct OpticalDriveTests {
     let configuration = Self.bytes(drive.run([0x46, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF])) ?? []
     #expect(configuration.prefix(8) == [0, 0, 0, UInt8(configuration.count - 4), 0, 0, 0, 0x10])
     #expect(Self.bytes(drive.run([0xAD, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]))?.count == 2052)
-    // The longest read of 12 bytes stays within the medium.
-    #expect(
-      Self.offset(drive.run([0xA8, 0, 0, 0, 0, 0, 1, 0, 1, 0])) == [0, 0x0100_0100 * 2048])
+    // A read stays bounded, however large the medium is.
+    #expect(Self.offset(drive.run([0xA8, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF])) == [0, 65_535 * 2048])
+    #expect(Self.sense(drive.run([0xA8, 0, 0, 0, 0, 0, 0, 1, 0, 0])) == .invalidField)
   }
 
   @Test func emptyOpenClosedAndLocked() {

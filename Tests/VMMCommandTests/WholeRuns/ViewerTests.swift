@@ -1,7 +1,9 @@
 import Glibc
 import KVM
+import MachineSpecification
 import TestSupport
 import Testing
+import VMM
 
 @testable import VMMCommand
 
@@ -95,5 +97,18 @@ struct ViewerTests {
     program.send(SIGTERM)
     #expect(program.endsByItself() && program.wait() == .status(128 + SIGTERM))
     #expect(throws: SocketPeer.Closed.self) { try viewer.read(1) }
+  }
+
+  /// What a machine leaves is taken back by the thread that may: the viewers' may not.
+  @Test(.enabled(if: WrittenPageSourceKind.writeProtect.obstacle == nil, "needs userfaultfd"))
+  func anEndWithWriteProtection() throws {
+    let directory = try TemporaryDirectory()
+    // mov al, 0xFE; out 0x64, al: a reset. Then jmp to itself.
+    try directory.write(TestGuest.kernel([0xB0, 0xFE, 0xE6, 0x64, 0xEB, 0xFE]), to: "kernel")
+    let program = try Program(
+      "run --kernel \(directory.path("kernel")) --memory 64M --display 1280x800"
+        + " --vnc unix:\(directory.path("vnc")) --tracking write-protect --on-reset exit",
+      output: .null, error: .null)
+    #expect(program.wait() == .status(0))
   }
 }
