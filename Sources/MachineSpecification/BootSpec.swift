@@ -97,6 +97,9 @@ public struct FirmwareSpec: Hashable, Sendable {
       computer.disks.indices.map { BootDeviceSpec.disk($0) }
       + computer.cdroms.indices.map { BootDeviceSpec.cdrom($0) }
     let names = devices.map(\.name)
+    guard words.isEmpty || !names.isEmpty else {
+      throw SpecValueError("there is neither a disk nor a CD drive to start from")
+    }
     var order: [BootDeviceSpec] = []
     for word in words {
       // The first drive by its number, too.

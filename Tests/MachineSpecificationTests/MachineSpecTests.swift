@@ -195,7 +195,7 @@ import ZeroTracker
       ),
       (
         #""version": 1, "firmware": {"bootOrder": ["disk0"]}"#,
-        "firmware.bootOrder: 'disk0' is not one of "
+        "firmware.bootOrder: there is neither a disk nor a CD drive to start from"
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "cdroms": [{}, {}, {}, {}, {}, {}, {}]"#,

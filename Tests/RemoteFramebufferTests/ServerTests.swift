@@ -173,18 +173,31 @@ struct ServerTests {
     #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data([1, 2, 3]))
   }
 
-  @Test("When another machine is shown, the one before is let go")
+  @Test("When another machine is shown, the one before has been let go")
   func letsGo() throws {
     let bench = try ServerBench()
-    weak var before: TestDisplay?
-    do {
-      let display = TestDisplay(width: 64, height: 32)
-      before = display
-      bench.server.show(ShownMachine(display: display))
+    let server = bench.server
+    let display = Self.display()
+    server.show(ShownMachine(display: display))
+    let socket = try SocketPeer(bench.path)
+    _ = try socket.begin(encodings: [])
+    try waitUntil { display.logsWrites }
+    let hasReturned = Atomic(false)
+    let returned = TestSemaphore()
+    var thread: HostThread?
+    try display.withLock {
+      // The server's thread turns the log off, and cannot while the display is in use.
+      thread = try HostThread {
+        server.show(ShownMachine())
+        hasReturned.store(true, ordering: .sequentiallyConsistent)
+        returned.signal()
+      }
+      returned.wait(microseconds: 100_000)
+      let isEarly = hasReturned.load(ordering: .sequentiallyConsistent)
+      #expect(!isEarly)
     }
-    #expect(before != nil)
-    bench.server.show(ShownMachine())
-    #expect(before == nil)
+    thread?.join()
+    #expect(!display.logsWrites)
   }
 
   @Test("The first free display is one that nobody has")
@@ -278,6 +291,7 @@ private final class LockedDisplay: PictureSource, @unchecked Sendable {
   func setLogsWrites(_ logsWrites: Bool) { lock.withLock { display.setLogsWrites(logsWrites) } }
   func takeWrittenPages() -> [UInt64] { lock.withLock { display.takeWrittenPages() } }
   func change(_ body: (TestDisplay) -> Void) { lock.withLock { body(display) } }
+  func withLock(_ body: () throws -> Void) rethrows { try lock.withLock(body) }
 
   func withLine<R>(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> R) -> R {
     lock.withLock { display.withLine(line, of: mode, body) }
