@@ -106,7 +106,7 @@ let package = Package(
 
     // What several test targets use.
     .target(
-      name: "TestSupport", dependencies: ["GuestMemory", "HostSystem", "Sandbox"],
+      name: "TestSupport", dependencies: ["Devices", "GuestMemory", "HostSystem", "Sandbox"],
       path: "Tests/TestSupport", swiftSettings: strict),
 
     .testTarget(name: "BytesTests", dependencies: ["Bytes"], swiftSettings: strict),

@@ -28,15 +28,17 @@ public struct DiskSpec: Hashable, Sendable {
     self.sectorByteCount = sectorByteCount
   }
 
-  /// What an NVMe disk can be called: 1 to 20 characters of printable ASCII, without spaces at the
-  /// ends, which guests cut.
-  ///
+  /// Whether a text can be a serial number as it is: 1 to 20 characters of printable ASCII. Guests
+  /// cut spaces at its ends, so there are none.
+  public static func isSerial(_ text: String) -> Bool {
+    let bytes = Array(text.utf8)
+    return (1...20).contains(bytes.count) && bytes.allSatisfy { (0x20...0x7E).contains($0) }
+      && bytes.first != 0x20 && bytes.last != 0x20
+  }
+
   /// - Parameter part: what of the value the text is, for messages.
   package static func checkSerial(_ text: String, part: String = "") throws(SpecValueError) {
-    let bytes = Array(text.utf8)
-    guard (1...20).contains(bytes.count), bytes.allSatisfy({ (0x20...0x7E).contains($0) }),
-      bytes.first != 0x20, bytes.last != 0x20
-    else {
+    guard isSerial(text) else {
       throw SpecValueError(
         "\(QuotedText(text)) is no serial number, which has 1 to 20 characters of ASCII, none a "
           + "control character, the first and last no space", part: part)

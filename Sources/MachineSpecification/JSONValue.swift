@@ -41,28 +41,31 @@ indirect enum JSONValue: Equatable, Sendable {
     case .flag(let flag): return "\(flag)"
     case .integer(let integer): return "\(integer)"
     case .number(let number): return "\(number)"
-    case .text(let text): return Self.quoted(text)
+    case .text(let text): return JSONText.quoted(text)
     case .array(let values):
       if values.isEmpty { return "[]" }
       let lines = values.map { inner + $0.text(indent: inner) }
       return "[\n" + lines.joined(separator: ",\n") + "\n\(indent)]"
     case .object(let members):
       if members.isEmpty { return "{}" }
-      let lines = members.map { inner + Self.quoted($0.name) + ": " + $0.value.text(indent: inner) }
+      let lines = members.map {
+        inner + JSONText.quoted($0.name) + ": " + $0.value.text(indent: inner)
+      }
       return "{\n" + lines.joined(separator: ",\n") + "\n\(indent)}"
     }
   }
+}
 
-  /// RFC 8259, section 7.
-  private static func quoted(_ text: String) -> String {
+/// JSON composed by hand, where an encoder would be too much.
+package enum JSONText {
+  /// A JSON string (RFC 8259 §7), quotes included.
+  package static func quoted(_ text: String) -> String {
     var quoted = "\""
     for scalar in text.unicodeScalars {
       switch scalar {
       case "\"": quoted += "\\\""
       case "\\": quoted += "\\\\"
-      case "\n": quoted += "\\n"
-      case "\t": quoted += "\\t"
-      case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+      case "\u{0}"..."\u{1F}":
         let digits = String(scalar.value, radix: 16)
         quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
       default: quoted.unicodeScalars.append(scalar)

@@ -238,4 +238,13 @@ import ZeroTracker
   func displays(text: String, expected: DisplaySpec?) {
     #expect((try? DisplaySpec(parsing: text)) == expected)
   }
+
+  @Test(arguments: [
+    ("a", true), ("vm disk_0-1,=;", true), ("12345678901234567890", true), ("~!", true),
+    ("", false), ("123456789012345678901", false), (" a", false), ("a ", false), ("ä", false),
+    ("a\u{7F}", false), ("a\tb", false),
+  ])
+  func serials(text: String, isSerial: Bool) {
+    #expect(DiskSpec.isSerial(text) == isSerial)
+  }
 }

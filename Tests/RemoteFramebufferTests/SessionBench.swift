@@ -98,13 +98,8 @@ struct SessionBench {
 
   /// Looks at the display as the server does, and gives what goes out.
   mutating func look() -> [UInt8] {
-    switch picture.refresh(from: display) {
-    case .none: break
-    case .tiles(let tiles): session.insertChanges(tiles)
-    case .moved(let moved, let tiles):
-      session.insertMove(moved, tiles, isReady: session.isWaiting)
-    case .size: session.setPictureSize(width: picture.width, height: picture.height)
-    }
+    let change = picture.refresh(from: display)
+    session.take(change, of: picture, isReady: session.isWaiting)
     var output: [UInt8] = []
     while true {
       session.update(from: picture)

@@ -1,31 +1,51 @@
-internal import HostSystem
+public import HostSystem
 
-/// The threads of a device: started together, and joined together. Any thread.
+/// The threads that do a device's work: started together, ended and joined together. Any thread.
 public final class DeviceThreads: Sendable {
+  private let work: WorkList
+  private let onStart: @Sendable () -> Void
   private let threads = Guarded<[HostThread]>([])
 
   /// None yet.
-  public init() {}
+  ///
+  /// - Parameters:
+  ///   - work: what they wait for; it is closed when they are to end.
+  ///   - onStart: what each does first of all (`PCIContext.onThreadStart`).
+  public init(_ work: WorkList, onStart: @escaping @Sendable () -> Void) {
+    self.work = work
+    self.onStart = onStart
+  }
 
   /// Starts threads that run `body`.
   ///
   /// - Parameters:
   ///   - kind: what they are for, as in "disk".
-  ///   - body: ends when the device's work is over, which is also the end of those that started
-  ///     when another could not.
-  /// - Throws: `DeviceError` when the host gives no more threads; `join` ends those that started.
+  ///   - body: ends when the list of work is closed.
+  /// - Throws: `DeviceError` when the host gives no more threads; none is left then.
   public func start(
     count: Int, kind: String, _ body: @escaping @Sendable () -> Void
   ) throws(DeviceError) {
-    let isComplete = threads.withLock { threads in
-      while threads.count < count, let thread = try? HostThread(body) { threads.append(thread) }
+    let isComplete = threads.withLock { [onStart] threads in
+      while threads.count < count,
+        let thread = try? HostThread({
+          onStart()
+          body()
+        })
+      {
+        threads.append(thread)
+      }
       return threads.count == count
     }
-    guard isComplete else { throw .threads(count: count, kind: kind) }
+    guard isComplete else {
+      stop()
+      throw .threads(count: count, kind: kind)
+    }
   }
 
-  /// Waits for their ends; may be called again. Not on one of them.
-  public func join() {
+  /// Closes the list of work and waits for the threads' ends; may be called again. Not on one of
+  /// them.
+  public func stop() {
+    work.close()
     let threads = threads.withLock { threads in
       defer { threads = [] }
       return threads

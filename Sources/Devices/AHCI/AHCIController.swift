@@ -26,8 +26,7 @@ public final class AHCIController: PCIFunction {
   public let endpoint: PCIEndpoint
   let engine: AHCIEngine
   private let threadCount: Int
-  private let onThreadStart: @Sendable () -> Void
-  private let threads = DeviceThreads()
+  private let threads: DeviceThreads
 
   /// An adapter that is ready for a driver once it is started.
   ///
@@ -54,7 +53,7 @@ public final class AHCIController: PCIFunction {
         }
       })
     threadCount = ports.count
-    onThreadStart = context.onThreadStart
+    threads = DeviceThreads(engine.work, onStart: context.onThreadStart)
   }
 
   deinit {
@@ -65,22 +64,13 @@ public final class AHCIController: PCIFunction {
   ///
   /// - Throws: `DeviceError` when the host gives no more threads; none is left then.
   public func start() throws(DeviceError) {
-    do throws(DeviceError) {
-      try threads.start(count: threadCount, kind: "SATA") { [onThreadStart, engine] in
-        onThreadStart()
-        engine.servePorts()
-      }
-    } catch {
-      stop()
-      throw error
-    }
+    try threads.start(count: threadCount, kind: "SATA") { [engine] in engine.servePorts() }
   }
 
   /// Ends the threads when the commands they run are done. Guest memory is left alone from then on.
   /// May be called again. Not on a thread of the adapter.
   public func stop() {
-    engine.work.close()
-    threads.join()
+    threads.stop()
   }
 
   /// Reads registers.

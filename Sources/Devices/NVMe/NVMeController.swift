@@ -22,8 +22,7 @@ public final class NVMeController: PCIFunction {
   public let endpoint: PCIEndpoint
   let engine: NVMeEngine
   private let threadCount: Int
-  private let onThreadStart: @Sendable () -> Void
-  private let threads = DeviceThreads()
+  private let threads: DeviceThreads
 
   /// A disk that is ready for a driver once it is started.
   ///
@@ -54,7 +53,7 @@ public final class NVMeController: PCIFunction {
       endpoint: endpoint, store: store, identify: NVMeIdentify(identity: identity, store: store),
       history: history, pairCount: pairCount)
     self.threadCount = max(threadCount, 1)
-    onThreadStart = context.onThreadStart
+    threads = DeviceThreads(engine.work, onStart: context.onThreadStart)
   }
 
   deinit {
@@ -65,22 +64,13 @@ public final class NVMeController: PCIFunction {
   ///
   /// - Throws: `DeviceError` when the host gives no more threads; none is left then.
   public func start() throws(DeviceError) {
-    do throws(DeviceError) {
-      try threads.start(count: threadCount, kind: "disk") { [onThreadStart, engine] in
-        onThreadStart()
-        engine.serveQueues()
-      }
-    } catch {
-      stop()
-      throw error
-    }
+    try threads.start(count: threadCount, kind: "disk") { [engine] in engine.serveQueues() }
   }
 
   /// Ends the threads when the commands they run are done; doorbells are then of no effect. Guest
   /// memory is left alone from then on. May be called again. Not on a thread of the controller.
   public func stop() {
-    engine.work.close()
-    threads.join()
+    threads.stop()
   }
 
   /// What its queues hold; nil if its lock is not free within a moment. Any thread.

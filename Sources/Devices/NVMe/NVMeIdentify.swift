@@ -148,14 +148,6 @@ public struct NVMeIdentity: Hashable, Sendable {
     self.firmware = firmware
   }
 
-  /// Whether a text can be a serial number as it is: 1 to 20 characters of printable ASCII. Guests
-  /// cut spaces at its ends, so there are none.
-  public static func isSerial(_ text: String) -> Bool {
-    let bytes = Array(text.utf8)
-    return (1...20).contains(bytes.count) && bytes.allSatisfy { (0x20...0x7E).contains($0) }
-      && bytes.first != 0x20 && bytes.last != 0x20
-  }
-
   /// *NGUID*: made from the serial number, so that it is the same at every start, and wherever the
   /// image lies. It has 5 bytes of its own behind an OUI, and 8 before it: the OUI is one that the
   /// standard leaves to everybody (*locally administered*).

@@ -18,15 +18,22 @@ extension RFBSession {
 
   // MARK: What happened to the picture
 
-  /// These tiles of the picture changed.
-  mutating func insertChanges(_ tiles: TileSet) {
-    dirty.formUnion(tiles)
+  /// Takes what a look found; the next update is of this look.
+  ///
+  /// - Parameters:
+  ///   - picture: as it is now.
+  ///   - isReady: whether nothing else keeps an update from going out now.
+  mutating func take(_ change: SharedPicture.Change, of picture: SharedPicture, isReady: Bool) {
+    switch change {
+    case .none: break
+    case .tiles(let tiles): dirty.formUnion(tiles)
+    case .moved(let moved, let tiles): insertMove(moved, tiles, isReady: isReady)
+    case .size: setPictureSize(width: picture.width, height: picture.height)
+    }
   }
 
-  /// A part of the picture moved, and then these tiles changed. The next update is of this look.
-  ///
-  /// - Parameter isReady: whether nothing else keeps it from going out now.
-  mutating func insertMove(_ moved: CopiedRectangle, _ tiles: TileSet, isReady: Bool) {
+  /// A part of the picture moved, and then these tiles changed.
+  private mutating func insertMove(_ moved: CopiedRectangle, _ tiles: TileSet, isReady: Bool) {
     if isReady, canCopy(moved) {
       copies = [moved]
     } else {
@@ -46,7 +53,7 @@ extension RFBSession {
   }
 
   /// The picture has another size.
-  mutating func setPictureSize(width: Int, height: Int) {
+  private mutating func setPictureSize(width: Int, height: Int) {
     pictureSize = (width, height)
     if abilities.resizes { announcesSize = true }
     // A viewer that keeps its size sees what fits, and black.

@@ -15,11 +15,15 @@ public enum VNCAddress: Hashable, Sendable, CustomStringConvertible {
 
   /// Reads `[HOST]:DISPLAY` or `unix:PATH`. Without a host, and for `localhost`, it is 127.0.0.1;
   /// IPv6 addresses stand in brackets. Nil for anything else.
-  public init?(_ text: String) {
+  ///
+  /// - Parameter pathBytes: the bytes of a path, where its text is not simply UTF-8.
+  public init?(
+    _ text: String, pathBytes: (String) -> [UInt8] = { Array($0.utf8) }
+  ) {
     if text.hasPrefix("unix:") {
       let path = text.dropFirst(5)
       guard !path.isEmpty else { return nil }
-      self = .unix(path: String(path))
+      self = .unix(bytes: pathBytes(String(path)))
       return
     }
     guard let colon = text.lastIndex(of: ":") else { return nil }

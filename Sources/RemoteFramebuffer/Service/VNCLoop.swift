@@ -165,17 +165,8 @@ final class VNCLoop {
     lastLook = now
     counts.looks += 1
     guard let display = machine.display else { return }
-    switch picture.refresh(from: display) {
-    case .none: break
-    case .tiles(let tiles):
-      for viewer in viewers { viewer.insertChanges(tiles) }
-    case .moved(let moved, let tiles):
-      for viewer in viewers { viewer.insertMove(moved, tiles) }
-    case .size:
-      for viewer in viewers {
-        viewer.setPictureSize(width: picture.width, height: picture.height)
-      }
-    }
+    let change = picture.refresh(from: display)
+    for viewer in viewers { viewer.take(change, of: picture) }
     guard let lights = machine.keyboard?.lights else { return }
     let bits: UInt8 =
       (lights.contains(.scrollLock) ? 1 : 0) | (lights.contains(.numLock) ? 2 : 0)

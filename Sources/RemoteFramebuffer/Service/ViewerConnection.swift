@@ -119,16 +119,10 @@ final class ViewerConnection {
 
   // MARK: Updates
 
-  func insertChanges(_ tiles: TileSet) { session.insertChanges(tiles) }
-
-  func setPictureSize(width: Int, height: Int) {
-    session.setPictureSize(width: width, height: height)
-  }
-
   func setLights(_ lights: UInt8) { session.setLights(lights) }
 
-  func insertMove(_ moved: CopiedRectangle, _ tiles: TileSet) {
-    session.insertMove(moved, tiles, isReady: isWaiting)
+  func take(_ change: SharedPicture.Change, of picture: SharedPicture) {
+    session.take(change, of: picture, isReady: isWaiting)
   }
 
   /// Makes and sends as much as the socket takes.

@@ -54,7 +54,7 @@ public enum BootDevice: Hashable, Sendable {
 public struct DiskConfiguration: Sendable {
   /// Where its data is.
   public var store: any BlockStore
-  /// The serial number, by which guests tell disks apart (`NVMeIdentity.isSerial`): another one for
+  /// The serial number, by which guests tell disks apart (`DiskSpec.isSerial`): another one for
   /// each disk of a machine. The disk's other identifiers are made from it.
   public var serial: String
   /// What its log pages tell: one object for all machines that a process makes of this

@@ -198,7 +198,7 @@ public final class PersonalComputer: Sendable {
       throw .configuration("\(disks.count) disks: at most \(freeSlots.count) fit")
     }
     for (index, disk) in disks.enumerated() {
-      guard NVMeIdentity.isSerial(disk.serial) else {
+      guard DiskSpec.isSerial(disk.serial) else {
         throw .configuration("disk \(index): its serial number is not 1 to 20 characters of ASCII")
       }
       // Linux drops a disk whose identifiers another one has already.

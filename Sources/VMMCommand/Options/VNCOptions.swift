@@ -8,8 +8,6 @@ struct VNCOptions: Equatable, Sendable {
   /// The word for the first display of this host that is free.
   static let firstFree = "auto"
 
-  private static let unixPrefix = "unix:"
-
   /// Nil for the first display of this host that is free.
   var address: VNCAddress?
   /// A password is the first line of this file.
@@ -45,10 +43,7 @@ struct VNCOptions: Equatable, Sendable {
   }
 
   private static func address(_ text: String) throws(SpecValueError) -> VNCAddress {
-    if text.hasPrefix(unixPrefix), text.utf8.count > unixPrefix.utf8.count {
-      return .unix(bytes: ArgumentText.bytes(of: String(text.dropFirst(unixPrefix.count))))
-    }
-    guard let address = VNCAddress(text) else {
+    guard let address = VNCAddress(text, pathBytes: ArgumentText.bytes) else {
       throw SpecValueError(
         "\(QuotedText(text)) is not [HOST]:DISPLAY, unix:PATH, auto or none; a host is localhost or"
           + " an address in numbers, a display 0 to \(VNCAddress.lastDisplay)")

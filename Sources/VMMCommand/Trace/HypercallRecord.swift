@@ -1,4 +1,5 @@
 internal import HyperVCore
+internal import MachineSpecification
 internal import VMM
 
 /// One hypercall, as the trace shows it.

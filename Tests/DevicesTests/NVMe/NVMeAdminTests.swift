@@ -86,15 +86,6 @@ import ZeroTracker
     #expect(bytes.joined(separator: " ") == "a3 54 fd 1f f0 c4 67 c5 7a c5 93 b1 de 86 db 94")
   }
 
-  @Test(arguments: [
-    ("a", true), ("vm disk_0-1,=;", true), ("12345678901234567890", true), ("~!", true),
-    ("", false), ("123456789012345678901", false), (" a", false), ("a ", false), ("ä", false),
-    ("a\u{7F}", false), ("a\tb", false),
-  ])
-  func serials(text: String, isSerial: Bool) {
-    #expect(NVMeIdentity.isSerial(text) == isSerial)
-  }
-
   @Test("sectors of 4096 bytes: Identify, transfers, zeroing, discards, and what is past the end")
   func largeSectors() throws {
     let bytes = pattern(1 << 20, seed: 3)

@@ -104,7 +104,7 @@ struct OpticalDriveTests {
   }
 
   @Test func aLargeMediumIsADVD() {
-    let drive = OpticalDrive(medium: LargeMedium(), serial: "x")
+    let drive = OpticalDrive(medium: EmptyDisk(byteCount: 0x0100_0100 * 2048), serial: "x")
     #expect(Self.bytes(drive.run([0x25])) == [0x01, 0, 0, 0xFF, 0, 0, 8, 0])
     let configuration = Self.bytes(drive.run([0x46, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF])) ?? []
     #expect(configuration.prefix(8) == [0, 0, 0, UInt8(configuration.count - 4), 0, 0, 0, 0x10])
@@ -156,21 +156,4 @@ struct OpticalDriveTests {
       }
     }
   }
-}
-
-/// A medium of 32 GiB of nothing.
-private final class LargeMedium: BlockStore {
-  let byteCount: UInt64 = 0x0100_0100 * 2048
-  let isReadOnly = true
-  func read(
-    at offset: UInt64, byteCount: Int, into memory: GuestMemory, at address: GPA
-  ) throws(BlockStoreError) {}
-  func write(
-    at offset: UInt64, byteCount: Int, from memory: GuestMemory, at address: GPA
-  ) throws(BlockStoreError) {}
-  func flush() throws(BlockStoreError) {}
-  func discard(at offset: UInt64, byteCount: UInt64) throws(BlockStoreError) {}
-  func writeZeroes(
-    at offset: UInt64, byteCount: UInt64, mayDiscard: Bool
-  ) throws(BlockStoreError) {}
 }

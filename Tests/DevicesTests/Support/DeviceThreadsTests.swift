@@ -1,4 +1,5 @@
 import Glibc
+import HostSystem
 import TestSupport
 import Testing
 
@@ -6,9 +7,10 @@ import Testing
 @testable import Devices
 
 @Suite struct DeviceThreadsTests {
-  @Test("as many run as were asked for, and have ended after the join")
+  @Test("as many run as were asked for, and have ended after the stop")
   func counts() throws {
-    let threads = DeviceThreads()
+    let (work, started) = (WorkList(count: 1), Recorder<Bool>())
+    let threads = DeviceThreads(work) { started.append(true) }
     let ended = Recorder<Bool>()
     let gate = TestSemaphore()
     try threads.start(count: 3, kind: "test") {
@@ -17,9 +19,10 @@ import Testing
     }
     #expect(ended.values.isEmpty)
     for _ in 0..<3 { gate.signal() }
-    threads.join()
-    threads.join()
-    #expect(ended.values.count == 3)
+    threads.stop()
+    threads.stop()
+    #expect(ended.values.count == 3 && started.values.count == 3)
+    #expect(work.isOver)
   }
 
   @Test(

@@ -3,6 +3,7 @@ import Devices
 import Foundation
 import GuestMemory
 import Synchronization
+import TestSupport
 import Testing
 import VMM
 

@@ -17,7 +17,6 @@ struct WriteLogTests {
 
   @Test("turned on all pages count, then those written; turned off all again")
   func logSwitch() async throws {
-    let output = Mutex<[UInt8]>([])
     func page(_ number: UInt32) -> [UInt8] {
       KernelCode.store(Self.memory + number << 12, 0x1234_5678)
     }
@@ -28,24 +27,12 @@ struct WriteLogTests {
     code += page(3) + page(1) + page(15) + take + take
     code += KernelCode.store(Self.registers, 0) + page(4) + take
     code += KernelCode.store(Self.registers, 1) + take + page(4) + take
-    let kernel = BootFile(
-      SyntheticImages.bzImage(code: code + KernelCode.powerOff + KernelCode.halt), name: "synthetic"
-    )
-    var configuration = MachineConfiguration.confined(
-      .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: 64 << 20)
-    configuration.computer.serialOutput = { byte in output.withLock { $0.append(byte) } }
-    configuration.computer.pciDevices = [
-      PCIDeviceConfiguration(slot: Self.slot) { (context) throws(DeviceError) in
-        try LogDevice(context)
-      }
-    ]
-    let machine = try Machine(configuration, control: MachineControl())
-    guard case .poweredOff = await machine.runOnThread() else {
-      Issue.record("the guest did not switch off")
-      return
+    let (words, _) = try await KernelCode.run(code, deviceSlot: Self.slot) {
+      (context) throws(DeviceError) in
+      try LogDevice(context)
     }
     let expected: [UInt32] = [0xFFFF, 0, 0b1000_0000_0000_1010, 0, 0xFFFF, 0xFFFF, 0b1_0000]
-    #expect(KernelCode.words(of: output.withLock { $0 }) == expected)
+    #expect(words == expected)
   }
 }
 

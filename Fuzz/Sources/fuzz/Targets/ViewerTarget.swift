@@ -87,13 +87,8 @@ final class ViewerTarget: FuzzTarget {
   }
 
   private func look(_ picture: inout SharedPicture, _ session: inout RFBSession) {
-    switch picture.refresh(from: display) {
-    case .none: break
-    case .tiles(let tiles): session.insertChanges(tiles)
-    case .moved(let moved, let tiles):
-      session.insertMove(moved, tiles, isReady: session.isWaiting)
-    case .size: session.setPictureSize(width: picture.width, height: picture.height)
-    }
+    let change = picture.refresh(from: display)
+    session.take(change, of: picture, isReady: session.isWaiting)
     // The largest picture here is sent in one go.
     session.update(from: picture)
     let output = session.takeOutput()

@@ -34,8 +34,7 @@ final class ChecksumDevice: PCIFunction {
   private let results: DeviceMemory
   private let state = Guarded(State())
   private let work = WorkList(count: 1)
-  private let threads = DeviceThreads()
-  private let onThreadStart: @Sendable () -> Void
+  private let threads: DeviceThreads
 
   init(_ context: PCIContext) throws(DeviceError) {
     do throws(GuestMemoryError) {
@@ -53,21 +52,19 @@ final class ChecksumDevice: PCIFunction {
     space.addPowerManagement()
     space.addExpressEndpoint()
     endpoint = PCIEndpoint(space, context: context)
-    onThreadStart = context.onThreadStart
+    threads = DeviceThreads(work, onStart: context.onThreadStart)
   }
 
   // MARK: Life
 
   func start() throws(DeviceError) {
     try threads.start(count: 1, kind: "checksum") { [self] in
-      onThreadStart()
       while work.next() != nil { add() }
     }
   }
 
   func stop() {
-    work.close()
-    threads.join()
+    threads.stop()
   }
 
   func functionLevelReset() {

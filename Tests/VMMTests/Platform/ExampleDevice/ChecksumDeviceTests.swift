@@ -19,30 +19,10 @@ struct ChecksumDeviceTests {
   private static let vector: UInt32 = 0x51
   private static let data: UInt32 = 0x20_0000
 
-  /// What the guest printed, in words, and the device.
   private func run(_ code: [UInt8]) async throws -> (words: [UInt32], device: ChecksumDevice) {
-    let output = Mutex<[UInt8]>([])
-    let made = Mutex<ChecksumDevice?>(nil)
-    let kernel = BootFile(
-      SyntheticImages.bzImage(code: code + KernelCode.powerOff + KernelCode.halt), name: "synthetic"
-    )
-    var configuration = MachineConfiguration.confined(
-      .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: 64 << 20)
-    configuration.computer.serialOutput = { byte in output.withLock { $0.append(byte) } }
-    configuration.computer.pciDevices = [
-      PCIDeviceConfiguration(slot: Self.slot) { (context) throws(DeviceError) in
-        let device = try ChecksumDevice(context)
-        made.withLock { $0 = device }
-        return device
-      }
-    ]
-    let machine = try Machine(configuration, control: MachineControl())
-    guard case .poweredOff = await machine.runOnThread() else {
-      Issue.record("the guest did not switch off")
-      return ([], try #require(made.withLock { $0 }))
+    try await KernelCode.run(code, deviceSlot: Self.slot) { (context) throws(DeviceError) in
+      try ChecksumDevice(context)
     }
-    let words = KernelCode.words(of: output.withLock { $0 })
-    return (words, try #require(made.withLock { $0 }))
   }
 
   @Test("a guest finds the device, has bytes added up, and gets sum and interrupt")
