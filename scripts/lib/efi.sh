@@ -145,7 +145,7 @@ make_uefi_root() {
   if [[ $# -gt 0 ]]; then
     cp -- "$@" "$tree/modules/" || return 1
   fi
-  install -m 755 "$efi_project/scripts/tests/uefi-init.sh" "$tree/init"
+  install_init "$tree" "$efi_project/scripts/tests/uefi-init.sh"
 }
 
 # make_grub_disk IMAGE KERNEL ROOT-TREE [APPEND]: a disk with an EFI system partition, where GRUB is, and

@@ -19,3 +19,10 @@ take_program() {
     ldd "$2" | sed -n 's|^\(.* => \)\?[[:space:]]*\(/[^ ]*\) (0x.*|\2|p'
   )
 }
+
+# install_init TREE SCRIPT: a test guest's /init, and beside it guest-init.sh of the same directory, with which
+# it begins.
+install_init() {
+  install -m 755 "$2" "$1/init" &&
+    install -m 644 "$(dirname -- "$2")/guest-init.sh" "$1/"
+}

@@ -3,21 +3,15 @@
 # /init of the Linux guests that scripts/tests/devices.sh boots: it looks at disks and clock with the tools
 # that people use. It boots twice; what it has to tell goes to the console in lines that begin with @.
 
-/bin/busybox --install -s /bin
+# shellcheck source=scripts/tests/guest-init.sh
+. /guest-init.sh
 export PATH=/sbin:/bin
-mount -t devtmpfs dev /dev
-mount -t proc proc /proc
-mount -t sysfs sys /sys
 
 # By their paths: busybox's shell takes its own programs first.
 hwclock=/sbin/hwclock
 rtcwake=/sbin/rtcwake
 nvme=/sbin/nvme
 lspci=/sbin/lspci
-
-tell() {
-  echo "@ $*"
-}
 
 # tell_lines WORD: what it reads, with a word in front.
 tell_lines() {

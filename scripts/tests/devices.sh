@@ -19,7 +19,7 @@ make_device_guests() {
     # Before busybox's own, which have some of the names.
     [[ -e $tree/sbin/${program%%:*} ]] || ln -s "${program#*:}" "$tree/sbin/${program%%:*}"
   done
-  install -m 755 "$here/tests/devices-init.sh" "$tree/init"
+  install_init "$tree" "$here/tests/devices-init.sh"
   for series in "${devices_series[@]}"; do
     get_kernel "$series" || return 1
     mkdir -p "$directory/guest/$series"

@@ -3,28 +3,10 @@
 # /init of the Linux that scripts/tests/full-linux.sh puts on a CD. What it has to tell goes to the console in
 # lines that begin with @.
 
-/bin/busybox --install -s /bin
-export PATH=/bin
-mount -t devtmpfs dev /dev
-mount -t proc proc /proc
-mount -t sysfs sys /sys
+# shellcheck source=scripts/tests/guest-init.sh
+. /guest-init.sh
 # Of util-linux.
 eject=/usr/bin/eject
-
-tell() {
-  echo "@ $*"
-}
-
-# What the kernel has said at level warning or worse: linux-messages.sh knows whose fault each is.
-tell_warnings() {
-  dmesg -r | while read -r line; do
-    level=${line#<}
-    level=${level%%>*}
-    if [ $((level & 7)) -le 4 ]; then
-      tell "warning ${line#*] }"
-    fi
-  done
-}
 
 # await COMMAND...: waits for it, half a minute at most.
 await() {

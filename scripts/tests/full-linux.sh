@@ -23,7 +23,7 @@ make_cd() {
   take_program "$tree" /usr/bin/eject
   for module in "${modules[@]}"; do cp "$kernel/$module.ko" "$tree/modules/"; done
   printf '%s\n' "${modules[@]}" >"$tree/modules/order"
-  install -m 755 "$here/tests/full-linux-init.sh" "$tree/init"
+  install_init "$tree" "$here/tests/full-linux-init.sh"
   pack_initramfs "$tree" | gzip -1 >"$disc/initrd" || return 1
   cp "$kernel/vmlinuz" "$disc/vmlinuz"
   cp "$data" "$disc/data"

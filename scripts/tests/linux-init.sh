@@ -5,26 +5,8 @@
 # /init of the Linux guests that scripts/tests/linux.sh boots. What it has to tell goes to the console in
 # lines that begin with @.
 
-/bin/busybox --install -s /bin
-export PATH=/bin
-mount -t devtmpfs dev /dev
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-
-tell() {
-  echo "@ $*"
-}
-
-# What the kernel has said at level warning or worse: linux-messages.sh knows whose fault each is.
-tell_warnings() {
-  dmesg -r | while read -r line; do
-    level=${line#<}
-    level=${level%%>*}
-    if [ $((level & 7)) -le 4 ]; then
-      tell "warning ${line#*] }"
-    fi
-  done
-}
+# shellcheck source=scripts/tests/guest-init.sh
+. /guest-init.sh
 
 # The console sends by itself; what it still holds at power-off is lost.
 end() {

@@ -18,7 +18,7 @@ make_guests() {
     mkdir -p "$tree"/{bin,dev,mnt,modules,proc,sys} "$directory/guest/$series"
     cp /bin/busybox "$tree/bin/"
     cp "$kernel"/{button,evdev}.ko "$tree/modules/"
-    install -m 755 "$here/tests/linux-init.sh" "$tree/init"
+    install_init "$tree" "$here/tests/linux-init.sh"
     pack_initramfs "$tree" | gzip -1 >"$directory/guest/$series/initrd" || return 1
     cp "$kernel/vmlinuz" "$directory/guest/$series/"
     rm -r "$tree"
@@ -29,7 +29,7 @@ make_guests() {
   # The disk is also a root file system.
   mkdir -p "$directory"/files/{bin,dev,mnt,proc,sys}
   cp /bin/busybox "$directory/files/bin/"
-  install -m 755 "$here/tests/linux-init.sh" "$directory/files/init"
+  install_init "$directory/files" "$here/tests/linux-init.sh"
   quietly mke2fs -q -F -t ext4 -b 4096 -N 1024 -m 0 -d "$directory/files" \
     -E root_owner=0:0,lazy_itable_init=0 "$directory/guest/disk.img" 64M
 }

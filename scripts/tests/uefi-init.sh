@@ -4,15 +4,8 @@
 # has to tell goes to the console in lines that begin with @. It counts boots twice: in a file of its
 # root file system and in an EFI variable.
 
-/bin/busybox --install -s /bin
-export PATH=/bin
-mount -t devtmpfs dev /dev
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-
-tell() {
-  echo "@ $*"
-}
+# shellcheck source=scripts/tests/guest-init.sh
+. /guest-init.sh
 
 variables=/sys/firmware/efi/efivars
 global=8be4df61-93ca-11d2-aa0d-00e098032b8c

@@ -1,0 +1,24 @@
+# shellcheck shell=dash
+# What /init of every test guest begins with. Sourced, never run; install_init (scripts/lib/initramfs.sh) puts it
+# beside /init. What a guest has to tell goes to the console in lines that begin with @.
+
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+
+tell() {
+  echo "@ $*"
+}
+
+# What the kernel has said at level warning or worse: linux-messages.sh knows whose fault each is.
+tell_warnings() {
+  dmesg -r | while read -r line; do
+    level=${line#<}
+    level=${level%%>*}
+    if [ $((level & 7)) -le 4 ]; then
+      tell "warning ${line#*] }"
+    fi
+  done
+}
