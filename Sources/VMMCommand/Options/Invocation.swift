@@ -16,10 +16,10 @@ enum Invocation: Equatable, Sendable {
   /// how an option is spelled should not first have to spell it.
   ///
   /// - Parameters:
-  ///   - host: what a machine for Windows goes by.
+  ///   - host: what a machine for Windows goes by; looked at for that alone.
   ///   - readConfiguration: reads the file of `--config`.
   init(
-    _ arguments: [String], on host: HostSize,
+    _ arguments: [String], on host: @autoclosure () -> HostSize,
     readConfiguration: (String) throws(UsageError) -> MachineSpec
   ) throws(UsageError) {
     guard let first = arguments.first else { throw .noCommand }
@@ -37,7 +37,7 @@ enum Invocation: Equatable, Sendable {
     case .demo: self = .demo(try DemoOptions(parsed))
     case .check: self = .check(CheckOptions(parsed))
     case .run: self = .run(try RunOptions(parsed, readConfiguration: readConfiguration))
-    case .windows: self = .run(try RunOptions(windows: parsed, on: host))
+    case .windows: self = .run(try RunOptions(windows: parsed, on: host()))
     }
   }
 
