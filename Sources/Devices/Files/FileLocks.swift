@@ -22,7 +22,8 @@ enum FileLocks {
   private static let usedBase: Int64 = 100
   private static let notSharedBase: Int64 = 200
 
-  /// Takes both locks: shared to read, exclusive to write as well.
+  /// Takes both locks: shared to read, exclusive to write as well. Waits for what holds them only
+  /// for a moment (`LockPatience`).
   ///
   /// - Parameter calls: the system calls.
   /// - Returns: the failure of a file system that has no locks of a kind; nil if all were taken.
@@ -30,9 +31,19 @@ enum FileLocks {
   static func take(
     _ descriptor: Int32, isReadOnly: Bool, calls: FileLockCalls = .system
   ) throws(LockedFile.Failure) -> FileLockGap? {
-    let whole = calls.lockWhole(descriptor, (isReadOnly ? LOCK_SH : LOCK_EX) | LOCK_NB)
-    let wholeGap = try gap(whole, "flock")
-    return try takeBytes(descriptor, isReadOnly: isReadOnly, calls) ?? wholeGap
+    var missing: FileLockGap?
+    let isTaken = try LockPatience.take(nap: calls.nap) { () throws(LockedFile.Failure) in
+      do throws(LockedFile.Failure) {
+        let whole = calls.lockWhole(descriptor, (isReadOnly ? LOCK_SH : LOCK_EX) | LOCK_NB)
+        let wholeGap = try gap(whole, "flock")
+        missing = try takeBytes(descriptor, isReadOnly: isReadOnly, calls) ?? wholeGap
+        return true
+      } catch .locked {
+        return false
+      }
+    }
+    guard isTaken else { throw .locked }
+    return missing
   }
 
   private static func takeBytes(
@@ -87,6 +98,8 @@ struct FileLockCalls: Sendable {
   var shareByte: @Sendable (_ descriptor: Int32, _ byte: Int64) -> Int32
   /// *EAGAIN* if somebody else has any lock of the byte.
   var testByte: @Sendable (_ descriptor: Int32, _ byte: Int64) -> Int32
+  /// Between two tries.
+  var nap: @Sendable () -> Void = LockPatience.nap
 
   static let system = FileLockCalls(
     lockWhole: { descriptor, operation in

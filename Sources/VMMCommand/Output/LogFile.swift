@@ -53,7 +53,10 @@ final class LogFile: Sendable {
     keepsContents = option.appends || !isRegular || isStandard
     if kind == S_IFBLK { throw .blockDevice(path: path) }
     // Others may share what is standard output, and have it already.
-    if isRegular, !isStandard, !Self.lock(file.rawValue) { throw .inUse(path: path) }
+    let descriptor = file.rawValue
+    if isRegular, !isStandard, !LockPatience.take({ Self.lock(descriptor) }) {
+      throw .inUse(path: path)
+    }
   }
 
   /// Open as long as self is there.

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 @testable import Devices
@@ -46,6 +47,30 @@ import Testing
         == "its file system has no locks (fcntl(F_OFD_SETLK): No locks available (ENOLCK))")
     let other = try ImageFile(pattern(512, seed: 1))
     #expect(try RawImageStore(path: other.path).lockGap == nil)
+  }
+
+  /// As of a process that was just started and holds copies of descriptors until it is another
+  /// program.
+  @Test("a lock that is held for a moment is waited for, one of a program is not for long")
+  func patience() throws {
+    let image = try ImageFile(pattern(1024, seed: 1))
+    let holder = Mutex<LockedFile?>(try LockedFile(path: HostPath(image.path), isReadOnly: false))
+    let naps = Atomic(0)
+    var calls = FileLockCalls.system
+    calls.nap = {
+      let count = naps.add(1, ordering: .relaxed).newValue
+      if count == 5 { holder.withLock { $0 = nil } }
+    }
+    let store = try RawImageStore(path: HostPath(image.path), lockCalls: calls)
+    #expect(naps.load(ordering: .relaxed) == 5)
+    #expect(store.lockGap == nil)
+    let more = Atomic(0)
+    calls.nap = { more.add(1, ordering: .relaxed) }
+    #expect(throws: BlockStoreError.locked(path: image.path, isReadOnly: false)) {
+      try RawImageStore(path: HostPath(image.path), lockCalls: calls)
+    }
+    #expect(more.load(ordering: .relaxed) == 99)
+    withExtendedLifetime(store) {}
   }
 
   @Test("a failure that says nothing of locks is an error")
