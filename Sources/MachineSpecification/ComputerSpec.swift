@@ -11,6 +11,9 @@ public struct ComputerSpec: Hashable, Sendable {
   public var serial = SerialSpec.stdio
   /// Nil for a machine without a display.
   public var display: DisplaySpec?
+  /// What is plugged into the USB controller, which is there if something is; nil for what a run
+  /// makes of it: a tablet for a machine with viewers, else nothing.
+  public var usb: [USBDeviceSpec]?
   public var clock = ClockChoice.utc
   public var onCrash = CrashAction.report
   public var onReset = ResetAction.reset

@@ -101,6 +101,24 @@ public struct CDROMSpec: Hashable, Sendable {
   }
 }
 
+/// What can be plugged into the USB controller, each once.
+public enum USBDeviceSpec: String, Hashable, Sendable, CaseIterable, Codable, SpecChoice {
+  /// A pointer that is where the viewer has it.
+  case tablet
+  case keyboard
+
+  /// Reads words, each at most once.
+  package static func list(_ words: [String]) throws(SpecValueError) -> [USBDeviceSpec] {
+    var devices: [USBDeviceSpec] = []
+    for word in words {
+      let device = try USBDeviceSpec(parsing: word)
+      guard !devices.contains(device) else { throw .repeated(word) }
+      devices.append(device)
+    }
+    return devices
+  }
+}
+
 /// A file to which a run adds line after line.
 public struct LogFileSpec: Hashable, Sendable {
   public var file: String

@@ -321,6 +321,9 @@ extension ComputerSpec {
     display = try object.value("display") { (text) throws(SpecValueError) in
       try DisplaySpec(parsing: text)
     }
+    if let words = try object.texts("usb") {
+      usb = try object.checked("usb") { () throws(SpecValueError) in try USBDeviceSpec.list(words) }
+    }
     clock = try object.choice("clock") ?? clock
     onCrash = try object.choice("onCrash") ?? onCrash
     onReset = try object.choice("onReset") ?? onReset
@@ -331,6 +334,7 @@ extension ComputerSpec {
       "disks": .init(disks.map(\.value)),
       "cdroms": .init(cdroms.map { .object(["file": .init($0.file)]) }), "serial": serial.value,
       "display": .init(display?.text),
+      "usb": usb.map { .init($0.map { .text($0.rawValue) }) } ?? .null,
       "clock": .text(clock.rawValue), "onCrash": .text(onCrash.rawValue),
       "onReset": .text(onReset.rawValue),
     ])

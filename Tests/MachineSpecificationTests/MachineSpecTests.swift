@@ -32,6 +32,7 @@ import ZeroTracker
       computer.cdroms = [CDROMSpec(file: "i"), CDROMSpec()]
       computer.serial = .file(LogFileSpec(file: "log", appends: true))
       computer.display = DisplaySpec(width: 1920, height: 1080)
+      computer.usb = [.keyboard, .tablet]
       computer.clock = .local
       computer.onCrash = .ignore
       computer.onReset = .exit
@@ -209,11 +210,31 @@ import ZeroTracker
         #""version": 1, "kernel": {"file": "k"}, "display": "640x480""#,
         "display: '640x480' is no size such as 1280x800, from 1024x768 to 4095x4095"
       ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "usb": ["tablets"]"#,
+        "usb: 'tablets' is not one of tablet, keyboard; did you mean 'tablet'?"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "usb": ["tablet", "tablet"]"#,
+        "usb: 'tablet' is there twice"
+      ),
     ])
   func wrong(members: String, message: String) {
     let json = members.hasPrefix("\"") ? "{\(members)}" : members
     let error = #expect(throws: MachineSpecError.self) { try read(json) }
     #expect(error?.description.hasPrefix(message) == true, "\(error?.description ?? "read")")
+  }
+
+  @Test("USB devices: as a run has it, none, or a list")
+  func usbDevices() throws {
+    for (member, expected): (String, [USBDeviceSpec]?) in [
+      ("", nil), (#", "usb": null"#, nil), (#", "usb": []"#, []),
+      (#", "usb": ["keyboard", "tablet"]"#, [.keyboard, .tablet]),
+    ] {
+      let machine = try read(#"{"version": 1, "kernel": {"file": "k"}\#(member)}"#)
+      guard case .computer(let computer) = machine.guest else { return }
+      #expect(computer.usb == expected)
+    }
   }
 
   @Test("nesting without end is no crash")

@@ -290,6 +290,18 @@ import Testing
     #expect(try system("--kernel k --cdrom ./none").cdroms == [CDROMSpec(file: "./none")])
   }
 
+  @Test("what is plugged in: a tablet if there are viewers, unless the line says what")
+  func usbDevices() throws {
+    for (line, expected): (String, [USBDeviceSpec]?) in [
+      ("--kernel k", nil), ("--kernel k --usb none", []), ("--kernel k --usb tablet", [.tablet]),
+      ("--kernel k --usb keyboard,tablet", [.keyboard, .tablet]),
+      ("--kernel k --display 1280x800 --vnc :0", [.tablet]),
+      ("--kernel k --display 1280x800 --vnc none", nil),
+      ("--kernel k --display 1280x800 --vnc :0 --usb none", []),
+      ("--kernel k --display 1280x800 --vnc :0 --usb keyboard", [.keyboard]),
+    ] { #expect(try system(line).usb == expected, "\(line)") }
+  }
+
   @Test(
     "the template that goes with an image",
     arguments: [
@@ -340,6 +352,16 @@ import Testing
     (
       "--kernel k" + String(repeating: " --cdrom a", count: 7),
       "option '--cdrom': 7 drives and disks on the SATA adapter are too many; at most 6 fit"
+    ),
+    (
+      "--kernel k --usb mouse", "option '--usb': 'mouse' is not one of tablet, keyboard"
+    ),
+    ("--kernel k --usb tablet,none", "option '--usb': 'none' is not one of tablet, keyboard"),
+    ("--kernel k --usb keyboard,keyboard", "option '--usb': 'keyboard' is there twice"),
+    ("--kernel k --usb=", "option '--usb' needs a value: '--usb LIST'"),
+    (
+      "--program p --usb tablet",
+      "option '--usb' works only together with '--kernel FILE' or '--firmware FILE'"
     ),
     ("--firmware f --disk a --boot-order disk0,", "option '--boot-order': '' is not one of disk0"),
     ("--firmware f --fw-cfg opt/a", "option '--fw-cfg' needs a value: '--fw-cfg NAME=FILE'"),

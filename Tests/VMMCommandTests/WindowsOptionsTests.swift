@@ -35,6 +35,7 @@ import Testing
     expected.cdroms = [CDROMSpec(file: "w.iso")]
     expected.clock = .local
     expected.display = DisplaySpec(width: 1280, height: 800)
+    expected.usb = [.tablet]
     let given = try computer("--iso w.iso --disk win.img:64G")
     #expect(given == expected)
   }
@@ -52,6 +53,10 @@ import Testing
     #expect(computer.cdroms == [CDROMSpec(file: "c")])
     #expect(computer.clock == .utc)
     #expect(computer.display == DisplaySpec(width: 1024, height: 768))
+    #expect(computer.usb == [.tablet])
+    #expect(try self.computer("--disk a --vnc none").usb == [.tablet])
+    #expect(try self.computer("--disk a --usb keyboard").usb == [.keyboard])
+    #expect(try self.computer("--disk a --usb none").usb == [])
   }
 
   @Test(

@@ -19,6 +19,8 @@ public struct PersonalComputerConfiguration: Sendable {
   /// a machine without one. A drive is one object for all machines that a process makes of this
   /// configuration, so that a reset leaves its medium in.
   public var sataPorts: [AHCIController.Port] = []
+  /// What is plugged into a USB controller, each once; empty for a machine without one.
+  public var usbDevices: [XHCIController.Device] = []
   /// Other PCI devices, beside disks and display.
   public var pciDevices: [PCIDeviceConfiguration] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.
@@ -71,7 +73,7 @@ public struct DiskConfiguration: Sendable {
 /// A PCI device of a PC: where it is, and how it is made. A reset makes a new one.
 public struct PCIDeviceConfiguration: Sendable {
   /// The slot, 1 to 30; nil for the first one that is free, after the disks. A display has 30,
-  /// a SATA adapter 29.
+  /// a SATA adapter 29, a USB controller 28.
   public var slot: UInt8?
   /// Makes the device with what the machine has for it: its interrupt line is that of INTA#.
   public var make: @Sendable (PCIContext) throws(DeviceError) -> any PCIFunction

@@ -17,6 +17,7 @@ public final class PersonalComputer: Sendable {
   static let freeSlots: ClosedRange<UInt8> = 1...30
   /// Behind what most machines have of disks.
   static let sataSlot: UInt8 = 29
+  static let usbSlot: UInt8 = 28
   /// OVMF's driver makes two, one of them to poll; with fewer it leaves the disk alone.
   private static let minimumQueuePairCount = 2
 
@@ -24,9 +25,10 @@ public final class PersonalComputer: Sendable {
   public let serialPort: UART16550
   private let power: PowerManagement
   private let clock: RealTimeClock
-  /// A PS/2 keyboard.
+  /// The USB keyboard if there is one and the guest listens to it, else the PS/2 one.
   public let keyboard: any KeyboardInput
-  /// A PS/2 mouse, which moves by the way from one place to the next.
+  /// The USB tablet if there is one and the guest listens to it, else the PS/2 mouse, which moves by
+  /// the way from one place to the next.
   public let pointer: any PointerInput
   /// Nil for a machine without one.
   public let display: BochsDisplay?
@@ -69,8 +71,6 @@ public final class PersonalComputer: Sendable {
     let inputs = KeyboardController(
       keyboardLine: line(ACPIFixedHardware.keyboardInterrupt),
       mouseLine: line(ACPIFixedHardware.mouseInterrupt), onReset: reset)
-    keyboard = inputs
-    pointer = inputs
     clock = Self.clock(
       own, line: line(ACPIFixedHardware.realTimeClockInterrupt),
       onAlarm: { [power] in power.soundAlarm() })
@@ -85,6 +85,10 @@ public final class PersonalComputer: Sendable {
       line: { address in
         line(ACPIFixedHardware.pciInterrupt(device: UInt32(address.device), pin: 0))
       })
+    let chosen = InputSwitch(
+      legacy: inputs, usb: functions.lazy.compactMap { $0.1 as? XHCIController }.first)
+    keyboard = chosen
+    pointer = chosen
     display = functions.lazy.compactMap { $0.1 as? BochsDisplay }.first
     disks = functions.prefix(own.disks.count).compactMap { $0.1 as? NVMeController }
     var legacyDevices: LegacyDevices = [.serialPort1, .ps2Controller, .realTimeClock]
@@ -154,7 +158,7 @@ public final class PersonalComputer: Sendable {
     }
     let devices =
       disks + (display(own).map { [$0] } ?? []) + (try sata(own).map { [$0] } ?? [])
-      + own.pciDevices
+      + (try usb(own).map { [$0] } ?? []) + own.pciDevices
     let places = try PCISlots.places(for: devices, in: freeSlots)
     var functions: [(PCIAddress, any PCIFunction)] = []
     for (device, slot) in zip(devices, places) {
@@ -190,6 +194,20 @@ public final class PersonalComputer: Sendable {
     }
     return PCIDeviceConfiguration(slot: sataSlot) { context in
       AHCIController(ports: ports, context: context)
+    }
+  }
+
+  /// The USB controller, if something is plugged in. In the slot before the SATA adapter's.
+  private static func usb(
+    _ own: PersonalComputerConfiguration
+  ) throws(MachineError) -> PCIDeviceConfiguration? {
+    let devices = own.usbDevices
+    guard !devices.isEmpty else { return nil }
+    guard Set(devices).count == devices.count else {
+      throw .configuration("a USB device is there twice")
+    }
+    return PCIDeviceConfiguration(slot: usbSlot) { context in
+      XHCIController(devices, context: context)
     }
   }
 

@@ -138,6 +138,12 @@ final class SystemRun: Sendable {
     configuration.computer.onSerialRoom = { console.guestHasRoom() }
     configuration.computer.clockIsLocal = computer.clock == .local
     configuration.computer.display = computer.display
+    configuration.computer.usbDevices = (computer.usb ?? []).map { device in
+      switch device {
+      case .tablet: .tablet
+      case .keyboard: .keyboard
+      }
+    }
     try computer.addDisks(to: &configuration.computer)
     configuration.computer.version = Version.number
     try computer.tellFirmware(&configuration.computer)

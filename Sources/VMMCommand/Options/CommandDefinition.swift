@@ -118,8 +118,8 @@ extension CommandDefinition {
     name: .windows,
     summary: "Install Windows from its ISO, or run it.",
     discussion: """
-      Runs UEFI firmware with a disk, a display, a PS/2 keyboard and mouse, and a CD drive with the \
-      installation medium; memory and vCPUs fit this host, and the clock has local time. The \
+      Runs UEFI firmware with a disk, a display, a PS/2 keyboard, a USB tablet, and a CD drive with \
+      the installation medium; memory and vCPUs fit this host, and the clock has local time. The \
       firmware's variables are kept beside the disk, in FILE.vars. Without --iso it starts what is \
       on the disk. It is a PC as 'run' makes it: other options change it, and --print-config prints \
       it.
@@ -147,7 +147,7 @@ extension CommandDefinition {
 
   /// What describes a PC, and means nothing to a flat program.
   static let system: [OptionDefinition] = [
-    .disk, .cdrom, .serial, .display, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .rtc,
-    .hyperVFeatures, .onCrash, .onReset, .traceIO,
+    .disk, .cdrom, .serial, .display, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .usb,
+    .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
   ]
 }

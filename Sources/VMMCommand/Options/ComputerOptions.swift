@@ -4,6 +4,8 @@ internal import MachineSpecification
 extension ComputerSpec {
   /// The word for an empty drive; a file of that name is `./none`.
   private static let noImage = "none"
+  /// The word for nothing in the USB controller, and no controller.
+  private static let noDevices = "none"
 
   /// Takes what was given; disks and drives come after those that are there.
   mutating func take(_ parsed: ParsedOptions) throws(UsageError) {
@@ -28,6 +30,13 @@ extension ComputerSpec {
       try parsed.value(.display) { (text) throws(SpecValueError) in
         try DisplaySpec(parsing: text)
       } ?? display
+    usb =
+      try parsed.value(.usb) { (text) throws(SpecValueError) in
+        try text == Self.noDevices
+          ? []
+          : USBDeviceSpec.list(
+            text.split(separator: ",", omittingEmptySubsequences: false).map(String.init))
+      } ?? usb
     clock = try parsed.choice(.rtc) ?? clock
     onCrash = try parsed.choice(.onCrash) ?? onCrash
     onReset = try parsed.choice(.onReset) ?? onReset

@@ -64,6 +64,14 @@ extension OptionDefinition {
       keys (default us).
       """)
 
+  static let usb = OptionDefinition(
+    name: "--usb", placeholder: "LIST",
+    summary: """
+      What is plugged into a USB controller (xHCI): tablet, keyboard, both (tablet,keyboard) or \
+      none (default tablet with '--vnc' and for 'windows', else none). A guest that has set them up \
+      gets pointers and keys of viewers there, any other by PS/2.
+      """)
+
   static let rtc = OptionDefinition(
     name: "--rtc", placeholder: "CLOCK",
     summary: "The time the real-time clock starts at: utc or local (default utc).")

@@ -64,6 +64,10 @@ struct RunOptions: Equatable, Sendable {
       throw .missingCompanion(
         option: OptionDefinition.vnc.name, needs: OptionDefinition.display.synopsis)
     }
+    if vnc != nil, case .computer(var computer) = machine.guest, computer.usb == nil {
+      computer.usb = [.tablet]
+      machine.guest = .computer(computer)
+    }
     tracesIO = parsed.contains(.traceIO)
     printsConfiguration = parsed.contains(.printConfiguration)
   }

@@ -42,6 +42,7 @@ extension RunOptions {
     computer.disks = disks
     computer.clock = .local
     computer.display = DisplaySpec(width: 1280, height: 800)
+    computer.usb = [.tablet]
     if let iso = parsed.text(.iso) {
       computer.cdroms = [CDROMSpec(file: iso)]
       // Its loader asks for a key, and leaves the disk its turn if none comes.
