@@ -95,9 +95,12 @@ public enum DiskBus: String, Hashable, Sendable, CaseIterable, Codable, SpecChoi
 public struct CDROMSpec: Hashable, Sendable {
   /// The image of what is in it, which is only read; nil for nothing.
   public var file: String?
+  /// Images that the user may put in after it, one after the other, while the guest runs.
+  public var nextFiles: [String]
 
-  public init(file: String? = nil) {
+  public init(file: String? = nil, nextFiles: [String] = []) {
     self.file = file
+    self.nextFiles = nextFiles
   }
 }
 

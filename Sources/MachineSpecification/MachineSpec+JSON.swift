@@ -304,7 +304,8 @@ extension ComputerSpec {
     }
     cdroms =
       try object.objects("cdroms") { (object) throws(MachineSpecError) in
-        CDROMSpec(file: try object.text("file"))
+        CDROMSpec(
+          file: try object.text("file"), nextFiles: try object.texts("next") ?? [])
       } ?? cdroms
     try object.checked("cdroms") { () throws(SpecValueError) in
       try checkSATAPorts()
@@ -332,7 +333,10 @@ extension ComputerSpec {
   fileprivate var devices: [JSONValue.Member] {
     let all: JSONValue = .object([
       "disks": .init(disks.map(\.value)),
-      "cdroms": .init(cdroms.map { .object(["file": .init($0.file)]) }), "serial": serial.value,
+      "cdroms": .init(
+        cdroms.map { drive in
+          .object(["file": .init(drive.file), "next": .init(drive.nextFiles.map { .text($0) })])
+        }), "serial": serial.value,
       "display": .init(display?.text),
       "usb": usb.map { .init($0.map { .text($0.rawValue) }) } ?? .null,
       "clock": .text(clock.rawValue), "onCrash": .text(onCrash.rawValue),

@@ -50,15 +50,18 @@ struct SpecObject {
   }
 
   mutating func text(_ name: String) throws(MachineSpecError) -> String? {
-    switch value(name) {
-    case nil: return nil
-    case .text(let text):
-      guard !text.isEmpty else { throw error(name, "is empty; leave it out or write a value") }
-      // A file's name would end there.
-      guard !text.utf8.contains(0) else { throw error(name, "has a NUL, which nothing takes") }
-      return text
-    case let other?: throw error(name, "is \(other.kind) and should be a text")
+    guard let value = value(name) else { return nil }
+    return try text(value, name)
+  }
+
+  private func text(_ value: JSONValue, _ name: String) throws(MachineSpecError) -> String {
+    guard case .text(let text) = value else {
+      throw error(name, "is \(value.kind) and should be a text")
     }
+    guard !text.isEmpty else { throw error(name, "is empty; leave it out or write a value") }
+    // A file's name would end there.
+    guard !text.utf8.contains(0) else { throw error(name, "has a NUL, which nothing takes") }
+    return text
   }
 
   mutating func requiredText(_ name: String) throws(MachineSpecError) -> String {
@@ -147,11 +150,7 @@ struct SpecObject {
     guard let values = try list(name) else { return nil }
     var texts: [String] = []
     for (index, value) in values.enumerated() {
-      guard case .text(let text) = value else {
-        throw MachineSpecError(
-          path: "\(path(of: name))[\(index)]", problem: "is \(value.kind) and should be a text")
-      }
-      texts.append(text)
+      texts.append(try text(value, "\(name)[\(index)]"))
     }
     return texts
   }

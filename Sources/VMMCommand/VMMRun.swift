@@ -14,7 +14,7 @@ public enum VMMRun {
     // A write past a limit of file sizes (ulimit -f) is an error of that write, perhaps a
     // guest's, and not the end of the process.
     _ = signal(SIGXFSZ, SIG_IGN)
-    SignalWatcher.ignoreStatusSignal()
+    SignalWatcher.ignoreRequests()
     // So is a write to a reader that is gone (`vmm-run … | head`).
     _ = signal(SIGPIPE, SIG_IGN)
     GuestMemory.prepareProcess()

@@ -29,7 +29,9 @@ import ZeroTracker
         DiskSpec(file: "z"),
       ]
       computer.disks[1].bus = .ahci
-      computer.cdroms = [CDROMSpec(file: "i"), CDROMSpec()]
+      computer.cdroms = [
+        CDROMSpec(file: "i", nextFiles: ["j", "k"]), CDROMSpec(),
+      ]
       computer.serial = .file(LogFileSpec(file: "log", appends: true))
       computer.display = DisplaySpec(width: 1920, height: 1080)
       computer.usb = [.keyboard, .tablet]
@@ -201,6 +203,14 @@ import ZeroTracker
       (
         #""version": 1, "kernel": {"file": "k"}, "cdroms": [{}, {}, {}, {}, {}, {}, {}]"#,
         "cdroms: 7 drives and disks on the SATA adapter are too many; at most 6 fit"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "cdroms": [{"next": ["a", ""]}]"#,
+        "cdroms[0].next[1]: is empty"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "cdroms": [{"next": [1]}]"#,
+        "cdroms[0].next[0]: is a number and should be a text"
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "serial": "tty""#,

@@ -51,7 +51,7 @@ import VMM
     options.disks[2].bus = .ahci
     options.cdroms = [CDROMSpec(), CDROMSpec(file: place.path("b"))]
     var computer = PersonalComputerConfiguration()
-    try options.addDisks(to: &computer)
+    try options.addDisks(to: &computer, MediaChanger(options.cdroms))
     try options.tellFirmware(&computer)
     #expect(computer.disks.count == 1 && computer.sataPorts.count == 4)
     let drives = computer.sataPorts.map { port -> Bool? in

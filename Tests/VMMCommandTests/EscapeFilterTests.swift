@@ -29,7 +29,14 @@ import Testing
   @Test(
     arguments: [
       ("", []), ("abc", [.input(Array("abc".utf8))]), ("^", []), ("^x", [.quit]),
-      ("^h", [.help]), ("a^ib", [.input([0x61]), .status, .input([0x62])]), ("^^", [.input([1])]),
+      ("^h", [.help]), ("a^ib", [.input([0x61]), .request(.status), .input([0x62])]),
+      ("^^", [.input([1])]),
+      (
+        "^m^0^5^s",
+        [.nextMedium(drive: nil), .nextMedium(drive: 0), .nextMedium(drive: 5), .screenshot].map {
+          .request($0)
+        }
+      ), ("^6a", [.input([0x61])]),
       ("^^x", [.input([1, 0x78])]),
       ("^^^x", [.input([1]), .quit]), ("a^hb", [.input([0x61]), .help, .input([0x62])]),
       ("a^qb", [.input([0x61, 0x62])]), ("^x^h", [.quit]),

@@ -24,22 +24,27 @@ import Testing
     }
   }
 
-  @Test func statusIsAskedForAsOftenAsOneLikesAndEndsNothing() async {
+  @Test func requestsComeAsOftenAsOneLikesAndEndNothing() async {
     await #expect(processExitsWith: .exitCode(42)) {
-      try ProcessSignals.unblock(SIGUSR1)
-      SignalWatcher.ignoreStatusSignal()
-      kill(getpid(), SIGUSR1)
-      let count = Atomic(0)
+      let signals = RunRequest.bySignal.keys
+      for signal in signals { try ProcessSignals.unblock(signal) }
+      SignalWatcher.ignoreRequests()
+      for signal in signals { kill(getpid(), signal) }
+      let seen = Mutex<[RunRequest]>([])
       let watcher = try SignalWatcher(
-        onFirst: { _ in exit(1) }, onStatus: { count.add(1, ordering: .sequentiallyConsistent) })
-      for round in 1...5 {
-        watcher.send(SIGUSR1)
-        while count.load(ordering: .sequentiallyConsistent) < round { usleep(1000) }
+        onFirst: { _ in exit(1) }, onRequest: { request in seen.withLock { $0.append(request) } })
+      var expected: [RunRequest] = []
+      for _ in 1...5 {
+        for (signal, request) in RunRequest.bySignal {
+          expected.append(request)
+          watcher.send(signal)
+          while seen.withLock({ $0.count }) < expected.count { usleep(1000) }
+        }
       }
       guard watcher.receivedSignal == nil else { exit(2) }
       watcher.stop()
-      kill(getpid(), SIGUSR1)
-      exit(count.load(ordering: .sequentiallyConsistent) == 5 ? 42 : 3)
+      for signal in signals { kill(getpid(), signal) }
+      exit(seen.withLock { $0 } == expected ? 42 : 3)
     }
   }
 

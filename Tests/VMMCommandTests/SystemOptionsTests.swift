@@ -288,6 +288,12 @@ import Testing
       #expect(try system(line) == expected)
     }
     #expect(try system("--kernel k --cdrom ./none").cdroms == [CDROMSpec(file: "./none")])
+    #expect(
+      try system("--kernel k --cdrom a,,b,next=c,next=none=,,d --cdrom none,next=e").cdroms
+        == [
+          CDROMSpec(file: "a,b", nextFiles: ["c", "none=,d"]),
+          CDROMSpec(nextFiles: ["e"]),
+        ])
   }
 
   @Test("what is plugged in: a tablet if there are viewers, unless the line says what")

@@ -7,18 +7,39 @@ firmware=/usr/share/OVMF/OVMF_CODE_4M.fd
 # One series on the machine of `windows`, with the disk that it makes; the others on one made by hand. The
 # disk is empty, and tried first if the order has no effect.
 truncate -s 64M /tmp/empty.img
+mkfifo /tmp/keys
+
+# next_medium N: changes the medium when the guest asks for its Nth one, and then lets it go on.
+next_medium() {
+  while kill -0 $job 2>/dev/null && ! grep -q "^@ medium $1, please" "/out/$name.console"; do sleep 0.2; done
+  # SIGRTMIN, whose name busybox does not know.
+  kill -34 "$(pidof vmm-run)"
+  while kill -0 $job 2>/dev/null && [ "$(grep -c ' cdrom1: ' "/out/$name.stderr")" -lt "$1" ]; do
+    sleep 0.2
+  done
+  echo >/tmp/keys
+}
+
 series_list=$*
 for series in $series_list; do
   name=cd-$series iso=/guest/$series.iso
   # On the SATA adapter: one MiB of something that is not zero, then zeroes.
   dd if="$iso" of=/tmp/sata.img bs=1M skip=16 count=1 2>/dev/null
   truncate -s 16M /tmp/sata.img
+  # For the second drive, which is empty at first.
+  dd if="$iso" of=/tmp/second.iso bs=1M skip=17 count=1 2>/dev/null
+  dd if="$iso" of=/tmp/third.iso bs=1M skip=18 count=1 2>/dev/null
   case $series in
     7.*) set -- windows --iso "$iso" --disk /tmp/new.img:64M --cpus 1 --vnc unix:/tmp/viewers ;;
     *) set -- run --cdrom "$iso" --disk /tmp/empty.img --boot-order cdrom,disk0 ;;
   esac
-  timeout -s KILL 900 vmm-run "$@" --firmware "$firmware" --memory 768M --cdrom none \
-    --disk /tmp/sata.img,bus=ahci </dev/null >"/out/$name.console" 2>"/out/$name.stderr"
+  timeout -s KILL 900 vmm-run "$@" --firmware "$firmware" --memory 768M \
+    --cdrom none,next=/tmp/second.iso,next=/tmp/third.iso --disk /tmp/sata.img,bus=ahci \
+    <>/tmp/keys >"/out/$name.console" 2>"/out/$name.stderr" &
+  job=$!
+  next_medium 1
+  next_medium 2
+  wait $job
   echo $? >"/out/$name.status"
   dd if=/tmp/sata.img bs=1M skip=1 count=1 2>/dev/null | sha256sum >"/out/$name.sum"
   rm /tmp/sata.img

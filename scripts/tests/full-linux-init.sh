@@ -41,6 +41,26 @@ use_drives() {
   head -c 1 /dev/sr1 2>&1 | sed 's/^head: /@ empty: /'
 }
 
+# The host changes the medium at each line that asks for it, then sends a line. A drive that is open is locked;
+# its medium changes when it is closed.
+use_changer() {
+  tell 'medium 1, please'
+  read -r _
+  await has_medium
+  tell "second $(sha256sum </dev/sr1)"
+  exec 3</dev/sr1
+  tell 'medium 2, please'
+  read -r _
+  tell "locked $(sha256sum </dev/sr1)"
+  exec 3<&-
+  await has_medium
+  tell "third $(sha256sum </dev/sr1)"
+}
+
+has_medium() {
+  head -c 1 /dev/sr1 >/dev/null 2>&1
+}
+
 # use_disk: on the same adapter. Its first MiB is copied to its second.
 use_disk() {
   await [ -b /dev/sda ]
@@ -56,6 +76,7 @@ while read -r module; do
 done </modules/order
 use_inputs
 use_drives
+use_changer
 use_disk
 tell_warnings
 tell poweroff

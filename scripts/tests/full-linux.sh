@@ -39,21 +39,29 @@ sum_of() {
   sha256sum | cut -d ' ' -f 1
 }
 
+# mib_of FILE N: the MiB of a file after N of them.
+mib_of() {
+  dd if="$1" bs=1M skip="$2" count=1 2>/dev/null
+}
+
 check_cd_guest() {
-  local guest=cd-$1 iso=$2 data=$3 line
+  local guest=cd-$1 iso=$2 data=$3 line second third
   check_status "$guest" 0
+  second=$(mib_of "$iso" 17 | sum_of)
+  third=$(mib_of "$iso" 18 | sum_of)
   check_equal "$guest: GRUB" "$(grep -ac 'GRUB from the CD' "$out/$guest.console")" 1
   for line in "kernel ${1//./\\.}\\..*" 'input AT Translated Set 2 keyboard' \
     'input ImExPS/2 Generic Explorer Mouse' 'controller ahci' 'drive VMM-RUN +CD/DVD-ROM *' \
     "medium $(sum_of <"$iso")  -" "bytes $(stat -c %s "$iso")" "file $(sum_of <"$data")  -" \
     ejected 'nothing to read' closed "again $(head -c 1048576 "$iso" | sum_of)  -" \
-    'empty: /dev/sr1: No medium found' 'disk VMM-RUN DISK *' 'sectors 32768' copied \
-    'cache write back' poweroff; do
+    'empty: /dev/sr1: No medium found' "second $second  -" "locked $second  -" "third $third  -" \
+    'disk VMM-RUN DISK *' 'sectors 32768' copied 'cache write back' poweroff; do
     check_seen "$guest" "$line"
   done
   check_equal "$guest: what the guest wrote to its SATA disk" \
     "$(cut -d ' ' -f 1 "$out/$guest.sum")" \
-    "$(dd if="$iso" bs=1M skip=16 count=1 2>/dev/null | sum_of)"
+    "$(mib_of "$iso" 16 | sum_of)"
+  check_equal "$guest: what was said of the second drive" "$(grep -c 'cdrom1: .*in' "$out/$guest.stderr")" 2
   check_equal "$guest: modules" "$(grep -c '@ cannot' "$out/$guest.told")" 0
   check_messages "$guest"
 }

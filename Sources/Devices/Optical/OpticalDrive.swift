@@ -44,6 +44,24 @@ public final class OpticalDrive: Sendable {
     state.withLock { $0.change(to: medium) }
   }
 
+  /// Puts another medium in, or none, as `change(to:)` does, at once if the guest allows that. If it
+  /// has locked the drive it is asked to eject, and the medium is changed when it ejects or unlocks.
+  ///
+  /// Source: MMC-5, *GET EVENT STATUS NOTIFICATION*, *EjectRequest*.
+  ///
+  /// - Returns: whether the medium is in; false if that is left to the guest.
+  public func requestChange(to medium: (any BlockStore)?) -> Bool {
+    state.withLock { $0.requestChange(to: medium) }
+  }
+
+  /// Whether a change was asked for that the guest has not let happen.
+  public var isChangeAwaited: Bool { state.withLock { $0.awaitedChange != nil } }
+
+  /// Whether the guest has locked the drive, and whether the tray is open.
+  public var tray: (isLocked: Bool, isOpen: Bool) {
+    state.withLock { ($0.isLocked, $0.isTrayOpen) }
+  }
+
   /// Carries out a command.
   ///
   /// - Parameter packet: the command descriptor block; what is missing of 12 bytes is 0.
@@ -98,13 +116,20 @@ struct OpticalDriveState: Sendable {
   private var medium: (any BlockStore)?
   private(set) var isTrayOpen = false
   /// PREVENT MEDIUM REMOVAL.
-  private var isLocked = false
+  private(set) var isLocked = false
   /// What the last command failed with: for REQUEST SENSE.
   var sense = SCSISense.none
   /// Comes before the next command that may fail for it.
   private var isAttentionPending = false
-  /// *Media event*: 0 none, 2 new medium, 3 removal.
+  /// *Media event*: 0 none, 1 the user wants to eject, 2 new medium, 3 removal.
   private var event: UInt8 = 0
+  /// What comes in once the guest lets it.
+  private(set) var awaitedChange: AwaitedChange?
+
+  struct AwaitedChange: Sendable {
+    /// Nil for an empty drive.
+    let medium: (any BlockStore)?
+  }
 
   init(medium: (any BlockStore)?, serial: String) {
     self.medium = medium
@@ -123,13 +148,34 @@ struct OpticalDriveState: Sendable {
     let wasReady = readableMedium != nil
     self.medium = medium
     isTrayOpen = false
+    awaitedChange = nil
     event = medium != nil ? 2 : wasReady ? 3 : event
     isAttentionPending = medium != nil
+  }
+
+  mutating func requestChange(to medium: (any BlockStore)?) -> Bool {
+    guard isLocked, readableMedium != nil else {
+      change(to: medium)
+      return true
+    }
+    awaitedChange = AwaitedChange(medium: medium)
+    event = 1
+    return false
+  }
+
+  /// Does what was asked for while the drive was locked.
+  ///
+  /// - Returns: whether anything was.
+  private mutating func makeAwaitedChange() -> Bool {
+    guard let awaited = awaitedChange else { return false }
+    change(to: awaited.medium)
+    return true
   }
 
   mutating func reset() {
     isLocked = false
     sense = .none
+    _ = makeAwaitedChange()
   }
 
   // MARK: Commands
@@ -151,6 +197,8 @@ struct OpticalDriveState: Sendable {
   }
 
   private mutating func execute(_ command: OpticalCommand) throws(Failure) -> OpticalDrive.Answer {
+    // Not as soon as it is unlocked: drivers unlock to eject, and that ejects what is to go.
+    if !isLocked, command.opcode != 0x1B, command.opcode != 0x1E { _ = makeAwaitedChange() }
     switch command.opcode {
     case 0x12: return try inquiry(command)
     case 0x46: return configuration(command)
@@ -209,6 +257,7 @@ struct OpticalDriveState: Sendable {
     switch command[4] & 3 {
     case 2:
       guard !isLocked || isTrayOpen else { throw Failure(sense: .removalPrevented) }
+      if makeAwaitedChange() { return .done }
       if readableMedium != nil { event = 3 }
       isTrayOpen = true
     case 3 where isTrayOpen:

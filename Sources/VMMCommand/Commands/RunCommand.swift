@@ -32,7 +32,14 @@ enum RunCommand {
     let control = MachineControl()
     let reporter = StatusReporter()
     let signals = try SignalWatcher(
-      onFirst: { _ in control.end(with: .stopped) }, onStatus: { reporter.report() })
+      onFirst: { _ in control.end(with: .stopped) },
+      onRequest: { request in
+        switch request {
+        case .status: reporter.report()
+        case .nextMedium: Diagnostics.tell("a flat program has no CD drive")
+        case .screenshot: Diagnostics.tell("a flat program has no display")
+        }
+      })
     defer { signals.stop() }
     let console = ConsoleWriter(output.writer(.ofProcess)) { Diagnostics.report($0) }
     var configuration = options.machine.partition.configuration(.program(program))

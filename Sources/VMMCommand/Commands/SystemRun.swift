@@ -22,6 +22,7 @@ final class SystemRun: Sendable {
   private let trace: HypercallTrace?
   private let screenshot: Screenshot?
   private let viewers: ViewerService?
+  private let changer: MediaChanger
   private let summary = BootSummary()
   /// All that a running guest makes this process say.
   private let guestMessages = RateLimitedDiagnostics()
@@ -35,6 +36,7 @@ final class SystemRun: Sendable {
     trace = try options.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
     screenshot = try options.screenshotPath.map { try Screenshot(path: $0) }
     viewers = try options.vnc.map { try ViewerService($0) }
+    changer = try MediaChanger(computer.cdroms)
   }
 
   static func run(_ computer: ComputerSpec, _ options: RunOptions) throws -> ExitStatus {
@@ -43,7 +45,7 @@ final class SystemRun: Sendable {
 
   private func run() throws -> ExitStatus {
     let console = try computer.serial.makeConsole(
-      onStatus: { [reporter] in reporter.report() }, onQuit: { [self] in quit() })
+      onRequest: { [self] in answer($0) }, onQuit: { [self] in quit() })
     let configuration = try configuration(console)
     let sandbox = MachineSandbox(
       options.sandbox, tracking: options.machine.partition.tracking,
@@ -53,7 +55,7 @@ final class SystemRun: Sendable {
     let signals = try SignalWatcher(
       onFirst: { [self] _ in askToPowerOff() }, onHangUp: { [self] in quit() },
       beforeImmediateExit: { console.restoreTerminal() }, suspension: console.suspension,
-      onStatus: { [reporter] in reporter.report() })
+      onRequest: { [self] in answer($0) })
     defer { signals.stop() }
     // Its thread inherits that signals are the watcher's.
     try viewers?.start { confinement.enterThread(.viewer) }
@@ -144,7 +146,7 @@ final class SystemRun: Sendable {
       case .keyboard: .keyboard
       }
     }
-    try computer.addDisks(to: &configuration.computer)
+    try computer.addDisks(to: &configuration.computer, changer)
     configuration.computer.version = Version.number
     try computer.tellFirmware(&configuration.computer)
     configuration.endsOnCrash = computer.onCrash == .report
@@ -217,6 +219,15 @@ final class SystemRun: Sendable {
       return (current.control, current.computer)
     }
     if computer?.pressPowerButton() != true { control?.end(with: .stopped) }
+  }
+
+  /// On the thread of the signals or of the keys.
+  private func answer(_ request: RunRequest) {
+    switch request {
+    case .status: reporter.report()
+    case .nextMedium(let drive): Diagnostics.tell(changer.goOn(drive))
+    case .screenshot: break
+    }
   }
 
   private func quit() {

@@ -46,14 +46,16 @@ extension SerialSpec {
   /// Makes the console; input begins with its `start`.
   ///
   /// - Parameters:
-  ///   - onStatus: The user has pressed Ctrl-A i. Called on a thread of the console's own.
+  ///   - onRequest: The user has pressed Ctrl-A and the letter of a request. Called on a thread of
+  ///     the console's own.
   ///   - onQuit: The user has pressed Ctrl-A x. Called once at most, on the same thread, and may
   ///     call `stop`.
   func makeConsole(
-    onStatus: @escaping @Sendable () -> Void = {}, onQuit: @escaping @Sendable () -> Void
+    onRequest: @escaping @Sendable (RunRequest) -> Void = { _ in },
+    onQuit: @escaping @Sendable () -> Void
   ) throws -> any ConsoleBackend {
     switch self {
-    case .stdio: try StdioConsole(onStatus: onStatus, onQuit: onQuit)
+    case .stdio: try StdioConsole(onRequest: onRequest, onQuit: onQuit)
     case .pty: try PtyConsole()
     case .file(let option): FileConsole(try LogFile(option))
     case .none: NoConsole()

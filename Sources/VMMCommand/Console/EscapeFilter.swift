@@ -8,14 +8,17 @@ struct EscapeFilter {
     case quit
     /// Ctrl-A h.
     case help
-    /// Ctrl-A i.
-    case status
+    /// Ctrl-A i, m, a digit, s.
+    case request(RunRequest)
   }
 
   static let helpText = """
 
     Ctrl-A h       this help
     Ctrl-A i       what the machine is doing
+    Ctrl-A m       the next medium, in the first CD drive with next=
+    Ctrl-A 0 to 5  the next medium in that CD drive
+    Ctrl-A s       the picture of --screenshot, now
     Ctrl-A x       end the machine at once
     Ctrl-A Ctrl-A  send Ctrl-A to the guest
 
@@ -50,7 +53,16 @@ struct EscapeFilter {
         events.append(.help)
       case UInt8(ascii: "i"):
         flush()
-        events.append(.status)
+        events.append(.request(.status))
+      case UInt8(ascii: "m"):
+        flush()
+        events.append(.request(.nextMedium(drive: nil)))
+      case UInt8(ascii: "0")...UInt8(ascii: "5"):
+        flush()
+        events.append(.request(.nextMedium(drive: Int(byte - UInt8(ascii: "0")))))
+      case UInt8(ascii: "s"):
+        flush()
+        events.append(.request(.screenshot))
       default:
         break
       }

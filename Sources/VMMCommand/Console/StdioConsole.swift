@@ -18,12 +18,7 @@ final class StdioConsole: ConsoleBackend {
     /// With the readers of the output.
     var patience = OutputPatience.ofProcess
     /// Text for the user.
-    var print: @Sendable (String) -> Void = {
-      // The thread that reads keys must not wait for long.
-      try? OutputFile.write(
-        $0, to: STDERR_FILENO, named: "standard error",
-        policy: .loses(patienceMilliseconds: OutputPatience.lastMilliseconds))
-    }
+    var print: @Sendable (String) -> Void = { Diagnostics.tell(lines: $0) }
     var report: @Sendable (SystemError) -> Void = { Diagnostics.report($0) }
   }
 
@@ -35,7 +30,7 @@ final class StdioConsole: ConsoleBackend {
 
   private let streams: Streams
   private let onQuit: @Sendable () -> Void
-  private let onStatus: @Sendable () -> Void
+  private let onRequest: @Sendable (RunRequest) -> Void
   private let terminal: Terminal?
   private let stopSignal: Event
   private let output: StandardOutput
@@ -44,15 +39,15 @@ final class StdioConsole: ConsoleBackend {
   private let queue = Mutex<InputQueue?>(nil)
 
   /// - Parameters:
-  ///   - onStatus: The user has pressed Ctrl-A i.
+  ///   - onRequest: The user has pressed Ctrl-A and the letter of a request.
   ///   - onQuit: The user has pressed Ctrl-A x.
   init(
-    streams: Streams = Streams(), onStatus: @escaping @Sendable () -> Void = {},
+    streams: Streams = Streams(), onRequest: @escaping @Sendable (RunRequest) -> Void = { _ in },
     onQuit: @escaping @Sendable () -> Void
   ) throws(SystemError) {
     self.streams = streams
     self.onQuit = onQuit
-    self.onStatus = onStatus
+    self.onRequest = onRequest
     terminal = Terminal(descriptor: streams.input)
     stopSignal = try Event.ofConsole()
     output = StandardOutput(streams.output)
@@ -75,7 +70,7 @@ final class StdioConsole: ConsoleBackend {
       self.queue.withLock { $0 = queue }
       let loop = InputLoop(
         streams: streams, terminal: terminal, queue: queue, stopSignal: stopSignal,
-        onStatus: onStatus, onQuit: onQuit)
+        onRequest: onRequest, onQuit: onQuit)
       let thread = try ConsoleThread { loop.run() }
       self.thread.withLock { $0 = thread }
     } catch {
@@ -115,7 +110,7 @@ private struct InputLoop: Sendable {
   let terminal: Terminal?
   let queue: InputQueue
   let stopSignal: Event
-  let onStatus: @Sendable () -> Void
+  let onRequest: @Sendable (RunRequest) -> Void
   let onQuit: @Sendable () -> Void
 
   func run() {
@@ -152,8 +147,8 @@ private struct InputLoop: Sendable {
       queue.add(bytes)
     case .help:
       streams.print(EscapeFilter.helpText)
-    case .status:
-      onStatus()
+    case .request(let request):
+      onRequest(request)
     case .quit:
       // A vCPU that waits for a reader must not hold up the end.
       streams.patience.shorten()

@@ -46,17 +46,11 @@ extension ComputerSpec {
     }
   }
 
-  /// Adds the disks and drives; images are open and locked from here on, those of drives shared
-  /// with others that read.
-  func addDisks(to computer: inout PersonalComputerConfiguration) throws {
-    computer.sataPorts += try cdroms.enumerated().map { index, drive in
-      let medium = try drive.file.map { file in
-        let store = try RawImageStore.opticalMedium(path: HostPath(argument: file))
-        Diagnostics.warnOfMissingLocks(store.lockGap, of: "CD image \(file)")
-        return store
-      }
-      return .opticalDrive(OpticalDrive(medium: medium, serial: "cdrom\(index)"))
-    }
+  /// Adds the disks and drives; images are open and locked from here on.
+  ///
+  /// - Parameter changer: has the drives.
+  func addDisks(to computer: inout PersonalComputerConfiguration, _ changer: MediaChanger) throws {
+    computer.sataPorts += changer.drives.map { .opticalDrive($0) }
     for (disk, configuration) in zip(disks, try openDisks()) {
       switch disk.bus {
       case .nvme: computer.disks.append(configuration)

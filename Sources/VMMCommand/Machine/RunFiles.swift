@@ -113,7 +113,9 @@ extension ComputerSpec {
   fileprivate func add(to files: inout RunFiles) {
     if case .file(let log) = serial { files.addOutput(log.file, of: .serial) }
     for disk in disks { files.add(disk.file, of: .disk) }
-    for drive in cdroms { files.add(drive.file, of: .cdrom) }
+    for drive in cdroms {
+      for file in [drive.file] + drive.nextFiles { files.add(file, of: .cdrom) }
+    }
     switch boot {
     case .kernel(let kernel):
       files.add(kernel.file, of: .kernel)

@@ -17,13 +17,7 @@ final class StatusReporter: Sendable {
   private let print: @Sendable (String) -> Void
 
   /// - Parameter print: takes whole lines.
-  init(
-    print: @escaping @Sendable (String) -> Void = {
-      try? OutputFile.write(
-        $0, to: STDERR_FILENO, named: "standard error",
-        policy: .loses(patienceMilliseconds: OutputPatience.lastMilliseconds))
-    }
-  ) {
+  init(print: @escaping @Sendable (String) -> Void = { Diagnostics.tell(lines: $0) }) {
     self.print = print
   }
 

@@ -79,7 +79,8 @@ extension CommandDefinition {
       (Ctrl-A x quits, Ctrl-A h helps). With --program: loads a flat 64-bit image at guest \
       physical address 0x100000 and enters it there in long mode, with the first 4 GiB mapped to \
       themselves and RSP at 0x100000. A byte written to port 0xE9 is printed; a write of N to port \
-      0xF4 ends with exit status N. SIGUSR1 (or Ctrl-A i) prints what the vCPUs and disks are doing.
+      0xF4 ends with exit status N. SIGUSR1 (or Ctrl-A i) prints what the vCPUs and disks are doing, \
+      SIGRTMIN (or Ctrl-A m) puts the next medium into a CD drive.
       """,
     options: [.program] + [.kernel] + linux + [.firmware] + firmware + [
       .configuration, .printConfiguration,

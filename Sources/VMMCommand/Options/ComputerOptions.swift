@@ -2,8 +2,6 @@ internal import MachineSpecification
 
 /// The options that describe a PC.
 extension ComputerSpec {
-  /// The word for an empty drive; a file of that name is `./none`.
-  private static let noImage = "none"
   /// The word for nothing in the USB controller, and no controller.
   private static let noDevices = "none"
 
@@ -13,7 +11,7 @@ extension ComputerSpec {
     try parsed.checked(.disk) { () throws(SpecValueError) in
       try DiskSpec.checkSerials(of: disks)
     }
-    cdroms += parsed.texts(.cdrom).map { CDROMSpec(file: $0 == Self.noImage ? nil : $0) }
+    for text in parsed.texts(.cdrom) { cdroms.append(try CDROMSpec(option: text)) }
     try parsed.checked(.cdrom) { () throws(SpecValueError) in
       try checkSATAPorts()
     }

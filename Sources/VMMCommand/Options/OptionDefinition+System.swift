@@ -23,10 +23,11 @@ extension OptionDefinition {
     isRepeatable: true)
 
   static let cdrom = OptionDefinition(
-    name: "--cdrom", placeholder: "FILE",
+    name: "--cdrom", placeholder: "FILE[,next=FILE]",
     summary: """
       A CD or DVD drive on a SATA adapter, with this image (ISO) in it, which is only read; none for \
-      an empty drive.
+      an empty drive. Ctrl-A m or SIGRTMIN puts in what is next, as often as one is named. A comma \
+      in a name is doubled.
       """,
     isRepeatable: true)
 

@@ -20,6 +20,18 @@ enum Diagnostics {
 }
 
 extension Diagnostics {
+  /// Answers a user who asked while the guest runs: waits for no reader for long.
+  static func tell(_ message: some CustomStringConvertible) {
+    tell(lines: line(message))
+  }
+
+  /// The same of whole lines.
+  static func tell(lines: String) {
+    try? OutputFile.write(
+      lines, to: STDERR_FILENO, named: "standard error",
+      policy: .loses(patienceMilliseconds: OutputPatience.lastMilliseconds))
+  }
+
   /// Reports what ended a command, and gives the exit status that says whose fault it was.
   static func end(with error: any Error) -> ExitStatus {
     report("\(error)")

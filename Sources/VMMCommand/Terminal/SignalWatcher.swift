@@ -37,7 +37,7 @@ final class SignalWatcher: Sendable {
     let onHangUp: @Sendable () -> Void
     let beforeImmediateExit: @Sendable () -> Void
     let suspension: Suspension?
-    let onStatus: (@Sendable () -> Void)?
+    let onRequest: (@Sendable (RunRequest) -> Void)?
     /// The first signal; 0 before there was one.
     let received = Atomic<Int32>(0)
     let isStopping = Atomic(false)
@@ -47,7 +47,7 @@ final class SignalWatcher: Sendable {
       onFirst: @escaping @Sendable (Int32) -> Void,
       onHangUp: @escaping @Sendable () -> Void,
       beforeImmediateExit: @escaping @Sendable () -> Void, suspension: Suspension?,
-      onStatus: (@Sendable () -> Void)?
+      onRequest: (@Sendable (RunRequest) -> Void)?
     ) {
       self.signals = signals
       self.patience = patience
@@ -56,7 +56,7 @@ final class SignalWatcher: Sendable {
       self.onHangUp = onHangUp
       self.beforeImmediateExit = beforeImmediateExit
       self.suspension = suspension
-      self.onStatus = onStatus
+      self.onRequest = onRequest
     }
   }
 
@@ -72,30 +72,33 @@ final class SignalWatcher: Sendable {
   ///   - onHangUp: The same for SIGHUP; nil to do what `onFirst` does, if nothing has yet.
   ///   - beforeImmediateExit: Restores the terminal. Must not wait for anything.
   ///   - suspension: nil to let SIGTSTP do what it does to any program.
-  ///   - onStatus: What SIGUSR1 calls, each time; nil to leave it alone.
+  ///   - onRequest: What the signals of requests call, each time; nil to leave them alone.
   init(
     patience: OutputPatience = .ofProcess,
     now: @escaping @Sendable () -> UInt64 = HostClock.monotonicNanoseconds,
     onFirst: @escaping @Sendable (Int32) -> Void,
     onHangUp: (@Sendable () -> Void)? = nil,
     beforeImmediateExit: @escaping @Sendable () -> Void = {}, suspension: Suspension? = nil,
-    onStatus: (@Sendable () -> Void)? = nil
+    onRequest: (@Sendable (RunRequest) -> Void)? = nil
   ) throws(SystemError) {
     let optional = [SIGHUP] + (suspension == nil ? [] : [SIGTSTP])
     let signals =
       [SIGINT, SIGTERM] + optional.filter { !Self.isIgnored($0) }
-      + (suspension == nil ? [] : [SIGCONT]) + (onStatus == nil ? [] : [SIGUSR1])
+      + (suspension == nil ? [] : [SIGCONT])
+      + (onRequest == nil ? [] : Array(RunRequest.bySignal.keys))
     context = Context(
       signals: signals, patience: patience, now: now, onFirst: onFirst,
       onHangUp: onHangUp ?? { onFirst(SIGHUP) }, beforeImmediateExit: beforeImmediateExit,
-      suspension: suspension, onStatus: onStatus)
+      suspension: suspension, onRequest: onRequest)
     var mask = Self.set(of: signals)
     var previous = sigset_t()
     // SAFETY: both sets live for the call.
     unsafe pthread_sigmask(SIG_BLOCK, &mask, &previous)
     previousMask = previous
     // An ignored signal would not even be pending.
-    if onStatus != nil { _ = Glibc.signal(SIGUSR1, SIG_DFL) }
+    if onRequest != nil {
+      for signal in RunRequest.bySignal.keys { _ = Glibc.signal(signal, SIG_DFL) }
+    }
 
     var thread = pthread_t()
     // SAFETY: the thread takes over the reference that is passed to it, and releases it at its end.
@@ -133,15 +136,15 @@ final class SignalWatcher: Sendable {
     context.isStopping.store(true, ordering: .releasing)
     send(SIGTERM)
     pthread_join(thread, nil)
-    if context.onStatus != nil { Self.ignoreStatusSignal() }
+    if context.onRequest != nil { Self.ignoreRequests() }
     var mask = previousMask
     // SAFETY: the set lives for the call.
     unsafe pthread_sigmask(SIG_SETMASK, &mask, nil)
   }
 
-  /// A SIGUSR1 that comes too early or too late gets no status, and ends nothing.
-  static func ignoreStatusSignal() {
-    _ = signal(SIGUSR1, SIG_IGN)
+  /// A request that comes too early or too late gets no answer, and ends nothing.
+  static func ignoreRequests() {
+    for request in RunRequest.bySignal.keys { _ = signal(request, SIG_IGN) }
   }
 
   /// Sends a signal to the watcher's thread only.
@@ -189,8 +192,8 @@ final class SignalWatcher: Sendable {
         context.suspension?.after()
         continue
       }
-      if signal == SIGUSR1 {
-        context.onStatus?()
+      if let request = RunRequest.bySignal[signal] {
+        context.onRequest?(request)
         continue
       }
       context.patience.shorten()

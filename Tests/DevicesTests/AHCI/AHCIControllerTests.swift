@@ -90,6 +90,40 @@ struct AHCIControllerTests {
     #expect(try adapter.bytes(1026, at: 0x14_0000) == Array(Self.sectors[6144..<7168]) + [0, 0])
   }
 
+  @Test("another medium, as a driver finds it: an event, attention once, its bytes")
+  func changeOfMedium() throws {
+    let next = pattern(512 << 11, seed: 8)
+    let drive = OpticalDrive(medium: FaultyStore(Self.sectors), serial: "CD-1")
+    let adapter = try TestAdapter([.opticalDrive(drive)])
+    let fis = TestAdapter.fis(0xA0, features: 1, lba: 0xFFFE << 8)
+    func event() throws -> [UInt8] {
+      #expect(
+        try adapter.run(fis, packet: [0x4A, 1, 0, 0, 0x10, 0, 0, 0, 8]).byteCount == 8)
+      return try adapter.bytes(8)
+    }
+    func read() throws -> TestAdapter.Reply {
+      try adapter.run(fis, packet: [0x28, 0, 0, 0, 0, 3, 0, 0, 1])
+    }
+    #expect(try read().status == 0x50)
+    #expect(try adapter.bytes(2048) == Array(Self.sectors[6144..<8192]))
+    #expect(try adapter.run(fis, packet: [0x1E, 0, 0, 0, 1]).status == 0x50)
+    #expect(!drive.requestChange(to: FaultyStore(next)))
+    // The user wants to eject, and the old medium is in until the guest does.
+    #expect(try event() == [0, 6, 4, 0x10, 1, 2, 0, 0])
+    #expect(try read().status == 0x50)
+    #expect(try adapter.bytes(2048) == Array(Self.sectors[6144..<8192]))
+    #expect(try adapter.run(fis, packet: [0x1E]).status == 0x50)
+    #expect(try adapter.run(fis, packet: [0x1B, 0, 0, 0, 2]).status == 0x50)
+    #expect(try event() == [0, 6, 4, 0x10, 2, 2, 0, 0])
+    #expect(
+      try read()
+        == .init(status: 0x51, error: 0x60, interrupts: 0x4000_0001, byteCount: 0))
+    #expect(try adapter.run(fis, packet: [0x03, 0, 0, 0, 18]).status == 0x50)
+    #expect(try adapter.bytes(18) == SCSISense.mediumChanged.bytes)
+    #expect(try read().status == 0x50)
+    #expect(try adapter.bytes(2048) == Array(next[6144..<8192]))
+  }
+
   @Test("what is read, and what is answered, is touched before it is there")
   func touches() throws {
     let adapter = try TestAdapter([Self.drive()])

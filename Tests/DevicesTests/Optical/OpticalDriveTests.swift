@@ -145,6 +145,80 @@ struct OpticalDriveTests {
     #expect(Self.bytes(drive.run([0x4A, 1, 0, 0, 0x10, 0, 0, 0, 8]))?[4...5] == [3, 0])
   }
 
+  private static func disc(_ byte: UInt8) -> FaultyStore {
+    FaultyStore([UInt8](repeating: byte, count: 4096))
+  }
+
+  private static func event(_ drive: OpticalDrive) -> [UInt8]? {
+    bytes(drive.run([0x4A, 1, 0, 0, 0x10, 0, 0, 0, 8]))?.suffix(4).prefix(2).map(\.self)
+  }
+
+  private static func medium(_ drive: OpticalDrive) -> FaultyStore? {
+    if case .blocks(let store, _, _) = drive.run([0x28, 0, 0, 0, 0, 0, 0, 0, 1]) {
+      store as? FaultyStore
+    } else {
+      nil
+    }
+  }
+
+  @Test func aDriveThatIsNotLockedIsChangedAtOnce() {
+    let (first, second) = (Self.disc(1), Self.disc(2))
+    let drive = OpticalDrive(medium: first, serial: "x")
+    #expect(Self.medium(drive) === first)
+    #expect(drive.requestChange(to: second) && !drive.isChangeAwaited)
+    #expect(Self.event(drive) == [2, 2])
+    #expect(Self.sense(drive.run([0x28])) == .mediumChanged)
+    #expect(Self.medium(drive) === second)
+    #expect(drive.requestChange(to: nil))
+    #expect(Self.event(drive) == [3, 0])
+    #expect(Self.sense(drive.run([0x00])) == .noMedium)
+    // Locked, and nothing in it that the guest could have in use.
+    #expect(Self.isDone(drive.run([0x1E, 0, 0, 0, 1])))
+    #expect(drive.requestChange(to: first))
+    #expect(Self.event(drive) == [2, 2])
+  }
+
+  /// How a guest lets a medium go, and what it sees of the next one.
+  @Test(
+    arguments: [
+      ("it unlocks and ejects", [[0x1E], [0x1B, 0, 0, 0, 2]]),
+      ("it unlocks and looks", [[0x1E], [0x4A, 1, 0, 0, 0x40, 0, 0, 0, 8]]),
+    ] as [(String, [[UInt8]])])
+  func aLockedDriveAsksTheGuest(name: String, commands: [[UInt8]]) {
+    let (first, second) = (Self.disc(1), Self.disc(2))
+    let drive = OpticalDrive(medium: first, serial: "x")
+    #expect(Self.isDone(drive.run([0x1E, 0, 0, 0, 1])))
+    #expect(!drive.requestChange(to: second) && drive.isChangeAwaited)
+    #expect(Self.event(drive) == [1, 2])
+    #expect(Self.event(drive) == [0, 2])
+    #expect(Self.medium(drive) === first)
+    #expect(Self.sense(drive.run([0x1B, 0, 0, 0, 2])) == .removalPrevented)
+    #expect(drive.isChangeAwaited)
+    for command in commands { #expect(Self.sense(drive.run(command)) == nil) }
+    #expect(!drive.isChangeAwaited)
+    #expect(drive.tray == (false, false))
+    #expect(Self.event(drive) == [2, 2])
+    #expect(Self.sense(drive.run([0x00])) == .mediumChanged)
+    #expect(Self.medium(drive) === second)
+    // Once: the next eject opens the tray.
+    #expect(Self.isDone(drive.run([0x1B, 0, 0, 0, 2])))
+    #expect(Self.sense(drive.run([0x00])) == .trayOpen)
+  }
+
+  @Test func aResetAndForceChangeALockedDrive() {
+    let (first, second) = (Self.disc(1), Self.disc(2))
+    for isForced in [false, true] {
+      let drive = OpticalDrive(medium: first, serial: "x")
+      #expect(Self.isDone(drive.run([0x1E, 0, 0, 0, 1])))
+      #expect(!drive.requestChange(to: second))
+      if isForced { drive.change(to: second) } else { drive.reset() }
+      #expect(!drive.isChangeAwaited)
+      #expect(drive.tray == (isForced, false))
+      #expect(Self.sense(drive.run([0x00])) == .mediumChanged)
+      #expect(Self.medium(drive) === second)
+    }
+  }
+
   @Test("any packet has an answer, and none is longer than asked for")
   func anyPacket() {
     var generator = SeededGenerator(seed: 1)
