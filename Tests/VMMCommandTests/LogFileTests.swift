@@ -44,6 +44,37 @@ import Testing
     #expect(try directory.contents("log") == "two")
   }
 
+  @Test("written anew it is what was written, longer or shorter than before")
+  func replaced() throws {
+    let file = try LogFile(LogFileSpec(file: path), isRewritten: true)
+    for text in ["a longer text", "short", "a longer text", "x"] {
+      try file.replace(with: Array(text.utf8), .ofProcess)
+      #expect(try directory.contents("log") == text)
+    }
+  }
+
+  @Test("a disk that is full leaves the old contents")
+  func replacedOnAFullDisk() async {
+    await #expect(processExitsWith: .exitCode(EFBIG)) {
+      signal(SIGXFSZ, SIG_IGN)
+      let directory = try TemporaryDirectory()
+      let old = (0..<6000).map { UInt8(truncatingIfNeeded: $0) }
+      try directory.write(old, to: "png")
+      let file = try LogFile(LogFileSpec(file: directory.path("png")), isRewritten: true)
+      try ProcessLimit.fileSize.set(8192)
+      do throws(SystemError) {
+        try file.replace(with: [UInt8](repeating: 7, count: 9000), .ofProcess)
+      } catch {
+        guard try directory.bytes("png") == old else { exit(1) }
+        // What fits goes in again.
+        try file.replace(with: [1, 2, 3], .ofProcess)
+        guard try directory.bytes("png") == [1, 2, 3] else { exit(2) }
+        exit(error.code)
+      }
+      exit(3)
+    }
+  }
+
   @Test(arguments: [false, true]) func aDiskOfAMachineIsRefused(isReadOnly: Bool) throws {
     try directory.write([UInt8](repeating: 7, count: 4096), to: "log")
     let disk = try RawImageStore(path: path, isReadOnly: isReadOnly)

@@ -226,7 +226,10 @@ final class SystemRun: Sendable {
     switch request {
     case .status: reporter.report()
     case .nextMedium(let drive): Diagnostics.tell(changer.goOn(drive))
-    case .screenshot: break
+    case .screenshot:
+      Diagnostics.tell(
+        screenshot?.write(current.withLock { $0.computer }?.display)
+          ?? "no screenshot: start with '\(OptionDefinition.screenshot.synopsis)'")
     }
   }
 

@@ -80,7 +80,8 @@ extension CommandDefinition {
       physical address 0x100000 and enters it there in long mode, with the first 4 GiB mapped to \
       themselves and RSP at 0x100000. A byte written to port 0xE9 is printed; a write of N to port \
       0xF4 ends with exit status N. SIGUSR1 (or Ctrl-A i) prints what the vCPUs and disks are doing, \
-      SIGRTMIN (or Ctrl-A m) puts the next medium into a CD drive.
+      SIGRTMIN (or Ctrl-A m) puts the next medium into a CD drive, SIGUSR2 (or Ctrl-A s) writes \
+      the screenshot.
       """,
     options: [.program] + [.kernel] + linux + [.firmware] + firmware + [
       .configuration, .printConfiguration,

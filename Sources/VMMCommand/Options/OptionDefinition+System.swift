@@ -44,7 +44,7 @@ extension OptionDefinition {
 
   static let screenshot = OptionDefinition(
     name: "--screenshot", placeholder: "FILE",
-    summary: "At the end, write what the display shows, as PNG.")
+    summary: "At the end, and at SIGUSR2, write what the display shows, as PNG.")
 
   static let vnc = OptionDefinition(
     name: "--vnc", placeholder: "WHERE",

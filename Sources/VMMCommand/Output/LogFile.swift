@@ -2,7 +2,7 @@ import Glibc
 import HostSystem
 internal import MachineSpecification
 
-/// A file to which a run adds: a trace, or the output of a serial port.
+/// A file to which a run adds: a trace, or the output of a serial port; or one that it writes anew.
 ///
 /// Opening changes nothing of what is there. It is emptied when nothing can be refused any more,
 /// and only if no other process has it: it may be the disk of another machine. Each write goes to
@@ -33,9 +33,11 @@ final class LogFile: Sendable {
   private let keepsContents: Bool
 
   /// Opens the file, or creates it, and locks it.
-  init(_ option: LogFileSpec) throws(Failure) {
+  ///
+  /// - Parameter isRewritten: for `replace`; nothing is to be added then.
+  init(_ option: LogFileSpec, isRewritten: Bool = false) throws(Failure) {
     path = option.file
-    let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC
+    let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (isRewritten ? 0 : O_APPEND)
     do throws(SystemError) {
       // Not to wait for the other end of a pipe, nor to make a terminal the controlling one.
       file = try OutputFile.open(path, flags | O_NONBLOCK | O_NOCTTY, named: path)
@@ -65,7 +67,11 @@ final class LogFile: Sendable {
   /// Empties the file, unless it is in append mode. Call it before the first write.
   func begin() throws(SystemError) {
     guard !keepsContents else { return }
-    while ftruncate(descriptor, 0) != 0 {
+    try truncate(to: 0)
+  }
+
+  private func truncate(to byteCount: Int) throws(SystemError) {
+    while ftruncate(descriptor, byteCount) != 0 {
       let code = errno
       guard code == EINTR else { throw SystemError("empty \(path)", code: code) }
     }
@@ -74,6 +80,32 @@ final class LogFile: Sendable {
   /// Writes to the file for as long as this lives.
   func writer(_ patience: OutputPatience) -> PatientWriter {
     PatientWriter(descriptor: descriptor, name: path, policy: .waits(patience), neverBlocks: true)
+  }
+
+  /// Writes the file anew, in place. A disk that is full is found out before anything of what was
+  /// there is lost. What is no file gets the bytes after those before.
+  ///
+  /// A reader in the middle of it sees some of both; so does one after a crash.
+  func replace(with bytes: [UInt8], _ patience: OutputPatience) throws(SystemError) {
+    guard !keepsContents else { return try write(bytes, patience) }
+    let oldByteCount = lseek(descriptor, 0, SEEK_END)
+    let missing = bytes.count - Int(max(oldByteCount, 0))
+    if missing > 0 {
+      do throws(SystemError) {
+        try write([UInt8](repeating: 0, count: missing), patience)
+      } catch {
+        _ = ftruncate(descriptor, oldByteCount)
+        throw error
+      }
+    }
+    _ = lseek(descriptor, 0, SEEK_SET)
+    try write(bytes, patience)
+    try truncate(to: bytes.count)
+  }
+
+  private func write(_ bytes: [UInt8], _ patience: OutputPatience) throws(SystemError) {
+    var writer = writer(patience)
+    if case .failed(let error) = writer.write(bytes) { throw error }
   }
 
   /// Cuts off the last bytes, the part of a line that a full disk left.

@@ -3,37 +3,72 @@ internal import Devices
 internal import MachineSpecification
 internal import Synchronization
 
-/// The file of `--screenshot`, and the picture that goes into it at the end of the run.
+/// The file of `--screenshot`, and the picture that goes into it at the end of the run, and
+/// whenever it is asked for. Any thread.
 final class Screenshot: Sendable {
-  private let file: LogFile
-  /// As the last machine left it: its width and its lines.
-  private let picture = Mutex<(width: Int, lines: [[UInt8]])?>(nil)
+  private struct Picture: Sendable {
+    let width: Int
+    let lines: [[UInt8]]
+
+    /// Nil for a display that is off.
+    init?(_ display: BochsDisplay) {
+      guard let mode = display.mode else { return nil }
+      width = mode.width
+      lines = (0..<mode.height).map { Screenshot.colours(of: display.line($0, of: mode)) }
+    }
+  }
+
+  /// Held while it is written.
+  private let file: Mutex<LogFile>
+  private let path: String
+  /// As the last machine left it.
+  private let last = Mutex<Picture?>(nil)
 
   /// Opens and locks the file; what it has stays until a picture replaces it.
   init(path: String) throws {
-    file = try LogFile(LogFileSpec(file: path))
+    self.path = path
+    file = Mutex(try LogFile(LogFileSpec(file: path), isRewritten: true))
   }
 
-  /// Keeps what a display shows; nothing if it is off.
+  /// Keeps what a display shows for the end of the run; nothing if it is off.
   func keep(_ display: BochsDisplay) {
-    guard let mode = display.mode else { return }
-    let lines = (0..<mode.height).map { Self.colours(of: display.line($0, of: mode)) }
-    picture.withLock { $0 = (mode.width, lines) }
+    guard let picture = Picture(display) else { return }
+    last.withLock { $0 = picture }
   }
 
-  /// Writes the picture.
+  /// Writes the picture that was kept, at the end.
   func write() {
-    guard let (width, lines) = picture.withLock({ $0 }) else {
+    guard let picture = last.withLock({ $0 }) else {
       return Diagnostics.report("no screenshot: the guest showed no picture")
     }
     do throws(SystemError) {
-      try file.begin()
-      var writer = file.writer(.ofProcess)
-      if case .failed(let error) = writer.write(PNGImage(width: width, lines: lines).bytes) {
-        throw error
-      }
+      try write(picture)
     } catch {
       Diagnostics.report(error)
+    }
+  }
+
+  /// Writes what a display shows now.
+  ///
+  /// - Parameter display: nil when there is no machine.
+  /// - Returns: what there is to say of it.
+  func write(_ display: BochsDisplay?) -> String {
+    guard let display else { return "no screenshot: no machine is running" }
+    guard let picture = Picture(display) else {
+      return "no screenshot: the guest shows no picture"
+    }
+    do throws(SystemError) {
+      try write(picture)
+      return "screenshot: \(path)"
+    } catch {
+      return "no screenshot: \(error)"
+    }
+  }
+
+  private func write(_ picture: Picture) throws(SystemError) {
+    let bytes = PNGImage(width: picture.width, lines: picture.lines).bytes
+    try file.withLock { (file) throws(SystemError) in
+      try file.replace(with: bytes, .ofProcess)
     }
   }
 

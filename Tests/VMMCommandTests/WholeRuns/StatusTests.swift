@@ -29,11 +29,13 @@ struct StatusTests {
   }
 
   /// What arrives until a report is whole.
-  private func report() -> String {
+  ///
+  /// - Parameter end: how it ends.
+  private func report(to end: String = "tracked\n") -> String {
     var bytes: [UInt8] = []
     let isWhole = eventually(seconds: 60) {
       bytes += read(1 << 16, from: messages.reader, patienceMilliseconds: 100)
-      return String(decoding: bytes, as: UTF8.self).contains("tracked\n")
+      return String(decoding: bytes, as: UTF8.self).contains(end)
     }
     #expect(isWhole)
     return String(decoding: bytes, as: UTF8.self)
@@ -110,6 +112,26 @@ struct StatusTests {
     program.send(SIGUSR1)
     let text = report()
     #expect(text.contains("  0  runs") && text.contains("  1  not started"), "\(text)")
+    program.send(SIGUSR2)
+    #expect(report(to: "display\n") == "vmm-run: a flat program has no display\n")
+    program.send(__libc_current_sigrtmin())
+    #expect(report(to: "drive\n") == "vmm-run: a flat program has no CD drive\n")
+    end(program)
+  }
+
+  @Test func theOtherSignals() throws {
+    for name in ["a", "b"] { try directory.write([UInt8](repeating: 1, count: 4096), to: name) }
+    let program = try runKernel(
+      TestGuest.print("!") + TestGuest.wait,
+      "--cdrom \(directory.path("a")),next=\(directory.path("b"))")
+    #expect(read(1, from: output.reader, patienceMilliseconds: 60_000) == [0x21])
+    program.send(SIGUSR2)
+    #expect(
+      report(to: "FILE'\n") == "vmm-run: no screenshot: start with '--screenshot FILE'\n")
+    for line in ["'\(directory.path("b"))' is in\n", "nothing is in\n"] {
+      program.send(__libc_current_sigrtmin())
+      #expect(report(to: line) == "vmm-run: cdrom0: \(line)")
+    }
     end(program)
   }
 
@@ -129,6 +151,8 @@ struct StatusTests {
     #expect(shows("!"))
     write([1, UInt8(ascii: "i")], to: terminal.controller)
     #expect(shows("guest writes are tracked"))
+    write([1, UInt8(ascii: "m")], to: terminal.controller)
+    #expect(shows("vmm-run: there is no CD drive"))
     write([1, UInt8(ascii: "x")], to: terminal.controller)
     #expect(program.endsByItself() && program.wait() == .status(0))
   }

@@ -57,6 +57,15 @@ struct ViewerTests {
     }
   }
 
+  /// Whether a file is a PNG of 1024x768, whole, whose first pixel has these colours.
+  private static func isPicture(_ bytes: [UInt8], _ colours: [UInt8]) -> Bool {
+    // Signature and header; the data's length and type, zlib's header, a block's; the filter.
+    let first = 8 + 25 + 8 + 2 + 5 + 1
+    return bytes.count > 3 * 1024 * 768 && bytes[16..<24].elementsEqual([0, 0, 4, 0, 0, 0, 3, 0])
+      && bytes[first..<(first + 3)].elementsEqual(colours)
+      && bytes.suffix(8).prefix(4).elementsEqual("IEND".utf8)
+  }
+
   @Test func aGuestIsSeenAndTypedTo() throws {
     let directory = try TemporaryDirectory()
     let (output, messages) = (try TestPipe(), try TestPipe())
@@ -64,12 +73,28 @@ struct ViewerTests {
     let socket = directory.path("vnc")
     let program = try Program(
       "run --kernel \(directory.path("kernel")) --memory 64M --display 1280x800"
-        + " --vnc unix:\(socket)",
+        + " --vnc unix:\(socket) --screenshot \(directory.path("png"))",
       output: .descriptor(output.writer), error: .descriptor(messages.writer))
     #expect(read(1, from: output.reader, patienceMilliseconds: 60_000) == [0x21])
     let said = String(
       decoding: read(1 << 16, from: messages.reader, patienceMilliseconds: 100), as: UTF8.self)
     #expect(said.contains("vmm-run: viewers: unix:\(socket)\n"), "\(said)")
+
+    func takeScreenshot() {
+      program.send(SIGUSR2)
+      let line = "vmm-run: screenshot: \(directory.path("png"))\n"
+      var said = ""
+      let isThere = eventually(seconds: 60) {
+        said += String(
+          decoding: read(1 << 16, from: messages.reader, patienceMilliseconds: 100), as: UTF8.self)
+        return said == line
+      }
+      #expect(isThere, "\(said)")
+    }
+    // Longer than any picture.
+    try directory.write([UInt8](repeating: 1, count: 4 << 20), to: "png")
+    takeScreenshot()
+    #expect(Self.isPicture(try directory.bytes("png"), [0x33, 0x66, 0x99]))
 
     let viewer = try SocketPeer(socket)
     _ = try viewer.read(12)
@@ -94,8 +119,11 @@ struct ViewerTests {
     #expect(
       second.first.map { Array($0.pixels[..<8]) } == [0x1E, 0, 0, 0xFF, 0x99, 0x66, 0x33, 0xFF])
 
+    takeScreenshot()
+    #expect(Self.isPicture(try directory.bytes("png"), [0, 0, 0x1E]))
     program.send(SIGTERM)
     #expect(program.endsByItself() && program.wait() == .status(128 + SIGTERM))
+    #expect(Self.isPicture(try directory.bytes("png"), [0, 0, 0x1E]))
     #expect(throws: SocketPeer.Closed.self) { try viewer.read(1) }
   }
 
