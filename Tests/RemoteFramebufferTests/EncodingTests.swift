@@ -66,16 +66,20 @@ struct EncodingTests {
 
   @Test(
     "What a viewer draws is what the display shows",
-    arguments: [0, 5, 7, 16] as [Int32], formats.keys.sorted())
-  func roundTrip(encoding: Int32, name: String) throws {
+    arguments: ([[0], [2], [5], [6], [7], [16]] as [[Int32]]).flatMap { encodings in
+      formats.keys.map { (encodings, $0) }
+    } + ([[5, 2], [6, 2], [7, -224]] as [[Int32]]).map { ($0, "565, big-endian") })
+  func roundTrip(encodings: [Int32], name: String) throws {
     let format = try #require(Self.formats[name])
-    var random = SeededGenerator(seed: UInt64(encoding) + 1)
+    var random = SeededGenerator(seed: UInt64(encodings[0]) + 1)
     // Sizes that no tile divides.
     let display = TestDisplay(width: 201, height: 83, lineByteCount: 832, offset: 64)
     var bench = SessionBench(display)
     bench.begin()
     _ = bench.exchange([0, 0, 0, 0] + format.bytes)
-    _ = bench.exchange(SessionBench.setEncodings([encoding, -224, 1234]))
+    _ = bench.exchange(SessionBench.setEncodings(encodings + [1234]))
+    // RRE where it is shorter, and where there is no other raw pixels.
+    let allowed = encodings.contains(2) ? encodings + [0] : encodings
     let queue = ByteQueue()
     var viewer = ViewerDecoder(format, width: 201, height: 83, read: queue.read)
     for kind in Self.kinds {
@@ -86,7 +90,11 @@ struct EncodingTests {
       queue.add(bench.look())
       #expect(try queue.read(1) == [0])
       let update = try viewer.readUpdate()
-      #expect(update.rectangles.allSatisfy { $0.encoding == encoding } && update.news.isEmpty)
+      #expect(update.rectangles.allSatisfy { allowed.contains($0.encoding) } && update.news.isEmpty)
+      if kind == "one colour" {
+        let plain = encodings.contains(2) ? 2 : encodings[0]
+        #expect(update.rectangles.allSatisfy { $0.encoding == plain })
+      }
       // Not the arrays themselves, which a failure would print.
       let isSame = viewer.pixels == display.picture.map { Self.seen($0, format) }
       #expect(isSame, "\(kind)")
@@ -116,6 +124,72 @@ struct EncodingTests {
     for name in ["hextile", "tight", "zrle"] {
       #expect(try #require(counts["\(name) one colour"]) < 1000)
       #expect(try #require(counts["\(name) noise"]) < raw + raw / 200)
+    }
+  }
+
+  @Test("RRE: a colour, and rectangles over it; nil when that is as long as the limit")
+  func rre() {
+    // Two colours over the corner's: a block of 2 by 2 and a pixel.
+    let block = PixelBlock(width: 4, height: 3, pixels: [1, 1, 1, 3, 1, 2, 2, 1, 1, 2, 2, 1])
+    let writer = PixelWriter(.own)
+    let expected: [UInt8] =
+      [0, 0, 0, 2, 1, 0, 0, 0xFF] + [3, 0, 0, 0xFF, 0, 3, 0, 0, 0, 1, 0, 1]
+      + [2, 0, 0, 0xFF, 0, 1, 0, 1, 0, 2, 0, 2]
+    #expect(RREEncoder.bytes(block, writer, limit: 33) == expected)
+    #expect(RREEncoder.bytes(block, writer, limit: 32) == nil)
+    for limit in 0..<33 { #expect(RREEncoder.bytes(block, writer, limit: limit) == nil) }
+    let plain = PixelBlock(width: 2, height: 1, pixels: [5, 5])
+    #expect(RREEncoder.bytes(plain, writer, limit: 9) == [0, 0, 0, 0, 5, 0, 0, 0xFF])
+    #expect(RREEncoder.bytes(plain, writer, limit: 8) == nil)
+  }
+
+  /// What goes out for a screen of one colour, then for one of text.
+  private static func counts(_ encodings: [Int32]) -> [Int] {
+    var random = SeededGenerator(seed: 7)
+    let display = TestDisplay(width: 640, height: 400)
+    var bench = SessionBench(display)
+    bench.begin(encodings)
+    _ = bench.session.takeOutput()
+    return ["one colour", "text"].map { kind in
+      fill(display, kind, &random)
+      _ = bench.exchange(SessionBench.request(isIncremental: false, width: 640, height: 400))
+      return bench.look().count
+    }
+  }
+
+  @Test("A screen of one colour is a few rectangles by RRE, and by Tight that needs no count")
+  func plainScreens() {
+    for (without, with) in [([5], [5, 2]), ([7], [7, -224])] as [([Int32], [Int32])] {
+      let (before, after) = (Self.counts(without), Self.counts(with))
+      // Parts of 64 Ki pixels at most: a header of 12 bytes and one colour each; LastRect.
+      #expect(after[0] <= 4 + 7 * (12 + 8) + 12 && before[0] > 1000, "\(before) \(after)")
+      #expect(after[1] <= before[1] + 12)
+    }
+  }
+
+  @Test("ZRLE and Zlib are never both used: some viewers have one inflater for both")
+  func oneStream() throws {
+    for first in [16, 6] as [Int32] {
+      let display = TestDisplay(width: 100, height: 50)
+      var bench = SessionBench(display)
+      bench.begin([first])
+      _ = bench.session.takeOutput()
+      let queue = ByteQueue()
+      var viewer = ViewerDecoder(width: 100, height: 50, read: queue.read)
+      func draw(_ encodings: [Int32]) throws -> Set<Int32> {
+        _ = bench.exchange(
+          SessionBench.setEncodings(encodings)
+            + SessionBench.request(isIncremental: false, width: 100, height: 50))
+        queue.add(bench.look())
+        _ = try queue.read(1)
+        return Set(try viewer.readUpdate().rectangles.map(\.encoding))
+      }
+      let other: Int32 = 22 - first
+      #expect(try draw([first]) == [first])
+      #expect(try draw([other]) == [0])
+      #expect(try draw([other, 5]) == [5])
+      #expect(try draw([6, 16]) == [first])
+      #expect(queue.left == 0)
     }
   }
 

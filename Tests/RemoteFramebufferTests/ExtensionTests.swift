@@ -29,6 +29,7 @@ struct ExtensionTests {
   func unlisted() throws {
     var (bench, display) = Self.begin([0])
     bench.session.setLights(7)
+    bench.session.setName("other")
     Self.resize(display, 120, 60)
     _ = bench.exchange([251, 0, 0, 10, 0, 10, 0, 0] + Self.whole)
     let queue = ByteQueue(bench.look())
@@ -61,6 +62,51 @@ struct ExtensionTests {
     // Listing them once more changes nothing.
     _ = bench.exchange(SessionBench.setEncodings([-258, 0, -261]) + Self.next)
     #expect(bench.look().isEmpty)
+  }
+
+  @Test(
+    "A pointer once, a dot in the viewer's pixels", arguments: ["own", "565, big-endian", "332"])
+  func cursor(name: String) throws {
+    let format = try #require(EncodingTests.formats[name])
+    var (bench, _) = Self.begin([0, -239])
+    let queue = ByteQueue()
+    var viewer = ViewerDecoder(format, width: 100, height: 50, read: queue.read)
+    for isFirst in [true, false] {
+      _ = bench.exchange([0, 0, 0, 0] + format.bytes + Self.whole)
+      queue.add(bench.look())
+      _ = try queue.read(1)
+      #expect(
+        try viewer.readUpdate().news
+          == (isFirst ? [.cursor(x: 1, y: 1, ["###", "#o#", "###"])] : []))
+    }
+    #expect(queue.left == 0)
+  }
+
+  @Test("A name once, and when it changes")
+  func names() throws {
+    var (bench, _) = Self.begin([0, -307])
+    let queue = ByteQueue()
+    var viewer = ViewerDecoder(width: 100, height: 50, read: queue.read)
+    for (name, isNews) in [("test", true), ("test", false), ("Prüfung", true)] {
+      bench.session.setName(name)
+      _ = bench.exchange(Self.next)
+      queue.add(bench.look())
+      guard isNews else {
+        #expect(queue.left == 0)
+        continue
+      }
+      _ = try queue.read(1)
+      #expect(try viewer.readUpdate().news == [.name(name)])
+    }
+    #expect(queue.left == 0)
+    // One that does not list it, and one that connects later.
+    var (other, _) = Self.begin([0])
+    other.session.setName("later")
+    #expect(other.exchange(Self.next).isEmpty && !other.session.announcesName)
+    var late = SessionBench(TestDisplay(width: 100, height: 50))
+    late.session.setName("later")
+    #expect(
+      late.exchange(Array("RFB 003.008\n".utf8) + [1, 1]).suffix(9) == [0, 0, 0, 5] + "later".utf8)
   }
 
   @Test(

@@ -32,6 +32,9 @@ struct ViewerDecoder {
     case extendedSize(width: Int, height: Int, reason: Int, status: Int)
     case scanCodes
     case lights(UInt8)
+    /// A pointer: its place in the picture of it, its pixels as text, `.` for nothing there.
+    case cursor(x: Int, y: Int, [String])
+    case name(String)
   }
 
   let format: PixelFormat
@@ -40,7 +43,8 @@ struct ViewerDecoder {
   /// 0x00RRGGBB.
   private(set) var pixels: [UInt32]
   private var tight = StoredReader()
-  private var zrle = StoredReader()
+  /// Of ZRLE and of Zlib, as in Remmina and ssvncviewer.
+  private var whole = StoredReader()
   /// Gives so many bytes, or fails.
   private let read: (Int) throws -> [UInt8]
 
@@ -59,7 +63,9 @@ struct ViewerDecoder {
     _ = try read(1)
     let count = try short()
     var update = Update()
-    for _ in 0..<count {
+    for index in 0..<count {
+      // An update without a count ends by a rectangle that says so.
+      guard index < 0xFFFE else { throw Failure.stream }
       let part = Part(
         encoding: 0, x: try short(), y: try short(), width: try short(), height: try short())
       let encoding = Int32(bitPattern: try read(4).loadBE(at: 0))
@@ -74,6 +80,13 @@ struct ViewerDecoder {
         update.news.append(
           .extendedSize(
             width: part.width, height: part.height, reason: part.x, status: part.y))
+      case -224:
+        guard count == 0xFFFF else { throw Failure.stream }
+        return update
+      case -239: update.news.append(try cursor(part))
+      case -307:
+        let length = Int(try read(4).loadBE(at: 0, as: UInt32.self))
+        update.news.append(.name(String(decoding: try read(length), as: UTF8.self)))
       case -258: update.news.append(.scanCodes)
       case -261: update.news.append(.lights(try read(1)[0]))
       default:
@@ -84,6 +97,19 @@ struct ViewerDecoder {
       }
     }
     return update
+  }
+
+  private func cursor(_ part: Part) throws -> News {
+    let colours = try (0..<(part.width * part.height)).map { _ in try pixel() }
+    let lineBytes = (part.width + 7) / 8
+    let mask = try read(lineBytes * part.height)
+    let lines = (0..<part.height).map { y in
+      (0..<part.width).map { x in
+        guard mask[y * lineBytes + x / 8] >> UInt8(7 - x % 8) & 1 != 0 else { return "." }
+        return colours[y * part.width + x] == 0 ? "#" : "o"
+      }.joined()
+    }
+    return .cursor(x: part.x, y: part.y, lines)
   }
 
   private mutating func resize(_ width: Int, _ height: Int) {
@@ -101,7 +127,17 @@ struct ViewerDecoder {
       for y in 0..<part.height {
         for x in 0..<part.width { set(part, x, y, copy[(fromY + y) * width + fromX + x]) }
       }
+    case 2: try drawRRE(part)
     case 5: try drawHextile(part)
+    case 6:
+      let length = Int(try read(4).loadBE(at: 0, as: UInt32.self))
+      let data = try whole.take(try read(length))
+      let side = Int(format.bitsPerPixel) / 8
+      guard data.count == side * part.width * part.height else { throw Failure.stream }
+      for index in 0..<(part.width * part.height) {
+        let colour = colour(Array(data[(side * index)..<(side * index + side)]))
+        set(part, index % part.width, index / part.width, colour)
+      }
     case 7: try drawTight(part)
     case 16: try drawZRLE(part)
     default: throw Failure.encoding(part.encoding)
@@ -151,6 +187,22 @@ struct ViewerDecoder {
   private func tight(_ bytes: ArraySlice<UInt8>) -> UInt32 {
     guard tightByteCount == 3 else { return colour(Array(bytes)) }
     return bytes.reduce(0) { $0 << 8 | UInt32($1) }
+  }
+
+  private mutating func drawRRE(_ part: Part) throws {
+    let count = Int(try read(4).loadBE(at: 0, as: UInt32.self))
+    let ground = try pixel()
+    for y in 0..<part.height { for x in 0..<part.width { set(part, x, y, ground) } }
+    for _ in 0..<count {
+      let colour = try pixel()
+      let (x, y, width, height) = (try short(), try short(), try short(), try short())
+      guard width > 0, height > 0, x + width <= part.width, y + height <= part.height else {
+        throw Failure.stream
+      }
+      for line in y..<(y + height) {
+        for column in x..<(x + width) { set(part, column, line, colour) }
+      }
+    }
   }
 
   // MARK: Hextile
@@ -241,7 +293,7 @@ struct ViewerDecoder {
 
   private mutating func drawZRLE(_ part: Part) throws {
     let length = Int(try read(4).loadBE(at: 0, as: UInt32.self))
-    let data = try zrle.take(try read(length))
+    let data = try whole.take(try read(length))
     var place = 0
     func next(_ count: Int) throws -> [UInt8] {
       guard place + count <= data.count else { throw Failure.cut }

@@ -40,13 +40,14 @@ struct HextileEncoder {
       output += bytes
       return
     }
-    let rectangles = Self.rectangles(of: tile, over: ground)
+    // More than a byte can count mean raw pixels.
+    let rectangles = tile.covers(over: ground, limit: 255) ?? []
     let rectangleByteCount: Int
     if palette.isComplete {
       kind |= Part.rectangles
-      if rectangles[0].colour != foreground {
+      if let colour = rectangles.first?.colour, colour != foreground {
         kind |= Part.foreground
-        writer.append(rectangles[0].colour, to: &bytes)
+        writer.append(colour, to: &bytes)
       }
       rectangleByteCount = 2
     } else {
@@ -54,7 +55,7 @@ struct HextileEncoder {
       rectangleByteCount = 2 + writer.byteCount
     }
     let isRaw =
-      rectangles.count > 255
+      rectangles.isEmpty
       || bytes.count + 1 + rectangles.count * rectangleByteCount
         >= tile.pixels.count * writer.byteCount
     guard !isRaw else {
@@ -76,45 +77,11 @@ struct HextileEncoder {
     }
   }
 
-  private struct Cover {
-    let colour: UInt32
-    let x: Int
-    let y: Int
-    let width: Int
-    let height: Int
-  }
-
   /// Of two colours the one with more pixels; of more the first, which is the left upper corner's.
   private static func mostFrequent(_ pixels: [UInt32], _ palette: Palette) -> UInt32 {
     let first = palette.colours[0]
     guard palette.isComplete, palette.colours.count == 2 else { return first }
     let count = pixels.reduce(0) { $0 + ($1 == first ? 1 : 0) }
     return 2 * count >= pixels.count ? first : palette.colours[1]
-  }
-
-  /// Rectangles of one colour each that cover all pixels that are not of the ground's: to the
-  /// right as far as they go, then down.
-  private static func rectangles(of tile: PixelBlock, over ground: UInt32) -> [Cover] {
-    var pixels = tile.pixels
-    let width = tile.width
-    var covers: [Cover] = []
-    for y in 0..<tile.height {
-      for x in 0..<width where pixels[y * width + x] != ground {
-        let colour = pixels[y * width + x]
-        var right = x + 1
-        while right < width, pixels[y * width + right] == colour { right += 1 }
-        var bottom = y + 1
-        while bottom < tile.height,
-          (x..<right).allSatisfy({ pixels[bottom * width + $0] == colour })
-        {
-          bottom += 1
-        }
-        for line in y..<bottom {
-          for column in x..<right { pixels[line * width + column] = ground }
-        }
-        covers.append(Cover(colour: colour, x: x, y: y, width: right - x, height: bottom - y))
-      }
-    }
-    return covers
   }
 }

@@ -6,12 +6,17 @@ struct RFBEncoding: RawRepresentable, Hashable, Sendable {
 
   static let raw = RFBEncoding(rawValue: 0)
   static let copyRectangle = RFBEncoding(rawValue: 1)
+  static let rre = RFBEncoding(rawValue: 2)
   static let hextile = RFBEncoding(rawValue: 5)
+  static let zlib = RFBEncoding(rawValue: 6)
   static let tight = RFBEncoding(rawValue: 7)
   static let zrle = RFBEncoding(rawValue: 16)
 
+  static let cursor = RFBEncoding(rawValue: -239)
   static let desktopSize = RFBEncoding(rawValue: -223)
   static let extendedKeyEvent = RFBEncoding(rawValue: -258)
+  static let lastRectangle = RFBEncoding(rawValue: -224)
+  static let desktopName = RFBEncoding(rawValue: -307)
   static let lightState = RFBEncoding(rawValue: -261)
   static let extendedDesktopSize = RFBEncoding(rawValue: -308)
   static let fence = RFBEncoding(rawValue: -312)
@@ -20,9 +25,14 @@ struct RFBEncoding: RawRepresentable, Hashable, Sendable {
 
 /// What the encodings that a viewer lists allow.
 struct ViewerAbilities: Hashable, Sendable {
-  /// How pixels go out: the one of those listed that is shortest without a compressor. Zlib is
-  /// never used: some viewers have one inflater for it and for ZRLE.
+  /// How pixels go out: the one of those listed that is shortest without a compressor.
   let pixels: RFBEncoding
+  /// Whether what is of one colour can go out by RRE.
+  let takesRRE: Bool
+  /// Whether an update may end by a mark and not by a count.
+  let endsUpdates: Bool
+  let hasCursor: Bool
+  let hasName: Bool
   let copiesRectangles: Bool
   let followsSize: Bool
   let followsExtendedSize: Bool
@@ -31,8 +41,15 @@ struct ViewerAbilities: Hashable, Sendable {
   let answersFences: Bool
   let updatesContinuously: Bool
 
-  init(_ listed: Set<RFBEncoding> = []) {
-    pixels = [.zrle, .tight, .hextile].first(where: listed.contains) ?? .raw
+  /// - Parameter excluded: what this connection must not use any more.
+  init(_ listed: Set<RFBEncoding> = [], excluding excluded: RFBEncoding? = nil) {
+    pixels =
+      [.zrle, .tight, .hextile, .rre, .zlib].first { listed.contains($0) && $0 != excluded }
+      ?? .raw
+    takesRRE = listed.contains(.rre)
+    endsUpdates = listed.contains(.lastRectangle)
+    hasCursor = listed.contains(.cursor)
+    hasName = listed.contains(.desktopName)
     copiesRectangles = listed.contains(.copyRectangle)
     followsSize = listed.contains(.desktopSize)
     followsExtendedSize = listed.contains(.extendedDesktopSize)

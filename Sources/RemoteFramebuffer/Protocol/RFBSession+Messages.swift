@@ -101,11 +101,13 @@ extension RFBSession {
       Set(
         (0..<count).map {
           RFBEncoding(rawValue: Int32(bitPattern: message.word(4 + 4 * $0)))
-        }))
+        }), excluding: excludedEncoding)
     // Those that are open have no answer any more.
     if !abilities.answersFences { openFences = 0 }
     announcesScanCodes = announcesScanCodes || abilities.sendsScanCodes && !before.sendsScanCodes
     announcesLights = announcesLights || abilities.hasLights && !before.hasLights
+    announcesCursor = announcesCursor || abilities.hasCursor && !before.hasCursor
+    announcesName = announcesName || abilities.hasName && !before.hasName
     // One report lets the viewer know that the server has the extension.
     announcesSize =
       announcesSize || abilities.followsExtendedSize && !before.followsExtendedSize

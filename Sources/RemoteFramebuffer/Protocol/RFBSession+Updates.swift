@@ -15,6 +15,11 @@ extension RFBSession {
   private static let partPixels = 64 << 10
   /// Updates on the way to a viewer that gets them without asking.
   private static let fenceLimit = 3
+  /// Pixels of a side, for Tight.
+  private static let tightSide = 64
+  /// The count of rectangles of an update that ends by *LastRect*.
+  private static let openEnd = 0xFFFF
+  private static let nothing = Rectangle(x: 0, y: 0, width: 0, height: 0)
 
   // MARK: What happened to the picture
 
@@ -67,6 +72,14 @@ extension RFBSession {
     announcesLights = abilities.hasLights
   }
 
+  /// The title of the viewer's window.
+  public mutating func setName(_ name: String) {
+    guard name != self.name else { return }
+    self.name = name
+    // One that has not begun gets it with the first message.
+    announcesName = isRunning && abilities.hasName
+  }
+
   // MARK: Updates
 
   /// Whether an update goes out as soon as there is something to show.
@@ -80,6 +93,7 @@ extension RFBSession {
   /// Whether there is something to show.
   private var hasNews: Bool {
     announcesSize || refusesSize || announcesScanCodes || announcesLights && abilities.hasLights
+      || announcesCursor && abilities.hasCursor || announcesName && abilities.hasName
       || !dirty.isEmpty
   }
 
@@ -92,6 +106,7 @@ extension RFBSession {
       encode(parts[nextPart], from: picture)
       nextPart += 1
       if nextPart == parts.count {
+        if isOpenEnded { output += Self.header(Self.nothing, .lastRectangle) }
         parts = []
         nextPart = 0
         if isContinuous, abilities.answersFences { sendFence() }
@@ -117,18 +132,23 @@ extension RFBSession {
     }
     let view = Rectangle(x: 0, y: 0, width: viewSize.width, height: viewSize.height)
     let region = isContinuous ? view : request ?? view
-    let side = abilities.pixels == .tight ? 64 : nil
     var taken = dirty.takeRectangles(in: region).flatMap { rectangle in
-      rectangle.parts(
-        width: side ?? rectangle.width,
-        height: side ?? max(Self.partPixels / max(rectangle.width, 1), 1))
+      guard abilities.pixels == .tight else {
+        return rectangle.parts(
+          width: rectangle.width, height: max(Self.partPixels / max(rectangle.width, 1), 1))
+      }
+      // Little, which suits a palette; a viewer that needs no count first gets what is plain whole.
+      let width = abilities.endsUpdates ? Self.partPixels / Self.tightSide : Self.tightSide
+      return rectangle.parts(width: width, height: Self.tightSide)
     }
     if taken.count > Self.partLimit {
       for rectangle in taken[Self.partLimit...] { dirty.insert(rectangle) }
       taken.removeSubrange(Self.partLimit...)
     }
     guard !taken.isEmpty || !news.isEmpty || !copies.isEmpty else { return }
-    beginMessage(rectangleCount: news.count + copies.count + taken.count)
+    isOpenEnded = abilities.pixels == .tight && abilities.endsUpdates && !taken.isEmpty
+    beginMessage(
+      rectangleCount: isOpenEnded ? Self.openEnd : news.count + copies.count + taken.count)
     output += news.flatMap(\.self)
     for copied in copies {
       output += Self.header(copied.rectangle, .copyRectangle)
@@ -148,16 +168,33 @@ extension RFBSession {
   /// Rectangles that are no pixels, except a new size.
   private mutating func takeNews() -> [[UInt8]] {
     var news: [[UInt8]] = []
-    let nothing = Rectangle(x: 0, y: 0, width: 0, height: 0)
-    if announcesScanCodes { news.append(Self.header(nothing, .extendedKeyEvent)) }
+    if announcesScanCodes { news.append(Self.header(Self.nothing, .extendedKeyEvent)) }
     if announcesLights, abilities.hasLights {
-      news.append(Self.header(nothing, .lightState) + [lights])
+      news.append(Self.header(Self.nothing, .lightState) + [lights])
+    }
+    if announcesCursor, abilities.hasCursor { news.append(cursor) }
+    if announcesName, abilities.hasName {
+      news.append(Self.header(Self.nothing, .desktopName) + Self.text(name))
     }
     if refusesSize { news += sizeRectangles(status: 1) }
     announcesScanCodes = false
     announcesLights = false
+    announcesCursor = false
+    announcesName = false
     refusesSize = false
     return news
+  }
+
+  /// The pointer that the viewer draws: a dot, black around white, as the guest draws its own.
+  private var cursor: [UInt8] {
+    let side = 3
+    var bytes = Self.header(
+      Rectangle(x: side / 2, y: side / 2, width: side, height: side), .cursor)
+    for index in 0..<(side * side) {
+      writer.append(index == side * side / 2 ? 0xFF_FFFF : 0, to: &bytes)
+    }
+    // A byte of the mask for each line.
+    return bytes + [UInt8](repeating: 0b1110_0000, count: side)
   }
 
   /// - Parameter status: 0 for a size that the server chose; 1, *Resize is administratively
@@ -177,12 +214,61 @@ extension RFBSession {
 
   private mutating func encode(_ rectangle: Rectangle, from picture: SharedPicture) {
     let block = picture.block(rectangle)
-    output += Self.header(rectangle, abilities.pixels)
     switch abilities.pixels {
-    case .zrle: ZRLEEncoder.encode(block, writer, &zrleStream, to: &output)
-    case .tight: TightEncoder.encode(block, writer, &tightStream, to: &output)
-    case .hextile: HextileEncoder.encode(block, writer, to: &output)
-    default: writer.append(block, to: &output)
+    case .zrle:
+      // Never Zlib on this connection.
+      excludedEncoding = .zlib
+      output += Self.header(rectangle, .zrle)
+      ZRLEEncoder.encode(block, writer, &wholeStream, to: &output)
+    case .tight: encodeTight(block, at: rectangle)
+    case .hextile:
+      guard !appendRRE(block, at: rectangle, limit: Self.plainRREByteCount) else { return }
+      output += Self.header(rectangle, .hextile)
+      HextileEncoder.encode(block, writer, to: &output)
+    case .zlib:
+      guard !appendRRE(block, at: rectangle, limit: Self.plainRREByteCount) else { return }
+      excludedEncoding = .zrle
+      output += Self.header(rectangle, .zlib)
+      var pixels: [UInt8] = []
+      writer.append(block, to: &pixels)
+      let bytes = wholeStream.bytes(pixels)
+      output += UInt32(bytes.count).bigEndianBytes + bytes
+    default:
+      guard !appendRRE(block, at: rectangle, limit: block.pixels.count * writer.byteCount) else {
+        return
+      }
+      output += Self.header(rectangle, .raw)
+      writer.append(block, to: &output)
+    }
+  }
+
+  /// More than one colour takes by RRE, and less than one and a rectangle.
+  private static let plainRREByteCount = 9
+
+  /// Puts a block out by RRE, if the viewer takes that and it is shorter than `limit`.
+  private mutating func appendRRE(_ block: PixelBlock, at rectangle: Rectangle, limit: Int) -> Bool
+  {
+    guard abilities.takesRRE, let bytes = RREEncoder.bytes(block, writer, limit: limit) else {
+      return false
+    }
+    output += Self.header(rectangle, .rre) + bytes
+    return true
+  }
+
+  /// In parts that suit a palette, unless it is of one colour.
+  private mutating func encodeTight(_ block: PixelBlock, at rectangle: Rectangle) {
+    let parts =
+      isOpenEnded && !block.isPlain
+      ? rectangle.parts(width: Self.tightSide, height: Self.tightSide) : [rectangle]
+    for part in parts {
+      output += Self.header(part, .tight)
+      let block =
+        parts.count == 1
+        ? block
+        : block.part(
+          x: part.x - rectangle.x, y: part.y - rectangle.y, width: part.width,
+          height: part.height)
+      TightEncoder.encode(block, writer, &tightStream, to: &output)
     }
   }
 

@@ -75,16 +75,25 @@ public struct RFBSession: Sendable {
   var refusesSize = false
   var announcesScanCodes = false
   var announcesLights = false
+  var announcesCursor = false
+  var announcesName = false
   var announcedContinuousUpdates = false
 
   // The update that is going out.
   var copies: [CopiedRectangle] = []
   var parts: [Rectangle] = []
   var nextPart = 0
+  /// Whether it ends by *LastRect*: how many rectangles it has was not known.
+  var isOpenEnded = false
   /// Fences that the viewer has not answered: updates on the way.
   var openFences = 0
   var tightStream = StoredStream()
-  var zrleStream = StoredStream()
+  /// Of ZRLE or of Zlib, the one that was first: some viewers have one inflater for both, and a
+  /// second stream's header breaks it.
+  var wholeStream = StoredStream()
+  var excludedEncoding: RFBEncoding?
+  /// The window's title.
+  var name: String
 
   /// A session with a viewer that just connected.
   ///
@@ -92,6 +101,7 @@ public struct RFBSession: Sendable {
   ///   - width: of the picture now, in pixels, as the height.
   public init(_ settings: Settings, width: Int, height: Int) {
     self.settings = settings
+    name = settings.name
     pictureSize = (width, height)
     viewSize = pictureSize
     dirty = TileSet(width: width, height: height)
@@ -233,13 +243,13 @@ public struct RFBSession: Sendable {
     viewSize = pictureSize
     dirty = TileSet(width: viewSize.width, height: viewSize.height)
     output += UInt16(viewSize.width).bigEndianBytes + UInt16(viewSize.height).bigEndianBytes
-    output += PixelFormat.own.bytes + Self.text(settings.name)
+    output += PixelFormat.own.bytes + Self.text(name)
     phase = .running
     return 1
   }
 
   /// A length and a text.
-  private static func text(_ text: String) -> [UInt8] {
+  static func text(_ text: String) -> [UInt8] {
     UInt32(text.utf8.count).bigEndianBytes + Array(text.utf8)
   }
 }

@@ -49,9 +49,12 @@ final class VNCLoop {
     setLogsWrites(false)
     self.machine = machine
     self.generation = generation
+    for viewer in viewers { viewer.setName(name) }
     setLogsWrites(viewers.contains(where: \.isRunning))
     if !viewers.isEmpty { look(now: HostClock.monotonicNanoseconds()) }
   }
+
+  private var name: String { machine.name ?? core.settings.name }
 
   /// Without a viewer the guest writes its picture without exits.
   private func setLogsWrites(_ logsWrites: Bool) {
@@ -141,7 +144,7 @@ final class VNCLoop {
         ViewerConnection(
           accepted,
           RFBSession.Settings(
-            name: core.settings.name, password: core.settings.password, challenge: challenge),
+            name: name, password: core.settings.password, challenge: challenge),
           layout: core.settings.layout, width: picture.width, height: picture.height, now: now))
     }
   }

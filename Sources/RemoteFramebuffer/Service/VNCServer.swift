@@ -7,14 +7,17 @@ public struct ShownMachine: Sendable {
   public var display: (any PictureSource)?
   public var keyboard: (any KeyboardInput)?
   public var pointer: (any PointerInput)?
+  /// The title of viewers' windows meanwhile, where the viewer can change it; nil for the server's.
+  public var name: String?
 
   public init(
     display: (any PictureSource)? = nil, keyboard: (any KeyboardInput)? = nil,
-    pointer: (any PointerInput)? = nil
+    pointer: (any PointerInput)? = nil, name: String? = nil
   ) {
     self.display = display
     self.keyboard = keyboard
     self.pointer = pointer
+    self.name = name
   }
 }
 

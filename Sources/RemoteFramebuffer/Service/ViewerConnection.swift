@@ -121,6 +121,8 @@ final class ViewerConnection {
 
   func setLights(_ lights: UInt8) { session.setLights(lights) }
 
+  func setName(_ name: String) { session.setName(name) }
+
   func take(_ change: SharedPicture.Change, of picture: SharedPicture) {
     session.take(change, of: picture, isReady: isWaiting)
   }

@@ -35,7 +35,7 @@ final class SystemRun: Sendable {
     self.computer = computer
     trace = try options.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
     screenshot = try options.screenshotPath.map { try Screenshot(path: $0) }
-    viewers = try options.vnc.map { try ViewerService($0) }
+    viewers = try options.vnc.map { try ViewerService($0, name: computer.title) }
     changer = try MediaChanger(computer.cdroms)
   }
 

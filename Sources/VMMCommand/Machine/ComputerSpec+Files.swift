@@ -11,6 +11,14 @@ extension ComputerSpec {
     return firmware.variables != nil && firmware.keepsVariables
   }
 
+  /// For a window that shows it: by its first disk, or what it starts from.
+  var title: String {
+    let kernel: String? = if case .kernel(let kernel) = boot { kernel.file } else { nil }
+    let path = disks.first?.file ?? kernel ?? cdroms.first?.file
+    guard let name = path?.split(separator: "/").last else { return "vmm-run" }
+    return "\(ArgumentText.printable(String(name))) - vmm-run"
+  }
+
   /// What the machine starts with; files are open, and the variables locked, from here on.
   ///
   /// - Parameter messages: what the guest causes while it runs.

@@ -12,8 +12,10 @@ final class ViewerService: Sendable {
   private let server = Mutex<VNCServer?>(nil)
 
   /// Reads the password and listens: before the sandbox closes.
-  init(_ options: VNCOptions) throws {
-    var settings = VNCServer.Settings(name: "vmm-run", layout: options.layout.layout)
+  ///
+  /// - Parameter name: of the machine.
+  init(_ options: VNCOptions, name: String) throws {
+    var settings = VNCServer.Settings(name: name, layout: options.layout.layout)
     if let path = options.passwordFile {
       settings.password = try Self.password(path)
     }
@@ -61,7 +63,8 @@ final class ViewerService: Sendable {
   func show(_ computer: PersonalComputer?) {
     server.withLock { $0 }?.show(
       ShownMachine(
-        display: computer?.display, keyboard: computer?.keyboard, pointer: computer?.pointer))
+        display: computer?.display, keyboard: computer?.keyboard, pointer: computer?.pointer,
+        name: computer == nil ? "\(settings.name) (off)" : nil))
   }
 
   /// Sends all viewers away.

@@ -99,7 +99,9 @@ struct ViewerTests {
     let viewer = try SocketPeer(socket)
     _ = try viewer.read(12)
     try viewer.send(Array("RFB 003.008\n".utf8) + [1, 1])
-    let start = try viewer.read(6 + 24 + 7)
+    let name = "kernel - vmm-run"
+    let start = try viewer.read(6 + 24 + name.utf8.count)
+    #expect(start.suffix(name.utf8.count).elementsEqual(name.utf8))
     // The guest's mode, not the monitor's.
     #expect(Array(start[6..<10]) == [4, 0, 3, 0])
     try viewer.send([2, 0, 0, 1, 0, 0, 0, 0] + [3, 0, 0, 0, 0, 0, 4, 0, 3, 0])
