@@ -1,5 +1,3 @@
-internal import FoundationEssentials
-
 /// A JSON value, with an object's members in their order.
 indirect enum JSONValue: Equatable, Sendable {
   struct Member: Equatable, Sendable {
@@ -26,11 +24,6 @@ indirect enum JSONValue: Equatable, Sendable {
     case .array: "a list"
     case .object: "an object"
     }
-  }
-
-  /// Reads JSON.
-  init(parsing bytes: [UInt8]) throws {
-    self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
   }
 
   /// Two spaces for each level, an object's members one to a line.

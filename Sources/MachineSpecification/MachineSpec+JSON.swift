@@ -7,10 +7,10 @@ extension MachineSpec: Codable {
   /// what differs from the defaults. What is not known is refused.
   public init(json bytes: [UInt8]) throws(MachineSpecError) {
     let value: JSONValue
-    do {
-      value = try JSONValue(parsing: bytes)
+    do throws(JSONError) {
+      value = try JSONParser.parse(bytes)
     } catch {
-      throw MachineSpecError(path: "", problem: "is not JSON")
+      throw MachineSpecError(path: "", problem: error.description)
     }
     try self.init(value)
   }

@@ -21,6 +21,10 @@ struct SpecObject {
     }
     self.path = path
     self.members = members
+    var names: Set<String> = []
+    for member in members where !names.insert(member.name).inserted {
+      throw error(ArgumentText.printable(member.name), "is there twice; leave one of them out")
+    }
   }
 
   /// The member's value; nil for null and for none.
@@ -102,11 +106,22 @@ struct SpecObject {
   mutating func size<R>(
     _ name: String, _ read: (String) throws(SpecValueError) -> R
   ) throws(MachineSpecError) -> R? {
-    guard case .integer(let integer) = members.first(where: { $0.name == name })?.value else {
-      return try value(name, read)
+    switch value(name) {
+    case nil: return nil
+    case .integer(let integer):
+      return try checked(name) { () throws(SpecValueError) in try read("\(integer)") }
+    case .text(let unchecked):
+      let text = try text(.text(unchecked), name)
+      return try checked(name) { () throws(SpecValueError) in try read(text) }
+    case .number(let number):
+      throw error(
+        name,
+        "\(number) is not a whole number of bytes; write one, or a text with a unit such as"
+          + " \"1536M\"")
+    case let other?:
+      throw error(
+        name, "is \(other.kind) and should be a number of bytes, or a text such as \"4G\"")
     }
-    known.append(name)
-    return try checked(name) { () throws(SpecValueError) in try read("\(integer)") }
   }
 
   mutating func choice<Choice: SpecChoice>(

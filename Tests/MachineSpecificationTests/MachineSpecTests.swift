@@ -99,7 +99,8 @@ import ZeroTracker
   @Test(
     "what is wrong, and where",
     arguments: [
-      ("", "is not JSON"), ("[]", "is a list and should be an object"),
+      ("", "is not JSON: line 1, column 1: a value is missing"),
+      ("[]", "is a list and should be an object"),
       ("{}", "version: is missing; write 1"),
       (#""version": 2"#, "version: 2 is newer than this program, which knows 1"),
       (#""version": "1""#, "version: is a text and should be a number"),
@@ -211,6 +212,38 @@ import ZeroTracker
       (
         #""version": 1, "kernel": {"file": "k"}, "cdroms": [{"next": [1]}]"#,
         "cdroms[0].next[0]: is a number and should be a text"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "vcpus": 1, "vcpus": 2"#,
+        "vcpus: is there twice; leave one of them out"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "disks": [{"file": "a", "f\u0069le": "b"}]"#,
+        "disks[0].file: is there twice"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "vcpus": 1, "vcpus": null"#,
+        "vcpus: is there twice"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "memory": {"size": 1.5}"#,
+        #"memory.size: 1.5 is not a whole number of bytes; write one, or a text with a unit such as "1536M""#
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "memory": {"size": 1e30}"#,
+        "memory.size: 1e+30 is not a whole number of bytes"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "memory": {"size": true}"#,
+        #"memory.size: is true or false and should be a number of bytes, or a text such as "4G""#
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "memory": {"size": -8192}"#,
+        "memory.size: '-8192' is not a size"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "memory": {"size": ""}"#,
+        "memory.size: is empty"
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "serial": "tty""#,

@@ -101,6 +101,9 @@ import Testing
     #expect(missing?.description.hasSuffix("(ENOENT); check the path") == true)
     try place.write([0x7B], to: "cut.json")
     let cut = #expect(throws: UsageError.self) { try GuestFile.machine(place.path("cut.json")) }
-    #expect(cut?.description == "machine '\(place.path("cut.json"))': is not JSON")
+    #expect(
+      cut?.description
+        == "machine '\(place.path("cut.json"))': is not JSON: line 1, column 2: the name of a member "
+        + "is missing")
   }
 }
