@@ -113,6 +113,34 @@ struct ServerTests {
     #expect(throws: SocketPeer.Closed.self) { try other.read(1) }
   }
 
+  @Test("A key and a button that two viewers hold are up when the last one has gone")
+  func twoHands() throws {
+    let bench = try ServerBench()
+    let input = RecordedInput()
+    bench.server.show(ShownMachine(display: Self.display(), keyboard: input, pointer: input))
+    func place(_ x: Int, _ buttons: Int) -> String { "\(x) 20 of 200x100: \(buttons)" }
+    let shift: [UInt8] = [4, 1, 0, 0, 0, 0, 0xFF, 0xE1]
+    let (left, right): ([UInt8], [UInt8]) = ([5, 1, 0, 10, 0, 20], [5, 4, 0, 11, 0, 20])
+    func begin(_ messages: [UInt8], expecting lines: [String]) throws -> SocketPeer {
+      let socket = try SocketPeer(bench.path)
+      _ = try socket.begin(encodings: [0])
+      try socket.send(messages)
+      try waitUntil { input.lines.suffix(lines.count) == lines[...] }
+      return socket
+    }
+    var first: SocketPeer? = try begin(shift + left, expecting: ["e1 down", place(10, 1)])
+    let second = try begin(shift + right, expecting: ["e1 down", place(11, 3)])
+    let before = input.lines.count
+    withExtendedLifetime(first) {}
+    first = nil
+    try waitUntil { input.lines.count > before }
+    // The first one's button is up, the key is not.
+    #expect(input.lines[before...] == [place(10, 2)])
+    try second.send([4, 0, 0, 0, 0, 0, 0xFF, 0xE1] + [5, 0, 0, 12, 0, 20])
+    try waitUntil { input.lines.count >= before + 3 }
+    #expect(input.lines[before...] == [place(10, 2), "e1 up", place(12, 0)])
+  }
+
   @Test("The machine goes and another comes: keys are released in the old one, the size follows")
   func machines() throws {
     let bench = try ServerBench()

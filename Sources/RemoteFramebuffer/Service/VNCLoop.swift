@@ -14,6 +14,7 @@ final class VNCLoop {
   private var generation = 0
   private var picture = SharedPicture(width: 1024, height: 768)
   private var viewers: [ViewerConnection] = []
+  private var held = HeldInput()
   private var logsWrites = false
   private var lastLook: UInt64 = 0
   private var acceptsFrom: UInt64 = 0
@@ -33,19 +34,20 @@ final class VNCLoop {
       }
       for viewer in viewers {
         let events = viewer.update(from: picture)
-        viewer.deliver(events, self.machine, width: picture.width, height: picture.height)
+        viewer.deliver(
+          events, self.machine, &held, width: picture.width, height: picture.height)
       }
       removeGone()
       core.setCounts(counts)
       wait()
       counts.wakes += 1
     }
-    for viewer in viewers { viewer.releaseAll(machine) }
+    for viewer in viewers { viewer.releaseAll(machine, &held) }
     setLogsWrites(false)
   }
 
   private func take(_ machine: ShownMachine, _ generation: Int) {
-    for viewer in viewers { viewer.releaseAll(self.machine) }
+    for viewer in viewers { viewer.releaseAll(self.machine, &held) }
     setLogsWrites(false)
     self.machine = machine
     self.generation = generation
@@ -110,7 +112,7 @@ final class VNCLoop {
     for (viewer, file) in zip(viewers, files.dropFirst(2)) where file.revents != 0 {
       if file.revents & Int16(POLLIN) != 0 {
         let events = viewer.receive()
-        viewer.deliver(events, machine, width: picture.width, height: picture.height)
+        viewer.deliver(events, machine, &held, width: picture.width, height: picture.height)
       } else if file.revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 {
         viewer.end()
       }
@@ -133,7 +135,7 @@ final class VNCLoop {
       // One too many takes the place of the oldest that was not let in, or is closed here.
       if viewers.count >= VNCServer.viewerLimit {
         guard let stranger = viewers.firstIndex(where: { !$0.isRunning }) else { continue }
-        viewers.remove(at: stranger).releaseAll(machine)
+        viewers.remove(at: stranger).releaseAll(machine, &held)
       }
       let now = HostClock.monotonicNanoseconds()
       // Its first message has the picture's size.
@@ -151,7 +153,7 @@ final class VNCLoop {
 
   private func removeGone() {
     for viewer in viewers where viewer.isOver {
-      viewer.releaseAll(machine)
+      viewer.releaseAll(machine, &held)
       // Guessing takes its time.
       if viewer.wasRefused {
         acceptsFrom = HostClock.monotonicNanoseconds() + Self.acceptPauseNanoseconds

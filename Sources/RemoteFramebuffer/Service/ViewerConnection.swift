@@ -171,8 +171,11 @@ final class ViewerConnection {
   // MARK: Input
 
   /// Hands what the user did to the guest's devices.
+  ///
+  /// - Parameter held: what all viewers hold down.
   func deliver(
-    _ events: [ViewerEvent], _ machine: ShownMachine, width: Int, height: Int
+    _ events: [ViewerEvent], _ machine: ShownMachine, _ held: inout HeldInput, width: Int,
+    height: Int
   ) {
     for event in events {
       switch event {
@@ -180,10 +183,14 @@ final class ViewerConnection {
         let actions = keys.actions(
           keysym: keysym, scanCode: scanCode, isDown: isDown,
           lights: machine.keyboard?.lights ?? [])
-        for action in actions { machine.keyboard?.setKey(action.key, isDown: action.isDown) }
+        for action in actions where held.note(action, of: ObjectIdentifier(self)) {
+          machine.keyboard?.setKey(action.key, isDown: action.isDown)
+        }
       case .pointer(let x, let y, let buttons):
         let turns = pointer.take(x: x, y: y, buttons: buttons, width: width, height: height)
-        if let state = pointer.state { machine.pointer?.setPointer(state) }
+        if let state = pointer.state {
+          machine.pointer?.setPointer(held.note(state, of: ObjectIdentifier(self)))
+        }
         if turns != (0, 0) {
           machine.pointer?.turnWheel(vertical: turns.vertical, horizontal: turns.horizontal)
         }
@@ -191,11 +198,14 @@ final class ViewerConnection {
     }
   }
 
-  /// Releases what the user held down.
-  func releaseAll(_ machine: ShownMachine) {
-    for action in keys.releaseAll() {
+  /// Releases what the user held down, unless others hold it.
+  func releaseAll(_ machine: ShownMachine, _ held: inout HeldInput) {
+    for action in keys.releaseAll() where held.note(action, of: ObjectIdentifier(self)) {
       machine.keyboard?.setKey(action.key, isDown: action.isDown)
     }
-    if let state = pointer.releaseAll() { machine.pointer?.setPointer(state) }
+    if let state = pointer.releaseAll() {
+      machine.pointer?.setPointer(held.note(state, of: ObjectIdentifier(self)))
+    }
+    held.remove(ObjectIdentifier(self))
   }
 }
