@@ -25,10 +25,12 @@ import Testing
 
   private func text(
     _ processors: [MachineStatus.Processor], disks: [NVMeActivity?] = [],
-    serial: UARTActivity? = nil, after earlier: [MachineStatus.Processor]? = nil
+    sata: [AHCIActivity]? = [], serial: UARTActivity? = nil,
+    after earlier: [MachineStatus.Processor]? = nil
   ) -> String {
     func status(_ processors: [MachineStatus.Processor]) -> MachineStatus {
-      MachineStatus(processors: processors, disks: disks, serialPort: serial, isTracking: true)
+      MachineStatus(
+        processors: processors, disks: disks, sata: sata, serialPort: serial, isTracking: true)
     }
     return StatusReport(
       status(processors), after: earlier.map { status($0) }, elapsedSeconds: 2.5
@@ -101,6 +103,54 @@ import Testing
         "disk1 busy: another thread has its lock",
         "serial 1 byte unread, IER 0x5, interrupt raised", "guest writes are tracked",
       ])
+  }
+}
+
+@Suite struct StatusReportSATATests {
+  private func lines(_ sata: [AHCIActivity]?) -> [String] {
+    let text = StatusReport(
+      MachineStatus(processors: [], disks: [], sata: sata, serialPort: nil, isTracking: true),
+      after: nil, elapsedSeconds: 1
+    ).text
+    return text.split(separator: "\n").dropFirst(2).map {
+      $0.split(separator: " ").joined(separator: " ")
+    }
+  }
+
+  private func port(
+    _ device: AHCIActivity.Device?, isStarted: Bool = true, isHalted: Bool = false,
+    issued: Int = 0, isBusy: Bool = false, isInterrupting: Bool = false
+  ) -> AHCIActivity {
+    AHCIActivity(
+      device: device, isStarted: isStarted, isHalted: isHalted, issuedCount: issued,
+      isBusy: isBusy, isInterrupting: isInterrupting)
+  }
+
+  private func drive(
+    _ hasMedium: Bool, isOpen: Bool = false, isLocked: Bool = false, isChangeAwaited: Bool = false
+  ) -> AHCIActivity.Device {
+    .opticalDrive(
+      OpticalDriveActivity(
+        hasMedium: hasMedium, isOpen: isOpen, isLocked: isLocked,
+        isChangeAwaited: isChangeAwaited))
+  }
+
+  @Test func drivesAndDisksOfTheAdapter() {
+    #expect(
+      lines([
+        port(drive(true, isLocked: true, isChangeAwaited: true)),
+        port(drive(false, isOpen: true), isStarted: false),
+        port(.disk, issued: 3, isBusy: true), port(.disk, isHalted: true, issued: 1),
+        port(.disk, isInterrupting: true), port(nil),
+      ]) == [
+        "issued", "sata0 ready 0 CD drive, a medium is in, locked, asked to eject",
+        "sata1 not started 0 CD drive, empty, open", "sata2 a command runs 3 disk",
+        "sata3 stopped by an error 1 disk", "sata4 ready 0 disk, interrupt not taken",
+        "sata5 ready 0 CD drive, busy: another thread has its lock", "guest writes are tracked",
+      ])
+    #expect(
+      lines(nil) == ["sata busy: another thread has its lock", "guest writes are tracked"])
+    #expect(lines([]) == ["guest writes are tracked"])
   }
 }
 

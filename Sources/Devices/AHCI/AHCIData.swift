@@ -13,6 +13,8 @@ struct AHCIData: Sendable {
   private(set) var byteCount = 0
   /// Memory that was to be used is not there.
   private(set) var hasFailed = false
+  /// The table ended before the data.
+  private(set) var hasOverflowed = false
 
   /// Reads a table.
   ///
@@ -57,6 +59,7 @@ struct AHCIData: Sendable {
       rest -= UInt64(count)
       skipped = 0
     }
+    if rest > 0 { hasOverflowed = true }
     return taken
   }
 
@@ -83,11 +86,15 @@ struct AHCIData: Sendable {
     return (try? store.read(at: offset, into: memory, at: pieces)) != nil
   }
 
-  /// Stores the guest's bytes on a disk, as many as it gives.
+  /// Stores the guest's bytes on a disk: all of them, or none if it gives too few.
   ///
   /// - Returns: whether they could be written.
   mutating func write(to store: any BlockStore, at offset: UInt64, byteCount: UInt64) -> Bool {
-    guard let pieces = take(byteCount), !pieces.isEmpty else { return true }
+    guard let pieces = take(byteCount) else { return true }
+    guard !hasOverflowed else {
+      self.byteCount = 0
+      return false
+    }
     return (try? store.write(at: offset, from: memory, at: pieces)) != nil
   }
 }

@@ -37,7 +37,7 @@ final class AHCIEngine: Sendable {
   private static let pioSetupOffset: UInt64 = 0x20
   private static let registerOffset: UInt64 = 0x40
 
-  private struct State: Sendable {
+  struct State: Sendable {
     var isInterruptEnabled = false
     var ports: [AHCIPort]
     var isResetting = false
@@ -45,9 +45,9 @@ final class AHCIEngine: Sendable {
   }
 
   private let endpoint: PCIEndpoint
-  private let devices: [any SATADevice]
+  let devices: [any SATADevice]
   let work: WorkList
-  private let state: Guarded<State>
+  let state: Guarded<State>
   /// How often a command ended after it was given up: `reset` sleeps on it.
   private let endCount = FutexWord()
 
@@ -278,7 +278,7 @@ final class AHCIEngine: Sendable {
         state.ports[port].fail(interrupts)
       } else {
         answer(fetched, of: state.ports[port], result, data)
-        interrupts = state.ports[port].complete(result)
+        interrupts = state.ports[port].complete(result, overflows: data.hasOverflowed)
       }
       _ = updateInterrupt(&state)
       // At each event, not only at the first: the guest clears them one by one.

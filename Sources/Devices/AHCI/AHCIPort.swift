@@ -43,12 +43,14 @@ struct AHCIPort: Sendable {
     static let connectChange = Interrupts(rawValue: 1 << 6)
     /// Follows *PxSERR.DIAG.N*.
     static let phyReadyChange = Interrupts(rawValue: 1 << 22)
+    /// A command's table ended before its data (*OFS*); no error that stops the list.
+    static let overflow = Interrupts(rawValue: 1 << 24)
     static let interfaceFatal = Interrupts(rawValue: 1 << 27)
     static let hostBusFatal = Interrupts(rawValue: 1 << 29)
     static let taskFileError = Interrupts(rawValue: 1 << 30)
     static let all: Interrupts = [
-      .registerFIS, .pioSetupFIS, .connectChange, .phyReadyChange, .interfaceFatal, .hostBusFatal,
-      .taskFileError,
+      .registerFIS, .pioSetupFIS, .connectChange, .phyReadyChange, .overflow, .interfaceFatal,
+      .hostBusFatal, .taskFileError,
     ]
     /// The rest of what can be enabled; these never come.
     static let enableMask: UInt32 = 0xFDC0_00FF
@@ -88,7 +90,7 @@ struct AHCIPort: Sendable {
   /// Changes when what is in flight is not to be answered any more.
   private(set) var generation: UInt64 = 0
   /// An error has stopped the list, until *ST* is cleared.
-  private var isHalted = false
+  private(set) var isHalted = false
   private var isInSoftwareReset = false
   /// The FIS with the signature waits for a place to go.
   private(set) var hasSignatureToSend = true
@@ -298,9 +300,12 @@ struct AHCIPort: Sendable {
   }
 
   /// A command is done, or has failed, which halts the port.
-  mutating func complete(_ result: ATAResult) -> Interrupts {
+  ///
+  /// - Parameter overflows: whether the guest's table ended before the data.
+  mutating func complete(_ result: ATAResult, overflows: Bool) -> Interrupts {
     registers = result.registers
     var interrupts: Interrupts = result.kind == .dma ? .registerFIS : .pioSetupFIS
+    if overflows { interrupts.insert(.overflow) }
     if result.kind == .packetPIO { interrupts.insert(.registerFIS) }
     if result.isFailure {
       interrupts.insert(.taskFileError)

@@ -22,6 +22,8 @@ final class ATADisk: SATADevice {
 
   func reset() {}
 
+  var activity: AHCIActivity.Device? { .disk }
+
   func run(_ command: ATACommand, data: inout AHCIData) -> ATAResult {
     switch command.code {
     case 0xEC:

@@ -18,6 +18,8 @@ final class ATAPIDevice: SATADevice {
     drive.reset()
   }
 
+  var activity: AHCIActivity.Device? { drive.activity.map { .opticalDrive($0) } }
+
   func run(_ command: ATACommand, data: inout AHCIData) -> ATAResult {
     switch command.code {
     case 0xA0: return runPacket(command, &data)

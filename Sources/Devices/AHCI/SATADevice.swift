@@ -13,6 +13,9 @@ protocol SATADevice: AnyObject, Sendable {
 
   /// COMRESET or a software reset.
   func reset()
+
+  /// What it is and looks like, from any thread; nil if its lock was taken.
+  var activity: AHCIActivity.Device? { get }
 }
 
 /// The registers of a device that a FIS carries. Source: SATA 3.0 §10.3.5.

@@ -57,9 +57,13 @@ public final class OpticalDrive: Sendable {
   /// Whether a change was asked for that the guest has not let happen.
   public var isChangeAwaited: Bool { state.withLock { $0.awaitedChange != nil } }
 
-  /// Whether the guest has locked the drive, and whether the tray is open.
-  public var tray: (isLocked: Bool, isOpen: Bool) {
-    state.withLock { ($0.isLocked, $0.isTrayOpen) }
+  /// What it looks like from outside; nil if its lock was taken.
+  public var activity: OpticalDriveActivity? {
+    state.withLockSoon { state in
+      OpticalDriveActivity(
+        hasMedium: state.hasMedium, isOpen: state.isTrayOpen, isLocked: state.isLocked,
+        isChangeAwaited: state.awaitedChange != nil)
+    }
   }
 
   /// Carries out a command.
@@ -135,6 +139,8 @@ struct OpticalDriveState: Sendable {
     self.medium = medium
     self.serial = serial
   }
+
+  var hasMedium: Bool { medium != nil }
 
   /// What can be read.
   var readableMedium: (any BlockStore)? { isTrayOpen ? nil : medium }

@@ -33,6 +33,7 @@ public final class PersonalComputer: Sendable {
   /// Nil for a machine without one.
   public let display: BochsDisplay?
   private let disks: [NVMeController]
+  private let sata: AHCIController?
   private let host: PCIHost
   private let board: Board
   private let onThreadStart: @Sendable (ThreadRole) -> Void
@@ -90,6 +91,7 @@ public final class PersonalComputer: Sendable {
     keyboard = chosen
     pointer = chosen
     display = functions.lazy.compactMap { $0.1 as? BochsDisplay }.first
+    sata = functions.lazy.compactMap { $0.1 as? AHCIController }.first
     disks = functions.prefix(own.disks.count).compactMap { $0.1 as? NVMeController }
     var legacyDevices: LegacyDevices = [.serialPort1, .ps2Controller, .realTimeClock]
     if firmware != nil { legacyDevices.insert(.firmwareConfiguration) }
@@ -248,6 +250,9 @@ public final class PersonalComputer: Sendable {
 
   /// What the disks do; nil for one whose lock was taken.
   var diskActivities: [NVMeActivity?] { disks.map(\.activity) }
+
+  /// What is on the SATA adapter does, by port; empty without one, nil if its lock was taken.
+  var sataActivities: [AHCIActivity]? { sata.map(\.activity) ?? [] }
 
   /// What the real-time clock's battery keeps: for `PersonalComputerConfiguration.keptClock` of the
   /// machine that comes after a reset.

@@ -31,6 +31,9 @@ public struct MachineStatus: Sendable {
   public let processors: [Processor]
   /// NVMe disks in the order of their slots; nil for one whose lock was taken.
   public let disks: [NVMeActivity?]
+  /// What is on the ports of the SATA adapter, in their order; empty without one, nil if its lock
+  /// was taken.
+  public let sata: [AHCIActivity]?
   /// The first serial port of a PC; nil without one, or if its lock was taken.
   public let serialPort: UARTActivity?
   /// Whether guest writes are tracked.
@@ -60,7 +63,8 @@ extension Machine {
     }
     return MachineStatus(
       processors: processors, disks: computer?.diskActivities ?? [],
-      serialPort: computer?.serialPort.activity, isTracking: memory.tracker.isTracking)
+      sata: computer.map(\.sataActivities) ?? [], serialPort: computer?.serialPort.activity,
+      isTracking: memory.tracker.isTracking)
   }
 }
 

@@ -23,7 +23,8 @@ struct StatusReport {
     let seconds = DecimalText.seconds(elapsedSeconds)
     let since = earlierCounts.isEmpty ? "the start, \(seconds) ago" : "\(seconds) ago"
     return Diagnostics.line("vCPUs, and their exits since \(since)") + processors.text()
-      + (status.disks.isEmpty ? "" : disks.text()) + others
+      + (status.disks.isEmpty ? "" : disks.text())
+      + (status.sata?.isEmpty == true ? "" : sata.text()) + others
   }
 
   // MARK: vCPUs
@@ -108,6 +109,39 @@ struct StatusReport {
       if idleCount > 0 { table.add("", "\(idleCount) more idle") }
     }
     return table
+  }
+
+  /// What is on the SATA adapter, by port: drives are first, as `--cdrom` numbers them.
+  private var sata: TextTable {
+    var table = TextTable([.left, .left, .right, .left])
+    guard let ports = status.sata else {
+      table.add("sata", "busy: another thread has its lock")
+      return table
+    }
+    table.add("", "", "issued", "")
+    for (index, port) in ports.enumerated() {
+      let state =
+        port.isHalted
+        ? "stopped by an error"
+        : port.isBusy ? "a command runs" : port.isStarted ? "ready" : "not started"
+      var remarks = Self.remarks(port.device)
+      if port.isInterrupting { remarks.append("interrupt not taken") }
+      table.add("sata\(index)", state, "\(port.issuedCount)", remarks.joined(separator: ", "))
+    }
+    return table
+  }
+
+  private static func remarks(_ device: AHCIActivity.Device?) -> [String] {
+    switch device {
+    case nil: return ["CD drive, busy: another thread has its lock"]
+    case .disk: return ["disk"]
+    case .opticalDrive(let drive):
+      var remarks = ["CD drive", drive.hasMedium ? "a medium is in" : "empty"]
+      if drive.isOpen { remarks.append("open") }
+      if drive.isLocked { remarks.append("locked") }
+      if drive.isChangeAwaited { remarks.append("asked to eject") }
+      return remarks
+    }
   }
 
   private static func isIdle(_ queue: NVMeActivity.Queue) -> Bool {

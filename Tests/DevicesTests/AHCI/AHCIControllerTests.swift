@@ -86,7 +86,8 @@ struct AHCIControllerTests {
     // No more than there is room for.
     #expect(
       try adapter.run(fis, packet: [0x28, 0, 0, 0, 0, 3, 0, 0, 4], regions: [(0x14_0000, 1024)])
-        .byteCount == 1024)
+        == .init(
+          status: 0x50, error: 0, interrupts: isDMA ? 0x0100_0001 : 0x0100_0003, byteCount: 1024))
     #expect(try adapter.bytes(1026, at: 0x14_0000) == Array(Self.sectors[6144..<7168]) + [0, 0])
   }
 
@@ -227,9 +228,34 @@ struct AHCIControllerTests {
     try adapter.memory.fill(at: GPA(TestAdapter.tables + 0x80), byteCount: 1 << 20, with: 0)
     adapter.issue()
     try waitUntil { adapter.read(0, Register.interruptStatus) != 0 }
-    #expect(adapter.read(0, Register.interruptStatus) == 1)
+    #expect(adapter.read(0, Register.interruptStatus) == 0x0100_0001)
     #expect(try adapter.memory.load(at: GPA(TestAdapter.lists + 4), as: UInt32.self) == 131_070)
     #expect(try adapter.bytes(2, at: 0) == Array(Self.sectors[131_068..<131_070]))
+  }
+
+  @Test func whatAPortIsDoing() throws {
+    let adapter = try TestAdapter([Self.drive(), Self.disk()])
+    let idle = try #require(adapter.controller.activity)
+    #expect(
+      idle.map(\.device) == [
+        .opticalDrive(
+          OpticalDriveActivity(
+            hasMedium: true, isOpen: false, isLocked: false, isChangeAwaited: false)), .disk,
+      ])
+    #expect(idle.allSatisfy { $0.isStarted && !$0.isHalted && !$0.isBusy && $0.issuedCount == 0 })
+    // Locks the drive; fails on the disk.
+    _ = try adapter.run(TestAdapter.fis(0xA0), packet: [0x1E, 0, 0, 0, 1])
+    try adapter.place(TestAdapter.fis(0x00), port: 1, slot: 3)
+    try adapter.place(TestAdapter.fis(0x00), port: 1, slot: 4)
+    adapter.issue(port: 1, slots: 0x18)
+    try waitUntil { adapter.read(1, Register.interruptStatus) != 0 }
+    let after = try #require(adapter.controller.activity)
+    guard case .opticalDrive(let drive) = after[0].device else {
+      Issue.record("no drive")
+      return
+    }
+    #expect(drive.isLocked)
+    #expect(after[1].isHalted && after[1].isInterrupting && after[1].issuedCount == 2)
   }
 
   @Test func softwareResetSendsTheSignature() throws {

@@ -37,6 +37,34 @@ struct ATADiskTests {
     #expect(store.durable == store.contents)
   }
 
+  /// Tables that end before the data: none at all, and too short by two bytes.
+  @Test(arguments: [[], [(TestAdapter.data, 512), (TestAdapter.data, 510)]] as [[(UInt64, Int)]])
+  func shortTables(regions: [(UInt64, Int)]) throws {
+    let store = FaultyStore(Self.sectors)
+    let adapter = try TestAdapter([.disk(store, serial: "D")])
+    try adapter.memory.write(pattern(1024, seed: 3), at: GPA(TestAdapter.data))
+    // A disk that lacks data has written nothing.
+    for code in [0x35, 0xCA, 0x30, 0x34] as [UInt8] {
+      #expect(
+        try adapter.run(
+          TestAdapter.fis(code, lba: 5, count: 2, device: 0x40), regions: regions)
+          == .init(status: 0x51, error: 0x04, interrupts: 0x4100_0001, byteCount: 0))
+    }
+    #expect(store.contents == Self.sectors)
+    // What is read goes as far as there is room, and the port says that this was not enough.
+    let room = regions.reduce(0) { $0 + $1.1 }
+    for (code, interrupts) in [(0x25, 0x0100_0001), (0x20, 0x0100_0002)] as [(UInt8, UInt32)] {
+      #expect(
+        try adapter.run(
+          TestAdapter.fis(code, lba: 5, count: 2, device: 0x40), regions: regions)
+          == .init(status: 0x50, error: 0, interrupts: interrupts, byteCount: UInt32(room)))
+    }
+    // The next command is as any.
+    #expect(
+      try adapter.run(TestAdapter.fis(0x35, lba: 5, count: 2, device: 0x40))
+        == .init(status: 0x50, error: 0, interrupts: 1, byteCount: 1024))
+  }
+
   /// What fails, and how.
   @Test(
     arguments: [

@@ -196,7 +196,7 @@ struct OpticalDriveTests {
     #expect(drive.isChangeAwaited)
     for command in commands { #expect(Self.sense(drive.run(command)) == nil) }
     #expect(!drive.isChangeAwaited)
-    #expect(drive.tray == (false, false))
+    #expect(drive.activity?.isLocked == false && drive.activity?.isOpen == false)
     #expect(Self.event(drive) == [2, 2])
     #expect(Self.sense(drive.run([0x00])) == .mediumChanged)
     #expect(Self.medium(drive) === second)
@@ -213,7 +213,7 @@ struct OpticalDriveTests {
       #expect(!drive.requestChange(to: second))
       if isForced { drive.change(to: second) } else { drive.reset() }
       #expect(!drive.isChangeAwaited)
-      #expect(drive.tray == (isForced, false))
+      #expect(drive.activity?.isLocked == isForced && drive.activity?.isOpen == false)
       #expect(Self.sense(drive.run([0x00])) == .mediumChanged)
       #expect(Self.medium(drive) === second)
     }

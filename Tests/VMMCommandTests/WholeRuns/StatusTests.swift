@@ -128,6 +128,9 @@ struct StatusTests {
     program.send(SIGUSR2)
     #expect(
       report(to: "FILE'\n") == "vmm-run: no screenshot: start with '--screenshot FILE'\n")
+    program.send(SIGUSR1)
+    let text = report()
+    #expect(text.contains("  sata0  not started       0  CD drive, a medium is in\n"), "\(text)")
     for line in ["'\(directory.path("b"))' is in\n", "nothing is in\n"] {
       program.send(__libc_current_sigrtmin())
       #expect(report(to: line) == "vmm-run: cdrom0: \(line)")
