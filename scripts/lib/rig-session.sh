@@ -40,7 +40,7 @@ link_disks() {
     fi
   done
 }
-# DISKS, WORKING_DIRECTORY, HUGEPAGES, exported variables.
+# DISKS, WORKING_DIRECTORY, HUGEPAGES, HAS_NETWORK, exported variables.
 # shellcheck source=/dev/null
 . /rig/settings
 for name in $DISKS; do
@@ -54,6 +54,11 @@ mount -t ext4 /dev/rig/out /out
 if [ "$HUGEPAGES" -gt 0 ]; then
   mkdir -p /dev/hugepages
   mount -t hugetlbfs hugetlbfs /dev/hugepages
+fi
+
+if [ "$HAS_NETWORK" = 1 ]; then
+  ip address add 10.0.2.15/24 dev eth0
+  ip link set eth0 up
 fi
 
 # port NAME: the virtio-serial port of that name.

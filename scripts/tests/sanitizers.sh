@@ -9,17 +9,23 @@ address_suites=ACPITests,BytesTests,DevicesTests,GuestMemoryTests,HostSystemTest
 address_suites+=,RemoteFramebufferTests,SMBIOSTests,ZeroTrackerTests
 thread_suites=DevicesTests,GuestMemoryTests,HostSystemTests,RemoteFramebufferTests,ZeroTrackerTests
 
+# Suites of one thread with half of the work.
+one_thread='^(RemoteFramebufferTests\.(EncodingTests|ScrollTests)'
+one_thread+='|ZeroTrackerTests\.(ModelTests|HostilePatternTests|RefineTests)'
+one_thread+='|DevicesTests\.(ReportPortTests|HostileAccessTests))/'
+
 run_address_sanitizer() {
   run_sanitizer address "$address_suites"
 }
 
 run_thread_sanitizer() {
-  run_sanitizer thread "$thread_suites"
+  run_sanitizer thread "$thread_suites" --skip "$one_thread"
 }
 
-# run_sanitizer NAME SUITES: builds and runs these suites.
+# run_sanitizer NAME SUITES [OPTION...]: builds and runs these suites.
 run_sanitizer() {
   local name=$1 suites=$2 scratch=.build-$1 status=0 bundles
+  shift 2
   # See Package.swift. In this process alone, which ends with the step.
   export VMM_RUN_SUITES=$suites
   # One job, as it builds beside another step.
@@ -28,7 +34,7 @@ run_sanitizer() {
   bundles=("$(swift build --show-bin-path --scratch-path "$scratch")"/*PackageTests.xctest)
   # The test library itself leaks. A reported race ends the run at once.
   ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS=halt_on_error=1 \
-    timeout --kill-after=10 1500 "${bundles[0]}" --testing-library swift-testing --filter "^(${suites//,/|})\\." \
+    timeout --kill-after=10 1500 "${bundles[0]}" --testing-library swift-testing --filter "^(${suites//,/|})\\." "$@" \
     --event-stream-output-path "$logs/events/$name-sanitizer.json" --event-stream-version 0 \
     >"$logs/$name-sanitizer.log" 2>&1 </dev/null || status=$?
   if [[ $status -ne 0 ]]; then
