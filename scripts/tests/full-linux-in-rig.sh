@@ -8,6 +8,7 @@ firmware=/usr/share/OVMF/OVMF_CODE_4M.fd
 # disk is empty, and tried first if the order has no effect.
 truncate -s 64M /tmp/empty.img
 mkfifo /tmp/keys
+ip link set lo up
 
 # next_medium N: changes the medium when the guest asks for its Nth one, and then lets it go on.
 next_medium() {
@@ -20,6 +21,23 @@ next_medium() {
   echo >/tmp/keys
 }
 
+# A viewer (RFB 3.8): at 1000, 200 it turns the wheel away, presses the left button and the key A, and lets go of
+# both; it stays until the guest has seen that.
+view() {
+  until grep -aq '^@ pointing' "$1"; do
+    kill -0 $job 2>/dev/null || return
+    sleep 0.5
+  done
+  {
+    sleep 1
+    printf 'RFB 003.008\n\001\001'
+    printf '\005\000\003\350\000\310\005\010\003\350\000\310\005\000\003\350\000\310'
+    printf '\005\001\003\350\000\310\004\001\000\000\000\000\000\141\004\000\000\000\000\000\000\141'
+    printf '\005\000\003\350\000\310'
+    while kill -0 $job 2>/dev/null && ! grep -aq '^@ pointed' "$1"; do sleep 0.5; done
+  } | nc 127.0.0.1 5900 >/dev/null
+}
+
 series_list=$*
 for series in $series_list; do
   name=cd-$series iso=/guest/$series.iso
@@ -30,13 +48,17 @@ for series in $series_list; do
   dd if="$iso" of=/tmp/second.iso bs=1M skip=17 count=1 2>/dev/null
   dd if="$iso" of=/tmp/third.iso bs=1M skip=18 count=1 2>/dev/null
   case $series in
-    7.*) set -- windows --iso "$iso" --disk /tmp/new.img:64M --cpus 1 --vnc unix:/tmp/viewers ;;
-    *) set -- run --cdrom "$iso" --disk /tmp/empty.img --boot-order cdrom,disk0 ;;
+    7.*) set -- windows --iso "$iso" --disk /tmp/new.img:64M --cpus 1 ;;
+    *)
+      set -- run --cdrom "$iso" --disk /tmp/empty.img --boot-order cdrom,disk0 --display 1280x800 \
+        --usb tablet,keyboard
+      ;;
   esac
-  timeout -s KILL 900 vmm-run "$@" --firmware "$firmware" --memory 768M \
+  timeout -s KILL 900 vmm-run "$@" --firmware "$firmware" --memory 768M --vnc :0 \
     --cdrom none,next=/tmp/second.iso,next=/tmp/third.iso --disk /tmp/sata.img,bus=ahci \
     <>/tmp/keys >"/out/$name.console" 2>"/out/$name.stderr" &
   job=$!
+  view "/out/$name.console" &
   next_medium 1
   next_medium 2
   wait $job

@@ -7,6 +7,8 @@
 . /guest-init.sh
 # Of util-linux.
 eject=/usr/bin/eject
+# Which makes lines of a device's events.
+evtest=/usr/bin/evtest
 
 # await COMMAND...: waits for it, half a minute at most.
 await() {
@@ -22,6 +24,49 @@ use_inputs() {
   sed -n 's/^N: Name="\(.*\)"$/input \1/p' /proc/bus/input/devices | while read -r line; do
     tell "$line"
   done
+}
+
+# event_of NAME: the file of an input device.
+event_of() {
+  sed -n "/^N: Name=\"$1\"\$/,/^\$/s/^H: Handlers=.*\(event[0-9]*\).*/\1/p" /proc/bus/input/devices
+}
+
+# watch WORD NAME: evtest follows a USB device, in /tmp/WORD.
+watch() {
+  event=$(event_of "$2")
+  hid=/sys/class/input/$event/device/device
+  tell "$1 $(sed -n 's/^DRIVER=//p' "$hid/../uevent") $(sed -n 's/^DRIVER=//p' "$hid/uevent")"
+  $evtest "/dev/input/$event" >"/tmp/$1" 2>&1 &
+  await grep -q Testing "/tmp/$1"
+}
+
+# tell_events WORD: what it has followed: ranges of axes, and events.
+tell_events() {
+  sed -n '/(ABS_[XY])$/{s/.*(\(.*\))/\1/;h};/^ *Min /{s/.* //;H};/^ *Max /{s/.* //;H;x;s/\n/ from /;s/\n/ to /;p}' \
+    "/tmp/$1" | sed "s/^/@ $1 /"
+  sed -n "s/^Event: .*(\([A-Z_]*\)), value \(-\{0,1\}[0-9]*\)\$/@ $1 \1 \2/p" "/tmp/$1"
+}
+
+# A viewer points, clicks and types when this guest says that it looks.
+use_usb() {
+  mkdir -p /tmp
+  await grep -q 'USB Tablet' /proc/bus/input/devices
+  # The newest one has the devices that are there unasked.
+  case $(uname -r) in
+    7.*) ;;
+    *) await grep -q 'USB Keyboard' /proc/bus/input/devices ;;
+  esac
+  tell "usb $(sed -n 's/^DRIVER=//p' /sys/bus/pci/devices/0000:00:1c.0/uevent)"
+  watch tablet 'vmm-run USB Tablet'
+  keyboard=$(event_of 'vmm-run USB Keyboard')
+  if [ -n "$keyboard" ]; then watch keyboard 'vmm-run USB Keyboard'; fi
+  tell pointing
+  await grep -q 'BTN_LEFT), value 0' /tmp/tablet
+  if [ -n "$keyboard" ]; then await grep -q 'KEY_A), value 0' /tmp/keyboard; fi
+  tell pointed
+  tell_events tablet
+  if [ -n "$keyboard" ]; then tell_events keyboard; fi
+  if grep xhci_hcd /proc/interrupts | grep -q MSI; then tell 'tablet interrupts by message'; fi
 }
 
 # All of it, then by its file system, then out and in again. The second drive is empty.
@@ -74,6 +119,7 @@ tell "kernel $(uname -r)"
 while read -r module; do
   insmod "/modules/$module.ko" || tell "cannot insert $module"
 done </modules/order
+use_usb
 use_inputs
 use_drives
 use_changer

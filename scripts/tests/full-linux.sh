@@ -7,7 +7,11 @@
 
 full_linux_series=(6.1 6.12 7.3)
 full_linux_modules=(
-  evdev psmouse scsi_common scsi_mod libata libahci ahci cdrom sr_mod sd_mod isofs)
+  evdev psmouse usb-common usbcore xhci-hcd xhci-pci hid hid-generic usbhid scsi_common scsi_mod libata libahci ahci cdrom sr_mod sd_mod isofs)
+# Where a viewer of 1280x800 points at 1000, 200, clicks and turns the wheel: the middle of the pixel.
+full_linux_pointer=(
+  'tablet ABS_X from 0 to 32767' 'tablet ABS_Y from 0 to 32767' 'tablet ABS_X 25612' 'tablet ABS_Y 8212'
+  'tablet BTN_LEFT 1' 'tablet REL_WHEEL 1' 'tablet BTN_LEFT 0')
 # What sd_mod needs up to 6.1.
 full_linux_checksums=(crct10dif_common crc-t10dif crc64 crc64-rocksoft t10-pi)
 
@@ -21,6 +25,7 @@ make_cd() {
   mkdir -p "$tree"/{bin,dev,modules,proc,sys} "$disc/boot/grub"
   cp /bin/busybox "$tree/bin/"
   take_program "$tree" /usr/bin/eject
+  take_program "$tree" /usr/bin/evtest
   for module in "${modules[@]}"; do cp "$kernel/$module.ko" "$tree/modules/"; done
   printf '%s\n' "${modules[@]}" >"$tree/modules/order"
   install_init "$tree" "$here/tests/full-linux-init.sh"
@@ -51,13 +56,20 @@ check_cd_guest() {
   third=$(mib_of "$iso" 18 | sum_of)
   check_equal "$guest: GRUB" "$(grep -ac 'GRUB from the CD' "$out/$guest.console")" 1
   for line in "kernel ${1//./\\.}\\..*" 'input AT Translated Set 2 keyboard' \
-    'input ImExPS/2 Generic Explorer Mouse' 'controller ahci' 'drive VMM-RUN +CD/DVD-ROM *' \
+    'input ImExPS/2 Generic Explorer Mouse' 'input vmm-run USB Tablet' 'usb xhci_hcd' \
+    'tablet usbhid hid-generic' 'tablet interrupts by message' "${full_linux_pointer[@]}" 'controller ahci' 'drive VMM-RUN +CD/DVD-ROM *' \
     "medium $(sum_of <"$iso")  -" "bytes $(stat -c %s "$iso")" "file $(sum_of <"$data")  -" \
     ejected 'nothing to read' closed "again $(head -c 1048576 "$iso" | sum_of)  -" \
     'empty: /dev/sr1: No medium found' "second $second  -" "locked $second  -" "third $third  -" \
     'disk VMM-RUN DISK *' 'sectors 32768' copied 'cache write back' poweroff; do
     check_seen "$guest" "$line"
   done
+  if [[ $1 != 7.* ]]; then
+    for line in 'input vmm-run USB Keyboard' 'keyboard usbhid hid-generic' 'keyboard KEY_A 1' \
+      'keyboard KEY_A 0'; do
+      check_seen "$guest" "$line"
+    done
+  fi
   check_equal "$guest: what the guest wrote to its SATA disk" \
     "$(cut -d ' ' -f 1 "$out/$guest.sum")" \
     "$(mib_of "$iso" 16 | sum_of)"
@@ -71,7 +83,7 @@ run_full_linux() {
   local directory=$logs/full-linux
   rm -rf "$directory"
   mkdir -p "$directory/guest"
-  require_packages grub-common grub-efi-amd64-bin xorriso mtools busybox-static eject || return 1
+  require_packages grub-common grub-efi-amd64-bin xorriso mtools busybox-static eject evtest || return 1
   head -c 32M /dev/urandom >"$directory/data"
   for series in "${full_linux_series[@]}"; do
     make_cd "$directory/guest/$series.iso" "$series" "$directory/data" || return 1

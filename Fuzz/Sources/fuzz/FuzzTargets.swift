@@ -11,6 +11,7 @@ enum FuzzTargets {
       NVMeTarget.self,
       ViewerTarget.self,
       AHCITarget.self,
+      XHCITarget.self,
       KernelImageTarget.self,
       TrackerStateTarget.self,
       TrackerModelTarget.self,

@@ -507,6 +507,42 @@ struct XHCIControllerTests {
     #expect(isTouched(Driver.contexts(1)))
   }
 
+  @Test("registers of any place, width and value, and a reset after them", arguments: [1, 2, 3])
+  func randomRegisters(seed: UInt64) throws {
+    let driver = try Driver()
+    driver.vcpu.run { [controller = driver.controller] in
+      var generator = SeededGenerator(seed: seed)
+      for _ in 0..<5000 {
+        let offset = generator.next() % 0x3000
+        let width = 1 << Int(generator.next() % 4)
+        if generator.next() % 2 == 0 {
+          controller.writeBAR(
+            0, offset: offset & ~3, width: width, value: generator.nextOfAnyMagnitude())
+        } else {
+          _ = controller.readBAR(0, offset: offset, width: width)
+        }
+      }
+      controller.reset()
+    }
+    try driver.memory.fill(at: GPA(Driver.commands), byteCount: 0x6000, with: 0)
+    driver.configure(0x04, 2, 6)
+    try driver.start()
+    try driver.takeConnections()
+    #expect(try driver.run(.noCommand).code == .success)
+  }
+
+  @Test("once it has been stopped, it leaves guest memory alone")
+  func stopping() throws {
+    let driver = try Driver([.tablet])
+    try driver.takeConnections(1)
+    try driver.put(.noCommand, on: &driver.command)
+    driver.controller.stop()
+    driver.controller.stop()
+    driver.write(Register.bells, 0)
+    #expect(driver.controller.engine.work.isOver)
+    #expect(try !driver.hasEvent)
+  }
+
   @Test("a reset of the machine forgets everything; no interrupt stays")
   func machineReset() throws {
     let driver = try Driver([.tablet])
