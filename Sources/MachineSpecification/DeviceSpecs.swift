@@ -152,8 +152,16 @@ public struct DisplaySpec: Hashable, Sendable {
   public static let widths = 1024...4095
   public static let heights = 768...4095
 
+  /// What a display has where nobody asked for another size: 1280x800.
+  public static let usual = DisplaySpec(knownWidth: 1280, height: 800)
+
   public let width: Int
   public let height: Int
+
+  private init(knownWidth width: Int, height: Int) {
+    self.width = width
+    self.height = height
+  }
 
   /// Nil for a size out of `widths` and `heights`.
   public init?(width: Int, height: Int) {

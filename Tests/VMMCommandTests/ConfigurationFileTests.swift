@@ -67,8 +67,8 @@ import Testing
         "option '--disk' works only together with '--kernel FILE' or '--firmware FILE'"
       ),
       (
-        "--screenshot s", firmware,
-        "option '--screenshot' works only together with '--display WIDTHxHEIGHT'"
+        "--screenshot s", program,
+        "option '--screenshot' works only together with '--kernel FILE' or '--firmware FILE'"
       ),
       (
         "--program q", program,

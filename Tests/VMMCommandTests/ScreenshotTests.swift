@@ -33,21 +33,20 @@ import Testing
       ])
   }
 
-  @Test("a picture needs a display, and a file of its own")
-  func options() throws {
-    let error = #expect(throws: UsageError.self) {
-      try Invocation(["run", "--kernel", "k", "--screenshot", "s.png"])
-    }
-    #expect(error == .missingCompanion(option: "--screenshot", needs: "--display WIDTHxHEIGHT"))
+  @Test(
+    "a picture brings a display, and needs a file of its own",
+    arguments: [([], "1280x800"), (["--display", "1600x1200"], "1600x1200")])
+  func options(more: [String], size: String) throws {
     guard
-      case .run(let options) = try Invocation([
-        "run", "--kernel", "k", "--display", "1280x800", "--screenshot", "k",
-      ])
+      case .run(let options) = try Invocation(
+        ["run", "--kernel", "k", "--screenshot", "k"] + more),
+      case .computer(let computer) = options.machine.guest
     else {
-      Issue.record("no run")
+      Issue.record("no run of a computer")
       return
     }
-    #expect(options.machine.display == DisplaySpec(width: 1280, height: 800))
+    #expect(computer.display == (try DisplaySpec(parsing: size)))
+    #expect(computer.usb == nil)
     #expect(options.screenshotPath == "k")
     #expect(throws: RunFiles.Conflict.self) { try options.files.check() }
   }

@@ -1,3 +1,4 @@
+import MachineSpecification
 import RemoteFramebuffer
 import Testing
 
@@ -56,11 +57,21 @@ struct VNCOptionsTests {
     #expect(error?.description == message)
   }
 
-  @Test("Without a display there is nothing to show")
-  func noDisplay() {
-    let error = #expect(throws: UsageError.self) {
-      try Invocation(["run", "--kernel", "k", "--vnc", ":0"])
+  @Test("Viewers bring a display; a flat program has none")
+  func display() throws {
+    guard case .run(let options) = try Invocation(["run", "--kernel", "k", "--vnc", ":0"]),
+      case .computer(let computer) = options.machine.guest
+    else {
+      Issue.record("no run of a computer")
+      return
     }
-    #expect(error == .missingCompanion(option: "--vnc", needs: "--display WIDTHxHEIGHT"))
+    #expect(computer.display == .usual)
+    #expect(computer.usb == [.tablet])
+    let error = #expect(throws: UsageError.self) {
+      try Invocation(["run", "--program", "p", "--vnc", ":0"])
+    }
+    #expect(
+      error
+        == .missingCompanion(option: "--vnc", needs: "--kernel FILE' or '--firmware FILE"))
   }
 }

@@ -106,7 +106,6 @@ extension CommandDefinition {
       Dependency(options: firmware, on: [.firmware], orFile: true),
       Dependency(options: system, on: [.kernel, .firmware], orFile: true),
       Dependency(options: [.noPersist], on: [.variables], orFile: true),
-      Dependency(options: [.screenshot, .vnc], on: [.display], orFile: true),
       Dependency(options: [.vncPasswordFile, .vncKeyboard], on: [.vnc]),
     ],
     examples: [

@@ -40,7 +40,9 @@ extension OptionDefinition {
 
   static let display = OptionDefinition(
     name: "--display", placeholder: "WIDTHxHEIGHT",
-    summary: "A display whose monitor prefers this size, 1280x800 for example (default none).")
+    summary: """
+      A display whose monitor prefers this size (default none, 1280x800 with --vnc or --screenshot).
+      """)
 
   static let screenshot = OptionDefinition(
     name: "--screenshot", placeholder: "FILE",

@@ -55,17 +55,10 @@ struct RunOptions: Equatable, Sendable {
     }
     sandbox = try parsed.choice(.sandbox) ?? sandbox
     screenshotPath = parsed.text(.screenshot)
-    if screenshotPath != nil, machine.display == nil {
-      throw .missingCompanion(
-        option: OptionDefinition.screenshot.name, needs: OptionDefinition.display.synopsis)
-    }
     vnc = try VNCOptions(parsed, usual: usualViewers)
-    if vnc != nil, machine.display == nil {
-      throw .missingCompanion(
-        option: OptionDefinition.vnc.name, needs: OptionDefinition.display.synopsis)
-    }
-    if vnc != nil, case .computer(var computer) = machine.guest, computer.usb == nil {
-      computer.usb = [.tablet]
+    if case .computer(var computer) = machine.guest {
+      if vnc != nil || screenshotPath != nil { computer.display = computer.display ?? .usual }
+      if vnc != nil { computer.usb = computer.usb ?? [.tablet] }
       machine.guest = .computer(computer)
     }
     tracesIO = parsed.contains(.traceIO)
@@ -92,14 +85,6 @@ struct RunOptions: Equatable, Sendable {
     guard let stranger = strangers.first(where: parsed.contains) else { return }
     throw .missingCompanion(
       option: stranger.name, needs: companions.map(\.synopsis).joined(separator: "' or '"))
-  }
-}
-
-extension MachineSpec {
-  /// Nil for a machine without one.
-  var display: DisplaySpec? {
-    guard case .computer(let computer) = guest else { return nil }
-    return computer.display
   }
 }
 

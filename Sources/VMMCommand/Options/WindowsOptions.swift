@@ -41,7 +41,7 @@ extension RunOptions {
     var computer = ComputerSpec(.firmware(firmware))
     computer.disks = disks
     computer.clock = .local
-    computer.display = DisplaySpec(width: 1280, height: 800)
+    computer.display = .usual
     computer.usb = [.tablet]
     if let iso = parsed.text(.iso) {
       computer.cdroms = [CDROMSpec(file: iso)]
