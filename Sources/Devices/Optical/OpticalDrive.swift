@@ -44,8 +44,9 @@ public final class OpticalDrive: Sendable {
     state.withLock { $0.change(to: medium) }
   }
 
-  /// Puts another medium in, or none, as `change(to:)` does, at once if the guest allows that. If it
-  /// has locked the drive it is asked to eject, and the medium is changed when it ejects or unlocks.
+  /// Puts another medium in, or none, as `change(to:)` does, at once if the guest allows that. If
+  /// it has locked the drive it is asked to eject, and the medium is changed when it ejects or
+  /// unlocks.
   ///
   /// Source: MMC-5, *GET EVENT STATUS NOTIFICATION*, *EjectRequest*.
   ///

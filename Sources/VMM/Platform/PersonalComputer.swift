@@ -27,8 +27,8 @@ public final class PersonalComputer: Sendable {
   private let clock: RealTimeClock
   /// The USB keyboard if there is one and the guest listens to it, else the PS/2 one.
   public let keyboard: any KeyboardInput
-  /// The USB tablet if there is one and the guest listens to it, else the PS/2 mouse, which moves by
-  /// the way from one place to the next.
+  /// The USB tablet if there is one and the guest listens to it, else the PS/2 mouse, which moves
+  /// by the way from one place to the next.
   public let pointer: any PointerInput
   /// Nil for a machine without one.
   public let display: BochsDisplay?
