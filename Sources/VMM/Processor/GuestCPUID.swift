@@ -48,7 +48,11 @@ struct GuestCPUID {
       case 1:
         entry.ecx |= 1 << 31  // a hypervisor is present
         if !offersNesting { entry.ecx &= ~(1 << 5) }  // VMX
-      case 0x8000_0001 where !offersNesting: entry.ecx &= ~(1 << 2)  // SVM
+      case 0x8000_0001:
+        if !offersNesting { entry.ecx &= ~(1 << 2) }  // SVM
+        // AMD. Windows Server 2022 that finds the core performance counters (bit 23) without the
+        // topology leaves (bit 22) starts for ever. Source: Propolis, ff52055f.
+        if entry.ecx & 1 << 22 == 0 { entry.ecx &= ~(1 << 23) }
       case 0x8000_000A where !offersNesting: return nil  // SVM's revision and features
       case brandLeaves: return nil
       default: break

@@ -150,6 +150,38 @@ import ZeroTracker
     #expect(now[(5120 + 3000 * 512)...] == bytes[(5120 + 3000 * 512)...])
   }
 
+  /// As Windows has it where the processors are more than the vectors.
+  @Test("several submission queues on one completion queue: each command is answered once, by name")
+  func sharedCompletionQueue() throws {
+    let (disk, first) = try makeDisk()
+    let second = try DriverQueue(2, disk.controller, disk.memory, count: 64, vcpu: disk.vcpu)
+    #expect(
+      try disk.admin.run(
+        .admin(.createSubmissionQueue, prp1: second.submissionStart, 63 << 16 | 2, 1 << 16 | 1)
+      ).status == .success)
+    var expected: [UInt16: Set<UInt16>] = [1: [], 2: []]
+    for sector in 0..<40 as Range<UInt64> {
+      let queue = sector % 2 == 0 ? first : second
+      let identifier = try queue.enqueue(
+        .io(.read, sector, 1, prp1: 0x20_0000 + sector * 4096))
+      expected[UInt16(queue.number)]?.insert(identifier)
+    }
+    second.ring()
+    first.ring()
+    for _ in 0..<40 {
+      let reply = try first.wait()
+      #expect(reply.status == .success)
+      #expect(expected[reply.submissionQueue]?.remove(reply.identifier) != nil)
+    }
+    #expect(expected == [1: [], 2: []])
+    #expect(try first.poll() == nil)
+    for sector in 0..<40 {
+      let found = try disk.memory.read(
+        at: GPA(0x20_0000 + UInt64(sector) * 4096), byteCount: 512)
+      #expect(found == Array(bytes[(sector * 512)..<((sector + 1) * 512)]))
+    }
+  }
+
   @Test("a discard gives space back to the host, and only where it was asked to")
   func discard() throws {
     let (disk, queue) = try makeDisk()

@@ -25,6 +25,17 @@ import Testing
       ])
   }
 
+  @Test(
+    arguments: [
+      (1 << 22 | 1 << 23, 1 << 22 | 1 << 23), (1 << 23, 0), (1 << 22, 1 << 22),
+      (1 << 24 | 1 << 23, 1 << 24),
+    ] as [(UInt32, UInt32)])
+  func coreCountersNeedTheTopologyLeaves(host: UInt32, guest: UInt32) {
+    #expect(
+      GuestCPUID.processor([Self.entry(0x8000_0001, ecx: host)], brand: [], offersNesting: true)
+        == [Self.entry(0x8000_0001, ecx: guest)])
+  }
+
   @Test func virtualMachineExtensionsAreShownOnRequest() {
     #expect(
       GuestCPUID.processor(Self.host, brand: [], offersNesting: true) == [

@@ -171,10 +171,10 @@ final class Storm: Sendable {
     checker.counts.answers.count * Self.writesPerAnswer + 64
   }
 
-  /// Naps until the condition holds or the storm is over. Half a minute and more of naps means that
+  /// Naps until the condition holds or the storm is over. Five minutes and more of naps means that
   /// whoever is waited for has died; without an end a vCPU's thread would nap on.
   private func wait(until condition: () -> Bool) {
-    for _ in 0..<400_000 {
+    for _ in 0..<4_000_000 {
       if condition() || isOver.load(ordering: .acquiring) { return }
       TestThreads.nap(microseconds: 20)
     }

@@ -109,7 +109,7 @@ final class DriverQueue {
 
   /// Waits for the next completion and takes it.
   func wait() throws -> Reply {
-    let deadline = ContinuousClock.now + .seconds(30)
+    let deadline = ContinuousClock.now + .seconds(300)
     while ContinuousClock.now < deadline {
       if let reply = try poll() {
         acknowledge()
