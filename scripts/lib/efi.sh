@@ -112,6 +112,22 @@ make_esp_disk() {
   partition_disk "$image" "$esp_size" && fill_esp "$image" "$esp_size" "$@"
 }
 
+# make_efi_cd ISO PROGRAM: a CD that firmware starts this program from (El Torito).
+make_efi_cd() {
+  local work status=0
+  require_packages xorriso mtools || return 1
+  work=$(mktemp -d) || return 1
+  truncate -s 2M "$work/efi.img"
+  {
+    quietly mformat -i "$work/efi.img" -v EFI :: &&
+      quietly mmd -i "$work/efi.img" ::/EFI ::/EFI/BOOT &&
+      quietly mcopy -i "$work/efi.img" "$2" ::/EFI/BOOT/BOOTX64.EFI &&
+      quietly xorriso -as mkisofs -o "$1" -e efi.img -no-emul-boot "$work"
+  } || status=1
+  rm -rf "$work"
+  return "$status"
+}
+
 # make_grub FILE [APPEND]: GRUB as a UEFI application that boots /boot/vmlinuz of the root file system at
 # once.
 make_grub() {

@@ -147,8 +147,21 @@ fat() {
 # Asks which memory is zero as an operating system's loader would, and reads it all. Huge pages, once
 # nothing is tracked any more, let it read 4 GiB in seconds.
 client() {
+  ask_as_loader --disk /uefi/client.img
+}
+
+# The same from a CD, before an empty disk. The firmware draws, reads the CD and runs the USB controller's
+# rings meanwhile, all of which is written to memory by the VMM.
+client_from_cd() {
+  truncate -s 64M /tmp/empty.img
+  ask_as_loader --cdrom /uefi/client.iso --disk /tmp/empty.img --boot-order cdrom,disk0 \
+    --vnc unix:/tmp/viewers --usb tablet,keyboard
+}
+
+# ask_as_loader OPTION...
+ask_as_loader() {
   cp "$template" /tmp/kept.fd
-  start client --memory 4G --disk /uefi/client.img --vars /tmp/kept.fd --no-persist --thp \
+  start client --memory 4G "$@" --vars /tmp/kept.fd --no-persist --thp \
     --tracking-policy until-answered=0
   finish 600
   cmp "$template" /tmp/kept.fd >/out/kept.cmp 2>&1
