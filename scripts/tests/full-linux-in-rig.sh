@@ -55,6 +55,7 @@ for series in $series_list; do
       ;;
   esac
   timeout -s KILL 900 vmm-run "$@" --firmware "$firmware" --memory 768M --vnc :0 \
+    --screenshot "/out/$name.png" \
     --cdrom none,next=/tmp/second.iso,next=/tmp/third.iso --disk /tmp/sata.img,bus=ahci \
     <>/tmp/keys >"/out/$name.console" 2>"/out/$name.stderr" &
   job=$!

@@ -19,6 +19,13 @@ await() {
   done
 }
 
+# insert LIST: the modules that /modules/LIST names.
+insert() {
+  while read -r module; do
+    insmod "/modules/$module.ko" || tell "cannot insert $module"
+  done <"/modules/$1"
+}
+
 use_inputs() {
   await grep -q Explorer /proc/bus/input/devices
   sed -n 's/^N: Name="\(.*\)"$/input \1/p' /proc/bus/input/devices | while read -r line; do
@@ -69,6 +76,16 @@ use_usb() {
   if grep xhci_hcd /proc/interrupts | grep -q MSI; then tell 'tablet interrupts by message'; fi
 }
 
+# Until here it is the firmware's, in its mode. The driver's mode is the command line's; what is drawn then is the
+# picture that is kept.
+use_display() {
+  tell "firmware frame buffer $(cat /sys/class/graphics/fb0/virtual_size)"
+  insert display
+  await grep -q bochs /sys/class/graphics/fb0/name
+  tell "frame buffer $(cat /sys/class/graphics/fb0/name) $(cat /sys/class/graphics/fb0/virtual_size)"
+  seq 1 2000 >/dev/tty1
+}
+
 # All of it, then by its file system, then out and in again. The second drive is empty.
 use_drives() {
   await [ -b /dev/sr1 ]
@@ -116,10 +133,9 @@ use_disk() {
 }
 
 tell "kernel $(uname -r)"
-while read -r module; do
-  insmod "/modules/$module.ko" || tell "cannot insert $module"
-done </modules/order
+insert order
 use_usb
+use_display
 use_inputs
 use_drives
 use_changer

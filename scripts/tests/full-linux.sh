@@ -12,28 +12,33 @@ full_linux_modules=(
 full_linux_pointer=(
   'tablet ABS_X from 0 to 32767' 'tablet ABS_Y from 0 to 32767' 'tablet ABS_X 25612' 'tablet ABS_Y 8212'
   'tablet BTN_LEFT 1' 'tablet REL_WHEEL 1' 'tablet BTN_LEFT 0')
+# What its display needs, since 6.18 and before.
+full_linux_display=(drm drm_kms_helper drm_client_lib drm_shmem_helper bochs)
+full_linux_display_before=(drm drm_kms_helper ttm drm_ttm_helper drm_vram_helper bochs)
 # What sd_mod needs up to 6.1.
 full_linux_checksums=(crct10dif_common crc-t10dif crc64 crc64-rocksoft t10-pi)
 
 # make_cd FILE SERIES DATA: an ISO with GRUB, Linux, and DATA as a file.
 make_cd() {
   local iso=$1 series=$2 data=$3 kernel tree=$1.tree disc=$1.disc module
-  local -a modules=("${full_linux_modules[@]}")
+  local -a modules=("${full_linux_modules[@]}") display=("${full_linux_display_before[@]}")
   if [[ $series == 6.1 ]]; then modules=("${full_linux_checksums[@]}" "${modules[@]}"); fi
-  get_kernel "$series-full" "${modules[@]}" || return 1
+  if [[ $series == 7.* ]]; then display=("${full_linux_display[@]}"); fi
+  get_kernel "$series-full" "${modules[@]}" "${display[@]}" || return 1
   rm -rf "$tree" "$disc"
   mkdir -p "$tree"/{bin,dev,modules,proc,sys} "$disc/boot/grub"
   cp /bin/busybox "$tree/bin/"
   take_program "$tree" /usr/bin/eject
   take_program "$tree" /usr/bin/evtest
-  for module in "${modules[@]}"; do cp "$kernel/$module.ko" "$tree/modules/"; done
+  for module in "${modules[@]}" "${display[@]}"; do cp "$kernel/$module.ko" "$tree/modules/"; done
   printf '%s\n' "${modules[@]}" >"$tree/modules/order"
+  printf '%s\n' "${display[@]}" >"$tree/modules/display"
   install_init "$tree" "$here/tests/full-linux-init.sh"
   pack_initramfs "$tree" | gzip -1 >"$disc/initrd" || return 1
   cp "$kernel/vmlinuz" "$disc/vmlinuz"
   cp "$data" "$disc/data"
   printf '%s\n' 'serial --unit=0 --speed=115200' 'terminal_input serial' 'terminal_output serial' \
-    'echo GRUB from the CD' 'linux /vmlinuz console=ttyS0 panic=-1 quiet' 'initrd /initrd' boot \
+    'echo GRUB from the CD' 'linux /vmlinuz console=ttyS0 panic=-1 quiet video=1024x768' 'initrd /initrd' boot \
     >"$disc/boot/grub/grub.cfg"
   quietly grub-mkrescue -d /usr/lib/grub/x86_64-efi -o "$iso" "$disc" || return 1
   rm -r "$tree" "$disc"
@@ -57,6 +62,7 @@ check_cd_guest() {
   check_equal "$guest: GRUB" "$(grep -ac 'GRUB from the CD' "$out/$guest.console")" 1
   for line in "kernel ${1//./\\.}\\..*" 'input AT Translated Set 2 keyboard' \
     'input ImExPS/2 Generic Explorer Mouse' 'input vmm-run USB Tablet' 'usb xhci_hcd' \
+    'firmware frame buffer 1280,800' 'frame buffer bochs-drmdrmfb 1024,768' \
     'tablet usbhid hid-generic' 'tablet interrupts by message' "${full_linux_pointer[@]}" 'controller ahci' 'drive VMM-RUN +CD/DVD-ROM *' \
     "medium $(sum_of <"$iso")  -" "bytes $(stat -c %s "$iso")" "file $(sum_of <"$data")  -" \
     ejected 'nothing to read' closed "again $(head -c 1048576 "$iso" | sum_of)  -" \
@@ -70,6 +76,7 @@ check_cd_guest() {
       check_seen "$guest" "$line"
     done
   fi
+  check_picture "$guest" 1024 768
   check_equal "$guest: what the guest wrote to its SATA disk" \
     "$(cut -d ' ' -f 1 "$out/$guest.sum")" \
     "$(mib_of "$iso" 16 | sum_of)"
