@@ -12,7 +12,7 @@ ip link set lo up
 
 # next_medium N: changes the medium when the guest asks for its Nth one, and then lets it go on.
 next_medium() {
-  while kill -0 $job 2>/dev/null && ! grep -q "^@ medium $1, please" "/out/$name.console"; do sleep 0.2; done
+  while kill -0 $job 2>/dev/null && ! grep -qs "^@ medium $1, please" "/out/$name.console"; do sleep 0.2; done
   # SIGRTMIN, whose name busybox does not know.
   kill -34 "$(pidof vmm-run)"
   while kill -0 $job 2>/dev/null && [ "$(grep -c ' cdrom1: ' "/out/$name.stderr")" -lt "$1" ]; do

@@ -76,10 +76,9 @@ use_usb() {
   if grep xhci_hcd /proc/interrupts | grep -q MSI; then tell 'tablet interrupts by message'; fi
 }
 
-# Until here it is the firmware's, in its mode. The driver's mode is the command line's; what is drawn then is the
-# picture that is kept.
+# The firmware's mode is 1280x800; the driver's is the command line's. What is drawn then is the picture that is
+# kept.
 use_display() {
-  tell "firmware frame buffer $(cat /sys/class/graphics/fb0/virtual_size)"
   insert display
   await grep -q bochs /sys/class/graphics/fb0/name
   tell "frame buffer $(cat /sys/class/graphics/fb0/name) $(cat /sys/class/graphics/fb0/virtual_size)"

@@ -16,7 +16,7 @@ run_suites_here() {
 }
 
 run_suites_in_rig() {
-  suites_in_rig 6.12 "$rig_filter" 2000
+  suites_in_rig 6.12 "$rig_filter" 1000
 }
 
 run_suites_in_new_rig() {
