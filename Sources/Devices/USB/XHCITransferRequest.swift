@@ -76,6 +76,7 @@ struct XHCICompletion: RawRepresentable, Equatable, Sendable {
   static let contextStateError = XHCICompletion(rawValue: 19)
   static let eventRingFull = XHCICompletion(rawValue: 21)
   static let commandRingStopped = XHCICompletion(rawValue: 24)
+  static let stopped = XHCICompletion(rawValue: 26)
 }
 
 /// The guest gave an address for a ring, a table or a context where there is no RAM.

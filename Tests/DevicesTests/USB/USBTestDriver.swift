@@ -33,6 +33,8 @@ final class USBTestDriver {
   let line = RecordingLine()
   let vcpu = RoleThread(.vcpu)
   private let host: PCIHost
+  /// What the last *Stop Endpoint* reported of a block that waited.
+  private(set) var stopped: Event?
   /// Where the driver is in the rings.
   var command = XHCIRing(USBTestDriver.commands | 1)
   var eventIndex: UInt64 = 0
@@ -161,7 +163,7 @@ final class USBTestDriver {
     return event
   }
 
-  /// Runs a command.
+  /// Runs a command. What *Stop Endpoint* reports before its end is in `stopped`.
   func run(
     _ kind: Request.Kind, _ parameter: UInt64 = 0, slot: Int = 0, endpoint: Int = 0,
     flags: UInt32 = 0
@@ -175,7 +177,12 @@ final class USBTestDriver {
       command = XHCIRing(Self.commands | (command.cycle ? 0 : 1))
     }
     write(Register.bells, 0)
-    let event = try nextEvent()
+    var event = try nextEvent()
+    stopped = nil
+    if kind == .stopEndpoint, event.kind == .transferEvent {
+      stopped = event
+      event = try nextEvent()
+    }
     #expect(event.kind == .commandCompletion)
     #expect(event.parameter == place)
     return (event.code, event.slot)

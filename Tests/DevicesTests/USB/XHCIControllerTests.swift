@@ -252,6 +252,13 @@ struct XHCIControllerTests {
       try driver.run(.setDequeuePointer, Driver.data, slot: slot, endpoint: 3).code
         == .contextStateError)
     #expect(try driver.run(.stopEndpoint, slot: slot, endpoint: 3).code == .success)
+    let stopped = Driver.Event(
+      kind: .transferEvent, code: .stopped, parameter: Driver.ring(slot, 3), byteCount: 8,
+      slot: slot, endpoint: 3)
+    #expect(driver.stopped == stopped)
+    // Nothing is under way there.
+    #expect(try driver.run(.stopEndpoint, slot: slot, endpoint: 1).code == .success)
+    #expect(driver.stopped == nil)
     #expect(try driver.context(slot, 3, word: 0) == 3)
     #expect(try driver.context(slot, 3, word: 2) == UInt32(Driver.ring(slot, 3)) | 1)
     #expect(try driver.run(.stopEndpoint, slot: slot, endpoint: 3).code == .contextStateError)
