@@ -113,6 +113,11 @@ struct SpecObject {
     case .text(let unchecked):
       let text = try text(.text(unchecked), name)
       return try checked(name) { () throws(SpecValueError) in try read(text) }
+    case .number(let number) where number == number.rounded():
+      throw error(
+        name,
+        "\(number) is too large; write a whole number of bytes, or a text with a unit such as"
+          + " \"1536M\"")
     case .number(let number):
       throw error(
         name,

@@ -231,7 +231,7 @@ import ZeroTracker
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "memory": {"size": 1e30}"#,
-        "memory.size: 1e+30 is not a whole number of bytes"
+        "memory.size: 1e+30 is too large; write a whole number of bytes, or a text"
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "memory": {"size": true}"#,

@@ -28,8 +28,15 @@ public final class OpticalDrive: Sendable {
   /// - Parameters:
   ///   - medium: what is in it; nil for nothing.
   ///   - serial: of the drive; 1 to 20 characters of ASCII.
-  public init(medium: (any BlockStore)? = nil, serial: String) {
-    state = Guarded(OpticalDriveState(medium: medium, serial: serial))
+  public convenience init(medium: (any BlockStore)? = nil, serial: String) {
+    self.init(medium: medium, serial: serial, now: HostClock.monotonicNanoseconds)
+  }
+
+  /// - Parameter now: nanoseconds that only go on.
+  init(
+    medium: (any BlockStore)?, serial: String, now: @escaping @Sendable () -> UInt64
+  ) {
+    state = Guarded(OpticalDriveState(medium: medium, serial: serial, now: now))
   }
 
   /// The drive's serial number.
@@ -131,14 +138,21 @@ struct OpticalDriveState: Sendable {
   /// What comes in once the guest lets it.
   private(set) var awaitedChange: AwaitedChange?
 
+  /// For how long after such a change an eject still means the medium that left.
+  private static let lateEjectNanoseconds: UInt64 = 10_000_000_000
+  private let now: @Sendable () -> UInt64
+  /// Nil if none was made since the last eject.
+  private var changedAt: UInt64?
+
   struct AwaitedChange: Sendable {
     /// Nil for an empty drive.
     let medium: (any BlockStore)?
   }
 
-  init(medium: (any BlockStore)?, serial: String) {
+  init(medium: (any BlockStore)?, serial: String, now: @escaping @Sendable () -> UInt64) {
     self.medium = medium
     self.serial = serial
+    self.now = now
   }
 
   var hasMedium: Bool { medium != nil }
@@ -205,7 +219,10 @@ struct OpticalDriveState: Sendable {
 
   private mutating func execute(_ command: OpticalCommand) throws(Failure) -> OpticalDrive.Answer {
     // Not as soon as it is unlocked: drivers unlock to eject, and that ejects what is to go.
-    if !isLocked, command.opcode != 0x1B, command.opcode != 0x1E { _ = makeAwaitedChange() }
+    // Others look first: Linux's eject(1) unmounts, opens the drive anew and ejects.
+    if !isLocked, command.opcode != 0x1B, command.opcode != 0x1E, makeAwaitedChange() {
+      changedAt = now()
+    }
     switch command.opcode {
     case 0x12: return try inquiry(command)
     case 0x46: return configuration(command)
@@ -265,6 +282,8 @@ struct OpticalDriveState: Sendable {
     case 2:
       guard !isLocked || isTrayOpen else { throw Failure(sense: .removalPrevented) }
       if makeAwaitedChange() { return .done }
+      let changedAt = changedAt.take()
+      if let changedAt, now() - changedAt < Self.lateEjectNanoseconds { return .done }
       if readableMedium != nil { event = 3 }
       isTrayOpen = true
     case 3 where isTrayOpen:

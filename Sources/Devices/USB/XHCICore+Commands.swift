@@ -18,9 +18,22 @@ extension XHCICore {
       slot = enableSlot()
       code = slot == 0 ? .noSlots : .success
     } else {
+      if request.kind == .stopEndpoint { try reportLast(slot, request.endpoint, memory) }
       code = try execute(request, memory)
     }
     try post(.commandCompletion, place, code, control: UInt32(slot) << 24, memory)
+  }
+
+  /// What was moved is reported before an endpoint stops: *Event Data* that is next is no block of
+  /// its own.
+  private mutating func reportLast(
+    _ slot: Int, _ index: Int, _ memory: GuestMemory
+  ) throws(XHCIMemoryFault) {
+    guard slots.indices.contains(slot), var endpoint = slots[slot]?.endpoints[index],
+      endpoint.state == .running, endpoint.credit > 0,
+      try endpoint.ring.peek(memory)?.kind == .eventData
+    else { return }
+    try stepTransfer(slot, index, memory)
   }
 
   private mutating func enableSlot() -> Int {
@@ -209,9 +222,12 @@ extension XHCICore {
     guard slot.state != .enabled else { return .contextStateError }
     guard var endpoint = slot.endpoints[index] else { return .endpointNotEnabled }
     guard endpoint.state == .running else { return .contextStateError }
+    let isAtWork = endpoint.credit > 0 || endpoint.isWaiting
     endpoint.state = .stopped
     endpoint.credit = 0
-    if endpoint.isPolled, let waiting = try endpoint.ring.peek(memory), waiting.kind != .eventData {
+    endpoint.isWaiting = false
+    endpoint.hasRestarted = false
+    if isAtWork, let waiting = try endpoint.ring.peek(memory), waiting.kind != .eventData {
       try post(
         .transferEvent, endpoint.ring.pointer, .stopped,
         byteCount: UInt32(waiting.transferByteCount),

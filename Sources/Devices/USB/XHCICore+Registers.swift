@@ -123,6 +123,7 @@ extension XHCICore {
     guard value & Command.run != 0 else {
       isRunning = false
       isCommandRingRunning = false
+      hasStoppedCommands = false
       commandCredit = 0
       return
     }

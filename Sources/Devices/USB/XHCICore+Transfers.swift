@@ -35,6 +35,11 @@ extension XHCICore {
     _ number: Int, _ index: Int, _ memory: GuestMemory
   ) throws(XHCIMemoryFault) {
     guard var slot = slots[number], var endpoint = slot.endpoints[index] else { return }
+    if endpoint.hasRestarted {
+      endpoint.hasRestarted = false
+      slot.endpoints[index] = endpoint
+      try slot.storeEndpoint(index, memory)
+    }
     guard endpoint.state == .running, let request = try endpoint.ring.peek(memory) else {
       endpoint.credit = 0
       slots[number]?.endpoints[index] = endpoint
@@ -88,7 +93,9 @@ extension XHCICore {
       try report(block, .requestError, request.transferByteCount, memory)
       endpoint.state = .error
       endpoint.abandon()
-    case .waiting: endpoint.credit = 0
+    case .waiting:
+      endpoint.credit = 0
+      endpoint.isWaiting = true
     }
   }
 
@@ -237,6 +244,7 @@ extension XHCIEndpoint {
   /// Leaves a block; a transfer ends with its chain.
   fileprivate mutating func pass(_ request: XHCITransferRequest) {
     ring.advance()
+    isWaiting = false
     if !request.isChained { transfer = Transfer() }
   }
 }

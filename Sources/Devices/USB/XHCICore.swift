@@ -16,7 +16,7 @@ struct XHCICore: Sendable {
   /// Steps between two looks at what else there is to do.
   private static let turnLength = 64
   /// The most events that a step has.
-  private static let eventsOfStep: UInt64 = 2
+  private static let eventsOfStep: UInt64 = 3
 
   /// Bits of *USBCMD*.
   enum Command {
@@ -90,10 +90,20 @@ struct XHCICore: Sendable {
       guard ports[port].device?.take(input) == true else { continue }
       ports[port].wake()
       notePorts()
-      if let slot = slots.firstIndex(where: { $0?.port == port }) {
-        slots[slot]?.endpoints[HIDDescriptors.endpointIndex]?.credit = Self.bellCredit
+      let index = HIDDescriptors.endpointIndex
+      // One that was stopped waits for the next bell.
+      if let slot = slots.firstIndex(where: { $0?.port == port }),
+        slots[slot]?.endpoints[index]?.state == .running
+      {
+        slots[slot]?.endpoints[index]?.credit = Self.bellCredit
       }
       return true
+    }
+    // The guest may have stopped listening while a key was down here.
+    if case .key(_, isDown: false) = input {
+      for port in ports.indices where ports[port].device?.isKeyboard == true {
+        _ = ports[port].device?.take(input)
+      }
     }
     return false
   }
@@ -106,13 +116,15 @@ struct XHCICore: Sendable {
     return nil
   }
 
-  /// Whether the guest has configured what is plugged in there, and waits for its reports.
+  /// Whether the guest has configured what is plugged in there, and waits for its reports: also
+  /// while it sleeps, for which guests stop the endpoint first.
   private func isListened(to port: Int) -> Bool {
     guard isRunning, ports[port].isEnabled, ports[port].device?.isConfigured == true,
       let slot = slots.firstIndex(where: { $0?.port == port }),
       let endpoint = slots[slot]?.endpoints[HIDDescriptors.endpointIndex]
     else { return false }
-    return endpoint.isPolled && endpoint.state == .running
+    return endpoint.isPolled
+      && (endpoint.state == .running || endpoint.state == .stopped && ports[port].mayWake)
   }
 
   /// Whether the guest is to be interrupted.
@@ -129,6 +141,8 @@ struct XHCICore: Sendable {
     do throws(XHCIMemoryFault) {
       for _ in 0..<Self.turnLength {
         guard isRunning, hasWork, try interrupter.hasRoom(for: Self.eventsOfStep, memory) else {
+          // The interrupter says by itself that its ring is full.
+          if interrupter.isPending { status |= Status.eventInterrupt }
           return false
         }
         try step(memory)
@@ -213,6 +227,7 @@ struct XHCICore: Sendable {
       var endpoint = slots[bell]?.endpoints[index]
     else { return }
     guard endpoint.state == .running || endpoint.state == .stopped else { return }
+    if endpoint.state == .stopped { endpoint.hasRestarted = true }
     endpoint.state = .running
     endpoint.isPolled = true
     endpoint.credit = Self.bellCredit

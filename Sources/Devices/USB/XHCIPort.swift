@@ -64,6 +64,11 @@ struct XHCIPort: Sendable {
   /// Whether transfers reach the device.
   var isActive: Bool { device != nil && isEnabled && link == Link.active }
 
+  /// Whether the device is asleep, or on its way up, and may wake the guest.
+  var mayWake: Bool {
+    isEnabled && (link == Link.suspended || link == Link.resume) && device?.mayWakeHost == true
+  }
+
   private mutating func note(_ change: UInt32) {
     if changes & change == 0 { hasEvent = true }
     changes |= change

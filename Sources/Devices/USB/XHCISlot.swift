@@ -76,6 +76,10 @@ struct XHCIEndpoint: Sendable {
   var credit = 0
   /// Whether the guest has rung for it: it listens to the device.
   var isPolled = false
+  /// Whether the device has yet to answer the block that is next.
+  var isWaiting = false
+  /// Whether a bell has started it again, which its context does not say yet.
+  var hasRestarted = false
   /// What the control endpoint is at.
   var control: ControlTransfer?
   var transfer = Transfer()
@@ -135,5 +139,6 @@ struct XHCIEndpoint: Sendable {
   mutating func abandon() {
     transfer = Transfer()
     credit = 0
+    isWaiting = false
   }
 }

@@ -136,14 +136,6 @@ extension GuestMemory {
     }
   }
 
-  func readXHCI(at address: UInt64, byteCount: Int) throws(XHCIMemoryFault) -> [UInt8] {
-    do throws(GuestMemoryError) {
-      return try read(at: GPA(address), byteCount: byteCount)
-    } catch {
-      throw XHCIMemoryFault()
-    }
-  }
-
   func writeXHCI(_ bytes: [UInt8], at address: UInt64) throws(XHCIMemoryFault) {
     do throws(GuestMemoryError) {
       try write(bytes, at: GPA(address))

@@ -105,7 +105,11 @@ final class LogFile: Sendable {
 
   private func write(_ bytes: [UInt8], _ patience: OutputPatience) throws(SystemError) {
     var writer = writer(patience)
-    if case .failed(let error) = writer.write(bytes) { throw error }
+    switch writer.write(bytes) {
+    case .written: break
+    case .lost: throw SystemError("write \(path)", code: ETIMEDOUT)
+    case .failed(let error): throw error
+    }
   }
 
   /// Cuts off the last bytes, the part of a line that a full disk left.

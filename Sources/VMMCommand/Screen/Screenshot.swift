@@ -21,6 +21,9 @@ final class Screenshot: Sendable {
   /// Held while it is written.
   private let file: Mutex<LogFile>
   private let path: String
+  /// While the run goes on, the thread that writes has other signals to see to: who does not read
+  /// is waited for a second.
+  private let patience = OutputPatience()
   /// As the last machine left it.
   private let last = Mutex<Picture?>(nil)
 
@@ -28,6 +31,7 @@ final class Screenshot: Sendable {
   init(path: String) throws {
     self.path = path
     file = Mutex(try LogFile(LogFileSpec(file: path), isRewritten: true))
+    patience.shorten()
   }
 
   /// Keeps what a display shows for the end of the run; nothing if it is off.
@@ -42,7 +46,7 @@ final class Screenshot: Sendable {
       return Diagnostics.report("no screenshot: the guest showed no picture")
     }
     do throws(SystemError) {
-      try write(picture)
+      try write(picture, .ofProcess)
     } catch {
       Diagnostics.report(error)
     }
@@ -58,17 +62,19 @@ final class Screenshot: Sendable {
       return "no screenshot: the guest shows no picture"
     }
     do throws(SystemError) {
-      try write(picture)
+      try write(picture, patience)
       return "screenshot: \(path)"
     } catch {
       return "no screenshot: \(error)"
     }
   }
 
-  private func write(_ picture: Picture) throws(SystemError) {
+  private func write(
+    _ picture: Picture, _ patience: OutputPatience
+  ) throws(SystemError) {
     let bytes = PNGImage(width: picture.width, lines: picture.lines).bytes
     try file.withLock { (file) throws(SystemError) in
-      try file.replace(with: bytes, .ofProcess)
+      try file.replace(with: bytes, patience)
     }
   }
 

@@ -188,6 +188,15 @@ struct HIDTests {
     #expect(try driver.takeReport(tablet)[5] == 0xFF)
     // The button and the key were down there.
     #expect(legacy.log.values.dropFirst(3) == ["pointer 1 0", "key 4 up"])
+    // The guest stops listening while a key is down: it is not down when it listens again.
+    #expect(try driver.run(.stopEndpoint, slot: keyboard, endpoint: 3).code == .success)
+    inputs.setKey(a, isDown: false)
+    #expect(legacy.log.values.last == "key 4 up")
+    try driver.awaitReport(keyboard)
+    #expect(try driver.takeReport(keyboard) == [UInt8](repeating: 0, count: 8))
+    try driver.awaitReport(keyboard)
+    inputs.setKey(KeyboardKey(rawValue: 5), isDown: true)
+    #expect(try driver.takeReport(keyboard) == [0, 0, 5, 0, 0, 0, 0, 0])
     // The guest halts the controller, or resets it.
     for command: UInt64 in [4, 2] {
       driver.write(USBTestDriver.Register.command, command)

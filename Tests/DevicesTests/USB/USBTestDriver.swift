@@ -184,7 +184,7 @@ final class USBTestDriver {
       event = try nextEvent()
     }
     #expect(event.kind == .commandCompletion)
-    #expect(event.parameter == place)
+    #expect(event.parameter == place, "\(event)")
     return (event.code, event.slot)
   }
 

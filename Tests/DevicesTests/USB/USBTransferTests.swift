@@ -236,12 +236,15 @@ struct USBTransferTests {
     #expect(try driver.request(slot, 0x0003, value: 1).code == .success)
     #expect(try driver.request(slot, 0x8000, byteCount: 2).data == [2, 0])
     try driver.awaitReport(slot)
+    // Before it sends a device to sleep, a guest stops what waits for it.
+    #expect(try driver.run(.stopEndpoint, slot: slot, endpoint: 3).code == .success)
     driver.write(Driver.port(1), 0x1_0260)
     #expect(Self.move(driver, 2))
     #expect(try driver.nextEvent().kind == .portStatusChange)
     #expect(driver.read(Driver.port(1)) == 0x40_0FE3)
     driver.write(Driver.port(1), 0x41_0200)
     #expect(try driver.nextEvent().kind == .portStatusChange)
+    driver.ringBell(slot, 3)
     #expect(try driver.takeReport(slot)[1] == 2)
   }
 }

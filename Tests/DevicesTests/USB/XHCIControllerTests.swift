@@ -272,6 +272,25 @@ struct XHCIControllerTests {
     try driver.awaitReport(slot)
     #expect(driver.controller.engine.inputs.take(.wheel(1)))
     #expect(try driver.nextEvent().parameter == place)
+    #expect(try driver.context(slot, 3, word: 0) & 7 == 1)
+  }
+
+  @Test("what was moved before an endpoint stops is reported: event data comes first")
+  func eventDataBeforeTheStop() throws {
+    let driver = try Driver()
+    try driver.takeConnections()
+    let slot = try driver.configure(port: 1)
+    driver.configure(0x04, 2, 2)
+    try driver.put(.eventData, 0x1234, flags: 1 << 5, slot: slot, endpoint: 3)
+    driver.ringBell(slot, 3)
+    try driver.put(.stopEndpoint, flags: UInt32(slot) << 24 | 3 << 16, on: &driver.command)
+    driver.write(Register.bells, 0)
+    #expect(try !driver.hasEvent)
+    driver.configure(0x04, 2, 6)
+    let data = try driver.nextEvent()
+    #expect(data.kind == .transferEvent && data.isData && data.parameter == 0x1234)
+    let stop = try driver.nextEvent()
+    #expect(stop.kind == .commandCompletion && stop.code == .success)
   }
 
   @Test("the command ring stops where it is, and goes on from where it is put")
@@ -298,6 +317,19 @@ struct XHCIControllerTests {
     #expect(driver.read(Register.status) & 1 == 1)
     driver.write(Register.bells, 0)
     driver.write(Register.commandRing, Driver.commands | 1, width: 8)
+    try driver.memory.fill(at: GPA(Driver.commands), byteCount: 4096, with: 0)
+    driver.command = XHCIRing(Driver.commands | 1)
+    driver.write(Register.command, 5)
+    #expect(try driver.run(.noCommand).code == .success)
+    // What a halted controller has not said of its commands it does not say later.
+    try driver.put(.noCommand, on: &driver.command)
+    driver.configure(0x04, 2, 2)
+    driver.write(Register.bells, 0)
+    driver.write(Register.commandRing, 4)
+    driver.write(Register.command, 4)
+    driver.configure(0x04, 2, 6)
+    driver.write(Register.commandRing, Driver.commands | 1, width: 8)
+    try driver.memory.fill(at: GPA(Driver.commands), byteCount: 4096, with: 0)
     driver.command = XHCIRing(Driver.commands | 1)
     driver.write(Register.command, 5)
     #expect(try driver.run(.noCommand).code == .success)
@@ -352,10 +384,14 @@ struct XHCIControllerTests {
     }
     // Switched off, at one place or the other.
     for (offset, value): (UInt64, UInt64) in [(Register.interrupter, 1), (Register.command, 1)] {
+      driver.write(Register.interrupter, 3)
       driver.write(offset, value)
       #expect(try driver.run(.noCommand).code == .success)
       #expect(count() == 4)
     }
+    // Back on, what was pending comes.
+    driver.write(Register.command, 5)
+    #expect(count() == 5)
   }
 
   @Test("a full ring of events: the guest learns of it, and nothing is lost")
@@ -380,6 +416,19 @@ struct XHCIControllerTests {
     }
     #expect(counts[33] == 32)
     #expect(counts[37, default: 0] >= 1)
+  }
+
+  @Test("that its ring is full interrupts the guest, though no event before did")
+  func fullRingOfSilentEvents() throws {
+    let driver = try Driver()
+    try driver.takeConnections()
+    let slot = try driver.configure(port: 1)
+    driver.write(Register.status, 8)
+    #expect(driver.read(Register.status) & 8 == 0)
+    // No operations that report, without interrupts.
+    for _ in 0..<14 { try driver.put(.noTransfer, flags: 1 << 5 | 1 << 9, slot: slot, endpoint: 3) }
+    driver.ringBell(slot, 3)
+    try waitUntil { driver.read(Register.status) & 8 == 8 }
   }
 
   @Test("a ring of events in several segments")

@@ -129,6 +129,27 @@ struct ViewerTests {
     #expect(throws: SocketPeer.Closed.self) { try viewer.read(1) }
   }
 
+  /// The thread that writes it sees to the other signals, too.
+  @Test func aScreenshotThatIsNotReadDelaysNoEnd() throws {
+    let directory = try TemporaryDirectory()
+    let (output, messages) = (try TestPipe(), try TestPipe())
+    try directory.write(TestGuest.kernel(Self.guest), to: "kernel")
+    let fifo = directory.path("png")
+    try #require(unsafe mkfifo(fifo, 0o600) == 0)
+    let reader = try OutputFile.open(fifo, O_RDWR | O_NONBLOCK | O_CLOEXEC, named: "FIFO")
+    let program = try Program(
+      "run --kernel \(directory.path("kernel")) --memory 64M --screenshot \(fifo)",
+      output: .descriptor(output.writer), error: .descriptor(messages.writer))
+    #expect(read(1, from: output.reader, patienceMilliseconds: 60_000) == [0x21])
+    program.send(SIGUSR2)
+    let said = String(
+      decoding: read(1, from: messages.reader, patienceMilliseconds: 60_000), as: UTF8.self)
+    #expect(said.hasPrefix("vmm-run: no screenshot: cannot write \(fifo): "), "\(said)")
+    program.send(SIGTERM)
+    #expect(program.endsByItself() && program.wait() == .status(128 + SIGTERM))
+    withExtendedLifetime(reader) {}
+  }
+
   /// What a machine leaves is taken back by the thread that may: the viewers' may not.
   @Test(.enabled(if: WrittenPageSourceKind.writeProtect.obstacle == nil, "needs userfaultfd"))
   func anEndWithWriteProtection() throws {
