@@ -3,7 +3,7 @@
 # Steps of scripts/test: `vmm-run demo`, whose guest asks which of its memory is still zero.
 # Sourced, never run.
 
-demo=(demo --memory 1G --compare --json)
+demo=(demo --compare --json)
 vmm_run=$PWD/.build-static/release/vmm-run
 
 # check_law NAME TEXT FILE LAW: LAW is a jq condition on the demo's JSON. The word `true` is
@@ -47,7 +47,7 @@ run_demo_here() {
     skip_check "$name" 'needs read-write /dev/kvm'
     return 0
   fi
-  timeout --kill-after=5 180 "$vmm_run" "${demo[@]}" --hyperv userspace \
+  timeout --kill-after=5 180 "$vmm_run" "${demo[@]}" --memory 1G --hyperv userspace \
     >"$logs/demo-here.json" 2>"$logs/demo-here.log" </dev/null || status=$?
   check_demo "$name" "$status" no "$logs/demo-here.json"
   if [[ $failed -ne $before ]]; then
@@ -58,19 +58,19 @@ run_demo_here() {
 # The demos of the rig, one a line: name, preallocated, options. All run in one boot, which
 # scripts/tests/demos-in-rig.sh does; it reads these lines.
 demos_in_rig='
-kernel              no   --hyperv kernel
-userspace           no   --hyperv userspace
-hugetlb-prealloc    yes  --hyperv kernel --backing hugetlb --prealloc
-memfd-prealloc      yes  --hyperv kernel --backing memfd --prealloc --verify-zeroed
-write-protect       no   --hyperv kernel --tracking write-protect --verify-zeroed
-two-vcpus           no   --hyperv kernel --cpus 2 --granularity 32M
+kernel              no   --memory 1G --hyperv kernel
+userspace           no   --memory 1G --hyperv userspace
+hugetlb-prealloc    yes  --memory 512M --hyperv kernel --backing hugetlb --prealloc
+memfd-prealloc      yes  --memory 512M --hyperv kernel --backing memfd --prealloc --verify-zeroed
+write-protect       no   --memory 512M --hyperv kernel --tracking write-protect --verify-zeroed
+two-vcpus           no   --memory 1G --hyperv kernel --cpus 2 --granularity 32M
 '
 
 run_demos_in_rig() {
   local name preallocated options status rig_status=0 before=$failed
   rm -rf "$logs/demos"
-  # 1 GiB of huge pages, and 32 MiB more for what a VMM keeps beside the guest's memory.
-  logged demos-in-rig "$here/rig" --timeout 1800 --memory 6144 --hugepages 528 --out "$logs/demos" \
+  # 512 MiB of huge pages, and 32 MiB more for what a VMM keeps beside the guest's memory.
+  logged demos-in-rig "$here/rig" --timeout 1800 --memory 6144 --hugepages 272 --out "$logs/demos" \
     --file "$vmm_run:/usr/bin/vmm-run" --env "DEMO=${demo[*]}" --env "DEMOS=$demos_in_rig" \
     --script "$here/tests/demos-in-rig.sh" || rig_status=$?
   while read -r name preallocated options; do

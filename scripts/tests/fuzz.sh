@@ -7,8 +7,8 @@
 source "$here/lib/fuzz.sh"
 
 # Executions of each target, and the seconds they may take.
-fuzz_test_executions=30000
-fuzz_test_seconds=6
+fuzz_test_executions=20000
+fuzz_test_seconds=4
 
 # run_fuzz: the corpus of each target, then new inputs, the same ones at every run. What reached something
 # new, and the corpus, once more in the sandbox.

@@ -23,7 +23,8 @@ run_suites_in_new_rig() {
   suites_in_rig 7.3 "$new_rig_filter" 500
 }
 
-# suites_in_rig SERIES FILTER STORM_CALLS: with this kernel as the host. A storm's call of 0x8002 takes 11 ms
+# suites_in_rig SERIES FILTER STORM_CALLS: with this kernel as the host. Left out is what has a boot of its own,
+# and what is work for the processor alone. A storm's call of 0x8002 takes 11 ms
 # there; on this machine it has 100 000 of them.
 suites_in_rig() {
   local name=rig-$1 status=0
@@ -32,7 +33,7 @@ suites_in_rig() {
   logged "suites-in-$name" "$here/rig" --kernel "$1" --timeout 1800 --hugepages 64 \
     --out "$logs/$name" --env "STORM_CALLS=$3" -- \
     "${bundles[0]}" --testing-library swift-testing --filter "$2" \
-    --skip '^VMMTests\.TrackingMatrixTests' \
+    --skip '^VMMTests\.TrackingMatrixTests' --skip '^GuestMemoryTests\.FileTransferTests' \
     --event-stream-output-path /out/events.json --event-stream-version 0 || status=$?
   if [[ -e $logs/$name/events.json ]]; then
     cp "$logs/$name/events.json" "$logs/events/$name.json"
