@@ -18,6 +18,9 @@ full_linux_display_before=(drm drm_kms_helper ttm drm_ttm_helper drm_vram_helper
 # What sd_mod needs up to 6.1.
 full_linux_checksums=(crct10dif_common crc-t10dif crc64 crc64-rocksoft t10-pi)
 
+# How much of something is on the CD; the guest reads all of it, and the file again.
+full_linux_data=${FULL_LINUX_DATA:-8M}
+
 # make_cd FILE SERIES DATA: an ISO with GRUB, Linux, and DATA as a file.
 make_cd() {
   local iso=$1 series=$2 data=$3 kernel tree=$1.tree disc=$1.disc module
@@ -91,7 +94,7 @@ run_full_linux() {
   rm -rf "$directory"
   mkdir -p "$directory/guest"
   require_packages grub-common grub-efi-amd64-bin xorriso mtools busybox-static eject evtest || return 1
-  head -c 8M /dev/urandom >"$directory/data"
+  head -c "$full_linux_data" /dev/urandom >"$directory/data"
   for series in "${full_linux_series[@]}"; do
     make_cd "$directory/guest/$series.iso" "$series" "$directory/data" || return 1
   done
