@@ -423,6 +423,7 @@ struct XHCIControllerTests {
     let driver = try Driver()
     try driver.takeConnections()
     let slot = try driver.configure(port: 1)
+    driver.write(Register.interrupter, 3)
     driver.write(Register.status, 8)
     #expect(driver.read(Register.status) & 8 == 0)
     // No operations that report, without interrupts.
