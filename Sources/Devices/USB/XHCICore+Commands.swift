@@ -70,7 +70,6 @@ extension XHCICore {
     case .configureEndpoint: code = try configureEndpoints(request, &slot, memory)
     case .evaluateContext: code = try evaluateContext(request, &slot, memory)
     case .resetDevice: code = try resetDevice(&slot, memory)
-    case .stopEndpoint: code = try stopEndpoint(request, &slot, memory)
     default: code = try changeEndpoint(request, &slot, memory)
     }
     slots[number] = slot
@@ -212,33 +211,7 @@ extension XHCICore {
     return .success
   }
 
-  /// A block that the device has not answered yet is reported first: drivers take from there what
-  /// was moved and where the endpoint stands. Source: xHCI 1.2 §4.6.9.
-  private mutating func stopEndpoint(
-    _ request: XHCITransferRequest, _ slot: inout XHCISlot, _ memory: GuestMemory
-  ) throws(XHCIMemoryFault) -> XHCICompletion {
-    let index = request.endpoint
-    guard index != 0 else { return .requestError }
-    guard slot.state != .enabled else { return .contextStateError }
-    guard var endpoint = slot.endpoints[index] else { return .endpointNotEnabled }
-    guard endpoint.state == .running else { return .contextStateError }
-    let isAtWork = endpoint.credit > 0 || endpoint.isWaiting
-    endpoint.state = .stopped
-    endpoint.credit = 0
-    endpoint.isWaiting = false
-    endpoint.hasRestarted = false
-    if isAtWork, let waiting = try endpoint.ring.peek(memory), waiting.kind != .eventData {
-      try post(
-        .transferEvent, endpoint.ring.pointer, .stopped,
-        byteCount: UInt32(waiting.transferByteCount),
-        control: UInt32(request.slot) << 24 | UInt32(index) << 16, memory)
-    }
-    slot.endpoints[index] = endpoint
-    try slot.storeEndpoint(index, memory)
-    return .success
-  }
-
-  private func changeEndpoint(
+  private mutating func changeEndpoint(
     _ request: XHCITransferRequest, _ slot: inout XHCISlot, _ memory: GuestMemory
   ) throws(XHCIMemoryFault) -> XHCICompletion {
     let index = request.endpoint
@@ -246,6 +219,19 @@ extension XHCICore {
     guard slot.state != .enabled else { return .contextStateError }
     guard var endpoint = slot.endpoints[index] else { return .endpointNotEnabled }
     switch request.kind {
+    case .stopEndpoint:
+      guard endpoint.state == .running else { return .contextStateError }
+      // A block that the device has not answered yet is reported first: drivers take from there
+      // what was moved and where the endpoint stands. Source: xHCI 1.2 §4.6.9.
+      if endpoint.credit > 0 || endpoint.isWaiting, let waiting = try endpoint.ring.peek(memory),
+        waiting.kind != .eventData
+      {
+        try post(
+          .transferEvent, endpoint.ring.pointer, .stopped,
+          byteCount: UInt32(waiting.transferByteCount),
+          control: UInt32(request.slot) << 24 | UInt32(index) << 16, memory)
+      }
+      endpoint.stop()
     case .resetEndpoint:
       guard endpoint.state == .halted else { return .contextStateError }
       endpoint.state = .stopped

@@ -144,9 +144,7 @@ extension XHCICore {
 
   /// A device that was asleep may have something to report.
   private mutating func wakeTransfers(ofPort port: Int) {
-    guard ports[port].isActive, let slot = slots.firstIndex(where: { $0?.port == port }) else {
-      return
-    }
+    guard ports[port].isActive, let slot = slot(ofPort: port) else { return }
     for index in 0..<XHCISlot.contextCount where slots[slot]?.endpoints[index]?.state == .running {
       slots[slot]?.endpoints[index]?.credit = Self.bellCredit
     }

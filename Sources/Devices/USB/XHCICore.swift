@@ -92,9 +92,7 @@ struct XHCICore: Sendable {
       notePorts()
       let index = HIDDescriptors.endpointIndex
       // One that was stopped waits for the next bell.
-      if let slot = slots.firstIndex(where: { $0?.port == port }),
-        slots[slot]?.endpoints[index]?.state == .running
-      {
+      if let slot = slot(ofPort: port), slots[slot]?.endpoints[index]?.state == .running {
         slots[slot]?.endpoints[index]?.credit = Self.bellCredit
       }
       return true
@@ -116,11 +114,16 @@ struct XHCICore: Sendable {
     return nil
   }
 
+  /// The slot of what is plugged in there; nil if the guest has not addressed it.
+  func slot(ofPort port: Int) -> Int? {
+    slots.firstIndex { $0?.port == port }
+  }
+
   /// Whether the guest has configured what is plugged in there, and waits for its reports: also
   /// while it sleeps, for which guests stop the endpoint first.
   private func isListened(to port: Int) -> Bool {
     guard isRunning, ports[port].isEnabled, ports[port].device?.isConfigured == true,
-      let slot = slots.firstIndex(where: { $0?.port == port }),
+      let slot = slot(ofPort: port),
       let endpoint = slots[slot]?.endpoints[HIDDescriptors.endpointIndex]
     else { return false }
     return endpoint.isPolled

@@ -72,14 +72,13 @@ final class XHCIEngine: Sendable {
     change { $0.reset() }
   }
 
-  private func change<R>(_ body: (inout XHCICore) -> R) -> R where R: Sendable {
-    let (result, mustSignal, hasWork) = inputs.core.withLock { core in
-      let result = body(&core)
-      return (result, updateInterrupt(&core), core.hasWork)
+  private func change(_ body: (inout XHCICore) -> Void) {
+    let (mustSignal, hasWork) = inputs.core.withLock { core in
+      body(&core)
+      return (updateInterrupt(&core), core.hasWork)
     }
     if mustSignal { endpoint.signal(0) }
     if hasWork { work.add(0) }
-    return result
   }
 
   /// Drives the pin.

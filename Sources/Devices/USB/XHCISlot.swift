@@ -135,6 +135,14 @@ struct XHCIEndpoint: Sendable {
     return bytes
   }
 
+  /// Goes on with the next bell, from where it is.
+  mutating func stop() {
+    state = .stopped
+    credit = 0
+    isWaiting = false
+    hasRestarted = false
+  }
+
   /// Forgets a transfer that is under way.
   mutating func abandon() {
     transfer = Transfer()
