@@ -112,6 +112,14 @@ make_esp_disk() {
   partition_disk "$image" "$esp_size" && fill_esp "$image" "$esp_size" "$@"
 }
 
+# make_grub_cd ISO DISC KERNEL-LINE INITRD: a CD of the files of DISC, from which GRUB starts Linux at once.
+make_grub_cd() {
+  mkdir -p "$2/boot/grub"
+  printf '%s\n' 'serial --unit=0 --speed=115200' 'terminal_input serial' 'terminal_output serial' \
+    'echo GRUB from the CD' "linux $3" "initrd $4" boot >"$2/boot/grub/grub.cfg"
+  quietly grub-mkrescue -d /usr/lib/grub/x86_64-efi -o "$1" "$2"
+}
+
 # make_efi_cd ISO PROGRAM: a CD that firmware starts this program from (El Torito).
 make_efi_cd() {
   local work status=0

@@ -20,6 +20,16 @@ take_program() {
   )
 }
 
+# add_modules TREE KERNEL LIST MODULE...: modules of the kernel in this directory, for `insert LIST` of
+# guest-init.sh.
+add_modules() {
+  local tree=$1 kernel=$2 list=$3 module
+  shift 3
+  mkdir -p "$tree/modules"
+  for module in "$@"; do cp "$kernel/$module.ko" "$tree/modules/" || return 1; done
+  printf '%s\n' "$@" >"$tree/modules/$list"
+}
+
 # install_init TREE SCRIPT: a test guest's /init, and beside it guest-init.sh of the same directory, with which
 # it begins.
 install_init() {

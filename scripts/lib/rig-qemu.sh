@@ -24,7 +24,19 @@ fetch_qemu() {
   rm -rf "$1/qemu" && mv "$work" "$1/qemu"
 }
 
-# qemu_command CACHE LIBRARY: sets `qemu_command`, which starts QEMU with the library preloaded.
+rig_qemu_lock_source=$(dirname -- "${BASH_SOURCE[0]}")/rig-qemu-lock.c
+
+# compile_qemu_lock CACHE: what QEMU is started with to outlive guests that write CR8 (see its source). Whoever
+# calls it holds the lock of the cache.
+compile_qemu_lock() {
+  local library=$1/qemu-lock.so
+  if [[ ! -e $library || $library -ot $rig_qemu_lock_source ]]; then
+    cc -O2 -shared -fPIC -Wl,-z,now -o "$library.new" "$rig_qemu_lock_source" || return 1
+    mv "$library.new" "$library"
+  fi
+}
+
+# qemu_command CACHE: sets `qemu_command`, which starts QEMU with that library preloaded.
 qemu_command() {
   local tree=$1/qemu
   # Libraries are in /lib up to bookworm.
@@ -34,6 +46,6 @@ qemu_command() {
     loader=${libraries%%:*}/ld-linux-x86-64.so.2
   fi
   qemu_command=(
-    "$loader" --inhibit-cache --argv0 qemu-system-x86_64 --library-path "$libraries" --preload "$2"
+    "$loader" --inhibit-cache --argv0 qemu-system-x86_64 --library-path "$libraries" --preload "$1/qemu-lock.so"
     "$tree/usr/bin/qemu-system-x86_64" -L "$tree/usr/share/qemu" -L "$tree/usr/share/seabios")
 }

@@ -10,22 +10,6 @@ eject=/usr/bin/eject
 # Which makes lines of a device's events.
 evtest=/usr/bin/evtest
 
-# await COMMAND...: waits for it, half a minute at most.
-await() {
-  tries=0
-  while ! "$@" && [ $tries -lt 300 ]; do
-    sleep 0.1
-    tries=$((tries + 1))
-  done
-}
-
-# insert LIST: the modules that /modules/LIST names.
-insert() {
-  while read -r module; do
-    insmod "/modules/$module.ko" || tell "cannot insert $module"
-  done <"/modules/$1"
-}
-
 use_inputs() {
   await grep -q Explorer /proc/bus/input/devices
   sed -n 's/^N: Name="\(.*\)"$/input \1/p' /proc/bus/input/devices | while read -r line; do

@@ -23,27 +23,23 @@ full_linux_data=${FULL_LINUX_DATA:-8M}
 
 # make_cd FILE SERIES DATA: an ISO with GRUB, Linux, and DATA as a file.
 make_cd() {
-  local iso=$1 series=$2 data=$3 kernel tree=$1.tree disc=$1.disc module
+  local iso=$1 series=$2 data=$3 kernel tree=$1.tree disc=$1.disc
   local -a modules=("${full_linux_modules[@]}") display=("${full_linux_display_before[@]}")
   if [[ $series == 6.1 ]]; then modules=("${full_linux_checksums[@]}" "${modules[@]}"); fi
   if [[ $series == 7.* ]]; then display=("${full_linux_display[@]}"); fi
   get_kernel "$series-full" "${modules[@]}" "${display[@]}" || return 1
   rm -rf "$tree" "$disc"
-  mkdir -p "$tree"/{bin,dev,modules,proc,sys} "$disc/boot/grub"
+  mkdir -p "$tree"/{bin,dev,proc,sys} "$disc"
   cp /bin/busybox "$tree/bin/"
   take_program "$tree" /usr/bin/eject
   take_program "$tree" /usr/bin/evtest
-  for module in "${modules[@]}" "${display[@]}"; do cp "$kernel/$module.ko" "$tree/modules/"; done
-  printf '%s\n' "${modules[@]}" >"$tree/modules/order"
-  printf '%s\n' "${display[@]}" >"$tree/modules/display"
+  add_modules "$tree" "$kernel" order "${modules[@]}" || return 1
+  add_modules "$tree" "$kernel" display "${display[@]}" || return 1
   install_init "$tree" "$here/tests/full-linux-init.sh"
   pack_initramfs "$tree" | gzip -1 >"$disc/initrd" || return 1
   cp "$kernel/vmlinuz" "$disc/vmlinuz"
   cp "$data" "$disc/data"
-  printf '%s\n' 'serial --unit=0 --speed=115200' 'terminal_input serial' 'terminal_output serial' \
-    'echo GRUB from the CD' 'linux /vmlinuz console=ttyS0 panic=-1 quiet video=1024x768' 'initrd /initrd' boot \
-    >"$disc/boot/grub/grub.cfg"
-  quietly grub-mkrescue -d /usr/lib/grub/x86_64-efi -o "$iso" "$disc" || return 1
+  make_grub_cd "$iso" "$disc" '/vmlinuz console=ttyS0 panic=-1 quiet video=1024x768' /initrd || return 1
   rm -r "$tree" "$disc"
 }
 

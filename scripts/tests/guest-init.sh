@@ -12,6 +12,22 @@ tell() {
   echo "@ $*"
 }
 
+# await COMMAND...: waits for it, half a minute at most.
+await() {
+  tries=0
+  while ! "$@" && [ $tries -lt 300 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+  done
+}
+
+# insert LIST: the modules that /modules/LIST names.
+insert() {
+  while read -r module; do
+    insmod "/modules/$module.ko" || tell "cannot insert $module"
+  done <"/modules/$1"
+}
+
 # What the kernel has said at level warning or worse: linux-messages.sh knows whose fault each is.
 tell_warnings() {
   dmesg -r | while read -r line; do

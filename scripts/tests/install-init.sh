@@ -6,20 +6,11 @@
 # shellcheck source=scripts/tests/guest-init.sh
 . /guest-init.sh
 
-# await FILE: waits for a block device, half a minute at most.
-await() {
-  tries=0
-  while [ ! -b "$1" ] && [ $tries -lt 300 ]; do
-    sleep 0.1
-    tries=$((tries + 1))
-  done
-}
-
 install_to_disk() {
-  await /dev/sr0
+  await [ -b /dev/sr0 ]
   mount -t iso9660 -o ro /dev/sr0 /mnt || return
   printf 'label: gpt\nstart=1MiB, size=100MiB, type=uefi\n' | /sbin/sfdisk -q /dev/nvme0n1 || return
-  await /dev/nvme0n1p1
+  await [ -b /dev/nvme0n1p1 ]
   /sbin/mkfs.fat -F 32 /dev/nvme0n1p1 >/dev/null || return
   mount -t vfat /dev/nvme0n1p1 /target || return
   mkdir -p /target/EFI/BOOT
@@ -36,12 +27,10 @@ look_at_disk() {
   tell "drives $(find /sys/block -name 'sr*' | wc -l)"
 }
 
-while read -r module; do
-  insmod "/modules/$module.ko" || tell "cannot insert $module"
-done </modules/order
-await /dev/nvme0n1
+insert order
+await [ -b /dev/nvme0n1 ]
 if grep -qw installed /proc/cmdline; then
-  await /dev/nvme0n1p1
+  await [ -b /dev/nvme0n1p1 ]
   look_at_disk
 else
   install_to_disk

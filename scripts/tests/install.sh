@@ -23,24 +23,20 @@ make_installed_grub() {
 
 # make_install_cd FILE DATA: an ISO with GRUB, Linux with an installer in its /init, and DATA.
 make_install_cd() {
-  local iso=$1 data=$2 tree=$1.tree disc=$1.disc module
+  local iso=$1 data=$2 tree=$1.tree disc=$1.disc kernel
   get_kernel "$install_series-full" "${install_modules[@]}" || return 1
   rm -rf "$tree" "$disc"
-  mkdir -p "$tree"/{bin,dev,mnt,modules,proc,sys,target} "$disc"/{boot/grub,install}
+  mkdir -p "$tree"/{bin,dev,mnt,proc,sys,target} "$disc/install"
   cp /bin/busybox "$tree/bin/"
   take_program "$tree" /sbin/sfdisk
   take_program "$tree" /sbin/mkfs.fat
-  for module in "${install_modules[@]}"; do cp "$kernel/$module.ko" "$tree/modules/"; done
-  printf '%s\n' "${install_modules[@]}" >"$tree/modules/order"
+  add_modules "$tree" "$kernel" order "${install_modules[@]}" || return 1
   install_init "$tree" "$here/tests/install-init.sh"
   pack_initramfs "$tree" | gzip -1 >"$disc/install/initrd" || return 1
   cp "$kernel/vmlinuz" "$disc/install/vmlinuz"
   cp "$data" "$disc/install/data"
   make_installed_grub "$disc/install/grub.efi" || return 1
-  printf '%s\n' 'serial --unit=0 --speed=115200' 'terminal_output serial' 'echo GRUB from the CD' \
-    'linux /install/vmlinuz console=ttyS0 panic=-1 quiet' 'initrd /install/initrd' boot \
-    >"$disc/boot/grub/grub.cfg"
-  quietly grub-mkrescue -d /usr/lib/grub/x86_64-efi -o "$iso" "$disc" || return 1
+  make_grub_cd "$iso" "$disc" '/install/vmlinuz console=ttyS0 panic=-1 quiet' /install/initrd || return 1
   rm -r "$tree" "$disc"
 }
 

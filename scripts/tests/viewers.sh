@@ -1,13 +1,12 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # logs: set by scripts/test
 # Step of scripts/test: real VNC viewers look at a picture that is known, and type. Sourced, never
-# run; needs packages.sh.
+# run; needs packages.sh and vncdotool.sh.
 
 viewers=$logs/viewers
 picture_server=$PWD/.build/debug/PictureServer
 # Viewers take 127.0.0.1 for their own machine, and some then want raw pixels.
 viewer_address=127.0.0.2:93
-vncdotool=1.2.0
 
 # serve_picture: starts the server; tell_picture speaks to it.
 serve_picture() {
@@ -120,8 +119,7 @@ see_window() {
 
 see_vncdotool() {
   local vncdo=("$viewers/venv/bin/vncdo" -s "$viewer_address")
-  python3 -m venv "$viewers/venv" || return 1
-  quietly "$viewers/venv/bin/pip" install -q "vncdotool==$vncdotool" || return 1
+  install_vncdotool "$viewers/venv" || return 1
   typed=()
   serve_picture
   until_same vncdotool-first timeout 60 "${vncdo[@]}" capture
@@ -140,7 +138,7 @@ show_to_viewers() {
   local xvfb display
   rm -rf "$viewers"
   mkdir -p "$viewers"
-  require_packages tigervnc-viewer gvncviewer xvfb xdotool imagemagick python3-venv || return 1
+  require_packages tigervnc-viewer gvncviewer xvfb xdotool imagemagick || return 1
   see_vncdotool
   exec {display_number}<> <(:)
   Xvfb -displayfd "$display_number" -screen 0 1000x800x24 >"$viewers/xvfb.out" 2>&1 &
