@@ -263,7 +263,7 @@ struct ExtensionTests {
     for count in 1...3 {
       display.draw(count, 0, 1)
       let update = bench.look()
-      #expect(update.count == 16 + 4 * 64 * 16 + fence.count)
+      #expect(update.count == 16 + 4 * 16 * 2 + fence.count)
       #expect(Array(update.suffix(fence.count)) == fence)
     }
     display.draw(9, 0, 1)

@@ -37,7 +37,7 @@ struct ServerTests {
       display.change { $0.draw(199, 99, 0xFEDCBA) }
       #expect(try socket.read(1) == [0])
       let update = try viewer.readUpdate()
-      #expect(update.rectangles.map(\.x) == [192] && update.rectangles.map(\.y) == [96])
+      #expect(update.rectangles.map(\.x) == [192] && update.rectangles.map(\.y) == [98])
       #expect(viewer.pixels == display.picture)
       try socket.send([4, 1, 0, 0, 0, 0, 0, 0x61] + [5, 1, 0, 9, 0, 8])
       try waitUntil { input.lines.count == 2 }

@@ -12,6 +12,8 @@ public struct SharedPicture: Sendable {
   public private(set) var height: Int
   /// 0xXXRRGGBB, line by line.
   private var pixels: [UInt32]
+  /// Of each line's pixels, once it was asked for: `ScrollFinder.hash`.
+  private var hashes: [UInt64?]
   /// As last looked at; nil for a display that is off.
   private var mode: DisplayMode?
 
@@ -20,6 +22,7 @@ public struct SharedPicture: Sendable {
     self.width = width
     self.height = height
     pixels = [UInt32](repeating: 0, count: width * height)
+    hashes = Array(repeating: nil, count: height)
   }
 
   /// What a look at the display found.
@@ -67,7 +70,7 @@ public struct SharedPicture: Sendable {
 
   // MARK: Scrolling
 
-  private func findMove(
+  private mutating func findMove(
     in source: any PictureSource, _ mode: DisplayMode, _ looked: [Bool]
   ) -> CopiedRectangle? {
     guard looked.count(where: { $0 }) >= ScrollFinder.leastChanged else { return nil }
@@ -81,7 +84,13 @@ public struct SharedPicture: Sendable {
       sourceX: 0, sourceY: lines.lowerBound + distance)
   }
 
-  private func hash(ofLine line: Int) -> UInt64 {
+  private mutating func hash(ofLine line: Int) -> UInt64 {
+    let hash = hashes[line] ?? computeHash(ofLine: line)
+    hashes[line] = hash
+    return hash
+  }
+
+  private func computeHash(ofLine line: Int) -> UInt64 {
     // SAFETY: an integer has no padding.
     let bytes = unsafe pixels.span.bytes
     return ScrollFinder.hash(
@@ -92,8 +101,16 @@ public struct SharedPicture: Sendable {
     let start = moved.rectangle.y * width
     let source = moved.sourceY * width
     let count = moved.rectangle.height * width
-    pixels.replaceSubrange(
-      start..<(start + count), with: Array(pixels[source..<(source + count)]))
+    precondition(max(start, source) + count <= pixels.count, "\(moved) is not in the picture")
+    // SAFETY: both parts are in the copy, as was checked; memmove takes parts that overlap. With an
+    // array on the way the kernel would give as many new pages each time.
+    unsafe pixels.withUnsafeMutableBytes { bytes in
+      guard let pixels = bytes.baseAddress else { return }
+      _ = unsafe memmove(pixels + 4 * start, pixels + 4 * source, 4 * count)
+    }
+    let lines = moved.rectangle.y..<(moved.rectangle.y + moved.rectangle.height)
+    let known = Array(hashes[moved.sourceY..<(moved.sourceY + lines.count)])
+    hashes.replaceSubrange(lines, with: known)
   }
 
   /// Black, in the size it had. One that was never on has the size that it asks for.
@@ -129,22 +146,32 @@ public struct SharedPicture: Sendable {
     return changed
   }
 
-  /// Compares a line with the copy, a tile's width at a time, and copies what differs.
+  /// What is compared at a time: most of a line has not changed.
+  private static let comparedWidth = 64
+
+  /// Compares a line with the copy, and copies the tiles' parts that differ.
   private mutating func copy(_ line: Int, from bytes: RawSpan, _ changed: inout TileSet) {
-    let (width, row) = (self.width, line / TileSet.tileHeight)
+    let width = self.width
     precondition(bytes.byteCount >= 4 * width, "line of \(bytes.byteCount) bytes")
     // SAFETY: the source has the line for the call, as long as was checked; the copy has `width`
     // pixels from `line * width` on. Neither pointer leaves the closures.
     unsafe bytes.withUnsafeBytes { source in
       unsafe pixels.withUnsafeMutableBytes { copy in
-        for (column, x) in stride(from: 0, to: width, by: TileSet.tileWidth).enumerated() {
-          let count = 4 * min(TileSet.tileWidth, width - x)
-          guard let from = unsafe source.baseAddress?.advanced(by: 4 * x),
-            let to = unsafe copy.baseAddress?.advanced(by: 4 * (line * width + x)),
-            unsafe memcmp(from, to, count) != 0
+        guard let source = source.baseAddress,
+          let copy = unsafe copy.baseAddress?.advanced(by: 4 * line * width)
+        else { return }
+        for start in stride(from: 0, to: width, by: Self.comparedWidth) {
+          let end = min(start + Self.comparedWidth, width)
+          guard unsafe memcmp(source + 4 * start, copy + 4 * start, 4 * (end - start)) != 0
           else { continue }
-          unsafe memcpy(to, from, count)
-          changed.insert(column: column, row: row)
+          hashes[line] = nil
+          for x in stride(from: start, to: end, by: TileSet.tileSide) {
+            let (from, to) = unsafe (source + 4 * x, copy + 4 * x)
+            let count = 4 * min(TileSet.tileSide, end - x)
+            guard unsafe memcmp(from, to, count) != 0 else { continue }
+            unsafe memcpy(to, from, count)
+            changed.insert(column: x / TileSet.tileSide, line: line)
+          }
         }
       }
     }

@@ -1,125 +1,175 @@
-/// Which tiles of a picture changed: a bit for each 64 by 16 pixels.
+/// Which parts of a picture changed: tiles of 16 by 16 pixels, and in each of them bands of two
+/// lines.
 ///
-/// The width of a tile is a short memory comparison, its height one line of text.
+/// A rectangle costs a viewer twelve bytes before its first pixel, so that what lies between two
+/// changed bands of a tile goes out with them.
 struct TileSet: Equatable, Sendable {
-  static let tileWidth = 64
-  static let tileHeight = 16
+  static let tileSide = 16
+  static let bandHeight = 2
+  private static let bandCount = tileSide / bandHeight
+  /// All bands of a tile.
+  private static let wholeTile = UInt8.max >> (8 - bandCount)
 
   /// Of the picture, in pixels.
   let width: Int
   let height: Int
-  let columns: Int
-  let rows: Int
-  private let wordsPerRow: Int
-  private var words: [UInt64]
+  private let columns: Int
+  private let rows: Int
+  /// A bit for each band, the uppermost in bit 0; row by row.
+  private var tiles: [UInt8]
+  /// Changed tiles of each row: most rows have none.
+  private var tileCounts: [Int]
 
   /// No tile of a picture.
   init(width: Int, height: Int) {
     self.width = width
     self.height = height
-    columns = (width + Self.tileWidth - 1) / Self.tileWidth
-    rows = (height + Self.tileHeight - 1) / Self.tileHeight
-    wordsPerRow = (columns + 63) / 64
-    words = [UInt64](repeating: 0, count: rows * wordsPerRow)
+    columns = (width + Self.tileSide - 1) / Self.tileSide
+    rows = (height + Self.tileSide - 1) / Self.tileSide
+    tiles = [UInt8](repeating: 0, count: columns * rows)
+    tileCounts = [Int](repeating: 0, count: rows)
   }
 
-  var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
+  var isEmpty: Bool { tileCounts.allSatisfy { $0 == 0 } }
 
-  func contains(column: Int, row: Int) -> Bool {
-    words[row * wordsPerRow + column / 64] >> UInt64(column % 64) & 1 != 0
+  /// Adds the tile's part of a line, with its band.
+  mutating func insert(column: Int, line: Int) {
+    let band = UInt8(1) << UInt8(line % Self.tileSide / Self.bandHeight)
+    insert(band, column: column, row: line / Self.tileSide)
   }
 
-  mutating func insert(column: Int, row: Int) {
-    words[row * wordsPerRow + column / 64] |= 1 << UInt64(column % 64)
+  private mutating func insert(_ bands: UInt8, column: Int, row: Int) {
+    guard bands != 0 else { return }
+    let index = row * columns + column
+    if tiles[index] == 0 { tileCounts[row] += 1 }
+    tiles[index] |= bands
   }
 
   private mutating func remove(column: Int, row: Int) {
-    words[row * wordsPerRow + column / 64] &= ~(1 << UInt64(column % 64))
+    let index = row * columns + column
+    if tiles[index] != 0 { tileCounts[row] -= 1 }
+    tiles[index] = 0
   }
 
   mutating func insertAll() {
-    insert(Rectangle(x: 0, y: 0, width: width, height: height))
+    tiles = [UInt8](repeating: Self.wholeTile, count: tiles.count)
+    tileCounts = [Int](repeating: columns, count: rows)
   }
 
-  /// All tiles that a rectangle touches; what is outside of the picture is left out.
+  /// All that a rectangle touches; what is outside of the picture is left out.
   mutating func insert(_ rectangle: Rectangle) {
-    guard let tiles = tiles(of: rectangle) else { return }
-    for row in tiles.rows {
-      for column in tiles.columns { insert(column: column, row: row) }
+    guard let touched = tiles(of: rectangle) else { return }
+    for row in touched.rows {
+      let bands = Self.bands(of: rectangle, row: row)
+      for column in touched.columns { insert(bands, column: column, row: row) }
     }
   }
 
-  /// Adds the tiles of another picture that this has too.
+  /// Adds what another picture has and this one has, too.
   mutating func formUnion(_ other: TileSet) {
-    if other.width == width, other.height == height {
-      for index in words.indices { words[index] |= other.words[index] }
-      return
-    }
-    for row in 0..<min(rows, other.rows) {
-      for column in 0..<min(columns, other.columns)
-      where other.contains(column: column, row: row) {
-        insert(column: column, row: row)
+    for row in 0..<min(rows, other.rows) where other.tileCounts[row] > 0 {
+      for column in 0..<min(columns, other.columns) {
+        insert(other.tiles[row * other.columns + column], column: column, row: row)
       }
     }
   }
 
-  /// Whether one of its tiles is touched by a rectangle.
+  /// Whether a rectangle touches what changed.
   func intersects(_ rectangle: Rectangle) -> Bool {
-    guard let tiles = tiles(of: rectangle) else { return false }
-    return tiles.rows.contains { row in
-      tiles.columns.contains { contains(column: $0, row: row) }
+    guard let touched = tiles(of: rectangle) else { return false }
+    return touched.rows.contains { row in
+      let bands = Self.bands(of: rectangle, row: row)
+      return tileCounts[row] > 0
+        && touched.columns.contains { tiles[row * columns + $0] & bands != 0 }
     }
   }
 
-  /// Takes out the tiles that a rectangle touches, as rectangles: stretches of a row, with the same
-  /// stretch of the rows below.
+  /// Takes out the tiles that a rectangle touches, as rectangles: neighbours whose changes begin
+  /// and end at the same lines, with the same stretch of the rows below if it goes on there.
   mutating func takeRectangles(in region: Rectangle) -> [Rectangle] {
-    guard let tiles = tiles(of: region) else { return [] }
+    guard let touched = tiles(of: region) else { return [] }
     var rectangles: [Rectangle] = []
-    for row in tiles.rows {
-      var column = tiles.columns.lowerBound
-      while column < tiles.columns.upperBound {
-        guard contains(column: column, row: row) else {
+    for row in touched.rows where tileCounts[row] > 0 {
+      var column = touched.columns.lowerBound
+      while column < touched.columns.upperBound {
+        guard let bands = bands(column: column, row: row) else {
           column += 1
           continue
         }
-        var end = column + 1
-        while end < tiles.columns.upperBound, contains(column: end, row: row) { end += 1 }
+        let stretch = column..<endOfStretch(from: column, bands, row: row, touched.columns)
         var bottom = row
-        repeat {
-          for taken in column..<end { remove(column: taken, row: bottom) }
+        var last = bands
+        remove(stretch, row: row)
+        while last.upperBound == Self.bandCount, bottom + 1 < touched.rows.upperBound,
+          let next = continuation(of: stretch, row: bottom + 1, touched.columns)
+        {
           bottom += 1
-        } while bottom < tiles.rows.upperBound
-          && hasStretch(column..<end, row: bottom, tiles.columns)
-        rectangles.append(rectangle(columns: column..<end, rows: row..<bottom))
-        column = end
+          last = next
+          remove(stretch, row: bottom)
+        }
+        let top = row * Self.tileSide + bands.lowerBound * Self.bandHeight
+        let end = bottom * Self.tileSide + last.upperBound * Self.bandHeight
+        rectangles.append(
+          Rectangle(
+            x: stretch.lowerBound * Self.tileSide, y: top,
+            width: stretch.count * Self.tileSide, height: end - top
+          ).intersection(Rectangle(x: 0, y: 0, width: width, height: height)))
+        column = stretch.upperBound
       }
     }
     return rectangles
   }
 
-  /// Whether a row has a stretch of tiles that begins and ends there.
-  private func hasStretch(_ stretch: Range<Int>, row: Int, _ columns: Range<Int>) -> Bool {
-    stretch.allSatisfy { contains(column: $0, row: row) }
-      && (stretch.lowerBound == columns.lowerBound
-        || !contains(column: stretch.lowerBound - 1, row: row))
-      && (stretch.upperBound == columns.upperBound
-        || !contains(column: stretch.upperBound, row: row))
+  // MARK: Stretches
+
+  /// From a tile's first band that changed to its last; nil if none did.
+  private func bands(column: Int, row: Int) -> Range<Int>? {
+    let bands = tiles[row * columns + column]
+    return bands == 0 ? nil : bands.trailingZeroBitCount..<(8 - bands.leadingZeroBitCount)
   }
 
-  private func rectangle(columns: Range<Int>, rows: Range<Int>) -> Rectangle {
-    Rectangle(
-      x: columns.lowerBound * Self.tileWidth, y: rows.lowerBound * Self.tileHeight,
-      width: columns.count * Self.tileWidth, height: rows.count * Self.tileHeight
-    ).intersection(Rectangle(x: 0, y: 0, width: width, height: height))
+  private func endOfStretch(
+    from column: Int, _ bands: Range<Int>, row: Int, _ columns: Range<Int>
+  ) -> Int {
+    var end = column + 1
+    while end < columns.upperBound, self.bands(column: end, row: row) == bands { end += 1 }
+    return end
+  }
+
+  /// The bands of a row that has the same stretch from its first line on.
+  private func continuation(
+    of stretch: Range<Int>, row: Int, _ columns: Range<Int>
+  ) -> Range<Int>? {
+    guard let bands = bands(column: stretch.lowerBound, row: row), bands.lowerBound == 0,
+      endOfStretch(from: stretch.lowerBound, bands, row: row, columns) == stretch.upperBound,
+      stretch.lowerBound == columns.lowerBound
+        || self.bands(column: stretch.lowerBound - 1, row: row) != bands
+    else { return nil }
+    return bands
+  }
+
+  private mutating func remove(_ stretch: Range<Int>, row: Int) {
+    for column in stretch { remove(column: column, row: row) }
+  }
+
+  // MARK: Rectangles
+
+  /// The bands of a row of tiles that a rectangle touches.
+  private static func bands(of rectangle: Rectangle, row: Int) -> UInt8 {
+    let top = max(rectangle.y - row * tileSide, 0)
+    let end = min(rectangle.y + rectangle.height - row * tileSide, tileSide)
+    guard top < end else { return 0 }
+    let below = UInt8(truncatingIfNeeded: 1 << ((end - 1) / bandHeight + 1) - 1)
+    let above = UInt8(truncatingIfNeeded: 1 << (top / bandHeight) - 1)
+    return below & ~above
   }
 
   private func tiles(of rectangle: Rectangle) -> (columns: Range<Int>, rows: Range<Int>)? {
     let inside = rectangle.intersection(Rectangle(x: 0, y: 0, width: width, height: height))
     guard !inside.isEmpty else { return nil }
     return (
-      inside.x / Self.tileWidth..<(inside.x + inside.width - 1) / Self.tileWidth + 1,
-      inside.y / Self.tileHeight..<(inside.y + inside.height - 1) / Self.tileHeight + 1
+      inside.x / Self.tileSide..<(inside.x + inside.width - 1) / Self.tileSide + 1,
+      inside.y / Self.tileSide..<(inside.y + inside.height - 1) / Self.tileSide + 1
     )
   }
 }
