@@ -1,10 +1,12 @@
-// What has to be C: a signal handler, the names of system calls that it prints, and a variable for each thread.
+// What has to be C: a signal handler, the names of system calls that it prints, a variable for each thread, and
+// messages with descriptors, which are made by macros.
 #define _GNU_SOURCE
 #include "clinux.h"
 #include "clinux_writers.h"
 
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -171,4 +173,29 @@ int clinux_install_forbidden_call_handler(const char *text) {
     previous = old;
   }
   return sigaction(SIGSYS, &action, NULL);
+}
+
+// As in clinux_host.h, which declares functions of <sys/socket.h> itself.
+long clinux_send_descriptor(
+    int socket, const void *bytes, unsigned long byte_count, int descriptor);
+
+long clinux_send_descriptor(
+    int socket, const void *bytes, unsigned long byte_count, int descriptor) {
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control = {0};
+  struct iovec part = {.iov_base = (void *)bytes, .iov_len = byte_count};
+  struct msghdr message = {
+      .msg_iov = &part,
+      .msg_iovlen = 1,
+      .msg_control = &control,
+      .msg_controllen = sizeof control,
+  };
+  struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof descriptor);
+  memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+  return sendmsg(socket, &message, MSG_NOSIGNAL);
 }

@@ -10,4 +10,6 @@ public enum ThreadRole: UInt16, CaseIterable, Hashable, Sendable {
   /// Shows the display to viewers, and hands their keys and pointers on. Makes no thread and opens
   /// no file.
   case viewer
+  /// Hands a TPM's commands to its emulator. Makes no thread and opens no file.
+  case tpm
 }

@@ -34,6 +34,7 @@ struct ForbiddenCallTests {
       (.vcpu, "vmm-run: a vCPU thread asked for system call 41 (socket)"),
       (.disk, "vmm-run: a disk thread asked for system call 41 (socket)"),
       (.viewer, "vmm-run: a viewer thread asked for system call 41 (socket)"),
+      (.tpm, "vmm-run: a TPM thread asked for system call 41 (socket)"),
     ] as [(ThreadRole, String)])
   func namesTheThread(role: ThreadRole, line: String) async throws {
     let outcome = await #expect(

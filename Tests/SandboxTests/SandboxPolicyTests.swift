@@ -13,6 +13,8 @@ import Testing
     policy.usesWriteProtection = full
     policy.replacesFiles = full
     policy.servesViewers = full
+    policy.hasTPM = full
+    policy.hasChildren = full
     return SeccompFilter(
       policy.rules(for: role, processID: processID), role: role.rawValue)
   }

@@ -28,3 +28,8 @@ static inline int clinux_eventfd(void) { return eventfd(0, 02000000 | 04000); }
 static inline int clinux_accept(int listener) {
   return accept4(listener, 0, 0, 02000000 | 04000);
 }
+
+// Sends bytes over a connected socket of this host, and with them one descriptor (SCM_RIGHTS). No
+// SIGPIPE. Returns what sendmsg(2) does.
+long clinux_send_descriptor(
+    int socket, const void *_Nonnull bytes, unsigned long byte_count, int descriptor);

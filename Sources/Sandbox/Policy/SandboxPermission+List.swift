@@ -58,6 +58,9 @@ extension SandboxPermission {
     SandboxPermission(.rtSigaction, .all, why: "the kick of a vCPU; how a crash ends"),
     SandboxPermission(.rtSigprocmask, .all, why: "a thread's beginning and end"),
     SandboxPermission(.rtSigreturn, .all, why: "signals"),
+    SandboxPermission(.wait4, .service, need: .children, why: "how a program of its own ended"),
+    SandboxPermission(
+      .pidfdSendSignal, .service, need: .children, why: "the end of a program of its own"),
     SandboxPermission(.rtSigtimedwait, .service, why: "waits for SIGINT and SIGTERM"),
     SandboxPermission(.restartSyscall, .all, why: "calls that a stop interrupted"),
     SandboxPermission(.clockGetTime, .all, why: "clocks that the processor does not tell"),
@@ -67,13 +70,14 @@ extension SandboxPermission {
   private static let transfers: [SandboxPermission] = [
     SandboxPermission(.write, .all, why: "console, traces, messages"),
     SandboxPermission(.writev, .all, why: "last words of the C library"),
-    SandboxPermission(.read, .viewer, why: "console, /proc; a viewer thread's wake-up"),
+    SandboxPermission(.read, .peers, why: "console, /proc; wake-ups of threads that wait"),
     SandboxPermission(
       .accept4, .viewer, need: .viewers, why: "viewers that connect"),
-    SandboxPermission(.recvfrom, .viewer, need: .viewers, why: "what viewers send"),
     SandboxPermission(
-      .sendto, .viewer, only: "to no address", [[.argument(4, is: 0)]], need: .viewers,
-      why: "what viewers get"),
+      .recvfrom, .peers, need: .peers, why: "what viewers and a TPM's emulator send"),
+    SandboxPermission(
+      .sendto, .peers, only: "to no address", [[.argument(4, is: 0)]], need: .peers,
+      why: "what viewers and a TPM's emulator get"),
     SandboxPermission(.pread64, .all, why: "disks; /proc/self/pagemap; kernel and initrd"),
     SandboxPermission(.preadv, .disk, why: "disks"),
     SandboxPermission(.pwrite64, .disk, why: "disks"),
@@ -86,7 +90,8 @@ extension SandboxPermission {
       .fallocate, .disk, only: "holes and zeroes within the file",
       [[.argument(1, is: 0x03)], [.argument(1, is: 0x11)]], why: "a guest's discard"),
     SandboxPermission(.lseek, .guest, why: "holes of guest memory that is a file"),
-    SandboxPermission(.poll, .waiting, why: "console, pause, time limits, viewers"),
+    SandboxPermission(
+      .poll, .waiting, why: "console, pause, time limits, viewers, a TPM's emulator"),
     SandboxPermission(
       .eventfd2, .service, why: "pause, time limits, the console; again after a reset"),
     SandboxPermission(.close, .all, why: "what is no longer needed"),

@@ -9,6 +9,9 @@ struct SandboxPermission: Sendable {
     case fileReplacement = "file replacement"
     case flash = "flash in a file"
     case viewers = "viewers"
+    /// Viewers or an emulator of a TPM.
+    case peers = "peers"
+    case children = "programs of its own"
   }
 
   let call: SystemCall
@@ -51,9 +54,15 @@ struct SandboxRoles: OptionSet, Sendable {
     .service, SandboxRoles(rawValue: 1 << ThreadRole.viewer.rawValue),
   ]
   static let guest: SandboxRoles = [.service, .vcpu]
+  /// The threads that exchange bytes with something outside.
+  static let peers: SandboxRoles = [
+    .viewer, SandboxRoles(rawValue: 1 << ThreadRole.tpm.rawValue),
+  ]
+  /// With the threads that have a display's log of written pages.
+  static let pictures: SandboxRoles = [.guest, .viewer]
   /// With the threads that wait for something outside.
-  static let waiting: SandboxRoles = [.guest, .viewer]
-  static let all: SandboxRoles = [.guest, .disk, .viewer]
+  static let waiting: SandboxRoles = [.guest, .peers]
+  static let all: SandboxRoles = [.guest, .disk, .peers]
 
   func contains(_ role: ThreadRole) -> Bool {
     rawValue & (1 << role.rawValue) != 0

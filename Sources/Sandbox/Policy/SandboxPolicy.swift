@@ -14,6 +14,10 @@ public struct SandboxPolicy: Hashable, Sendable {
   public var keepsFlash = false
   /// Viewers of the display connect.
   public var servesViewers = false
+  /// A TPM's emulator is asked by a thread.
+  public var hasTPM = false
+  /// Programs that were started before end with the machine.
+  public var hasChildren = false
 
   /// The policy of a machine without any of these.
   public init() {}
@@ -51,6 +55,8 @@ public struct SandboxPolicy: Hashable, Sendable {
     case .fileReplacement: replacesFiles
     case .flash: keepsFlash
     case .viewers: servesViewers
+    case .peers: servesViewers || hasTPM
+    case .children: hasChildren
     }
   }
 }

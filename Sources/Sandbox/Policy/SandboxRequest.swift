@@ -34,12 +34,12 @@ struct SandboxRequest: Sendable {
     SandboxRequest(
       "KVM_SET_VCPU_EVENTS", CKVM_SET_VCPU_EVENTS, .guest, why: "faults put into the guest"),
     SandboxRequest(
-      "KVM_GET_DIRTY_LOG", CKVM_GET_DIRTY_LOG, .waiting, why: "which pages the guest wrote"),
+      "KVM_GET_DIRTY_LOG", CKVM_GET_DIRTY_LOG, .pictures, why: "which pages the guest wrote"),
     SandboxRequest(
-      "KVM_CLEAR_DIRTY_LOG", CKVM_CLEAR_DIRTY_LOG, .waiting,
+      "KVM_CLEAR_DIRTY_LOG", CKVM_CLEAR_DIRTY_LOG, .pictures,
       why: "pages given back; a picture that was looked at"),
     SandboxRequest(
-      "KVM_SET_USER_MEMORY_REGION", CKVM_SET_USER_MEMORY_REGION, .waiting,
+      "KVM_SET_USER_MEMORY_REGION", CKVM_SET_USER_MEMORY_REGION, .pictures,
       why: "guest memory; a dirty log's beginning and end, also by an answer or a viewer"),
     SandboxRequest(
       "KVM_GET_MP_STATE", CKVM_GET_MP_STATE, .guest, why: "what a vCPU does, for a report"),

@@ -33,6 +33,7 @@ extension ThreadRole {
     case .vcpu: "a vCPU"
     case .disk: "a disk"
     case .viewer: "a viewer"
+    case .tpm: "a TPM"
     }
   }
 }

@@ -56,6 +56,7 @@ extension SystemCall {
   static let munmap = SystemCall(__NR_munmap)
   static let newfstatat = SystemCall(__NR_newfstatat)
   static let openat = SystemCall(__NR_openat)
+  static let pidfdSendSignal = SystemCall(__NR_pidfd_send_signal)
   static let poll = SystemCall(__NR_poll)
   static let pread64 = SystemCall(__NR_pread64)
   static let preadv = SystemCall(__NR_preadv)
@@ -81,6 +82,7 @@ extension SystemCall {
   static let time = SystemCall(__NR_time)
   static let unlink = SystemCall(__NR_unlink)
   static let userfaultfd = SystemCall(__NR_userfaultfd)
+  static let wait4 = SystemCall(__NR_wait4)
   static let write = SystemCall(__NR_write)
   static let writev = SystemCall(__NR_writev)
 }

@@ -23,12 +23,8 @@ extension MachineConfiguration {
       var policy = SandboxPolicy()
       policy.usesWriteProtection = true
       policy.keepsFlash = true
-      switch role {
-      case .vcpu: ThreadFilter.enter(.vcpu, policy)
-      case .disk: ThreadFilter.enter(.disk, policy)
-      case .service: ThreadFilter.enter(.service, policy)
-      case .viewer: ThreadFilter.enter(.viewer, policy)
-      }
+      policy.hasTPM = true
+      ThreadFilter.enter(role, policy)
     }
     return configuration
   }

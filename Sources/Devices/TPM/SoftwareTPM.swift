@@ -1,0 +1,141 @@
+internal import Glibc
+package import HostSystem
+internal import Synchronization
+
+/// swtpm, started for a machine, with its state in a directory of its own.
+///
+/// The directory is locked while it runs; what is in it is swtpm's alone. It ends with the thread
+/// that started it, the main thread, however that ends. Any thread, except where a method says
+/// otherwise.
+public final class SoftwareTPM: Sendable {
+  public let emulator: TPMEmulator
+  package let process: ChildProcess
+  private let lock: Mutex<FileDescriptor?>
+
+  /// Where the program is; nil if it is not installed.
+  public static var program: String? { ChildProcess.find("swtpm") }
+
+  /// Makes the directory if it is missing, and starts the program: before guest memory is mapped.
+  ///
+  /// - Parameter onFailure: gets one line if it fails later, once.
+  public init(
+    directory: HostPath, onFailure: @escaping @Sendable (String) -> Void
+  ) throws(TPMEmulatorError) {
+    guard let program = Self.program else { throw .notInstalled }
+    let path = String(decoding: directory.bytes, as: UTF8.self)
+    // Its options are lists with commas, which nothing escapes.
+    guard Array(path.utf8) == directory.bytes, !path.contains(",") else {
+      throw .directory(directory.description, problem: "needs a name in UTF-8 without commas")
+    }
+    let lock = try Self.makeAndLock(directory)
+    var ends: [2 of Int32] = [-1, -1]
+    var numbers = ends.mutableSpan
+    // SAFETY: two descriptors, which live for the call.
+    let result = unsafe numbers.withUnsafeMutableBufferPointer {
+      unsafe socketpair(
+        AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, $0.baseAddress)
+    }
+    let error = Errno.current
+    guard result == 0 else { throw .system("make a socket for swtpm", error) }
+    let control = FileDescriptor(taking: ends[0])
+    let peer = FileDescriptor(taking: ends[1])
+    do throws(Errno) {
+      process = try ChildProcess(
+        program,
+        [
+          "socket", "--tpm2", "--tpmstate", "dir=\(path),mode=0600", "--ctrl",
+          "type=unixio,clientfd=3", "--terminate",
+        ], inheriting: [peer.rawValue], output: .standardError)
+    } catch {
+      throw .system("start \(program)", error)
+    }
+    emulator = try TPMEmulator(control: control, name: program, onFailure: onFailure)
+    self.lock = Mutex(lock)
+  }
+
+  /// Ends it, and gives the directory up.
+  public func stop() {
+    emulator.shutDown()
+    process.stop(seconds: 10)
+    lock.withLock { $0 = nil }
+  }
+
+  private static func makeAndLock(
+    _ directory: HostPath
+  ) throws(TPMEmulatorError) -> FileDescriptor {
+    // SAFETY: the path is lent, terminated, for the calls.
+    if unsafe directory.withCString({ unsafe mkdir($0, 0o700) }) != 0 {
+      let error = Errno.current
+      guard error == Errno(EEXIST) else {
+        throw .directory(directory.description, problem: "cannot be made: \(error)")
+      }
+    }
+    let file = try open(directory)
+    let isLocked = LockPatience.take { () throws(Never) in
+      // A file system without locks has swtpm's own alone.
+      flock(file.rawValue, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK
+    }
+    guard isLocked else { throw .inUse(directory: directory.description) }
+    return file
+  }
+
+  private static func open(
+    _ directory: HostPath
+  ) throws(TPMEmulatorError) -> FileDescriptor {
+    do throws(Errno) {
+      // SAFETY: the path is lent, terminated, for the call.
+      return try FileDescriptor {
+        unsafe directory.withCString {
+          unsafe Glibc.open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        }
+      }
+    } catch {
+      throw .directory(directory.description, problem: "cannot be opened: \(error)")
+    }
+  }
+}
+
+extension TPMEmulator {
+  /// Joins an emulator that runs, at its control socket.
+  public convenience init(
+    joining path: HostPath, onFailure: @escaping @Sendable (String) -> Void
+  ) throws(TPMEmulatorError) {
+    let name = "at \(path)"
+    let control: FileDescriptor
+    do throws(Errno) {
+      control = try FileDescriptor {
+        socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+      }
+    } catch {
+      throw .system("make a socket for the TPM emulator \(name)", error)
+    }
+    do throws(Errno) {
+      try Self.connect(control, to: path)
+    } catch {
+      throw .system("connect to the TPM emulator \(name)", error)
+    }
+    try self.init(control: control, name: name, onFailure: onFailure)
+  }
+
+  private static func connect(
+    _ file: borrowing FileDescriptor, to path: HostPath
+  ) throws(Errno) {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    guard path.bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+      throw Errno(ENAMETOOLONG)
+    }
+    // SAFETY: the path is shorter than its place, which is zero behind it.
+    unsafe withUnsafeMutableBytes(of: &address.sun_path) {
+      unsafe $0.copyBytes(from: path.bytes)
+    }
+    // SAFETY: a local's bytes, and their length.
+    let result = unsafe withUnsafePointer(to: &address) {
+      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe Glibc.connect(file.rawValue, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    let error = Errno.current
+    if result != 0 { throw error }
+  }
+}

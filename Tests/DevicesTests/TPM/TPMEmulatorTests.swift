@@ -1,0 +1,286 @@
+import Foundation
+import Glibc
+import HostSystem
+import Sandbox
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Devices
+
+/// The client of an emulator, with peers that behave, stall, end and answer wrongly.
+@Suite(.timeLimit(.minutes(10))) struct TPMEmulatorTests {
+  private static let selfTest: [UInt8] = [0x80, 1, 0, 0, 0, 11, 0, 0, 1, 0x43, 1]
+  private static let success: [UInt8] = [0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0]
+
+  private let failures = Recorder<String>()
+
+  private func emulator(_ fake: FakeTPMEmulator) throws -> TPMEmulator {
+    try TPMEmulator(control: FileDescriptor(taking: fake.control), name: "fake") {
+      [failures] in failures.append($0)
+    }
+  }
+
+  @Test("it is set up, powered on, and probed; a power-on of one that was asked nothing is free")
+  func setUp() throws {
+    let fake = try FakeTPMEmulator()
+    let emulator = try emulator(fake)
+    emulator.begin()
+    emulator.restart()
+    #expect(fake.requests.values == [0x01, 0x10, 0x11, 0x02])
+    #expect(fake.commands.values.map { Array($0[6..<10]) } == [[0, 0, 1, 0x7A]])
+  }
+
+  @Test("a command is answered; then a power-on stops, sets the buffer and initialises")
+  func answer() throws {
+    let long = [0x80, 1, 0, 0, 0x0F, 0x80] + [UInt8](repeating: 7, count: 0xF7A)
+    let fake = try FakeTPMEmulator(answer: { $0 == 1 ? .send(long) : nil })
+    let emulator = try emulator(fake)
+    // What a thread of the program does, under its filter.
+    let answers = Mutex<[[UInt8]?]>([])
+    var policy = SandboxPolicy()
+    policy.hasTPM = true
+    let done = TestSemaphore()
+    emulator.begin()
+    TestThreads.start { [policy] in
+      ThreadFilter.enter(.tpm, policy)
+      emulator.restart()
+      let first = emulator.answer(Self.selfTest)
+      emulator.restart()
+      let second = emulator.answer(Self.selfTest)
+      answers.withLock { $0 = [first, second] }
+      done.signal()
+    }
+    done.wait()
+    #expect(answers.withLock { $0 } == [long, FakeTPMEmulator.notStarted])
+    #expect(fake.requests.values == [0x01, 0x10, 0x11, 0x02, 0x0E, 0x11, 0x02])
+    #expect(fake.commands.values.dropFirst() == [Self.selfTest, Self.selfTest])
+    #expect(failures.values == [])
+  }
+
+  @Test(
+    "one that cannot be used is refused",
+    arguments: [
+      (0x01, .send([0, 0, 0, 0, 0, 0, 0, 1]), "lacks what a TPM needs"),
+      (0x10, .send([0, 0, 0, 0x0A]), "answers 0x10 with the error 0xa"),
+      (0x11, .send([0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "has a buffer of 4096"),
+      (0x02, .send([0, 0, 0, 9]), "answers 0x2 with the error 0x9"),
+      (0x02, .end, "has ended"),
+    ] as [(UInt32, FakeTPMEmulator.Act, String)])
+  func refused(code: UInt32, act: FakeTPMEmulator.Act, fault: String) throws {
+    let fake = try FakeTPMEmulator(reply: { $0 == code ? act : nil })
+    let error = try #require(throws: TPMEmulatorError.self) { try emulator(fake) }
+    #expect("\(error)".hasPrefix("the TPM emulator fake \(fault)"), "\(error)")
+  }
+
+  @Test("a TPM 1.2 is refused")
+  func oldTPM() throws {
+    let fake = try FakeTPMEmulator(answer: { _ in .send([0, 0xC4, 0, 0, 0, 10, 0, 0, 0, 3]) })
+    let error = try #require(throws: TPMEmulatorError.self) { try emulator(fake) }
+    #expect("\(error)".hasSuffix("emulates a TPM 1.2; start it with --tpm2"), "\(error)")
+  }
+
+  @Test(
+    "a broken answer ends its use: every command fails from then on, and it is said once",
+    arguments: [
+      (.end, "has ended"),
+      (.send([0x80, 1, 0, 0, 0, 9, 0, 0, 0, 0]), "answers with 9 bytes"),
+      (.send([0x80, 1, 0, 0, 0x0F, 0x81, 0, 0, 0, 0]), "answers with 3969 bytes"),
+      (.send([0x80, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0]), "answers with 4294967295 bytes"),
+    ] as [(FakeTPMEmulator.Act, String)])
+  func broken(act: FakeTPMEmulator.Act, fault: String) throws {
+    let fake = try FakeTPMEmulator(answer: { $0 == 1 ? act : nil })
+    let emulator = try emulator(fake)
+    #expect(emulator.answer(Self.selfTest) == nil)
+    #expect(emulator.answer(Self.selfTest) == nil)
+    emulator.begin()
+    emulator.restart()
+    emulator.shutDown()
+    #expect(
+      failures.values == [
+        "the TPM emulator fake \(fault); the guest's TPM fails from now on"
+      ])
+    #expect(fake.commands.values.count == 2)
+  }
+
+  @Test("one that stalls is given up when its time is over", arguments: [0, 6, 10, 12])
+  func stalls(byteCount: Int) throws {
+    let response: [UInt8] = [0x80, 1, 0, 0, 0, 14, 0, 0, 0, 0, 1, 2]
+    let fake = try FakeTPMEmulator(answer: {
+      $0 == 1 ? byteCount == 0 ? .nothing : .send(Array(response.prefix(byteCount))) : nil
+    })
+    let emulator = try emulator(fake)
+    emulator.setPatience(seconds: 0)
+    #expect(emulator.answer(Self.selfTest) == nil)
+    #expect(failures.values.count == 1)
+    #expect(failures.values.first?.contains("does not answer") == true)
+  }
+
+  @Test("what it says unasked is no answer to the next command")
+  func unasked() throws {
+    let fake = try FakeTPMEmulator(answer: { $0 == 1 ? .send(Self.success + [0xFF]) : nil })
+    let emulator = try emulator(fake)
+    #expect(emulator.answer(Self.selfTest) == Self.success)
+    #expect(emulator.answer(Self.selfTest) == nil)
+    #expect(failures.values.first?.contains("answered what it was not asked") == true)
+  }
+
+  @Test("end does not wait for an answer; the next power-on reads it before anything else")
+  func end() throws {
+    let isAsked = TestSemaphore()
+    let mayAnswer = TestSemaphore()
+    let fake = try FakeTPMEmulator(answer: {
+      guard $0 == 1 else { return nil }
+      isAsked.signal()
+      mayAnswer.wait()
+      return .send(Self.success)
+    })
+    let emulator = try emulator(fake)
+    emulator.begin()
+    let answered = Recorder<[UInt8]?>()
+    let isOver = TestSemaphore()
+    TestThreads.start {
+      answered.append(emulator.answer(Self.selfTest))
+      isOver.signal()
+    }
+    isAsked.wait()
+    emulator.end()
+    isOver.wait()
+    #expect(answered.values == [nil])
+    mayAnswer.signal()
+    emulator.begin()
+    emulator.restart()
+    #expect(emulator.answer(Self.selfTest) == FakeTPMEmulator.notStarted)
+    #expect(fake.requests.values == [0x01, 0x10, 0x11, 0x02, 0x0E, 0x11, 0x02])
+    #expect(failures.values == [])
+  }
+
+  @Test("a cancellation is sent once for each command, and its replies do not pile up")
+  func cancellation() throws {
+    let fake = try FakeTPMEmulator(
+      answer: { number in
+        // Only the first is told to cancel while it is being answered.
+        number == 1 ? .nothing : nil
+      })
+    let emulator = try emulator(fake)
+    emulator.setCancels(true)
+    let isOver = TestSemaphore()
+    let answered = Recorder<[UInt8]?>()
+    TestThreads.start {
+      answered.append(emulator.answer(Self.selfTest))
+      isOver.signal()
+    }
+    try waitUntil { fake.requests.values.count == 5 }
+    #expect(fake.requests.values.last == 0x09)
+    emulator.end()
+    isOver.wait()
+    #expect(answered.values == [nil])
+    emulator.setCancels(false)
+    #expect(failures.values == [])
+  }
+
+  @Test("shutDown asks for it, waits for the end, and nothing is asked any more")
+  func shutDown() throws {
+    let fake = try FakeTPMEmulator(reply: { $0 == 0x03 ? .end : nil })
+    let emulator = try emulator(fake)
+    emulator.end()
+    emulator.shutDown()
+    emulator.shutDown()
+    #expect(emulator.answer(Self.selfTest) == nil)
+    #expect(fake.requests.values == [0x01, 0x10, 0x11, 0x02, 0x03])
+    #expect(failures.values == [])
+  }
+}
+
+/// The same with the emulator itself.
+@Suite(
+  .enabled(if: ChildProcess.find("swtpm") != nil, "needs swtpm"), .timeLimit(.minutes(10)))
+struct SoftwareTPMTests {
+  private static let startUp: [UInt8] = [0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0]
+  private static let selfTest: [UInt8] = [0x80, 1, 0, 0, 0, 11, 0, 0, 1, 0x43, 1]
+  private static let success: [UInt8] = [0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0]
+  private static let notStarted: [UInt8] = [0x80, 1, 0, 0, 0, 10, 0, 0, 1, 0]
+
+  private let directory = FileManager.default.temporaryDirectory
+    .appending(path: "tpm-\(UUID().uuidString)")
+  private let failures = Recorder<String>()
+
+  private func start() throws -> SoftwareTPM {
+    try SoftwareTPM(directory: HostPath(directory.path)) { [failures] in failures.append($0) }
+  }
+
+  @Test("the directory is made; start-up, self test, reset, end")
+  func life() throws {
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let tpm = try start()
+    let emulator = tpm.emulator
+    emulator.begin()
+    emulator.restart()
+    #expect(emulator.answer(Self.selfTest) == Self.notStarted)
+    #expect(emulator.answer(Self.startUp) == Self.success)
+    #expect(emulator.answer(Self.selfTest) == Self.success)
+    emulator.end()
+    emulator.begin()
+    emulator.restart()
+    #expect(emulator.answer(Self.selfTest) == Self.notStarted)
+    #expect(emulator.answer(Self.startUp) == Self.success)
+    emulator.end()
+    tpm.stop()
+    #expect(tpm.process.wait(seconds: 300) == .exited(status: 0))
+    #expect(failures.values == [])
+    // Only this user reads the state.
+    let attributes = try FileManager.default.attributesOfItem(atPath: directory.path)
+    #expect(attributes[.posixPermissions] as? Int == 0o700)
+  }
+
+  @Test("a second use of the directory is refused until the first ends")
+  func lock() throws {
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let first = try start()
+    let error = try #require(throws: TPMEmulatorError.self) { try start() }
+    #expect("\(error)" == "the TPM's directory \(directory.path) is in use by another machine")
+    first.stop()
+    try start().stop()
+  }
+
+  @Test("one that is killed fails every command, and is a line")
+  func killed() throws {
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let tpm = try start()
+    tpm.emulator.begin()
+    tpm.process.stop(seconds: 300)
+    #expect(tpm.emulator.answer(Self.startUp) == nil)
+    #expect(failures.values.count == 1)
+    tpm.stop()
+  }
+
+  @Test("one that listens is joined; where none does it is said")
+  func joined() throws {
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let path = directory.appending(path: "control").path
+    let error = try #require(throws: TPMEmulatorError.self) {
+      try TPMEmulator(joining: HostPath(path)) { _ in }
+    }
+    #expect(
+      "\(error)"
+        == "cannot connect to the TPM emulator at \(path): No such file or directory (ENOENT)")
+    let swtpm = try #require(ChildProcess.find("swtpm"))
+    let process = try ChildProcess(
+      swtpm,
+      [
+        "socket", "--tpm2", "--tpmstate", "dir=\(directory.path)", "--ctrl",
+        "type=unixio,path=\(path)",
+      ], output: .nothing)
+    try waitUntil(seconds: 300) { FileManager.default.fileExists(atPath: path) }
+    // The file is there before it listens.
+    var emulator: TPMEmulator?
+    try waitUntil(seconds: 300) {
+      emulator = try? TPMEmulator(joining: HostPath(path)) { _ in }
+      return emulator != nil
+    }
+    #expect(emulator?.answer(Self.startUp) == Self.success)
+    emulator?.shutDown()
+    #expect(process.wait(seconds: 300) == .exited(status: 0))
+  }
+}
