@@ -47,6 +47,13 @@ public enum ACPIFixedHardware {
   /// All of these addresses.
   public static let localAPICByteCount: UInt32 = 1 << 20
 
+  /// A TPM's command response buffer: five localities of 4 KiB.
+  public static let tpmAddress: UInt32 = 0xFED4_0000
+  /// All of them.
+  public static let tpmByteCount: UInt32 = 0x5000
+  /// The memory by which firmware gets requests for the TPM (*physical presence interface*).
+  public static let physicalPresenceAddress: UInt32 = 0xFED4_5000
+
   /// ISA interrupts of devices at fixed ports; each is its global system interrupt as well.
   public static let keyboardInterrupt: UInt8 = 1
   /// COM1's ISA interrupt.

@@ -9,6 +9,22 @@ public struct ACPIPlatform: Hashable, Sendable {
   public let addresses: ACPIAddresses
   /// Which devices at fixed ports exist.
   public let legacyDevices: LegacyDevices
+  /// Nil for a machine without one.
+  public let tpm: TPM?
+
+  /// A TPM 2.0 behind a command response buffer at `ACPIFixedHardware.tpmAddress`.
+  public struct TPM: Hashable, Sendable {
+    /// The length of the area for firmware's log of what it measured, which a loader's script
+    /// places; 0 for none.
+    public var eventLogByteCount: UInt32
+
+    /// What firmware has room for: 64 KiB, the least that the specification allows.
+    public static let usualEventLogByteCount: UInt32 = 64 << 10
+
+    public init(eventLogByteCount: UInt32 = usualEventLogByteCount) {
+      self.eventLogByteCount = eventLogByteCount
+    }
+  }
 
   /// The most vCPUs: each one's name in the namespace has three hexadecimal digits.
   public static let maximumVCPUCount = 4096
@@ -19,7 +35,9 @@ public struct ACPIPlatform: Hashable, Sendable {
   /// Describes a machine; ids that contradict each other trap.
   ///
   /// - Parameter apicIDs: 1 to 4096 ids, strictly ascending.
-  public init(apicIDs: [UInt32], addresses: ACPIAddresses, legacyDevices: LegacyDevices) {
+  public init(
+    apicIDs: [UInt32], addresses: ACPIAddresses, legacyDevices: LegacyDevices, tpm: TPM? = nil
+  ) {
     precondition(
       (1...Self.maximumVCPUCount).contains(apicIDs.count), "\(apicIDs.count) vCPUs in ACPI")
     precondition(
@@ -27,14 +45,17 @@ public struct ACPIPlatform: Hashable, Sendable {
     self.apicIDs = apicIDs
     self.addresses = addresses
     self.legacyDevices = legacyDevices
+    self.tpm = tpm
   }
 
   /// Describes a machine with APIC ids 0 to `vcpuCount` - 1.
-  public init(vcpuCount: Int, addresses: ACPIAddresses, legacyDevices: LegacyDevices) {
+  public init(
+    vcpuCount: Int, addresses: ACPIAddresses, legacyDevices: LegacyDevices, tpm: TPM? = nil
+  ) {
     precondition(vcpuCount >= 0, "\(vcpuCount) vCPUs in ACPI")
     self.init(
       apicIDs: (0..<vcpuCount).map { UInt32($0) }, addresses: addresses,
-      legacyDevices: legacyDevices)
+      legacyDevices: legacyDevices, tpm: tpm)
   }
 }
 

@@ -16,7 +16,8 @@ public struct ACPITables: Hashable, Sendable {
   /// Makes the tables of `platform`.
   public init(_ platform: ACPIPlatform) {
     let configuration = platform.addresses.configurationSpace.map { MCFG.table($0) }
-    let others = [configuration, WAET.table()].compactMap { $0 }
+    let others = [configuration, WAET.table(), platform.tpm.map { TPM2.table($0) }]
+      .compactMap { $0 }
     tables =
       [
         .rsdp(), .xsdt([.fadt, .madt] + others.map(\.id)), FACS.table(), FADT.table(platform),

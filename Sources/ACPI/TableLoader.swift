@@ -16,6 +16,8 @@ public struct TableLoader: Hashable, Sendable {
   public static let tablesFileName = "etc/acpi/tables"
   /// The name of the commands that place them.
   public static let commandsFileName = "etc/table-loader"
+  /// The area for a TPM's log, all zero.
+  public static let eventLogFileName = "etc/tpm/log"
 
   /// Where a table is: in which file, and where there.
   private struct Place {
@@ -44,6 +46,7 @@ public struct TableLoader: Hashable, Sendable {
     var rsdp: [UInt8] = []
     var blob = [UInt8](repeating: 0, count: end)
     var pointers: [LoaderCommand] = []
+    var areas: [LoaderCommand] = []
     var checksums: [LoaderCommand] = []
     for table in tables.tables {
       let own = place(table.id)
@@ -55,6 +58,13 @@ public struct TableLoader: Hashable, Sendable {
           .addPointer(
             in: own.file, byteOffset: own.byteOffset + pointer.byteOffset,
             byteCount: pointer.byteCount, to: target.file))
+      }
+      for pointer in table.memoryPointers {
+        areas.append(.allocate(pointer.file, alignment: 1, zone: .high))
+        pointers.append(
+          .addPointer(
+            in: own.file, byteOffset: own.byteOffset + pointer.byteOffset, byteCount: 8,
+            to: pointer.file))
       }
       for checksum in table.checksums {
         bytes[checksum.byteOffset] = 0
@@ -75,6 +85,6 @@ public struct TableLoader: Hashable, Sendable {
       .allocate(Self.rsdpFileName, alignment: ACPITableID.rsdp.alignment, zone: .biosSegment),
       .allocate(Self.tablesFileName, alignment: Int(ACPITables.alignment), zone: .high),
     ]
-    commands = (allocations + pointers + checksums).flatMap(\.bytes)
+    commands = (allocations + areas + pointers + checksums).flatMap(\.bytes)
   }
 }

@@ -8,6 +8,7 @@ import Testing
   private struct Firmware {
     static let addresses: [String: UInt64] = [
       TableLoader.rsdpFileName: 0xF_5AC0, TableLoader.tablesFileName: 0x7F77_8000,
+      TableLoader.eventLogFileName: 0x7F5A_0000,
     ]
     var files: [String: [UInt8]]
     /// By file and offset, what a pointer was added to.
@@ -101,6 +102,29 @@ import Testing
     #expect(
       found
         == Set(ACPITableID.allCases.map(\.rawValue)).subtracting(["RSDP"]).subtracting([""])
-        .subtracting(["RSD "]))
+        .subtracting(["RSD ", "TPM2"]))
+  }
+
+  @Test("a TPM's log has memory of its own, which its table names")
+  func eventLog() throws {
+    let platform = ACPIPlatform(
+      vcpuCount: 1, addresses: .usual, legacyDevices: [], tpm: ACPIPlatform.TPM())
+    let tables = ACPITables(platform)
+    let firmware = try run(tables)
+    #expect(firmware.allocated.contains(TableLoader.eventLogFileName))
+    let blob = try #require(firmware.files[TableLoader.tablesFileName])
+    let start = try #require(
+      firmware.pointees.map { Int($0.offset) }.first {
+        Array(blob[$0..<($0 + 4)]) == Array("TPM2".utf8)
+      })
+    let table = Array(blob[start..<(start + 76)])
+    #expect(table.number(at: 64, byteCount: 4) == 0x1_0000)
+    #expect(table.number(at: 68, byteCount: 8) == 0x7F5A_0000)
+    #expect(table.wrappingSum == 0)
+    // Without one there is nothing to allocate.
+    let other = ACPIPlatform(
+      vcpuCount: 1, addresses: .usual, legacyDevices: [],
+      tpm: ACPIPlatform.TPM(eventLogByteCount: 0))
+    #expect(try !run(ACPITables(other)).allocated.contains(TableLoader.eventLogFileName))
   }
 }

@@ -13,15 +13,24 @@ enum AMLOpcode: UInt8, CaseIterable, Sendable {
   case package = 0x12
   case method = 0x14
   case store = 0x70
+  case add = 0x72
+  case and = 0x7B
   case or = 0x7D
+  case operationRegion = 0x80
+  case field = 0x81
   case device = 0x82
+  case dereference = 0x83
+  case index = 0x88
   case createDWordField = 0x8A
   case not = 0x92
   case equal = 0x93
+  case greater = 0x94
   case `if` = 0xA0
   case `else` = 0xA1
   case `return` = 0xA4
 
+  /// The first of `Local0` to `Local7`.
+  static let firstLocal: UInt8 = 0x60
   /// The first of `Arg0` to `Arg6`.
   static let firstArgument: UInt8 = 0x68
   /// What stands before the second page of operators (*ExtOpPrefix*).
@@ -29,6 +38,9 @@ enum AMLOpcode: UInt8, CaseIterable, Sendable {
 
   /// The operator as it is encoded.
   var bytes: [UInt8] {
-    self == .device ? [Self.extensionPrefix, rawValue] : [rawValue]
+    switch self {
+    case .device, .operationRegion, .field: [Self.extensionPrefix, rawValue]
+    default: [rawValue]
+    }
   }
 }

@@ -7,6 +7,17 @@ extension AMLTerm {
     return AMLTerm(bytes: [AMLOpcode.firstArgument + UInt8(index)])
   }
 
+  /// `Local0` to `Local7`
+  static func local(_ index: Int) -> AMLTerm {
+    precondition((0...7).contains(index), "AML local \(index)")
+    return AMLTerm(bytes: [AMLOpcode.firstLocal + UInt8(index)])
+  }
+
+  /// What a method gives for these arguments, of which it takes as many.
+  static func call(_ method: AMLName, _ arguments: [AMLTerm]) -> AMLTerm {
+    AMLTerm(bytes: method.bytes + arguments.bytes)
+  }
+
   /// The value or the place that `name` stands for.
   static func reference(_ name: AMLName) -> AMLTerm {
     AMLTerm(bytes: name.bytes)
@@ -35,6 +46,30 @@ extension AMLTerm {
   /// `Or (left, right, target)`
   static func or(_ left: AMLTerm, _ right: AMLTerm, in target: AMLTerm) -> AMLTerm {
     AMLTerm(.or, left.bytes + right.bytes + target.bytes)
+  }
+
+  /// `Add (left, right)` and `And (left, right)`, as values: they are stored nowhere.
+  static func add(_ left: AMLTerm, _ right: AMLTerm) -> AMLTerm {
+    AMLTerm(.add, left.bytes + right.bytes + integer(0).bytes)
+  }
+
+  static func and(_ left: AMLTerm, _ right: AMLTerm) -> AMLTerm {
+    AMLTerm(.and, left.bytes + right.bytes + integer(0).bytes)
+  }
+
+  /// `Index (list, number)`: the place of an element.
+  static func index(_ list: AMLTerm, _ number: UInt64) -> AMLTerm {
+    AMLTerm(.index, list.bytes + integer(number).bytes + integer(0).bytes)
+  }
+
+  /// `DerefOf (Index (list, number))`: an element.
+  static func element(_ list: AMLTerm, _ number: UInt64) -> AMLTerm {
+    AMLTerm(.dereference, index(list, number).bytes)
+  }
+
+  /// `LGreater (left, right)`
+  static func greater(_ left: AMLTerm, _ right: AMLTerm) -> AMLTerm {
+    AMLTerm(.greater, left.bytes + right.bytes)
   }
 
   /// `LEqual (left, right)`

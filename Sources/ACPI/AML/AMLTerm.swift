@@ -118,7 +118,17 @@ enum PackageLength {
     if contentByteCount + 1 < 0x40 { return [UInt8(contentByteCount + 1)] }
     let followingByteCount =
       contentByteCount + 2 < 0x1000 ? 1 : contentByteCount + 3 < 0x10_0000 ? 2 : 3
-    let total = contentByteCount + 1 + followingByteCount
+    return encode(
+      contentByteCount + 1 + followingByteCount, followingByteCount: followingByteCount)
+  }
+
+  /// A number of bits, which does not count itself, in its shortest form.
+  static func bits(_ count: Int) -> [UInt8] {
+    precondition((0..<0x1000).contains(count), "AML field of \(count) bits")
+    return count < 0x40 ? [UInt8(count)] : encode(count, followingByteCount: 1)
+  }
+
+  private static func encode(_ total: Int, followingByteCount: Int) -> [UInt8] {
     let lead = UInt8(followingByteCount << 6 | total & 0xF)
     return [lead]
       + (0..<followingByteCount).map { UInt8(truncatingIfNeeded: total >> (4 + 8 * $0)) }

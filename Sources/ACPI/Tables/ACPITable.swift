@@ -7,28 +7,32 @@ package struct ACPITable: Hashable, Sendable {
   package private(set) var bytes: [UInt8]
   /// In no particular order.
   package let pointers: [ACPITablePointer]
+  /// Of memory that only a loader's script has; zero without one.
+  package let memoryPointers: [ACPIMemoryPointer]
   /// In the order in which they must be computed: later ones cover earlier ones.
   package let checksums: [ACPIChecksum]
 
   /// A table without the common header.
   init(
     _ id: ACPITableID, bytes: [UInt8], pointers: [ACPITablePointer] = [],
-    checksums: [ACPIChecksum] = []
+    memoryPointers: [ACPIMemoryPointer] = [], checksums: [ACPIChecksum] = []
   ) {
     self.id = id
     self.bytes = bytes
     self.pointers = pointers
+    self.memoryPointers = memoryPointers
     self.checksums = checksums
     updateChecksums()
   }
 
   /// A table with the common header in front of `body`; pointers count from the header's start.
   init(
-    _ id: ACPITableID, revision: UInt8, body: [UInt8], pointers: [ACPITablePointer] = []
+    _ id: ACPITableID, revision: UInt8, body: [UInt8], pointers: [ACPITablePointer] = [],
+    memoryPointers: [ACPIMemoryPointer] = []
   ) {
     let bytes = ACPIHeader.bytes(id, revision: revision, bodyByteCount: body.count) + body
     self.init(
-      id, bytes: bytes, pointers: pointers,
+      id, bytes: bytes, pointers: pointers, memoryPointers: memoryPointers,
       checksums: [
         ACPIChecksum(byteOffset: ACPIHeader.checksumOffset, coveredByteCount: bytes.count)
       ])
@@ -96,6 +100,7 @@ package enum ACPITableID: String, CaseIterable, Sendable {
   case madt = "APIC"
   case mcfg = "MCFG"
   case waet = "WAET"
+  case tpm2 = "TPM2"
 
   /// What a table's address must be a multiple of: 64 for the FACS, 16 for the RSDP (ACPI 6.3
   /// §5.2.5.1, §5.2.10); the others follow the latter.
@@ -112,6 +117,14 @@ package struct ACPITablePointer: Hashable, Sendable {
   package let byteCount: Int
   /// Whose address it is.
   package let target: ACPITableID
+}
+
+/// A place in a table that holds the address of memory that is no table, 8 bytes.
+package struct ACPIMemoryPointer: Hashable, Sendable {
+  package let byteOffset: Int
+  /// The file that the memory is loaded with, all zero.
+  package let file: String
+  package let fileByteCount: Int
 }
 
 /// A byte that makes all bytes from a table's start up to some end sum to zero.

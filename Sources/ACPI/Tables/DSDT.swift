@@ -6,7 +6,10 @@ enum DSDT {
 
   static func table(_ platform: ACPIPlatform) -> ACPITable {
     let terms: [AMLTerm] = [
-      .scope("\\_SB", [hostBridge(platform), motherboardMemory(platform)] + processors(platform)),
+      .scope(
+        "\\_SB",
+        [hostBridge(platform), motherboardMemory(platform)]
+          + (platform.tpm == nil ? [] : [tpm]) + processors(platform)),
       powerOff,
     ]
     return ACPITable(.dsdt, revision: revision, body: terms.bytes)

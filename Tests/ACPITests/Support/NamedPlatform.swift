@@ -67,12 +67,13 @@ struct NamedPlatform: CustomTestStringConvertible, Sendable {
         pciMemory64Window: 0x3800_0000_0000...0x3FFF_FFFF_FFFF,
         powerManagement: .block(at: 0xB000), systemControlInterrupt: 9,
         rootComplexBase: 0xFED1_C000),
-      legacyDevices: .all))
+      legacyDevices: .all, tpm: ACPIPlatform.TPM(eventLogByteCount: 0)))
 
   static let highest = NamedPlatform(
     testDescription: "highest",
     platform: ACPIPlatform(
-      vcpuCount: 3, addresses: .highest, legacyDevices: [.serialPort1, .realTimeClock]))
+      vcpuCount: 3, addresses: .highest, legacyDevices: [.serialPort1, .realTimeClock],
+      tpm: ACPIPlatform.TPM(eventLogByteCount: 0)))
 
   static let all = [usual, least, most, highest]
 }

@@ -63,4 +63,20 @@ struct SmallTableTests {
   @Test func dsdtHas64BitIntegers() {
     #expect(DSDT.table(NamedPlatform.usual.platform).bytes[8] >= 2)
   }
+
+  /// TCG ACPI Specification 1.3, table 9.
+  @Test(arguments: [
+    Field("Length", at: 4, 4, 76), Field("Revision", at: 8, 1, 4),
+    Field("Platform Class", at: 36, 2, 0), Field("Reserved", at: 38, 2, 0),
+    Field("Address of CRB Control Area", at: 40, 8, 0xFED4_0040),
+    Field("Start Method", at: 48, 4, 7), Field("Parameters", at: 52, 8, 0),
+    Field("Parameters", at: 60, 4, 0), Field("LAML", at: 64, 4, 0x1_0000),
+    Field("LASA", at: 68, 8, 0),
+  ])
+  func tpm2(_ field: Field) {
+    let table = TPM2.table(ACPIPlatform.TPM()).bytes
+    #expect(field.value(in: table) == field.value)
+    #expect(table.count == 76)
+    #expect(table.text(at: 0, byteCount: 4) == "TPM2")
+  }
 }
