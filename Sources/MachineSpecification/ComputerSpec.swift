@@ -14,6 +14,8 @@ public struct ComputerSpec: Hashable, Sendable {
   /// What is plugged into the USB controller, which is there if something is; nil for what a run
   /// makes of it: a tablet for a machine with viewers, else nothing.
   public var usb: [USBDeviceSpec]?
+  /// Nil for a machine without one.
+  public var tpm: TPMSpec?
   public var clock = ClockChoice.utc
   public var onCrash = CrashAction.report
   public var onReset = ResetAction.reset

@@ -122,6 +122,30 @@ public enum USBDeviceSpec: String, Hashable, Sendable, CaseIterable, Codable, Sp
   }
 }
 
+/// The emulator of a TPM 2.0: swtpm. A thread-safe value.
+public enum TPMSpec: Hashable, Sendable {
+  /// Started for the machine, with its state in this directory, which is made if it is missing.
+  case directory(String)
+  /// One that runs, by its control socket.
+  case socket(String)
+
+  /// What is in front of a socket's path; a directory of such a name is `./socket=...`.
+  private static let socketPrefix = "socket="
+
+  /// Reads `DIR` or `socket=PATH`.
+  package init(parsing text: String) throws(SpecValueError) {
+    if text.hasPrefix(Self.socketPrefix) {
+      let path = String(text.dropFirst(Self.socketPrefix.count))
+      guard !path.isEmpty else {
+        throw SpecValueError("needs a path behind \(Self.socketPrefix)")
+      }
+      self = .socket(path)
+    } else {
+      self = .directory(text)
+    }
+  }
+}
+
 /// A file to which a run adds line after line.
 public struct LogFileSpec: Hashable, Sendable {
   public var file: String

@@ -325,6 +325,9 @@ extension ComputerSpec {
     if let words = try object.texts("usb") {
       usb = try object.checked("usb") { () throws(SpecValueError) in try USBDeviceSpec.list(words) }
     }
+    tpm = try object.object("tpm") { (object) throws(MachineSpecError) in
+      try TPMSpec(&object)
+    }
     clock = try object.choice("clock") ?? clock
     onCrash = try object.choice("onCrash") ?? onCrash
     onReset = try object.choice("onReset") ?? onReset
@@ -339,11 +342,31 @@ extension ComputerSpec {
         }), "serial": serial.value,
       "display": .init(display?.text),
       "usb": usb.map { .init($0.map { .text($0.rawValue) }) } ?? .null,
+      "tpm": tpm?.value ?? .null,
       "clock": .text(clock.rawValue), "onCrash": .text(onCrash.rawValue),
       "onReset": .text(onReset.rawValue),
     ])
     guard case .object(let members) = all else { return [] }
     return members
+  }
+}
+
+extension TPMSpec {
+  fileprivate init(_ object: inout SpecObject) throws(MachineSpecError) {
+    switch (try object.text("directory"), try object.text("socket")) {
+    case (let path?, nil): self = .directory(path)
+    case (nil, let path?): self = .socket(path)
+    default:
+      throw MachineSpecError(
+        path: object.path, problem: "a TPM has one of the members directory and socket")
+    }
+  }
+
+  fileprivate var value: JSONValue {
+    switch self {
+    case .directory(let path): .object(["directory": .text(path)])
+    case .socket(let path): .object(["socket": .text(path)])
+    }
   }
 }
 

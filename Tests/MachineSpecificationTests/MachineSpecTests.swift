@@ -35,6 +35,7 @@ import ZeroTracker
       computer.serial = .file(LogFileSpec(file: "log", appends: true))
       computer.display = DisplaySpec(width: 1920, height: 1080)
       computer.usb = [.keyboard, .tablet]
+      computer.tpm = .directory("t,u")
       computer.clock = .local
       computer.onCrash = .ignore
       computer.onReset = .exit
@@ -261,6 +262,14 @@ import ZeroTracker
         #""version": 1, "kernel": {"file": "k"}, "usb": ["tablet", "tablet"]"#,
         "usb: 'tablet' is there twice"
       ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "tpm": {}"#,
+        "tpm: a TPM has one of the members directory and socket"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "tpm": {"directory": "a", "socket": "b"}"#,
+        "tpm: a TPM has one of the members directory and socket"
+      ),
     ])
   func wrong(members: String, message: String) {
     let json = members.hasPrefix("\"") ? "{\(members)}" : members
@@ -277,6 +286,18 @@ import ZeroTracker
       let machine = try read(#"{"version": 1, "kernel": {"file": "k"}\#(member)}"#)
       guard case .computer(let computer) = machine.guest else { return }
       #expect(computer.usb == expected)
+    }
+  }
+
+  @Test("a TPM: none, a directory, a socket")
+  func tpm() throws {
+    for (member, expected): (String, TPMSpec?) in [
+      ("", nil), (#", "tpm": null"#, nil), (#", "tpm": {"directory": "d"}"#, .directory("d")),
+      (#", "tpm": {"socket": "s"}"#, .socket("s")),
+    ] {
+      let machine = try read(#"{"version": 1, "kernel": {"file": "k"}\#(member)}"#)
+      guard case .computer(let computer) = machine.guest else { return }
+      #expect(computer.tpm == expected)
     }
   }
 

@@ -308,6 +308,16 @@ import Testing
     ] { #expect(try system(line).usb == expected, "\(line)") }
   }
 
+  @Test("a TPM: its directory, its socket, or none")
+  func tpm() throws {
+    for (line, expected): (String, TPMSpec?) in [
+      ("--kernel k", nil), ("--kernel k --tpm none", nil), ("--kernel k --tpm d", .directory("d")),
+      ("--firmware f --tpm ./none", .directory("./none")),
+      ("--firmware f --tpm socket=/run/a=b", .socket("/run/a=b")),
+      ("--firmware f --tpm ./socket=a", .directory("./socket=a")),
+    ] { #expect(try system(line).tpm == expected, "\(line)") }
+  }
+
   @Test(
     "the template that goes with an image",
     arguments: [
@@ -368,6 +378,12 @@ import Testing
     (
       "--program p --usb tablet",
       "option '--usb' works only together with '--kernel FILE' or '--firmware FILE'"
+    ),
+    ("--kernel k --tpm socket=", "option '--tpm': needs a path behind socket="),
+    ("--kernel k --tpm=", "option '--tpm' needs a value: '--tpm WHERE'"),
+    (
+      "--program p --tpm d",
+      "option '--tpm' works only together with '--kernel FILE' or '--firmware FILE'"
     ),
     ("--firmware f --disk a --boot-order disk0,", "option '--boot-order': '' is not one of disk0"),
     ("--firmware f --fw-cfg opt/a", "option '--fw-cfg' needs a value: '--fw-cfg NAME=FILE'"),

@@ -85,6 +85,29 @@ import Testing
     }
   }
 
+  @Test("a TPM beside the variables, where swtpm is installed, unless the line has another")
+  func tpm() throws {
+    for (line, expected): (String, TPMSpec?) in [
+      ("--disk w.img:64G", .directory("w.img.tpm")), ("--disk w.img --vars v", .directory("v.tpm")),
+      ("--disk /dev/sdb --vars a/v.vars", .directory("a/v.tpm")), ("--disk d --tpm none", nil),
+      ("--disk d --tpm t", .directory("t")), ("--disk d --tpm socket=s", .socket("s")),
+    ] {
+      for isInstalled in [false, true] {
+        let words = ["windows"] + line.split(separator: " ").map(String.init)
+        let host = HostSize(memory: .gibi(15), processorCount: 3, emulatesTPM: isInstalled)
+        let invocation = try Invocation(words, on: host) { (path) throws(UsageError) in
+          throw .unreadableConfiguration(path)
+        }
+        guard case .run(let options) = invocation,
+          case .computer(let computer) = options.machine.guest
+        else { return }
+        let isAsked = line.contains("--tpm")
+        #expect(computer.tpm == (isInstalled || isAsked ? expected : nil), "\(line)")
+        #expect(options.lacksTPM == (!isInstalled && !isAsked), "\(line)")
+      }
+    }
+  }
+
   @Test("this host has memory and processors")
   func ofHost() {
     #expect(HostSize.ofHost.memory > .mebi(64) && HostSize.ofHost.processorCount > 0)

@@ -21,6 +21,9 @@ public struct PersonalComputerConfiguration: Sendable {
   public var sataPorts: [AHCIController.Port] = []
   /// What is plugged into a USB controller, each once; empty for a machine without one.
   public var usbDevices: [XHCIController.Device] = []
+  /// Nil for a machine without a TPM. One value for all machines that a process makes of this
+  /// configuration, so that a reset leaves the TPM's state as it is.
+  public var tpm: TPMConfiguration?
   /// Other PCI devices, beside disks and display.
   public var pciDevices: [PCIDeviceConfiguration] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.
@@ -67,6 +70,18 @@ public struct DiskConfiguration: Sendable {
   public init(_ store: any BlockStore, serial: String) {
     self.store = store
     self.serial = serial
+  }
+}
+
+/// A TPM 2.0 of a PC: what answers its commands, and what a reset leaves as it is.
+public struct TPMConfiguration: Sendable {
+  public var backend: any TPMBackend
+  /// How an operating system asks firmware to change the TPM's settings at the next start.
+  public var physicalPresence = PhysicalPresenceMemory()
+
+  /// A TPM without pending requests.
+  public init(_ backend: any TPMBackend) {
+    self.backend = backend
   }
 }
 

@@ -21,17 +21,20 @@ struct Board {
   let isaBridge: ISABridge
   private let vcpuCount: Int
   private let legacyDevices: LegacyDevices
+  /// Nil for a machine without one.
+  let tpm: ACPIPlatform.TPM?
 
   /// - Parameters:
   ///   - power: behind the ACPI ports.
   ///   - systemControl: the interrupt that `power` asserts.
   init(
     power: PowerManagement, systemControl: SelectableLine, vcpuCount: Int,
-    legacyDevices: LegacyDevices
+    legacyDevices: LegacyDevices, tpm: ACPIPlatform.TPM? = nil
   ) {
     isaBridge = ISABridge(power: power, systemControl: systemControl)
     self.vcpuCount = vcpuCount
     self.legacyDevices = legacyDevices
+    self.tpm = tpm
   }
 
   /// The bridges, at their places.
@@ -50,7 +53,8 @@ struct Board {
 
   /// What the tables say of this board as it is now.
   var platform: ACPIPlatform {
-    ACPIPlatform(vcpuCount: vcpuCount, addresses: addresses, legacyDevices: legacyDevices)
+    ACPIPlatform(
+      vcpuCount: vcpuCount, addresses: addresses, legacyDevices: legacyDevices, tpm: tpm)
   }
 
   private var addresses: ACPIAddresses {

@@ -34,6 +34,7 @@ public final class PersonalComputer: Sendable {
   public let display: BochsDisplay?
   private let disks: [NVMeController]
   private let sata: AHCIController?
+  private let tpm: TPMInterface?
   private let host: PCIHost
   private let board: Board
   private let onThreadStart: @Sendable (ThreadRole) -> Void
@@ -97,7 +98,14 @@ public final class PersonalComputer: Sendable {
     if firmware != nil { legacyDevices.insert(.firmwareConfiguration) }
     board = Board(
       power: power, systemControl: systemControl, vcpuCount: vcpuCount,
-      legacyDevices: legacyDevices)
+      legacyDevices: legacyDevices,
+      // Without firmware nothing is logged.
+      tpm: own.tpm.map { _ in
+        firmware == nil ? ACPIPlatform.TPM(eventLogByteCount: 0) : ACPIPlatform.TPM()
+      })
+    tpm = own.tpm.map { [onThreadStart] tpm in
+      TPMInterface(tpm.backend, onThreadStart: { onThreadStart(.tpm) })
+    }
     host = PCIHost(board.functions + functions)
     if firmware == nil { board.setUp(host) }
     portDecoder = PCIPorts(host: host, bridge: board.isaBridge)
@@ -113,6 +121,9 @@ public final class PersonalComputer: Sendable {
         ),
       ]
     var memoryDevices: [(MMIORange, any BusDevice)] = []
+    if let tpm, let presence = own.tpm?.physicalPresence {
+      memoryDevices += [(TPMInterface.range, tpm), (PhysicalPresenceMemory.range, presence)]
+    }
     if let firmware {
       let items = try FirmwareItems(
         own, diskSlots: functions.prefix(own.disks.count).map(\.0.device), vcpuCount: vcpuCount,
@@ -267,7 +278,10 @@ public final class PersonalComputer: Sendable {
         what: "cannot start the real-time clock's thread: \(Errno(error.code))",
         cure: "raise the limit of processes (ulimit -u)")
     }
-    try Self.device { () throws(DeviceError) in try host.start() }
+    try Self.device { () throws(DeviceError) in
+      try tpm?.start()
+      try host.start()
+    }
   }
 
   /// Runs `body`, giving a device's errors as the machine's.
@@ -284,6 +298,7 @@ public final class PersonalComputer: Sendable {
   /// Ends the devices' work, which waits for what was accepted, and the clock's interrupts.
   func stop() {
     clock.stopTimer()
+    tpm?.stop()
     host.stop()
     flashChip?.detach()
   }

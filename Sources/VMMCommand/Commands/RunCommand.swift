@@ -14,6 +14,10 @@ enum RunCommand {
       var options = options
       try options.machine.findFirmware(in: .ofHost())
       try options.files.check()
+      if options.lacksTPM {
+        Diagnostics.report(
+          "no TPM, which Windows 11 asks for: swtpm is not installed (\(HostCheck.tpmCure))")
+      }
       switch options.machine.guest {
       case .program(let file): return try runProgram(file, options)
       case .computer(let computer): return try SystemRun.run(computer, options)

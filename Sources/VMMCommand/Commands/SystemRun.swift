@@ -46,12 +46,16 @@ final class SystemRun: Sendable {
   private func run() throws -> ExitStatus {
     let console = try computer.serial.makeConsole(
       onRequest: { [self] in answer($0) }, onQuit: { [self] in quit() })
-    let configuration = try configuration(console)
+    var configuration = try configuration(console)
+    // The last: what else is wrong is said before a program is started.
+    let tpm = try computer.tpm.map { try TPMService($0, guestMessages) }
+    configuration.computer.tpm = tpm?.configuration
     let sandbox = MachineSandbox(
       options.sandbox, tracking: options.machine.partition.tracking,
       readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash,
-      servesViewers: viewers != nil)
+      servesViewers: viewers != nil, tpm: computer.tpm)
     let confinement = try sandbox.enter()
+    defer { tpm?.stop() }
     let signals = try SignalWatcher(
       onFirst: { [self] _ in askToPowerOff() }, onHangUp: { [self] in quit() },
       beforeImmediateExit: { console.restoreTerminal() }, suspension: console.suspension,

@@ -1,3 +1,4 @@
+internal import Devices
 internal import KVM
 internal import MachineSpecification
 internal import Sandbox
@@ -26,7 +27,7 @@ enum HostCheck {
       let finding = CheckReport.Finding(
         name: "/dev/kvm", status: .unusable, detail: error.description, cure: nil)
       return CheckReport(
-        findings: [finding, firmware(.ofHost())] + sandboxFindings(),
+        findings: [finding, firmware(.ofHost()), tpm()] + sandboxFindings(),
         conclusions: .init(hyperv: nil, writtenPageSource: nil, canRunGuests: false))
     }
     var findings = [
@@ -51,6 +52,7 @@ enum HostCheck {
     findings += writtenPageSources()
     findings.append(hugePages())
     findings.append(firmware(.ofHost()))
+    findings.append(tpm())
     findings += sandboxFindings()
     let transport = try? HyperVTransport.choose(.automatic, on: system)
     let canRun = transport == .kernel || system.has(.userSpaceMSR)
@@ -87,6 +89,15 @@ enum HostCheck {
       return .init(
         name: name, status: .missing, detail: error.finding, cure: FirmwareCatalog.cure)
     }
+  }
+
+  static let tpmCure = "apt-get install swtpm"
+
+  /// What `--tpm DIR` would start.
+  static func tpm(_ program: String? = SoftwareTPM.program) -> CheckReport.Finding {
+    .init(
+      name: "TPM emulator (--tpm)", status: program == nil ? .missing : .available,
+      detail: program ?? "swtpm is not installed", cure: program == nil ? tpmCure : nil)
   }
 
   /// Whether `--backing hugetlb` finds pages.

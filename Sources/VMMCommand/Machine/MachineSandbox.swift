@@ -22,9 +22,11 @@ struct MachineSandbox: Sendable {
   ///   - readsTimeZone: whether the guest's clock has local time.
   ///   - keepsFlash: whether firmware's variables are kept in a file.
   ///   - servesViewers: whether the display has viewers.
+  ///   - tpm: where the TPM's emulator is; nil for none.
   init(
     _ choice: SandboxChoice, tracking: TrackingSpec, mapPath: String? = nil,
-    readsTimeZone: Bool = false, keepsFlash: Bool = false, servesViewers: Bool = false
+    readsTimeZone: Bool = false, keepsFlash: Bool = false, servesViewers: Bool = false,
+    tpm: TPMSpec? = nil
   ) {
     guard choice == .on else {
       sandbox = nil
@@ -37,6 +39,8 @@ struct MachineSandbox: Sendable {
     var policy = SandboxPolicy()
     policy.keepsFlash = keepsFlash
     policy.servesViewers = servesViewers
+    policy.hasTPM = tpm != nil
+    if case .directory = tpm { policy.hasChildren = true }
     if tracking.source == .writeProtect {
       policy.usesWriteProtection = true
       rules.append(LandlockRule("/dev/userfaultfd", device))

@@ -121,8 +121,8 @@ extension CommandDefinition {
     discussion: """
       Runs UEFI firmware with a disk, a display, a PS/2 keyboard, a USB tablet, and a CD drive with \
       the installation medium; memory and vCPUs fit this host, and the clock has local time. The \
-      firmware's variables are kept beside the disk, in FILE.vars. Without --iso it starts what is \
-      on the disk. It is a PC as 'run' makes it: other options change it, and --print-config prints \
+      firmware's variables are kept beside the disk, in FILE.vars, and so is the state of a TPM, in \
+      FILE.tpm, where swtpm is installed. Without --iso it starts what is on the disk. It is a PC as 'run' makes it: other options change it, and --print-config prints \
       it.
       """,
     options: [.windowsDisk, .iso, .firmware] + firmware + [.printConfiguration]
@@ -149,6 +149,6 @@ extension CommandDefinition {
   /// What describes a PC, and means nothing to a flat program.
   static let system: [OptionDefinition] = [
     .disk, .cdrom, .serial, .display, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .usb,
-    .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
+    .tpm, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
   ]
 }

@@ -2,7 +2,7 @@ internal import MachineSpecification
 
 /// The options that describe a PC.
 extension ComputerSpec {
-  /// The word for nothing in the USB controller, and no controller.
+  /// The word for no USB controller, and for no TPM.
   private static let noDevices = "none"
 
   /// Takes what was given; disks and drives come after those that are there.
@@ -35,6 +35,12 @@ extension ComputerSpec {
           : USBDeviceSpec.list(
             text.split(separator: ",", omittingEmptySubsequences: false).map(String.init))
       } ?? usb
+    if let text = parsed.text(.tpm) {
+      tpm =
+        text == Self.noDevices
+        ? nil
+        : try parsed.checked(.tpm) { () throws(SpecValueError) in try TPMSpec(parsing: text) }
+    }
     clock = try parsed.choice(.rtc) ?? clock
     onCrash = try parsed.choice(.onCrash) ?? onCrash
     onReset = try parsed.choice(.onReset) ?? onReset

@@ -75,6 +75,14 @@ extension OptionDefinition {
       gets pointers and keys of viewers there, any other by PS/2.
       """)
 
+  static let tpm = OptionDefinition(
+    name: "--tpm", placeholder: "WHERE",
+    summary: """
+      A TPM 2.0, emulated by swtpm with its state in the directory WHERE, which is made if it is \
+      missing; socket=PATH, for one that runs; or none (default none, for 'windows' a directory \
+      beside the variables, in FILE.tpm, where swtpm is installed).
+      """)
+
   static let rtc = OptionDefinition(
     name: "--rtc", placeholder: "CLOCK",
     summary: "The time the real-time clock starts at: utc or local (default utc).")

@@ -11,6 +11,8 @@ struct RunOptions: Equatable, Sendable {
   var vnc: VNCOptions?
   /// Whether accesses that no device claimed are printed, once each, at the end.
   var tracesIO = false
+  /// Whether the machine would usually have a TPM, and has none for want of swtpm.
+  var lacksTPM = false
   /// Whether the machine is printed, and not started.
   var printsConfiguration = false
 

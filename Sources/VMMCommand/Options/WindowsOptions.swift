@@ -1,3 +1,4 @@
+internal import Devices
 internal import Glibc
 internal import MachineSpecification
 
@@ -6,12 +7,15 @@ struct HostSize: Equatable, Sendable {
   var memory: ByteCount
   /// Processors that are online.
   var processorCount: Int
+  /// Whether swtpm is installed.
+  var emulatesTPM = false
 
   static var ofHost: HostSize {
     let pages = UInt64(max(sysconf(Int32(_SC_PHYS_PAGES)), 0))
     return HostSize(
       memory: ByteCount(pages * UInt64(max(sysconf(Int32(_SC_PAGESIZE)), 0))),
-      processorCount: max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1))
+      processorCount: max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1),
+      emulatesTPM: SoftwareTPM.program != nil)
   }
 }
 
@@ -22,6 +26,8 @@ extension RunOptions {
   private static let vcpuCounts = 2...8
   /// What the variables' file is called, behind the disk's name.
   private static let variablesSuffix = ".vars"
+  /// The same of the TPM's directory, in place of the variables' suffix.
+  private static let tpmSuffix = ".tpm"
 
   /// - Parameter host: what memory and vCPUs go by.
   init(windows parsed: ParsedOptions, on host: HostSize) throws(UsageError) {
@@ -43,6 +49,10 @@ extension RunOptions {
     computer.clock = .local
     computer.display = .usual
     computer.usb = [.tablet]
+    if host.emulatesTPM {
+      computer.tpm = .directory(
+        Self.tpmDirectory(beside: parsed.text(.variables) ?? file + Self.variablesSuffix))
+    }
     if let iso = parsed.text(.iso) {
       computer.cdroms = [CDROMSpec(file: iso)]
       // Its loader asks for a key, and leaves the disk its turn if none comes.
@@ -55,6 +65,15 @@ extension RunOptions {
     try self.init(
       parsed.without(.windowsDisk), changing: MachineSpec(.computer(computer), partition),
       usualViewers: VNCOptions.firstFree)
+    lacksTPM = !host.emulatesTPM && !parsed.contains(.tpm)
+  }
+
+  /// `windows.img.tpm` for `windows.img.vars`: both belong to one machine, and move together.
+  private static func tpmDirectory(beside variables: String) -> String {
+    let name =
+      variables.hasSuffix(variablesSuffix)
+      ? String(variables.dropLast(variablesSuffix.count)) : variables
+    return name + tpmSuffix
   }
 
   /// Half of the host's, in whole GiB.

@@ -128,6 +128,16 @@ import Testing
     #expect((0x20..<0x23).map { byteCounts[$0] } == found.map { $0.count })
   }
 
+  @Test("the tables name the addresses at which a TPM answers")
+  func tpm() {
+    typealias Hardware = ACPIFixedHardware
+    #expect(
+      TPMInterface.range
+        == MMIORange(
+          start: UInt64(Hardware.tpmAddress), byteCount: UInt64(Hardware.tpmByteCount)))
+    #expect(PhysicalPresenceMemory.range.start == UInt64(Hardware.physicalPresenceAddress))
+  }
+
   @Test("the tables name the ports at which devices answer")
   func ports() {
     let keyboard = KeyboardController(keyboardLine: nil) {}

@@ -35,6 +35,15 @@ extension FirmwareItems {
       let paths = configuration.bootOrder.map { Self.openFirmwarePath($0, diskSlots) }
       files.append(("bootorder", Array((paths.joined(separator: "\n") + "\0").utf8)))
     }
+    if let tpm = board.tpm {
+      files += [
+        ("etc/tpm/config", Self.tpmConfiguration),
+        (
+          TableLoader.eventLogFileName,
+          [UInt8](repeating: 0, count: Int(tpm.eventLogByteCount))
+        ),
+      ]
+    }
     files += configuration.firmwareFiles
     do {
       try addTables(of: board)
@@ -42,6 +51,11 @@ extension FirmwareItems {
     } catch {
       throw .configuration(error.description)
     }
+  }
+
+  /// Where requests for the TPM are left; a TPM 2.0, version 1.30 of the interface.
+  private static var tpmConfiguration: [UInt8] {
+    UInt32(PhysicalPresenceMemory.range.start).littleEndianBytes + [2, 1]
   }
 
   /// The ACPI tables, made when firmware asks for them: by then it has programmed what they
