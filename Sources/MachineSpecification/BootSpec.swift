@@ -73,6 +73,8 @@ public struct FirmwareSpec: Hashable, Sendable {
   public var keepsVariables = true
   /// Nil for one that goes by the first disk.
   public var uuid: SystemUUID?
+  /// What the machine calls itself.
+  public var smbiosTexts = SMBIOSTexts()
   /// What firmware tries first, each at most once; empty leaves the order to the firmware.
   public var bootOrder: [BootDeviceSpec] = []
   public var attachments: [Attachment] = []

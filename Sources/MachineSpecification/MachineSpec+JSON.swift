@@ -132,6 +132,10 @@ extension FirmwareSpec {
     template = try object.text("template")
     keepsVariables = try object.flag("keepsVariables") ?? keepsVariables
     uuid = try object.value("uuid") { (text) throws(SpecValueError) in try .init(parsing: text) }
+    smbiosTexts =
+      try object.object("smbios") { (object) throws(MachineSpecError) in
+        try SMBIOSTexts(&object)
+      } ?? smbiosTexts
     attachments =
       try object.objects("attachments") { (object) throws(MachineSpecError) in
         Attachment(name: try object.requiredText("name"), file: try object.requiredText("file"))
@@ -142,7 +146,7 @@ extension FirmwareSpec {
     .object([
       "image": .init(image), "variables": .init(variables), "template": .init(template),
       "keepsVariables": variables == nil ? .null : .flag(keepsVariables),
-      "uuid": .init(uuid?.description),
+      "uuid": .init(uuid?.description), "smbios": smbiosTexts.value,
       "bootOrder": .init(bootOrder.map { .text($0.name) }),
       "attachments": .init(
         attachments.map { .object(["name": .text($0.name), "file": .text($0.file)]) }),

@@ -12,6 +12,7 @@ public struct SMBIOSPlatform: Hashable, Sendable {
   public let memory: [Range<UInt64>]
   /// Of the monitor, for the firmware's and the product's version.
   public let version: String
+  public let texts: SMBIOSTexts
 
   /// Describes a machine.
   ///
@@ -20,7 +21,7 @@ public struct SMBIOSPlatform: Hashable, Sendable {
   ///   - memory: ranges of whole KiB that are not empty.
   public init(
     uuid: SystemUUID, vcpuCount: Int, processorName: String = "", processorMegahertz: UInt16 = 0,
-    memory: [Range<UInt64>], version: String
+    memory: [Range<UInt64>], version: String, texts: SMBIOSTexts = SMBIOSTexts()
   ) {
     precondition(vcpuCount > 0, "\(vcpuCount) vCPUs in SMBIOS")
     precondition(
@@ -33,6 +34,7 @@ public struct SMBIOSPlatform: Hashable, Sendable {
     self.processorMegahertz = processorMegahertz
     self.memory = memory
     self.version = version
+    self.texts = texts
   }
 
   /// RAM in all, in bytes.

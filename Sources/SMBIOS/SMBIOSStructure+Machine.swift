@@ -22,25 +22,27 @@ extension SMBIOSStructure {
     return structure
   }
 
-  /// *System Information*, type 1: the UUID.
+  /// *System Information*, type 1: the UUID, and what the user has the machine called.
   static func system(_ platform: SMBIOSPlatform) -> SMBIOSStructure {
     var structure = SMBIOSStructure(type: 1, handle: 0x100)
-    structure.append(manufacturer)
-    structure.append(product)
-    structure.append(platform.version)
-    structure.append(UInt8(0))  // 0x07: no serial number
+    structure.append(platform.texts[.manufacturer] ?? manufacturer)
+    structure.append(platform.texts[.product] ?? product)
+    structure.append(platform.texts[.version] ?? platform.version)
+    structure.append(optional: platform.texts[.serial])
     structure.append(bytes: platform.uuid.wireBytes)
     structure.append(UInt8(6))  // 0x18: woken by the power switch
-    structure.append(bytes: [0, 0])  // 0x19: no SKU, no family
+    structure.append(optional: platform.texts[.sku])
+    structure.append(optional: platform.texts[.family])
     return structure
   }
 
   /// *System Enclosure*, type 3: Windows tells portable machines by it.
-  static func enclosure() -> SMBIOSStructure {
+  static func enclosure(_ texts: SMBIOSTexts) -> SMBIOSStructure {
     var structure = SMBIOSStructure(type: 3, handle: 0x300)
-    structure.append(manufacturer)
+    structure.append(texts[.manufacturer] ?? manufacturer)
     structure.append(other)  // 0x05: the type
-    structure.append(bytes: [0, 0, 0])  // 0x06: no version, serial number or tag
+    structure.append(bytes: [0, 0])  // 0x06: no version or serial number
+    structure.append(optional: texts[.asset])
     structure.append(bytes: [3, 3, 3])  // 0x09: boots, is powered and is warm safely
     structure.append(unknown)  // 0x0C: security
     structure.append(UInt32(0))
@@ -77,6 +79,15 @@ extension SMBIOSStructure {
     structure.append(UInt16(1) << 2 | UInt16(1) << 3)  // 0x26: 64-bit, several cores
     structure.append(UInt16(1))  // 0x28: the family again
     for _ in 0..<3 { structure.append(UInt16(clamping: coreCount)) }  // 0x2A
+    return structure
+  }
+
+  /// *OEM Strings*, type 11; nil without any.
+  static func oemStrings(_ texts: [String]) -> SMBIOSStructure? {
+    guard !texts.isEmpty else { return nil }
+    var structure = SMBIOSStructure(type: 11, handle: 0xB00)
+    structure.append(UInt8(texts.count))
+    for text in texts { structure.appendText(text) }
     return structure
   }
 

@@ -33,6 +33,17 @@ struct SMBIOSStructure {
     fields.append(UInt8(texts.count))
   }
 
+  /// The next field: the number of a text, or 0 for none.
+  mutating func append(optional text: String?) {
+    if let text { append(text) } else { fields.append(0) }
+  }
+
+  /// A text that no field but their number names; texts count from 1.
+  mutating func appendText(_ text: String) {
+    append(text)
+    fields.removeLast()
+  }
+
   /// Where the next field comes, from the structure's start.
   var nextOffset: Int { Self.headerByteCount + fields.count }
 

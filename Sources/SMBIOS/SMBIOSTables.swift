@@ -17,11 +17,12 @@ public struct SMBIOSTables: Hashable, Sendable {
   public init(_ platform: SMBIOSPlatform) {
     let memoryArray: UInt16 = 0x1000
     var all: [SMBIOSStructure] = [
-      .firmware(version: platform.version), .system(platform), .enclosure(),
+      .firmware(version: platform.version), .system(platform), .enclosure(platform.texts),
       .processor(platform),
       .memoryArray(handle: memoryArray, byteCount: platform.memoryByteCount),
       .memoryDevice(in: memoryArray, byteCount: platform.memoryByteCount),
     ]
+    if let strings = SMBIOSStructure.oemStrings(platform.texts.oemStrings) { all.append(strings) }
     for (index, range) in platform.memory.enumerated() {
       all.append(.mappedAddresses(range, of: memoryArray, number: UInt16(index)))
     }

@@ -20,6 +20,9 @@ import ZeroTracker
       firmware.template = "t"
       firmware.keepsVariables = false
       firmware.uuid = SystemUUID("00112233-4455-6677-8899-aabbccddeeff")
+      firmware.smbiosTexts[.serial] = "a,b"
+      firmware.smbiosTexts[.asset] = "c"
+      firmware.smbiosTexts.addOEMString("d")
       firmware.bootOrder = [.disk(1), .cdrom(1), .cdrom(0), .disk(0)]
       firmware.attachments = [.init(name: "opt/a", file: "b"), .init(name: "opt/c", file: "d")]
       var computer = ComputerSpec(.firmware(firmware))
@@ -261,6 +264,14 @@ import ZeroTracker
       (
         #""version": 1, "kernel": {"file": "k"}, "usb": ["tablet", "tablet"]"#,
         "usb: 'tablet' is there twice"
+      ),
+      (
+        #""version": 1, "firmware": {"smbios": {"serial": "a "}}"#,
+        "firmware.smbios.serial: 'a ' is no text of 1 to 64 characters"
+      ),
+      (
+        #""version": 1, "firmware": {"smbios": {"oem": ["\u00e9"]}}"#,
+        "firmware.smbios.oem: '\u{e9}' is no text of 1 to 255 characters"
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "tpm": {}"#,

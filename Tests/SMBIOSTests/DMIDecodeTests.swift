@@ -12,10 +12,17 @@ import Testing
 struct DMIDecodeTests {
   @Test func everythingIsThereAndNothingIsOutOfSpecification() throws {
     let uuid = SystemUUID(naming: "a machine")
+    var texts = SMBIOSTexts()
+    for (key, text): (SMBIOSTexts.Key, String) in [
+      (.product, "A Product"), (.serial, "S-1"), (.sku, "K-2"), (.family, "F 3"), (.asset, "T,4"),
+    ] { texts[key] = text }
+    texts.addOEMString("first")
+    texts.addOEMString("second=2")
     let tables = SMBIOSTables(
       SMBIOSPlatform(
         uuid: uuid, vcpuCount: 2, processorName: "A Processor", processorMegahertz: 2345,
-        memory: [0..<(2 << 30), (4 << 30)..<(6 << 30)], version: "1.2"))
+        memory: [0..<(2 << 30), (4 << 30)..<(6 << 30)], version: "1.2",
+        texts: texts))
     // As `dmidecode --dump-bin` writes it: the entry point, which points at the structures behind.
     let start = 32
     var entry = tables.entryPoint
@@ -34,7 +41,8 @@ struct DMIDecodeTests {
       "Version: A Processor", "Max Speed: 2345 MHz", "Current Speed: 2345 MHz",
       "System is a virtual machine", "UEFI is supported", "Maximum Capacity: 4 GB", "Size: 4 GB",
       "Starting Address: 0x0000000100000000", "Ending Address: 0x000000017FFFFFFF",
-      "Range Size: 2 GB", "End Of Table",
+      "Range Size: 2 GB", "End Of Table", "Product Name: A Product", "Serial Number: S-1",
+      "SKU Number: K-2", "Family: F 3", "Asset Tag: T,4", "String 1: first", "String 2: second=2",
     ] {
       #expect(text.contains(line), "\(line) in \(text)")
     }

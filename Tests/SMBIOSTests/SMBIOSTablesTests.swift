@@ -48,6 +48,40 @@ import Testing
     #expect(Set(handles).count == handles.count)
   }
 
+  @Test("what the user calls the machine is in the system, the enclosure and the OEM strings")
+  func texts() throws {
+    var texts = SMBIOSTexts()
+    for key in SMBIOSTexts.Key.allCases { texts[key] = "the \(key.rawValue)" }
+    for text in ["one", String(repeating: "x", count: 255)] { texts.addOEMString(text) }
+    let tables = SMBIOSTables(
+      SMBIOSPlatform(
+        uuid: Self.uuid, vcpuCount: 1, memory: [0..<(1 << 30)], version: "1", texts: texts))
+    let found = try structures(tables)
+    #expect(found.map(\.type) == [0, 1, 3, 4, 16, 17, 11, 19, 32, 127])
+    let system = try #require(found.first { $0.type == 1 }).bytes
+    #expect(Array(system[4..<8]) == [1, 2, 3, 4] && Array(system[0x19...]) == [5, 6])
+    let enclosure = try #require(found.first { $0.type == 3 }).bytes
+    #expect(Array(enclosure[4..<9]) == [1, 1, 0, 0, 2])
+    #expect(try #require(found.first { $0.type == 11 }).bytes[4...] == [2])
+    let handles = found.map { UInt16($0.bytes[2]) | UInt16($0.bytes[3]) << 8 }
+    #expect(Set(handles).count == handles.count)
+  }
+
+  @Test(
+    "texts that readers would not take as they are",
+    arguments: [
+      ("", false, false), ("a", true, true), (" a", false, false), ("a ", false, false),
+      ("a b", true, true), ("\u{e9}", false, false), ("a\u{7f}", false, false),
+      ("a\nb", false, false), (String(repeating: "x", count: 64), true, true),
+      (String(repeating: "x", count: 65), false, true),
+      (String(repeating: "x", count: 255), false, true),
+      (String(repeating: "x", count: 256), false, false),
+    ])
+  func textRules(text: String, isText: Bool, isOEMText: Bool) {
+    #expect(SMBIOSTexts.isText(text) == isText)
+    #expect(SMBIOSTexts.isOEMText(text) == isOEMText)
+  }
+
   @Test func systemHasTheUUID() throws {
     let system = try #require(try structures(tables()).first { $0.type == 1 })
     #expect(Array(system.bytes[8..<24]) == Self.uuid.wireBytes)

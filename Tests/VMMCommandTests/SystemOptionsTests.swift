@@ -308,6 +308,21 @@ import Testing
     ] { #expect(try system(line).usb == expected, "\(line)") }
   }
 
+  @Test("what a machine calls itself")
+  func smbios() throws {
+    guard
+      case .firmware(let firmware) = try system(
+        "--firmware f --smbios manufacturer=A,,B,asset==1,oem=x=y,oem=z"
+      ).boot
+    else { return }
+    var expected = SMBIOSTexts()
+    expected[.manufacturer] = "A,B"
+    expected[.asset] = "=1"
+    expected.addOEMString("x=y")
+    expected.addOEMString("z")
+    #expect(firmware.smbiosTexts == expected)
+  }
+
   @Test("a TPM: its directory, its socket, or none")
   func tpm() throws {
     for (line, expected): (String, TPMSpec?) in [
@@ -378,6 +393,25 @@ import Testing
     (
       "--program p --usb tablet",
       "option '--usb' works only together with '--kernel FILE' or '--firmware FILE'"
+    ),
+    (
+      "--firmware f --smbios maker=a",
+      "option '--smbios': 'maker=a' is not one of manufacturer=TEXT, product=TEXT, version=TEXT, "
+        + "serial=TEXT, sku=TEXT, family=TEXT, asset=TEXT, oem=TEXT"
+    ),
+    ("--firmware f --smbios serial=a,serial=b", "option '--smbios': 'serial=' is there twice"),
+    (
+      "--firmware f --smbios serial=",
+      "option '--smbios serial=': '' is no text of 1 to 64 characters of ASCII, none a control "
+        + "character, the first and last no space"
+    ),
+    (
+      "--firmware f --smbios " + (0..<33).map { "oem=\($0)" }.joined(separator: ","),
+      "option '--smbios oem=': more than 32 texts are too many"
+    ),
+    (
+      "--kernel k --smbios serial=a",
+      "option '--smbios' works only together with '--firmware FILE'"
     ),
     ("--kernel k --tpm socket=", "option '--tpm': needs a path behind socket="),
     ("--kernel k --tpm=", "option '--tpm' needs a value: '--tpm WHERE'"),

@@ -36,6 +36,8 @@ public struct PersonalComputerConfiguration: Sendable {
 
   /// The machine's UUID, by which operating systems and licences know it again.
   public var uuid = SystemUUID.none
+  /// What the machine calls itself.
+  public var smbiosTexts = SMBIOSTexts()
   /// What firmware tries first; empty leaves the order to its variables.
   public var bootOrder: [BootDevice] = []
   /// Files for firmware and operating systems (*fw_cfg*), by name; `opt/...` is free for users.

@@ -41,6 +41,7 @@ extension ComputerSpec {
   func tellFirmware(_ computer: inout PersonalComputerConfiguration) throws {
     guard case .firmware(let firmware) = boot else { return }
     computer.uuid = firmware.uuid ?? usualUUID(firmware)
+    computer.smbiosTexts = firmware.smbiosTexts
     computer.bootOrder = firmware.bootOrder.map { device in
       switch device {
       case .disk(let index) where disks[index].bus == .ahci:

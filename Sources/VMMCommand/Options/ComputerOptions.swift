@@ -1,4 +1,5 @@
 internal import MachineSpecification
+internal import SMBIOS
 
 /// The options that describe a PC.
 extension ComputerSpec {
@@ -71,6 +72,10 @@ extension FirmwareSpec {
     if parsed.contains(.noPersist) { keepsVariables = false }
     uuid =
       try parsed.value(.uuid) { (text) throws(SpecValueError) in try .init(parsing: text) } ?? uuid
+    smbiosTexts =
+      try parsed.value(.smbios) { (text) throws(SpecValueError) in
+        try SMBIOSTexts(parsing: text)
+      } ?? smbiosTexts
     if let text = parsed.text(.bootOrder) {
       guard !computer.disks.isEmpty || !computer.cdroms.isEmpty else {
         throw .missingCompanion(
@@ -81,6 +86,32 @@ extension FirmwareSpec {
       }
     }
     for text in parsed.texts(.firmwareFile) { attachments.append(try Attachment(option: text)) }
+  }
+}
+
+extension SMBIOSTexts {
+  private static let oemKey = "oem"
+
+  /// Reads `KEY=TEXT,KEY=TEXT`: each key once, except `oem`. Two commas stand for one in a text.
+  fileprivate init(parsing list: String) throws(SpecValueError) {
+    self.init()
+    for word in CommaList.split(list) {
+      // By scalars, as in `CommaList`.
+      let parts = word.unicodeScalars.split(
+        separator: "=", maxSplits: 1, omittingEmptySubsequences: false
+      ).map { String($0) }
+      let key = Key(rawValue: parts[0])
+      guard parts.count == 2, key != nil || parts[0] == Self.oemKey else {
+        throw .unknown(
+          word, choices: (Key.allCases.map(\.rawValue) + [Self.oemKey]).map { "\($0)=TEXT" })
+      }
+      guard let key else {
+        try addOEMString(checking: parts[1], part: "\(Self.oemKey)=")
+        continue
+      }
+      guard self[key] == nil else { throw .repeated("\(key.rawValue)=") }
+      try set(key, checking: parts[1], part: "\(key.rawValue)=")
+    }
   }
 }
 

@@ -32,6 +32,14 @@ extension OptionDefinition {
     name: "--uuid", placeholder: "UUID",
     summary: "The machine's UUID (default: one that goes by the first disk's path).")
 
+  static let smbios = OptionDefinition(
+    name: "--smbios", placeholder: "KEY=TEXT,...",
+    summary: """
+      What the machine calls itself, for inventories and licences: manufacturer, product, version, \
+      serial, sku, family and asset, of up to 64 characters of ASCII, and oem, of up to 255, as \
+      often as wanted. A comma in a text is doubled.
+      """)
+
   static let bootOrder = OptionDefinition(
     name: "--boot-order", placeholder: "LIST",
     summary: """

@@ -22,7 +22,7 @@ extension FirmwareItems {
         uuid: configuration.uuid, vcpuCount: vcpuCount, processorName: processor.name,
         processorMegahertz: processor.megahertz,
         memory: layout.regions.map { $0.start.rawValue..<$0.end.rawValue },
-        version: configuration.version))
+        version: configuration.version, texts: configuration.smbiosTexts))
     self.init(
       vcpuCount: vcpuCount, memoryByteCount: layout.ramByteCount,
       uuid: configuration.uuid.wireBytes)
