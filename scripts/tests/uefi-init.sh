@@ -14,11 +14,13 @@ global=8be4df61-93ca-11d2-aa0d-00e098032b8c
 counter=$variables/BootCount-cfc8fc79-be2e-4ddc-97f0-9f98bfe298a0
 
 tell_identity() {
-  for field in sys_vendor product_name product_uuid bios_version; do
+  for field in sys_vendor product_name product_uuid product_serial product_sku product_family \
+    chassis_asset_tag bios_version; do
     # The kernel leaves out what is empty, and a UUID of zeroes.
     value=$(cat /sys/class/dmi/id/$field 2>/dev/null)
     tell "dmi $field ${value:-none}"
   done
+  tell "dmi oem $(tail -c +6 /sys/firmware/dmi/entries/11-0/raw 2>/dev/null | tr '\000' ' ')"
 }
 
 # The number that the file holds, or 0.
@@ -67,6 +69,33 @@ tell_efi() {
   count_in_variable
 }
 
+# with_tpm COMMAND...: of tpm2-tools, with the kernel's resource manager.
+with_tpm() {
+  TPM2TOOLS_TCTI=device:/dev/tpmrm0 /usr/bin/tpm2 "$@" 2>/run/error ||
+    tell "tpm error: $1: $(head -n 1 /run/error)"
+}
+
+# What firmware measured into the TPM, and a secret: the first boot seals it, the others find it.
+tell_tpm() {
+  tpm=/sys/class/tpm/tpm0
+  if [ ! -e $tpm ]; then return; fi
+  driver=$(readlink $tpm/device/driver)
+  tell "tpm driver ${driver##*/}"
+  tell "tpm presence $(cat $tpm/ppi/version)"
+  mount -t securityfs securityfs /sys/kernel/security
+  tell "tpm log $(wc -c 2>/dev/null </sys/kernel/security/tpm0/binary_bios_measurements || echo 0)"
+  tell "tpm measured $(cat $tpm/pcr-sha256/[0-7] | grep -vc '^0*$')"
+  tell "tpm complaints $(dmesg | grep -i tpm | grep -icE 'bug|fail|error|warn|conflict')"
+  with_tpm selftest --fulltest && tell 'tpm selftest passed'
+  if [ "$1" = 1 ]; then
+    with_tpm createprimary -Q -C o -G ecc -c /run/primary
+    echo 'a secret' | with_tpm create -Q -C /run/primary -i - -u /run/public -r /run/private
+    with_tpm load -Q -C /run/primary -u /run/public -r /run/private -c /run/sealed
+    with_tpm evictcontrol -Q -C o -c /run/sealed 0x81000001
+  fi
+  tell "tpm unsealed $(with_tpm unseal -c 0x81000001)"
+}
+
 # The files that the user gave along, which have a directory and a name below opt/.
 tell_files() {
   if [ -e /modules/qemu_fw_cfg.ko ]; then
@@ -93,9 +122,17 @@ touch /boots
 count_in_file
 tell_efi
 tell_files
+tell_tpm "$boots"
 
 sync
 mount -o remount,ro / && tell 'read-only now'
+case $(cat /proc/cmdline) in
+  *end=reset*) 
+    if [ "$boots" = 3 ]; then reboot -f; fi
+    tell waiting
+    sleep 1000
+    ;;
+esac
 tell poweroff
 # The console sends by itself; what it still holds at power-off is lost.
 sleep 0.3

@@ -12,7 +12,7 @@ counter_guid='-guid 6f1e1f5c-3f3c-4d0e-9c55-0b6a1f0c0005'
 # make_uefi_disks: what all of these steps take along into the rig. OVMF, too, so that steps that run
 # side by side find it.
 make_uefi_disks() {
-  local work=$logs/uefi/work kernel firmware suite
+  local work=$logs/uefi/work kernel firmware suite program
   for suite in "${firmware_suites[@]}"; do get_firmware "$suite" || return 1; done
   rm -rf "$uefi_disks" "$work"
   mkdir -p "$uefi_disks" "$work"
@@ -30,6 +30,12 @@ make_uefi_disks() {
     >"$work/startup.nsh"
   make_esp_disk "$uefi_disks/counter.img" 40M "$work/startup.nsh:/startup.nsh" || return 1
   make_uefi_root "$work/tree" "$kernel"/{efivarfs,qemu_fw_cfg}.ko || return 1
+  require_packages tpm2-tools || return 1
+  # What it opens itself comes along by name.
+  for program in /usr/bin/tpm2 /usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0; do
+    take_program "$work/tree" "$program"
+  done
+  cp "$kernel/vmlinuz" "$uefi_disks/" || return 1
   make_grub_disk "$uefi_disks/grub.img" "$kernel/vmlinuz" "$work/tree" || return 1
   rm -rf "$work"
 }
@@ -133,13 +139,55 @@ check_uefi_grub() {
     check_uefi_told "grub-$boot" boot "$boot"
     check_uefi_told "grub-$boot" variable "$boot"
     check_uefi_told "grub-$boot" 'dmi sys_vendor' vmm-run
+    check_uefi_tpm "grub-$boot"
   done
   check_uefi_told grub-1 'dmi product_uuid' 01234567-89ab-cdef-0123-456789abcdef
   check_uefi_told grub-1 'fw_cfg opt/test/word' 'from outside'
+  check_uefi_told grub-1 'dmi product_name' 'A Product'
+  check_uefi_told grub-1 'dmi product_serial' 'S 1'
+  check_uefi_told grub-1 'dmi product_sku' K2
+  check_uefi_told grub-1 'dmi product_family' F3
+  check_uefi_told grub-1 'dmi chassis_asset_tag' T-4,5
+  check_uefi_told grub-1 'dmi oem' 'one two  '
+  check_uefi_told grub-2 'dmi product_name' 'Virtual Machine'
   check_equal "grub-2: a UUID of the disk's" \
     "$(uefi_told grub-2 'dmi product_uuid' | cut -c 15)" 8
   check_equal 'grub: e2fsck' "$(e2fsck -fn "$out/grub.img?offset=$((49 * 1048576))" \
     >"$out/grub.fsck" 2>&1; echo $?)" 0
+}
+
+# check_uefi_tpm GUEST: what firmware left in the TPM, and that it answers.
+check_uefi_tpm() {
+  local log
+  check_tpm "$1"
+  check_uefi_told "$1" 'tpm measured' 8
+  log=$(uefi_told "$1" 'tpm log')
+  if [[ ${log:-0} -ge 2000 ]]; then
+    pass_check "$guests, $1: an event log of $log bytes"
+  else
+    fail_check "$guests, $1: an event log of ${log:-no} bytes"
+  fi
+}
+
+# check_tpm GUEST: its TPM answers, and has the secret.
+check_tpm() {
+  check_uefi_told "$1" 'tpm driver' tpm_crb
+  check_uefi_told "$1" 'tpm presence' 1.3
+  check_uefi_told "$1" 'tpm complaints' 0
+  check_uefi_told "$1" 'tpm selftest' passed
+  check_uefi_told "$1" 'tpm unsealed' 'a secret'
+}
+
+# Boots without firmware: after a reset, and after vmm-run was killed.
+check_uefi_killed_tpm() {
+  check_equal 'tpm-1: the secret, before and after a reset' \
+    "$(tr -d '\r' <"$out/tpm-1.console" | grep -cxF '@ tpm unsealed a secret')" 2
+  check_tpm tpm-1
+  check_equal 'tpm: emulators before vmm-run is killed, and after' \
+    "$(cat "$out/tpm-before" "$out/tpm-after" | tr '\n' ' ')" '1 0 '
+  check_refused tpm-locked "the TPM's directory /tmp/tpm is in use"
+  check_status tpm-2 0
+  check_tpm tpm-2
 }
 
 check_uefi_refusals() {
@@ -175,7 +223,7 @@ uefi_guests() {
   logged "uefi-$name" "$here/rig" --timeout 1800 --cpus 1 --disk 64M --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$firmware$ovmf:$ovmf" \
     --file "$firmware/usr/share/qemu/firmware:/usr/share/qemu/firmware" \
-    --file "$uefi_disks:/uefi" --file /bin/cp:/usr/bin/sparse-cp \
+    --file "$uefi_disks:/uefi" --file /usr/bin/swtpm --file /bin/cp:/usr/bin/sparse-cp \
     --script "$here/tests/uefi-in-rig.sh" -- "$@" ||
     fail_check "$guests: the rig's exit status $?"
 }
@@ -202,9 +250,10 @@ run_uefi_shells() {
 
 run_uefi_boots() {
   local guests out before=$failed
-  uefi_guests bookworm boots client grub || return 1
+  uefi_guests bookworm boots client grub tpm || return 1
   check_uefi_client
   check_uefi_grub
+  check_uefi_killed_tpm
   end_uefi_guests "$before"
 }
 

@@ -12,6 +12,7 @@ enum FuzzTargets {
       ViewerTarget.self,
       AHCITarget.self,
       XHCITarget.self,
+      TPMTarget.self,
       KernelImageTarget.self,
       TrackerStateTarget.self,
       TrackerModelTarget.self,
