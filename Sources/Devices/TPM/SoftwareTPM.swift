@@ -49,7 +49,8 @@ public final class SoftwareTPM: Sendable {
     } catch {
       throw .system("start \(program)", error)
     }
-    emulator = try TPMEmulator(control: control, name: program, onFailure: onFailure)
+    emulator = try TPMEmulator(
+      control: control, name: "swtpm with its state in \(directory)", onFailure: onFailure)
     self.lock = Mutex(lock)
   }
 

@@ -24,6 +24,17 @@ public final class TPMEmulator: TPMBackend {
     static let stop: UInt32 = 0x0E
     static let setDataDescriptor: UInt32 = 0x10
     static let setBufferByteCount: UInt32 = 0x11
+
+    /// The protocol's name, for messages.
+    static func name(_ code: UInt32) -> String {
+      switch code {
+      case initialize: "INIT"
+      case stop: "STOP"
+      case setDataDescriptor: "SET_DATAFD"
+      case setBufferByteCount: "SET_BUFFERSIZE"
+      default: "0x" + String(code, radix: 16)
+      }
+    }
   }
 
   /// *PTM_CAP_INIT*, *SHUTDOWN*, *CANCEL_TPM_CMD*, *STOP*, *SET_DATAFD*, *SET_BUFFERSIZE*.
@@ -252,7 +263,7 @@ public final class TPMEmulator: TPMBackend {
       state.owedControlByteCount -= part.count
       reply += part
       if hasResult, reply.count == 4, let result = nonzero(reply) {
-        throw .failed("answers \(hexadecimal(code)) with the error \(hexadecimal(result))")
+        throw .failed("answers \(Control.name(code)) with the error \(hexadecimal(result))")
       }
     }
     return reply

@@ -62,9 +62,9 @@ import Testing
     "one that cannot be used is refused",
     arguments: [
       (0x01, .send([0, 0, 0, 0, 0, 0, 0, 1]), "lacks what a TPM needs"),
-      (0x10, .send([0, 0, 0, 0x0A]), "answers 0x10 with the error 0xa"),
+      (0x10, .send([0, 0, 0, 0x0A]), "answers SET_DATAFD with the error 0xa"),
       (0x11, .send([0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "has a buffer of 4096"),
-      (0x02, .send([0, 0, 0, 9]), "answers 0x2 with the error 0x9"),
+      (0x02, .send([0, 0, 0, 9]), "answers INIT with the error 0x9"),
       (0x02, .end, "has ended"),
     ] as [(UInt32, FakeTPMEmulator.Act, String)])
   func refused(code: UInt32, act: FakeTPMEmulator.Act, fault: String) throws {
@@ -241,6 +241,19 @@ struct SoftwareTPMTests {
     #expect("\(error)" == "the TPM's directory \(directory.path) is in use by another machine")
     first.stop()
     try start().stop()
+  }
+
+  @Test("a state that is none of its own is refused, and stays as it is")
+  func brokenState() throws {
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let file = directory.appending(path: "tpm2-00.permall")
+    try Data("no state".utf8).write(to: file)
+    let error = try #require(throws: TPMEmulatorError.self) { try start() }
+    #expect(
+      "\(error)".hasPrefix(
+        "the TPM emulator swtpm with its state in \(directory.path) answers INIT with the error"))
+    #expect(try Data(contentsOf: file) == Data("no state".utf8))
   }
 
   @Test("one that is killed fails every command, and is a line")
