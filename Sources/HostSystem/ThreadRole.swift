@@ -12,4 +12,7 @@ public enum ThreadRole: UInt16, CaseIterable, Hashable, Sendable {
   case viewer
   /// Hands a TPM's commands to its emulator. Makes no thread and opens no file.
   case tpm
+  /// Moves frames between a network card's guest memory and the far end of its cable. Makes no
+  /// thread and opens no file.
+  case network
 }

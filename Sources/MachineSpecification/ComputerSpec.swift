@@ -16,6 +16,8 @@ public struct ComputerSpec: Hashable, Sendable {
   public var usb: [USBDeviceSpec]?
   /// Nil for a machine without one.
   public var tpm: TPMSpec?
+  /// In the order in which the guest finds them.
+  public var networks: [NetworkSpec] = []
   public var clock = ClockChoice.utc
   public var onCrash = CrashAction.report
   public var onReset = ResetAction.reset

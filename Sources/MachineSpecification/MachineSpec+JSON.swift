@@ -332,6 +332,11 @@ extension ComputerSpec {
     tpm = try object.object("tpm") { (object) throws(MachineSpecError) in
       try TPMSpec(&object)
     }
+    networks =
+      try object.objects("networks") { (object) throws(MachineSpecError) in
+        try NetworkSpec(&object)
+      } ?? networks
+    try object.checked("networks") { () throws(SpecValueError) in try NetworkSpec.check(networks) }
     clock = try object.choice("clock") ?? clock
     onCrash = try object.choice("onCrash") ?? onCrash
     onReset = try object.choice("onReset") ?? onReset
@@ -347,6 +352,7 @@ extension ComputerSpec {
       "display": .init(display?.text),
       "usb": usb.map { .init($0.map { .text($0.rawValue) }) } ?? .null,
       "tpm": tpm?.value ?? .null,
+      "networks": .init(networks.map(\.value)),
       "clock": .text(clock.rawValue), "onCrash": .text(onCrash.rawValue),
       "onReset": .text(onReset.rawValue),
     ])
@@ -399,6 +405,49 @@ extension DiskSpec {
       "raw": .flag(isKnownRaw),
       "serial": .init(serial), "blockSize": .integer(Int64(sectorByteCount)),
       "size": .init(newByteCount?.optionText),
+    ])
+  }
+}
+
+extension NetworkSpec {
+  fileprivate init(_ object: inout SpecObject) throws(MachineSpecError) {
+    let user = try object.object("user") { (user) throws(MachineSpecError) in
+      let texts = try user.texts("forwards") ?? []
+      return try user.checked("forwards") { () throws(SpecValueError) in
+        var forwards: [PortForward] = []
+        for text in texts { forwards.append(try PortForward(parsing: text)) }
+        return forwards
+      }
+    }
+    let path = try object.text("passt")
+    let descriptor = try object.integer("socket", in: 3...Int(Int32.max))
+    switch (user, path, descriptor) {
+    case (let forwards?, nil, nil): self.init(.user(forwards))
+    case (nil, let path?, nil): self.init(.passt(path: path))
+    case (nil, nil, let descriptor?): self.init(.socket(descriptor: Int32(descriptor)))
+    default:
+      throw MachineSpecError(
+        path: object.path, problem: "a network has one of the members user, passt and socket")
+    }
+    card = try object.choice("card") ?? card
+    address = try object.value("mac") { (text) throws(SpecValueError) in
+      try MACAddress(parsing: text)
+    }
+  }
+
+  fileprivate var value: JSONValue {
+    var user = JSONValue.null
+    var path: String?
+    var socket = JSONValue.null
+    switch farEnd {
+    case .user(let forwards):
+      user = .object(["forwards": .init(forwards.map { .text($0.description) })])
+    case .passt(let text): path = text
+    case .socket(let descriptor): socket = .integer(Int64(descriptor))
+    }
+    return .object([
+      "user": user, "passt": .init(path), "socket": socket, "card": .text(card.rawValue),
+      "mac": .init(address?.description),
     ])
   }
 }

@@ -39,6 +39,11 @@ import ZeroTracker
       computer.display = DisplaySpec(width: 1920, height: 1080)
       computer.usb = [.keyboard, .tablet]
       computer.tpm = .directory("t,u")
+      var network = NetworkSpec(.user([try! PortForward(parsing: "tcp:127.0.0.1:22-:2222")]))
+      network.address = try! MACAddress(parsing: "52:54:00:aB:cd:ef")
+      computer.networks = [
+        network, NetworkSpec(.passt(path: "/s")), NetworkSpec(.socket(descriptor: 7)),
+      ]
       computer.clock = .local
       computer.onCrash = .ignore
       computer.onReset = .exit
@@ -260,6 +265,19 @@ import ZeroTracker
       (
         #""version": 1, "kernel": {"file": "k"}, "usb": ["tablets"]"#,
         "usb: 'tablets' is not one of tablet, keyboard; did you mean 'tablet'?"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "networks": [{"user": {}, "passt": "s"}]"#,
+        "networks[0]: a network has one of the members user, passt and socket"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "networks": [{"user": {"forwards": ["tcp:1"]}}]"#,
+        "networks[0].user.forwards: 'tcp:1' is not as tcp:127.0.0.1:3389-:3389 or udp::5000-:5000: a"
+          + " protocol, an IPv4 address of this host or none, its port, and the guest's port"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "networks": [{"socket": 2}]"#,
+        "networks[0].socket: 2 is not a number from 3 to 2147483647"
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "usb": ["tablet", "tablet"]"#,

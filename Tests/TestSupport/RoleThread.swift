@@ -1,4 +1,5 @@
 public import HostSystem
+public import Sandbox
 import Synchronization
 
 /// A thread under the filter of a role, which runs what other threads give it, in that order.
@@ -15,9 +16,9 @@ public final class RoleThread: Sendable {
 
   private let core = Core()
 
-  public init(_ role: ThreadRole) {
+  public init(_ role: ThreadRole, policy: SandboxPolicy = SandboxPolicy()) {
     TestThreads.start { [core] in
-      ThreadFilter.enter(role)
+      ThreadFilter.enter(role, policy)
       while true {
         core.work.wait()
         let (job, isOver) = core.state.withLock { state in

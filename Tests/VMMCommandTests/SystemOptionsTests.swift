@@ -296,7 +296,25 @@ import Testing
         ])
   }
 
-  @Test("what is plugged in: a tablet if there are viewers, unless the line says what")
+  @Test("network cards")
+  func networks() throws {
+    for (line, expected): (String, [NetworkSpec.FarEnd]) in [
+      ("--kernel k", []), ("--kernel k --net none", []), ("--kernel k --net user", [.user([])]),
+      ("--kernel k --net passt=a,,b --nic e1000e", [.passt(path: "a,b")]),
+      ("--kernel k --net socket=5 --net user", [.socket(descriptor: 5), .user([])]),
+      (
+        "--kernel k --net user,hostfwd=tcp:127.0.0.1:3389-:3390,mac=02:00:00:00:00:01,hostfwd=udp::1-:2",
+        [
+          .user([
+            try PortForward(parsing: "tcp:127.0.0.1:3389-:3390"),
+            try PortForward(parsing: "udp::1-:2"),
+          ])
+        ]
+      ),
+    ] { #expect(try system(line).networks.map(\.farEnd) == expected, "\(line)") }
+  }
+
+  @Test("USB devices")
   func usbDevices() throws {
     for (line, expected): (String, [USBDeviceSpec]?) in [
       ("--kernel k", nil), ("--kernel k --usb none", []), ("--kernel k --usb tablet", [.tablet]),
@@ -387,6 +405,29 @@ import Testing
     (
       "--kernel k --usb mouse", "option '--usb': 'mouse' is not one of tablet, keyboard"
     ),
+    (
+      "--kernel k --net users",
+      "option '--net': 'users' is not one of user, passt=PATH, socket=FD, none"
+    ),
+    (
+      "--kernel k --net passt=s,hostfwd=tcp::1-:2",
+      "option '--net': 'hostfwd=tcp::1-:2' is not one of mac=ADDRESS"
+    ),
+    (
+      "--kernel k --net socket=2",
+      "option '--net socket=': '2' is no number of an open descriptor behind standard error"
+    ),
+    (
+      "--kernel k --net user,mac=53:54:00:12:34:56",
+      "option '--net mac=': '53:54:00:12:34:56' is no address of a network card, such as"
+        + " 52:54:00:12:34:56, with an even first byte"
+    ),
+    (
+      "--kernel k --net user,mac=52:54:00:12:34:56 --net passt=s,mac=52:54:00:12:34:56",
+      "option '--net': two network cards have the address 52:54:00:12:34:56"
+    ),
+    ("--kernel k --nic e1000e", "option '--nic' works only together with '--net WHERE...'"),
+    ("--kernel k --net user --nic ne2000", "option '--nic': 'ne2000' is not one of e1000e"),
     ("--kernel k --usb tablet,none", "option '--usb': 'none' is not one of tablet, keyboard"),
     ("--kernel k --usb keyboard,keyboard", "option '--usb': 'keyboard' is there twice"),
     ("--kernel k --usb=", "option '--usb' needs a value: '--usb LIST'"),

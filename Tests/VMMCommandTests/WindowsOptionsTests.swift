@@ -36,6 +36,7 @@ import Testing
     expected.clock = .local
     expected.display = DisplaySpec(width: 1280, height: 800)
     expected.usb = [.tablet]
+    expected.networks = [NetworkSpec(.user([]))]
     let given = try computer("--iso w.iso --disk win.img:64G")
     #expect(given == expected)
   }
@@ -57,6 +58,9 @@ import Testing
     #expect(try self.computer("--disk a --vnc none").usb == [.tablet])
     #expect(try self.computer("--disk a --usb keyboard").usb == [.keyboard])
     #expect(try self.computer("--disk a --usb none").usb == [])
+    #expect(try self.computer("--disk a --net none").networks == [])
+    let passt = [NetworkSpec(.passt(path: "s"))]
+    #expect(try self.computer("--disk a --net passt=s").networks == passt)
   }
 
   @Test(

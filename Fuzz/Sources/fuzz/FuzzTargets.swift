@@ -13,6 +13,7 @@ enum FuzzTargets {
       AHCITarget.self,
       XHCITarget.self,
       TPMTarget.self,
+      E1000ETarget.self,
       KernelImageTarget.self,
       TrackerStateTarget.self,
       TrackerModelTarget.self,

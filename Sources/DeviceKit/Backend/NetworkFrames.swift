@@ -149,6 +149,18 @@ public struct NetworkFrames: Sendable {
     self.open = open + count
   }
 
+  /// Adds bytes to the open frame.
+  ///
+  /// - Parameter added: at most `leftByteCount`.
+  public mutating func append(_ added: RawSpan) {
+    extend(byCount: added.byteCount) { target in
+      // SAFETY: both have as many bytes, and the target is this value's alone.
+      unsafe target.withUnsafeMutableBytes { target in
+        unsafe added.withUnsafeBytes { unsafe target.copyMemory(from: $0) }
+      }
+    }
+  }
+
   /// Lends what the open frame has, from its header on, to be changed.
   public mutating func withOpen<R, E: Error>(
     _ body: (inout MutableRawSpan) throws(E) -> R

@@ -78,6 +78,10 @@ extension SandboxPermission {
     SandboxPermission(
       .sendto, .peers, only: "to no address", [[.argument(4, is: 0)]], need: .peers,
       why: "what viewers and a TPM's emulator get"),
+      .recvfrom, [.viewer, .network], need: .sockets, why: "what viewers send; frames"),
+    SandboxPermission(
+      .sendto, [.viewer, .network], only: "to no address", [[.argument(4, is: 0)]],
+      need: .sockets, why: "what viewers get; frames"),
     SandboxPermission(.pread64, .all, why: "disks; /proc/self/pagemap; kernel and initrd"),
     SandboxPermission(.preadv, .disk, why: "disks"),
     SandboxPermission(.pwrite64, .disk, why: "disks"),
@@ -92,6 +96,7 @@ extension SandboxPermission {
     SandboxPermission(.lseek, .guest, why: "holes of guest memory that is a file"),
     SandboxPermission(
       .poll, .waiting, why: "console, pause, time limits, viewers, a TPM's emulator"),
+      .poll, [.waiting, .network], why: "console, pause, time limits, viewers, frames"),
     SandboxPermission(
       .eventfd2, .service, why: "pause, time limits, the console; again after a reset"),
     SandboxPermission(.close, .all, why: "what is no longer needed"),

@@ -18,6 +18,8 @@ public struct SandboxPolicy: Hashable, Sendable {
   public var hasTPM = false
   /// Programs that were started before end with the machine.
   public var hasChildren = false
+  /// Network cards are connected to sockets.
+  public var hasNetwork = false
 
   /// The policy of a machine without any of these.
   public init() {}
@@ -57,6 +59,7 @@ public struct SandboxPolicy: Hashable, Sendable {
     case .viewers: servesViewers
     case .peers: servesViewers || hasTPM
     case .children: hasChildren
+    case .sockets: servesViewers || hasNetwork
     }
   }
 }

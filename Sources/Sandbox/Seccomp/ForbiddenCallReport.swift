@@ -34,6 +34,7 @@ extension ThreadRole {
     case .disk: "a disk"
     case .viewer: "a viewer"
     case .tpm: "a TPM"
+    case .network: "a network"
     }
   }
 }

@@ -24,6 +24,8 @@ public struct PersonalComputerConfiguration: Sendable {
   /// Nil for a machine without a TPM. One value for all machines that a process makes of this
   /// configuration, so that a reset leaves the TPM's state as it is.
   public var tpm: TPMConfiguration?
+  /// Network cards, in the order in which the guest finds them.
+  public var networks: [NetworkConfiguration] = []
   /// Other PCI devices, beside disks and display.
   public var pciDevices: [PCIDeviceConfiguration] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.
@@ -83,6 +85,18 @@ public struct TPMConfiguration: Sendable {
 
   /// A TPM without pending requests.
   public init(_ backend: any TPMBackend) {
+/// A network card.
+public struct NetworkConfiguration: Sendable {
+  public var card: NetworkCardSpec
+  /// The card's own, 6 bytes in the order they go over the wire.
+  public var address: [UInt8]
+  /// The far end of its cable: one object for all machines that a process makes of this
+  /// configuration.
+  public var backend: any NetworkBackend
+
+  public init(_ card: NetworkCardSpec, address: [UInt8], backend: any NetworkBackend) {
+    self.card = card
+    self.address = address
     self.backend = backend
   }
 }
@@ -90,7 +104,7 @@ public struct TPMConfiguration: Sendable {
 /// A PCI device of a PC: where it is, and how it is made. A reset makes a new one.
 public struct PCIDeviceConfiguration: Sendable {
   /// The slot, 1 to 30; nil for the first one that is free, after the disks. A display has 30,
-  /// a SATA adapter 29, a USB controller 28.
+  /// a SATA adapter 29, a USB controller 28, network cards 27 and downwards.
   public var slot: UInt8?
   /// Makes the device with what the machine has for it: its interrupt line is that of INTA#.
   public var make: @Sendable (PCIContext) throws(DeviceError) -> any PCIFunction

@@ -18,6 +18,8 @@ public final class PersonalComputer: Sendable {
   /// Behind what most machines have of disks.
   static let sataSlot: UInt8 = 29
   static let usbSlot: UInt8 = 28
+  /// Of the first network card; the next ones are before it.
+  static let networkSlot: UInt8 = 27
   /// OVMF's driver makes two, one of them to poll; with fewer it leaves the disk alone.
   private static let minimumQueuePairCount = 2
 
@@ -171,7 +173,7 @@ public final class PersonalComputer: Sendable {
     }
     let devices =
       disks + (display(own).map { [$0] } ?? []) + (try sata(own).map { [$0] } ?? [])
-      + (try usb(own).map { [$0] } ?? []) + own.pciDevices
+      + (try usb(own).map { [$0] } ?? []) + (try networks(configuration)) + own.pciDevices
     let places = try PCISlots.places(for: devices, in: freeSlots)
     var functions: [(PCIAddress, any PCIFunction)] = []
     for (device, slot) in zip(devices, places) {
@@ -221,6 +223,31 @@ public final class PersonalComputer: Sendable {
     }
     return PCIDeviceConfiguration(slot: usbSlot) { context in
       XHCIController(devices, context: context)
+    }
+  }
+
+  /// The network cards. Their threads have a role of their own.
+  private static func networks(
+    _ configuration: MachineConfiguration
+  ) throws(MachineError) -> [PCIDeviceConfiguration] {
+    let cards = configuration.computer.networks
+    guard cards.count <= NetworkSpec.maximumCount else {
+      throw .configuration(
+        "\(cards.count) network cards: at most \(NetworkSpec.maximumCount) fit")
+    }
+    guard cards.allSatisfy({ $0.address.count == 6 && $0.address[0] & 1 == 0 }) else {
+      throw .configuration("the address of a network card is not one of 6 bytes, the first even")
+    }
+    let onThreadStart = configuration.onThreadStart
+    return cards.enumerated().map { index, card in
+      PCIDeviceConfiguration(slot: networkSlot - UInt8(index)) { context in
+        var context = context
+        context.onThreadStart = { onThreadStart(.network) }
+        return switch card.card {
+        case .e1000e:
+          E1000EController(address: card.address, backend: card.backend, context: context)
+        }
+      }
     }
   }
 

@@ -54,6 +54,7 @@ final class SystemRun: Sendable {
       options.sandbox, tracking: options.machine.partition.tracking,
       readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash,
       servesViewers: viewers != nil, tpm: computer.tpm)
+      servesViewers: viewers != nil, hasNetwork: !computer.networks.isEmpty)
     let confinement = try sandbox.enter()
     defer { tpm?.stop() }
     let signals = try SignalWatcher(
@@ -153,6 +154,11 @@ final class SystemRun: Sendable {
     try computer.addDisks(to: &configuration.computer, changer)
     configuration.computer.version = Version.number
     try computer.tellFirmware(&configuration.computer)
+    try computer.addNetworks(to: &configuration.computer, guestMessages)
+    if options.lacksNetwork {
+      Diagnostics.report(
+        "no network: the program passt is not there; \(PasstProgram.cure), or say --net none")
+    }
     configuration.endsOnCrash = computer.onCrash == .report
     return configuration
   }

@@ -28,6 +28,7 @@ enum HostCheck {
         name: "/dev/kvm", status: .unusable, detail: error.description, cure: nil)
       return CheckReport(
         findings: [finding, firmware(.ofHost()), tpm()] + sandboxFindings(),
+        findings: [finding, firmware(.ofHost()), network(PasstProgram.path)] + sandboxFindings(),
         conclusions: .init(hyperv: nil, writtenPageSource: nil, canRunGuests: false))
     }
     var findings = [
@@ -53,6 +54,7 @@ enum HostCheck {
     findings.append(hugePages())
     findings.append(firmware(.ofHost()))
     findings.append(tpm())
+    findings.append(network(PasstProgram.path))
     findings += sandboxFindings()
     let transport = try? HyperVTransport.choose(.automatic, on: system)
     let canRun = transport == .kernel || system.has(.userSpaceMSR)
@@ -98,6 +100,11 @@ enum HostCheck {
     .init(
       name: "TPM emulator (--tpm)", status: program == nil ? .missing : .available,
       detail: program ?? "swtpm is not installed", cure: program == nil ? tpmCure : nil)
+  /// What `--net user` would start.
+  static func network(_ path: String?) -> CheckReport.Finding {
+    .init(
+      name: "passt (--net user)", status: path == nil ? .missing : .available,
+      detail: path ?? "the host's network for a guest", cure: path == nil ? PasstProgram.cure : nil)
   }
 
   /// Whether `--backing hugetlb` finds pages.

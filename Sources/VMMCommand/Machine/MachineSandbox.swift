@@ -27,6 +27,11 @@ struct MachineSandbox: Sendable {
     _ choice: SandboxChoice, tracking: TrackingSpec, mapPath: String? = nil,
     readsTimeZone: Bool = false, keepsFlash: Bool = false, servesViewers: Bool = false,
     tpm: TPMSpec? = nil
+  ///   - hasNetwork: whether there are network cards.
+  init(
+    _ choice: SandboxChoice, tracking: TrackingSpec, mapPath: String? = nil,
+    readsTimeZone: Bool = false, keepsFlash: Bool = false, servesViewers: Bool = false,
+    hasNetwork: Bool = false
   ) {
     guard choice == .on else {
       sandbox = nil
@@ -41,6 +46,7 @@ struct MachineSandbox: Sendable {
     policy.servesViewers = servesViewers
     policy.hasTPM = tpm != nil
     if case .directory = tpm { policy.hasChildren = true }
+    policy.hasNetwork = hasNetwork
     if tracking.source == .writeProtect {
       policy.usesWriteProtection = true
       rules.append(LandlockRule("/dev/userfaultfd", device))

@@ -123,6 +123,9 @@ extension CommandDefinition {
       the installation medium; memory and vCPUs fit this host, and the clock has local time. The \
       firmware's variables are kept beside the disk, in FILE.vars, and so is the state of a TPM, in \
       FILE.tpm, where swtpm is installed. Without --iso it starts what is on the disk. It is a PC as 'run' makes it: other options change it, and --print-config prints \
+      the installation medium, and a network card on this host's network; memory and vCPUs fit this \
+      host, and the clock has local time. The firmware's variables are kept beside the disk, in FILE.vars. Without --iso it starts what is \
+      on the disk. It is a PC as 'run' makes it: other options change it, and --print-config prints \
       it.
       """,
     options: [.windowsDisk, .iso, .firmware] + firmware + [.printConfiguration]
@@ -150,5 +153,6 @@ extension CommandDefinition {
   static let system: [OptionDefinition] = [
     .disk, .cdrom, .serial, .display, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .usb,
     .tpm, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
+    .net, .nic, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
   ]
 }

@@ -42,9 +42,30 @@ extension ComputerSpec {
         ? nil
         : try parsed.checked(.tpm) { () throws(SpecValueError) in try TPMSpec(parsing: text) }
     }
+    try takeNetworks(parsed)
     clock = try parsed.choice(.rtc) ?? clock
     onCrash = try parsed.choice(.onCrash) ?? onCrash
     onReset = try parsed.choice(.onReset) ?? onReset
+  }
+}
+
+extension ComputerSpec {
+  /// `--net` takes the place of all cards that are there.
+  private mutating func takeNetworks(_ parsed: ParsedOptions) throws(UsageError) {
+    let texts = parsed.texts(.net)
+    if texts == [NetworkSpec.none] {
+      networks = []
+    } else if !texts.isEmpty {
+      networks = []
+      for text in texts { networks.append(try NetworkSpec(option: text)) }
+    }
+    try parsed.checked(.net) { () throws(SpecValueError) in try NetworkSpec.check(networks) }
+    guard let card: NetworkCardSpec = try parsed.choice(.nic) else { return }
+    guard !networks.isEmpty else {
+      throw .missingCompanion(
+        option: OptionDefinition.nic.name, needs: OptionDefinition.net.synopsis)
+    }
+    for index in networks.indices { networks[index].card = card }
   }
 }
 

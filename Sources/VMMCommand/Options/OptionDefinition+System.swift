@@ -82,6 +82,19 @@ extension OptionDefinition {
       missing; socket=PATH, for one that runs; or none (default none, for 'windows' a directory \
       beside the variables, in FILE.tpm, where swtpm is installed).
       """)
+  static let net = OptionDefinition(
+    name: "--net", placeholder: "WHERE",
+    summary: """
+      A network card, connected to: user, this host's network by passt, which is started; passt=PATH, \
+      the socket of one that runs; socket=FD, a connected stream socket; or none (default none, user \
+      for 'windows'). user,hostfwd=tcp:127.0.0.1:3389-:3389 leads a port of this host to the guest; \
+      mac=ADDRESS sets the card's address.
+      """,
+    isRepeatable: true)
+
+  static let nic = OptionDefinition(
+    name: "--nic", placeholder: "CARD",
+    summary: "What the network cards are: e1000e, Intel's 82574L (default e1000e).")
 
   static let rtc = OptionDefinition(
     name: "--rtc", placeholder: "CLOCK",

@@ -13,6 +13,8 @@ struct RunOptions: Equatable, Sendable {
   var tracesIO = false
   /// Whether the machine would usually have a TPM, and has none for want of swtpm.
   var lacksTPM = false
+  /// Whether the machine is to have a network, and this host lacks what it needs for that.
+  var lacksNetwork = false
   /// Whether the machine is printed, and not started.
   var printsConfiguration = false
 

@@ -9,6 +9,8 @@ struct HostSize: Equatable, Sendable {
   var processorCount: Int
   /// Whether swtpm is installed.
   var emulatesTPM = false
+  /// Whether `--net user` works.
+  var hasPasst = true
 
   static var ofHost: HostSize {
     let pages = UInt64(max(sysconf(Int32(_SC_PHYS_PAGES)), 0))
@@ -16,6 +18,7 @@ struct HostSize: Equatable, Sendable {
       memory: ByteCount(pages * UInt64(max(sysconf(Int32(_SC_PAGESIZE)), 0))),
       processorCount: max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1),
       emulatesTPM: SoftwareTPM.program != nil)
+      hasPasst: PasstProgram.path != nil)
   }
 }
 
@@ -53,6 +56,7 @@ extension RunOptions {
       computer.tpm = .directory(
         Self.tpmDirectory(beside: parsed.text(.variables) ?? file + Self.variablesSuffix))
     }
+    if host.hasPasst { computer.networks = [NetworkSpec(.user([]))] }
     if let iso = parsed.text(.iso) {
       computer.cdroms = [CDROMSpec(file: iso)]
       // Its loader asks for a key, and leaves the disk its turn if none comes.
@@ -74,6 +78,7 @@ extension RunOptions {
       variables.hasSuffix(variablesSuffix)
       ? String(variables.dropLast(variablesSuffix.count)) : variables
     return name + tpmSuffix
+    lacksNetwork = !host.hasPasst && !parsed.contains(.net)
   }
 
   /// Half of the host's, in whole GiB.

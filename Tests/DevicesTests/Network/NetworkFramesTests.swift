@@ -1,3 +1,4 @@
+import Bytes
 import DeviceKit
 import Testing
 
@@ -30,9 +31,23 @@ struct NetworkFramesTests {
     frames.finish()
   }
 
+  private static func bytes(of span: RawSpan) -> [UInt8] {
+    (0..<span.byteCount).map { span.loadLE(at: $0) }
+  }
+
+  /// Fills the buffer from its beginning.
+  private static func fill(_ frames: inout NetworkFrames, with bytes: ArraySlice<UInt8>) -> Int {
+    // SAFETY: the buffer is of 256 KiB at least, and copies check in debug builds.
+    unsafe frames.fill { buffer in
+      let part = bytes.prefix(buffer.count)
+      unsafe buffer.copyBytes(from: part)
+      return part.count
+    }
+  }
+
   private static func takeAll(_ frames: inout NetworkFrames) -> [[UInt8]] {
     var all: [[UInt8]] = []
-    while let frame = frames.withFirst({ span in span.withUnsafeBytes { Array($0) } }) {
+    while let frame = frames.withFirst(Self.bytes(of:)) {
       all.append(frame)
       frames.removeFirst()
     }
@@ -45,12 +60,10 @@ struct NetworkFramesTests {
   ) -> [[UInt8]] {
     var all: [[UInt8]] = []
     var rest = stream[...]
-    for piece in pieces + [.max] where !rest.isEmpty {
-      let count = frames.fill { buffer in
-        let part = rest.prefix(min(piece, buffer.count))
-        buffer.copyBytes(from: part)
-        return part.count
-      }
+    var pieces = pieces[...]
+    while !rest.isEmpty {
+      let piece = pieces.popFirst() ?? .max
+      let count = fill(&frames, with: rest.prefix(piece))
       rest = rest.dropFirst(count)
       all += takeAll(&frames)
     }
@@ -67,7 +80,7 @@ struct NetworkFramesTests {
     #expect(frames.byteCount(within: 122) == 122)
     // The first goes even where it is longer than the limit.
     #expect(frames.byteCount(within: 1) == 18)
-    let bytes = frames.withStream(byteCount: 122) { span in span.withUnsafeBytes { Array($0) } }
+    let bytes = frames.withStream(byteCount: 122, Self.bytes(of:))
     #expect(bytes == Self.stream(Self.frame(14, 1)) + Self.stream(Self.frame(100, 2)))
     frames.removeStream(byteCount: 18)
     #expect(Self.takeAll(&frames) == [Self.frame(100, 2)])
@@ -139,13 +152,9 @@ struct NetworkFramesTests {
   @Test func aLengthOf4GiBKeepsNothing() {
     var frames = Self.frames()
     var readCount = 0
-    #expect(
-      frames.fill { buffer in
-        buffer.copyBytes(from: [0xFF, 0xFF, 0xFF, 0xFF, 1])
-        return 5
-      } == 5)
+    #expect(Self.fill(&frames, with: [0xFF, 0xFF, 0xFF, 0xFF, 1]) == 5)
     for _ in 0..<100 {
-      readCount += frames.fill { $0.count }
+      readCount += unsafe frames.fill { $0.count }
       #expect(frames.isEmpty)
     }
     #expect(readCount >= 100 * NetworkFrames.byteCount)
@@ -154,16 +163,12 @@ struct NetworkFramesTests {
   @Test func whatCannotBeReadChangesNothing() {
     var frames = Self.frames()
     let stream = Self.stream(Self.frame(30, 4))
-    _ = frames.fill { buffer in
-      buffer.copyBytes(from: stream[..<10])
-      return 10
+    #expect(Self.fill(&frames, with: stream[..<10]) == 10)
+    for answer in [-1, 0] {
+      let count = unsafe frames.fill { _ in answer }
+      #expect(count == answer)
     }
-    #expect(frames.fill { _ in -1 } == -1)
-    #expect(frames.fill { _ in 0 } == 0)
-    _ = frames.fill { buffer in
-      buffer.copyBytes(from: stream[10...])
-      return stream.count - 10
-    }
+    #expect(Self.fill(&frames, with: stream[10...]) == stream.count - 10)
     #expect(Self.takeAll(&frames) == [Self.frame(30, 4)])
   }
 }

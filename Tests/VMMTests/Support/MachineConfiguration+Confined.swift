@@ -25,6 +25,14 @@ extension MachineConfiguration {
       policy.keepsFlash = true
       policy.hasTPM = true
       ThreadFilter.enter(role, policy)
+      policy.hasNetwork = true
+      switch role {
+      case .vcpu: ThreadFilter.enter(.vcpu, policy)
+      case .disk: ThreadFilter.enter(.disk, policy)
+      case .service: ThreadFilter.enter(.service, policy)
+      case .viewer: ThreadFilter.enter(.viewer, policy)
+      case .network: ThreadFilter.enter(.network, policy)
+      }
     }
     return configuration
   }

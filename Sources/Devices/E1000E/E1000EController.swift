@@ -1,0 +1,133 @@
+public import DeviceKit
+internal import HostSystem
+
+/// A network card as operating systems have a driver for: Intel's 82574L.
+///
+/// MSI-X with 5 vectors, MSI or the INTx pin; legacy, extended and split receive descriptors; TCP
+/// and UDP checksums and the cutting of TCP both by the card; VLAN tags, filters, frames of up to
+/// 16 KiB. Interrupts come with batches of frames and are not held back further (*ITR*, *EITR*,
+/// *RDTR*); one receive queue; no wake-up, no time stamps of frames, no flash.
+public final class E1000EController: PCIFunction {
+  /// With 32 address bits, as the NVMe disk's.
+  private static let registers = PCIBAR(index: 0, byteCount: E1000ECore.registerByteCount)
+  /// *IOADDR* and *IODATA*: registers by port.
+  private static let ports = PCIBAR(index: 2, portCount: 32)
+  private static let vectors = PCIBAR(index: 3, byteCount: 0x4000)
+
+  /// Its end of the bus.
+  public let endpoint: PCIEndpoint
+  let engine: E1000EEngine
+  private let backend: any NetworkBackend
+  private let transmitThread: DeviceThreads
+  private let receiveThread: DeviceThreads
+  private let portAddress = Guarded<UInt32>(0)
+  /// Whether the far end is this card's: after `stop` it may be the next one's.
+  private let usesBackend = Guarded(false)
+
+  /// A card that is ready for a driver once it is started.
+  ///
+  /// - Parameters:
+  ///   - address: its own, 6 bytes in the order they go over the wire, no multicast one.
+  ///   - backend: the far end of its cable, this card's alone until `stop`.
+  ///   - context: the machine around it.
+  public init(address: [UInt8], backend: any NetworkBackend, context: PCIContext) {
+    var space = PCIConfigurationSpace(
+      identity: PCIIdentity(
+        vendor: 0x8086, device: 0x10D3, classCode: 0x02_0000, subsystemVendor: 0x8086,
+        subsystem: 0),
+      interruptPin: 1)
+    space.addBAR(Self.registers)
+    space.addBAR(Self.ports)
+    space.addBAR(Self.vectors)
+    space.addPowerManagement()
+    space.addMSI(vectorCount: 1)
+    space.addExpressEndpoint()
+    space.addMSIX(
+      vectorCount: E1000ECore.vectorCount, bar: Self.vectors, tableOffset: 0,
+      pendingOffset: 0x2000)
+    endpoint = PCIEndpoint(space, context: context)
+    self.backend = backend
+    engine = E1000EEngine(endpoint: endpoint, address: address, backend: backend)
+    transmitThread = DeviceThreads(engine.transmitWork, onStart: context.onThreadStart)
+    receiveThread = DeviceThreads(engine.receiveWork, onStart: context.onThreadStart)
+  }
+
+  deinit {
+    stop()
+  }
+
+  /// Starts the two threads.
+  ///
+  /// - Throws: `DeviceError` when the host gives no more threads; none is left then.
+  public func start() throws(DeviceError) {
+    usesBackend.withLock { $0 = true }
+    backend.start()
+    do throws(DeviceError) {
+      try transmitThread.start(count: 1, kind: "network") { [engine] in engine.serveTransmit() }
+      try receiveThread.start(count: 1, kind: "network") { [engine] in engine.serveReceive() }
+    } catch {
+      stop()
+      throw error
+    }
+  }
+
+  /// Ends the threads. Guest memory is left alone from then on. May be called again. Not on one of
+  /// them.
+  public func stop() {
+    let usesBackend = usesBackend.withLock { uses in
+      defer { uses = false }
+      return uses
+    }
+    if usesBackend { backend.stop() }
+    transmitThread.stop()
+    receiveThread.stop()
+  }
+
+  /// Reads registers.
+  public func readBAR(_ index: Int, offset: UInt64, width: Int) -> UInt64 {
+    switch index {
+    case 0: engine.read(offset: offset, width: width)
+    case 2 where width == 4 && offset == 0: UInt64(portAddress.withLock { $0 })
+    case 2 where width == 4 && offset == 4: readPort()
+    default: 0
+    }
+  }
+
+  /// Writes registers, which may begin work.
+  public func writeBAR(_ index: Int, offset: UInt64, width: Int, value: UInt64) {
+    switch index {
+    case 0: engine.write(offset: offset, width: width, value: value)
+    case 2 where width == 4 && offset == 0:
+      portAddress.withLock { $0 = UInt32(truncatingIfNeeded: value) }
+    case 2 where width == 4 && offset == 4:
+      if let place = portRegister { engine.write(offset: place, width: 4, value: value) }
+    default: break
+    }
+  }
+
+  private var portRegister: UInt64? {
+    let address = UInt64(portAddress.withLock { $0 }) & ~3
+    return address < E1000ECore.registerByteCount ? address : nil
+  }
+
+  private func readPort() -> UInt64 {
+    portRegister.map { engine.read(offset: $0, width: 4) } ?? 0
+  }
+
+  /// Follows *Bus Master* and the control of messages.
+  public func configurationChanged() {
+    engine.configurationChanged()
+  }
+
+  /// Everything as after power-on.
+  public func functionLevelReset() {
+    engine.reset()
+    configuration.endFunctionReset()
+  }
+
+  /// Everything as after power-on.
+  public func reset() {
+    engine.reset()
+    endpoint.reset()
+  }
+}

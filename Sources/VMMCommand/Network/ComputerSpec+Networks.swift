@@ -1,0 +1,107 @@
+internal import DeviceKit
+internal import Devices
+internal import Glibc
+internal import HostSystem
+internal import MachineSpecification
+internal import SMBIOS
+internal import VMM
+
+/// Why a network card has no far end: one line.
+struct NetworkError: Error, Equatable, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) {
+    self.description = description
+  }
+}
+
+extension ComputerSpec {
+  /// Adds the network cards; sockets are connected and programs started from here on.
+  ///
+  /// - Parameter messages: what happens while the guest runs.
+  func addNetworks(
+    to computer: inout PersonalComputerConfiguration, _ messages: RateLimitedDiagnostics
+  ) throws {
+    let machine = computer.uuid == .none ? nil : computer.uuid.bytes
+    for (index, network) in networks.enumerated() {
+      let address = network.address ?? MACAddress(ofCard: index, in: machine)
+      computer.networks.append(
+        NetworkConfiguration(
+          network.card, address: address.bytes,
+          backend: try network.open(onGone: {
+            messages.report(
+              "network card \(index): its far end has gone, and the link is down")
+          })))
+    }
+  }
+}
+
+extension NetworkSpec {
+  fileprivate func open(onGone: @escaping @Sendable () -> Void) throws -> any NetworkBackend {
+    switch farEnd {
+    case .user(let forwards): return try PasstProgram.start(forwards, onGone: onGone)
+    case .passt(let path):
+      do throws(Errno) {
+        return try StreamNetwork(
+          taking: try Self.connect(path).release(), onGone: onGone)
+      } catch {
+        throw NetworkError(
+          "cannot connect to passt at \(ArgumentText.printable(path)): \(error); start it with:"
+            + " passt -f -m 1500 -s \(ArgumentText.printable(path))")
+      }
+    case .socket(let number):
+      do throws(Errno) {
+        try Self.checkStream(number)
+        // The sandbox closes what was inherited; a copy of our own stays.
+        let copy = try FileDescriptor { fcntl(number, F_DUPFD_CLOEXEC, 3) }
+        close(number)
+        return try StreamNetwork(taking: copy.release(), onGone: onGone)
+      } catch {
+        throw NetworkError("--net socket=\(number) is no connected stream socket: \(error)")
+      }
+    }
+  }
+
+  private static func checkStream(_ socket: Int32) throws(Errno) {
+    var type: Int32 = 0
+    var count = socklen_t(MemoryLayout<Int32>.size)
+    // SAFETY: a local and its length.
+    let result = unsafe getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &count)
+    let error = Errno.current
+    guard result == 0 else { throw error }
+    guard type == Int32(SOCK_STREAM.rawValue) else { throw Errno(EPROTOTYPE) }
+    var address = sockaddr_storage()
+    count = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    // SAFETY: a local that is large enough for any address, and its length.
+    let peer = unsafe withUnsafeMutablePointer(to: &address) {
+      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe getpeername(socket, $0, &count)
+      }
+    }
+    let reason = Errno.current
+    guard peer == 0 else { throw reason }
+  }
+
+  private static func connect(_ path: String) throws(Errno) -> FileDescriptor {
+    let bytes = ArgumentText.bytes(of: path)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+      throw Errno(ENAMETOOLONG)
+    }
+    // SAFETY: the path is shorter than its place, which is zero behind it.
+    unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+    let file = try FileDescriptor {
+      socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    }
+    // SAFETY: a socket address of its own family, and its length.
+    let result = unsafe withUnsafePointer(to: &address) {
+      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe Glibc.connect(file.rawValue, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    let error = Errno.current
+    guard result == 0 else { throw error }
+    return file
+  }
+}

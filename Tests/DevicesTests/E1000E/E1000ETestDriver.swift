@@ -1,0 +1,283 @@
+import Bytes
+import DeviceKit
+import GuestMemory
+import HostSystem
+import Sandbox
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Devices
+
+/// The far end of the card's cable as the test has it: what was sent, and what is to come in.
+final class TestCable: NetworkBackend {
+  private struct State {
+    var sent: [[UInt8]] = []
+    var isStopped = false
+    var hasLink = true
+    var isReported = true
+    var incoming: [[UInt8]] = []
+  }
+
+  let maximumFrameByteCount = 65_535
+  let headerByteCount = 0
+  let mtu: UInt16? = 1500
+  let offloads: NetworkOffloads = []
+  private let state = Mutex(State())
+  private let changed = TestSemaphore()
+  private let waiting = Mutex(NetworkFrames(headerByteCount: 0, maximumFrameByteCount: 65_535))
+
+  var hasLink: Bool { state.withLock { $0.hasLink } }
+  func setReceiveOffloads(_ offloads: NetworkOffloads) {}
+  func start() { state.withLock { $0.isStopped = false } }
+
+  func stop() {
+    state.withLock { $0.isStopped = true }
+    changed.signal()
+  }
+
+  func send(_ frames: inout NetworkFrames) {
+    while let frame = frames.withFirst({ span in
+      (0..<span.byteCount).map { span.loadLE(at: $0, as: UInt8.self) }
+    }) {
+      state.withLock { $0.sent.append(frame) }
+      frames.removeFirst()
+    }
+  }
+
+  /// What the card has sent since the last call, when there are so many.
+  func takeSent(_ count: Int) throws -> [[UInt8]] {
+    try waitUntil { state.withLock { $0.sent.count >= count } }
+    return state.withLock { state in
+      defer { state.sent = [] }
+      return state.sent
+    }
+  }
+
+  var sentCount: Int { state.withLock { $0.sent.count } }
+
+  /// Frames that come in.
+  func deliver(_ frames: [[UInt8]]) {
+    state.withLock { $0.incoming += frames }
+    changed.signal()
+  }
+
+  func setLink(_ isUp: Bool) {
+    state.withLock { state in
+      state.hasLink = isUp
+      state.isReported = false
+    }
+    changed.signal()
+  }
+
+  func receive(_ take: (inout NetworkFrames) -> Void) -> NetworkReception {
+    while true {
+      let (isStopped, isReported, incoming) = state.withLock { state in
+        defer {
+          state.isReported = true
+          state.incoming = []
+        }
+        return (state.isStopped, state.isReported, state.incoming)
+      }
+      if isStopped { return .stopped }
+      if !isReported { return .linkChanged }
+      let hasFrames = waiting.withLock { frames in
+        for frame in incoming {
+          frames.begin()
+          // SAFETY: a byte is initialised and has no padding.
+          unsafe frames.append(frame.span.bytes)
+          frames.finish()
+        }
+        if !frames.isEmpty {
+          take(&frames)
+          return true
+        }
+        return false
+      }
+      if hasFrames { return .frames }
+      changed.wait()
+    }
+  }
+}
+
+/// A card with guest memory and a driver, whose rings and buffers are at fixed places.
+///
+/// The card's threads, and the one that reads and writes its registers, are under the filters of
+/// the program's.
+final class E1000ETestDriver {
+  static let receiveRing: UInt64 = 0x1_0000
+  static let transmitRing: UInt64 = 0x2_0000
+  static let buffers: UInt64 = 0x10_0000
+  static let packets: UInt64 = 0x20_0000
+  static let ringCount = 16
+  static let ramByteCount: UInt64 = 8 << 20
+  static let address: [UInt8] = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56]
+  static let far: [UInt8] = [0x52, 0x55, 0x0A, 0x00, 0x02, 0x02]
+  private static let place = PCIAddress(device: 1)
+  typealias Register = E1000ERegister
+
+  let memory: GuestMemory
+  let cable = TestCable()
+  let card: E1000EController
+  let sink = RecordingSink()
+  let line = RecordingLine()
+  let vcpu = RoleThread(.vcpu)
+  private let host: PCIHost
+  private var transmitTail = 0
+
+  init(usesMSIX: Bool = false, starts: Bool = true) throws {
+    memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount))
+    var policy = SandboxPolicy()
+    policy.hasNetwork = true
+    card = E1000EController(
+      address: Self.address, backend: cable,
+      context: PCIContext(
+        memory: memory, messages: sink, interruptLine: line,
+        onThreadStart: { [policy] in ThreadFilter.enter(.network, policy) }))
+    host = PCIHost([(Self.place, card)])
+    configure(0x04, 2, 6)
+    if usesMSIX {
+      for vector in 0..<UInt64(5) {
+        writeVector(16 * vector, 0xFEE0_0000)
+        writeVector(16 * vector + 8, 0x40 + vector)
+        writeVector(16 * vector + 12, 0)
+      }
+      let capability = try #require(msixCapability)
+      configure(capability + 2, 2, 0x8000)
+    }
+    try card.start()
+    if starts { try start() }
+  }
+
+  private var msixCapability: Int? {
+    var offset = Int(card.configuration.read(offset: 0x34, width: 1))
+    while offset != 0 {
+      if card.configuration.read(offset: offset, width: 1) == 0x11 { return offset }
+      offset = Int(card.configuration.read(offset: offset + 1, width: 1))
+    }
+    return nil
+  }
+
+  func configure(_ offset: Int, _ width: Int, _ value: UInt64) {
+    vcpu.run { [host] in
+      host.writeConfiguration(Self.place, offset: offset, width: width, value: value)
+    }
+  }
+
+  private func writeVector(_ offset: UInt64, _ value: UInt64) {
+    _ = card.endpoint.writeBAR(3, offset: offset, width: 4, value: value)
+  }
+
+  func write(_ offset: UInt64, _ value: UInt32) {
+    vcpu.run { [card] in card.writeBAR(0, offset: offset, width: 4, value: UInt64(value)) }
+  }
+
+  func read(_ offset: UInt64) -> UInt32 {
+    vcpu.run { [card] in UInt32(truncatingIfNeeded: card.readBAR(0, offset: offset, width: 4)) }
+  }
+
+  /// As drivers do: link, rings, 15 buffers of 2 KiB, all causes but none enabled.
+  func start(receiveControl: UInt32 = 0x0400_8002, length: Int = ringCount * 16) throws {
+    write(Register.control, E1000EControl.setLinkUp)
+    write(Register.receiveRing, UInt32(Self.receiveRing))
+    write(Register.receiveRing + 8, UInt32(length))
+    for index in 0..<Self.ringCount { try putBuffer(index) }
+    write(Register.receiveRing + 0x18, UInt32(Self.ringCount - 1))
+    write(Register.receiveControl, receiveControl)
+    write(Register.transmitRing, UInt32(Self.transmitRing))
+    write(Register.transmitRing + 8, UInt32(Self.ringCount * 16))
+    write(Register.transmitControl, 2)
+    // The link has come up; nothing is enabled, so reading clears.
+    _ = read(Register.cause)
+  }
+
+  static func buffer(_ index: Int) -> UInt64 { buffers + 0x1000 * UInt64(index) }
+
+  private func putBuffer(_ index: Int) throws {
+    let descriptor = GPA(Self.receiveRing + 16 * UInt64(index))
+    try memory.store(Self.buffer(index), at: descriptor)
+    try memory.store(UInt64(0), at: GPA(descriptor.rawValue + 8))
+  }
+
+  /// A receive descriptor's second word, when the card is done with it.
+  func received(_ index: Int, at offset: UInt64 = 8) throws -> UInt64 {
+    let address = GPA(Self.receiveRing + 16 * UInt64(index) + offset)
+    try waitUntil { try memory.load(at: address, as: UInt64.self) >> 32 & 1 != 0 }
+    return try memory.load(at: address)
+  }
+
+  func bytes(_ address: UInt64, _ count: Int) throws -> [UInt8] {
+    try memory.read(at: GPA(address), byteCount: count)
+  }
+
+  /// Puts a descriptor on the transmit ring; it is the card's with `ring`.
+  func put(_ low: UInt64, _ high: UInt64) throws {
+    let place = Self.transmitRing + 16 * UInt64(transmitTail)
+    try memory.store(low, at: GPA(place))
+    try memory.store(high, at: GPA(place + 8))
+    transmitTail = (transmitTail + 1) % Self.ringCount
+  }
+
+  func ring() {
+    write(Register.transmitRing + 0x18, UInt32(transmitTail))
+  }
+
+  /// A frame from here to there.
+  static func frame(
+    to: [UInt8] = address, from: [UInt8] = far, type: UInt16 = 0x88B5, _ payload: [UInt8]
+  ) -> [UInt8] {
+    to + from + [UInt8(type >> 8), UInt8(type & 0xFF)] + payload
+  }
+
+  /// TCP over IPv4, with right checksums unless they are left to the card.
+  static func segment(_ payload: [UInt8], flags: UInt8 = 0x10, isFinished: Bool = true) -> [UInt8] {
+    var tcp: [UInt8] = [
+      0x9C, 0x40, 0, 80, 0, 0, 0x10, 0, 0, 0, 0, 1, 0x50, flags, 0xFF, 0xFF, 0, 0, 0, 0,
+    ]
+    tcp += payload
+    let count = 20 + tcp.count
+    var ip: [UInt8] = [
+      0x45, 0, UInt8(count >> 8 & 0xFF), UInt8(count & 0xFF), 0x12, 0x34, 0x40, 0, 64, 6, 0, 0, 10,
+      0, 2, 15, 10, 0, 2, 2,
+    ]
+    let pseudo = sum(
+      Array(ip[12...]) + [0, 6]
+        + (isFinished ? [UInt8(tcp.count >> 8), UInt8(tcp.count & 0xFF)] : []))
+    if isFinished {
+      put(~sum(ip), at: 10, in: &ip)
+      put(
+        ~sum(
+          tcp + [UInt8](repeating: 0, count: tcp.count % 2) + [
+            UInt8(pseudo >> 8), UInt8(pseudo & 0xFF),
+          ]), at: 16, in: &tcp)
+    } else {
+      put(pseudo, at: 16, in: &tcp)
+    }
+    return frame(type: 0x0800, ip + tcp)
+  }
+
+  static func put(_ value: UInt16, at offset: Int, in bytes: inout [UInt8]) {
+    bytes[offset] = UInt8(value >> 8)
+    bytes[offset + 1] = UInt8(value & 0xFF)
+  }
+
+  /// The sum of RFC 1071, word by word.
+  static func sum(_ bytes: [UInt8]) -> UInt16 {
+    var sum: UInt32 = 0
+    for index in stride(from: 0, to: bytes.count, by: 2) {
+      sum += UInt32(bytes[index]) << 8 | (index + 1 < bytes.count ? UInt32(bytes[index + 1]) : 0)
+    }
+    while sum > 0xFFFF { sum = sum & 0xFFFF + sum >> 16 }
+    return UInt16(sum)
+  }
+
+  /// Whether the checksums of IPv4 and TCP are right.
+  static func isRight(_ frame: [UInt8]) -> Bool {
+    let ip = Array(frame[14..<34])
+    let count = Int(frame[16]) << 8 | Int(frame[17])
+    guard 14 + count == frame.count else { return false }
+    let tcp = Array(frame[34...])
+    let pseudo = Array(ip[12...]) + [0, 6, UInt8(tcp.count >> 8), UInt8(tcp.count & 0xFF)]
+    return sum(ip) == 0xFFFF && sum(pseudo + tcp) == 0xFFFF
+  }
+}

@@ -1,0 +1,41 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+# Runs inside the rig, which has no network but its own: Linux guests with network cards, whose passt is the one
+# of /usr/bin. Of each series, /out has net-SERIES.console, .stderr, .status and .sums: what was sent, and what
+# came back.
+
+# The gateway that passt makes up is this host; pings go to its address.
+ip link set lo up
+ip address add 10.0.2.2/32 dev lo
+# As root it becomes this user.
+echo 'nobody:x:65534:65534::/:/bin/false' >>/etc/passwd
+# Who may ping: passt has no privileges.
+echo '0 2147483647' >/proc/sys/net/ipv4/ping_group_range
+
+# Input that does not end.
+mkfifo /tmp/silence
+
+for series; do
+  name=net-$series
+  nc -l -p 8001 </guest/data >/dev/null &
+  server=$!
+  nc -l -p 8002 <>/tmp/silence >/tmp/back &
+  receiver=$!
+  timeout -s KILL 300 vmm-run run --kernel "/guest/$series.kernel" --initrd "/guest/$series.initrd" \
+    --append 'console=ttyS0 panic=-1 quiet' --memory 512M \
+    --net user,hostfwd=tcp:127.0.0.1:2222-:22,mac=52:54:00:ab:cd:ef \
+    </dev/null >"/out/$name.console" 2>"/out/$name.stderr" &
+  job=$!
+  # Whoever has everything ends the connection: passt of 2023 does not hand on that one half is closed.
+  while kill -0 "$job" 2>/dev/null && [ "$(stat -c %s /tmp/back)" -lt "$(stat -c %s /guest/data)" ]; do
+    sleep 0.3
+  done
+  kill "$receiver"
+  wait "$job"
+  echo $? >"/out/$name.status"
+  # A guest that sent nothing leaves it.
+  kill "$server" 2>/dev/null
+  for file in /guest/data /tmp/back; do sha256sum <$file; done >"/out/$name.sums"
+  echo "programs that are left: $(pidof passt)" >>"/out/$name.sums"
+  echo "$name: status $(cat "/out/$name.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
+done

@@ -1,0 +1,54 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+# /init of the Linux of scripts/tests/network.sh: it gets an address by DHCP, reaches its gateway, and sends and
+# receives files by TCP. What it has to tell goes to the console in lines that begin with @.
+
+# For udhcpc, which sets all of these: takes what the server gave.
+# shellcheck disable=SC2154
+lease() {
+  ip address add "$ip/${mask:-24}" dev "$interface"
+  ip route add default via "$router"
+  echo "@ lease $ip/${mask:-24} from ${serverid:-nobody} by $router, ${mtu:-no} bytes" >/dev/console
+}
+
+# udhcpc starts this file with what has happened.
+case ${1-} in
+  bound | renew)
+    lease
+    exit
+    ;;
+  deconfig | leasefail | nak) exit ;;
+esac
+
+# shellcheck source=scripts/tests/guest-init.sh
+. /guest-init.sh
+
+# use_card NAME: all that a card has to do.
+use_card() {
+  tell "$1 driver $(sed -n 's/^DRIVER=//p' "/sys/class/net/$1/device/uevent")"
+  tell "$1 address $(cat "/sys/class/net/$1/address")"
+  ip link set "$1" up
+  await grep -q 1 "/sys/class/net/$1/carrier"
+  tell "$1 carrier $(cat "/sys/class/net/$1/carrier"), $(cat "/sys/class/net/$1/speed") Mb/s"
+  udhcpc -i "$1" -n -q -t 20 -s /init >/dev/null || tell "$1 has no lease"
+  ping -c 3 -W 5 10.0.2.2 | sed -n 's/^\([0-9]* packets transmitted, [0-9]* packets received\).*/@ ping \1/p'
+  # What the host has, and back again. Input that does not end keeps nc from closing its half first.
+  nc 10.0.2.2 8001 >/tmp/data
+  tell "received $(sha256sum </tmp/data)"
+  nc 10.0.2.2 8002 </tmp/data
+  tell sent
+  if grep -q 'MSI.*'"$1" /proc/interrupts; then tell "$1 interrupts by message"; fi
+  tell "$1 errors $(cat "/sys/class/net/$1/statistics/rx_errors") $(cat "/sys/class/net/$1/statistics/tx_errors")"
+  ip link set "$1" down
+}
+
+tell "kernel $(uname -r)"
+mkdir -p /tmp
+ip link set lo up
+insert cards
+use_card eth0
+tell_warnings
+tell poweroff
+sleep 0.3
+poweroff -f
+sleep 1000

@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
+# Step of scripts/test: the network of Linux guests, by passt, in the rig. Sourced, never run.
+#
+# What runs is in network-in-rig.sh, what the guest does in network-init.sh, what must come of it here.
+
+network_series=(7.3)
+# What the cards' drivers need.
+network_modules=(e1000e)
+network_data=${NETWORK_DATA:-16M}
+
+# make_network_guest DIRECTORY SERIES: kernel and initramfs.
+make_network_guest() {
+  local directory=$1 series=$2 kernel tree=$1/$2.tree
+  get_kernel "$series-full" "${network_modules[@]}" || return 1
+  mkdir -p "$tree"/{bin,dev,proc,sys}
+  cp /bin/busybox "$tree/bin/"
+  add_modules "$tree" "$kernel" cards "${network_modules[@]}" || return 1
+  install_init "$tree" "$here/tests/network-init.sh"
+  pack_initramfs "$tree" | gzip -1 >"$directory/$series.initrd" || return 1
+  cp "$kernel/vmlinuz" "$directory/$series.kernel"
+  rm -r "$tree"
+}
+
+# get_passt: sets `passt`, Debian 12's, unpacked and not installed, in the rig's cache.
+get_passt() {
+  local cache
+  fill_rig_cache fetch_passt || return 1
+  passt=$cache/passt/usr/bin/passt
+}
+
+# fetch_passt CACHE: fills CACHE/passt with the package's files, unless they are there. Whoever calls it holds the
+# lock of the cache.
+fetch_passt() {
+  local archive work
+  if [[ -e $1/passt/usr/bin/passt ]]; then
+    return 0
+  fi
+  open_archive "$1/archive-passt" bookworm || return 1
+  work=$(mktemp -d "$1/fetch.XXXXXX") || return 1
+  if ! unpack_packages "$work" passt; then
+    rm -rf "$work"
+    return 1
+  fi
+  mv "$work" "$1/passt"
+}
+
+check_network_guest() {
+  local guest=net-$1 sum
+  check_status "$guest" 0
+  sum=$(sha256sum <"$2")
+  for line in "kernel ${1//./\\.}\\..*" 'eth0 driver e1000e' 'eth0 address 52:54:00:ab:cd:ef' \
+    'eth0 carrier 1, 1000 Mb/s' 'lease 10.0.2.15/24 from 10.0.2.2 by 10.0.2.2, 1500 bytes' \
+    'ping 3 packets transmitted, 3 packets received' "received $sum" sent \
+    'eth0 interrupts by message' 'eth0 errors 0 0' poweroff; do
+    check_seen "$guest" "$line"
+  done
+  check_equal "$guest: what was sent, what came back, and who is left" \
+    "$(cat "$out/$guest.sums")" "$(printf '%s\n%s\nprograms that are left: ' "$sum" "$sum")"
+  check_messages "$guest"
+}
+
+run_network_in_rig() {
+  local rig_status=0 guests='Linux with a network' out=$logs/network/out before=$failed series passt
+  local directory=$logs/network
+  rm -rf "$directory"
+  mkdir -p "$directory/guest"
+  get_passt || return 1
+  head -c "$network_data" /dev/urandom >"$directory/guest/data"
+  for series in "${network_series[@]}"; do
+    make_network_guest "$directory/guest" "$series" || return 1
+  done
+  logged network "$here/rig" --timeout 1200 --cpus 1 --out "$out" \
+    --file "$vmm_run:/usr/bin/vmm-run" --file "$passt:/usr/bin/passt" \
+    --file "$directory/guest:/guest" --script "$here/tests/network-in-rig.sh" -- \
+    "${network_series[@]}" || rig_status=$?
+  if [[ $rig_status -ne 0 ]]; then
+    fail_check "$guests: the rig's exit status $rig_status"
+  fi
+  for series in "${network_series[@]}"; do
+    tr -d '\r' <"$out/net-$series.console" | grep -a '^@ ' >"$out/net-$series.told"
+    check_network_guest "$series" "$directory/guest/data"
+  done
+  if [[ $failed -eq $before ]]; then
+    rm -rf "$directory/guest"
+  else
+    cat "$logs/network.log"
+  fi
+}
