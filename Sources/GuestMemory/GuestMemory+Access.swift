@@ -35,6 +35,22 @@ extension GuestMemory {
     return unsafe Array(source)
   }
 
+  /// Appends a copy of `byteCount` bytes at `address` to `bytes`; nothing is allocated where there
+  /// is room.
+  ///
+  /// Any thread.
+  ///
+  /// - Throws: `GuestMemoryError.notRAM`; nothing is appended then.
+  public func append(
+    at address: GPA, byteCount: Int, to bytes: inout [UInt8]
+  ) throws(GuestMemoryError) {
+    guard let source = unsafe self.bytes(at: address, byteCount) else {
+      throw .notRAM(address, byteCount: byteCount)
+    }
+    // SAFETY: the mapping lives as long as self.
+    unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(source))
+  }
+
   /// The little-endian integer at `address`, which need not be aligned.
   ///
   /// Any thread. Not atomic: a value the guest is just writing may be torn. Integers of at most 64

@@ -1,13 +1,17 @@
 // Functions of the C library that are GNU extensions, which the importer does not see.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
-// Declared here and not by <string.h>, <sys/eventfd.h> and <sys/socket.h>, which are Glibc's.
+// Declared here and not by <string.h>, <sys/eventfd.h>, <sys/socket.h> and <sys/random.h>, which are
+// Glibc's.
 const char *_Nullable strerrorname_np(int number);
 const char *_Nullable strerrordesc_np(int number);
 int eventfd(unsigned initial, int flags);
 int accept4(int listener, void *_Nullable address, unsigned *_Nullable length, int flags);
+ssize_t getrandom(void *_Nullable bytes, size_t count, unsigned flags);
 
 // "ENOSPC"; NULL for a number without a name. Constant, in every locale.
 static inline const char *_Nullable clinux_error_name(int number) {
@@ -33,3 +37,8 @@ static inline int clinux_accept(int listener) {
 // SIGPIPE. Returns what sendmsg(2) does.
 long clinux_send_descriptor(
     int socket, const void *_Nonnull bytes, unsigned long byte_count, int descriptor);
+
+// Random bytes: how many, or -1. Waits only on a host that has just started.
+static inline ssize_t clinux_getrandom(void *_Nullable bytes, size_t count) {
+  return getrandom(bytes, count, 0);
+}

@@ -19,6 +19,13 @@ public protocol PCIFunction: Device {
   /// endpoint follows already.
   func configurationChanged()
 
+  /// The guest is about to read configuration registers: one whose value is elsewhere can be set
+  /// now (`PCIConfiguration.preset`).
+  func configurationWillBeRead(offset: Int, width: Int)
+
+  /// The guest wrote these configuration registers; after `configurationChanged`.
+  func configurationWritten(offset: Int, width: Int)
+
   /// Whether reads or writes of guest memory are on their way.
   var hasTransactionsPending: Bool { get }
 
@@ -48,6 +55,12 @@ extension PCIFunction {
 
   /// Does nothing.
   public func configurationChanged() {}
+
+  /// Does nothing.
+  public func configurationWillBeRead(offset: Int, width: Int) {}
+
+  /// Does nothing.
+  public func configurationWritten(offset: Int, width: Int) {}
 
   /// None.
   public var hasTransactionsPending: Bool { false }

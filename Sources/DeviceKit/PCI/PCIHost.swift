@@ -45,6 +45,7 @@ public final class PCIHost: Sendable {
     function.configuration.prepareRead(offset: offset, width: width) {
       function.hasTransactionsPending
     }
+    function.configurationWillBeRead(offset: offset, width: width)
     return function.configuration.read(offset: offset, width: width)
   }
 
@@ -65,6 +66,7 @@ public final class PCIHost: Sendable {
     } else {
       function.endpoint.configurationChanged()
       function.configurationChanged()
+      function.configurationWritten(offset: offset, width: width)
     }
     if !mappedBARs.isEmpty { decoded.withLock { placeMappedBARs($0) } }
   }
