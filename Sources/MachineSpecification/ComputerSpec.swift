@@ -18,6 +18,9 @@ public struct ComputerSpec: Hashable, Sendable {
   public var tpm: TPMSpec?
   /// In the order in which the guest finds them.
   public var networks: [NetworkSpec] = []
+  /// Whether there is a source of random numbers; nil for what its boot makes of it
+  /// (`hasRandomNumbers`).
+  public var randomNumbers: RandomNumberChoice?
   public var clock = ClockChoice.utc
   public var onCrash = CrashAction.report
   public var onReset = ResetAction.reset
@@ -31,6 +34,16 @@ public struct ComputerSpec: Hashable, Sendable {
       throw SpecValueError(
         "\(count) drives and disks on the SATA adapter are too many; at most "
           + "\(Self.sataPortCount) fit")
+    }
+  }
+
+  /// Whether the machine has a source of random numbers: with firmware, unless it is said, as
+  /// OVMF's network boot needs one.
+  public var hasRandomNumbers: Bool {
+    if let randomNumbers { return randomNumbers == .on }
+    switch boot {
+    case .firmware: return true
+    case .kernel: return false
     }
   }
 
@@ -53,6 +66,12 @@ public enum ResetAction: String, Hashable, Sendable, CaseIterable, Codable, Spec
   case reset
   /// End with status 0.
   case exit
+}
+
+/// Whether a machine has a source of random numbers (virtio-rng).
+public enum RandomNumberChoice: String, Hashable, Sendable, CaseIterable, Codable, SpecChoice {
+  case on
+  case off
 }
 
 /// Which time the real-time clock is set to.

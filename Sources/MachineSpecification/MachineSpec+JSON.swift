@@ -337,6 +337,7 @@ extension ComputerSpec {
         try NetworkSpec(&object)
       } ?? networks
     try object.checked("networks") { () throws(SpecValueError) in try NetworkSpec.check(networks) }
+    randomNumbers = try object.choice("rng")
     clock = try object.choice("clock") ?? clock
     onCrash = try object.choice("onCrash") ?? onCrash
     onReset = try object.choice("onReset") ?? onReset
@@ -353,6 +354,7 @@ extension ComputerSpec {
       "usb": usb.map { .init($0.map { .text($0.rawValue) }) } ?? .null,
       "tpm": tpm?.value ?? .null,
       "networks": .init(networks.map(\.value)),
+      "rng": .init(randomNumbers?.rawValue),
       "clock": .text(clock.rawValue), "onCrash": .text(onCrash.rawValue),
       "onReset": .text(onReset.rawValue),
     ])

@@ -44,6 +44,7 @@ import ZeroTracker
       computer.networks = [
         network, NetworkSpec(.passt(path: "/s")), NetworkSpec(.socket(descriptor: 7)),
       ]
+      computer.randomNumbers = .off
       computer.clock = .local
       computer.onCrash = .ignore
       computer.onReset = .exit

@@ -314,7 +314,15 @@ import Testing
     ] { #expect(try system(line).networks.map(\.farEnd) == expected, "\(line)") }
   }
 
-  @Test("USB devices")
+  @Test("--rng: with firmware, unless it is said")
+  func randomNumbers() throws {
+    for (line, expected) in [
+      ("--kernel k", false), ("--firmware f", true), ("--kernel k --rng on", true),
+      ("--kernel k --rng off", false), ("--firmware f --rng off", false),
+    ] { #expect(try system(line).hasRandomNumbers == expected, "\(line)") }
+  }
+
+  @Test("what is plugged in: a tablet if there are viewers, unless the line says what")
   func usbDevices() throws {
     for (line, expected): (String, [USBDeviceSpec]?) in [
       ("--kernel k", nil), ("--kernel k --usb none", []), ("--kernel k --usb tablet", [.tablet]),
@@ -430,6 +438,7 @@ import Testing
     ("--kernel k --net user --nic ne2000", "option '--nic': 'ne2000' is not one of e1000e"),
     ("--kernel k --usb tablet,none", "option '--usb': 'none' is not one of tablet, keyboard"),
     ("--kernel k --usb keyboard,keyboard", "option '--usb': 'keyboard' is there twice"),
+    ("--kernel k --rng auto", "option '--rng': 'auto' is not one of on, off"),
     ("--kernel k --usb=", "option '--usb' needs a value: '--usb LIST'"),
     (
       "--program p --usb tablet",

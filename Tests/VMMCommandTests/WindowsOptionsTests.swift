@@ -37,6 +37,7 @@ import Testing
     expected.display = DisplaySpec(width: 1280, height: 800)
     expected.usb = [.tablet]
     expected.networks = [NetworkSpec(.user([]))]
+    expected.randomNumbers = .off
     let given = try computer("--iso w.iso --disk win.img:64G")
     #expect(given == expected)
   }
@@ -61,6 +62,8 @@ import Testing
     #expect(try self.computer("--disk a --net none").networks == [])
     let passt = [NetworkSpec(.passt(path: "s"))]
     #expect(try self.computer("--disk a --net passt=s").networks == passt)
+    #expect(!computer.hasRandomNumbers)
+    #expect(try self.computer("--disk a --rng on").hasRandomNumbers)
   }
 
   @Test(

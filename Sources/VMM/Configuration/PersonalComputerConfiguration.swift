@@ -26,6 +26,8 @@ public struct PersonalComputerConfiguration: Sendable {
   public var tpm: TPMConfiguration?
   /// Network cards, in the order in which the guest finds them.
   public var networks: [NetworkConfiguration] = []
+  /// Whether there is a source of random numbers (virtio-rng).
+  public var hasRandomNumbers = false
   /// Other PCI devices, beside disks and display.
   public var pciDevices: [PCIDeviceConfiguration] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.
@@ -104,7 +106,8 @@ public struct NetworkConfiguration: Sendable {
 /// A PCI device of a PC: where it is, and how it is made. A reset makes a new one.
 public struct PCIDeviceConfiguration: Sendable {
   /// The slot, 1 to 30; nil for the first one that is free, after the disks. A display has 30,
-  /// a SATA adapter 29, a USB controller 28, network cards 27 and downwards.
+  /// a SATA adapter 29, a USB controller 28, network cards 27 and downwards, a source of random
+  /// numbers 19.
   public var slot: UInt8?
   /// Makes the device with what the machine has for it: its interrupt line is that of INTA#.
   public var make: @Sendable (PCIContext) throws(DeviceError) -> any PCIFunction

@@ -20,6 +20,8 @@ public final class PersonalComputer: Sendable {
   static let usbSlot: UInt8 = 28
   /// Of the first network card; the next ones are before it.
   static let networkSlot: UInt8 = 27
+  /// Behind eight network cards.
+  static let randomNumberSlot: UInt8 = 19
   /// OVMF's driver makes two, one of them to poll; with fewer it leaves the disk alone.
   private static let minimumQueuePairCount = 2
 
@@ -173,7 +175,8 @@ public final class PersonalComputer: Sendable {
     }
     let devices =
       disks + (display(own).map { [$0] } ?? []) + (try sata(own).map { [$0] } ?? [])
-      + (try usb(own).map { [$0] } ?? []) + (try networks(configuration)) + own.pciDevices
+      + (try usb(own).map { [$0] } ?? []) + (try networks(configuration)) + randomNumbers(own)
+      + own.pciDevices
     let places = try PCISlots.places(for: devices, in: freeSlots)
     var functions: [(PCIAddress, any PCIFunction)] = []
     for (device, slot) in zip(devices, places) {
@@ -249,6 +252,18 @@ public final class PersonalComputer: Sendable {
         }
       }
     }
+  }
+
+  /// The source of random numbers, if there is one. In the slot before the last network card's.
+  private static func randomNumbers(
+    _ own: PersonalComputerConfiguration
+  ) -> [PCIDeviceConfiguration] {
+    guard own.hasRandomNumbers else { return [] }
+    return [
+      PCIDeviceConfiguration(slot: randomNumberSlot) { context in
+        VirtioPCIDevice.randomNumbers(context: context)
+      }
+    ]
   }
 
   private static func checkDisks(_ disks: [DiskConfiguration]) throws(MachineError) {

@@ -151,6 +151,7 @@ final class SystemRun: Sendable {
       case .keyboard: .keyboard
       }
     }
+    configuration.computer.hasRandomNumbers = computer.hasRandomNumbers
     try computer.addDisks(to: &configuration.computer, changer)
     configuration.computer.version = Version.number
     try computer.tellFirmware(&configuration.computer)

@@ -152,7 +152,6 @@ extension CommandDefinition {
   /// What describes a PC, and means nothing to a flat program.
   static let system: [OptionDefinition] = [
     .disk, .cdrom, .serial, .display, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .usb,
-    .tpm, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
-    .net, .nic, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
+    .tpm, .net, .nic, .randomNumbers, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
   ]
 }

@@ -43,6 +43,7 @@ extension ComputerSpec {
         : try parsed.checked(.tpm) { () throws(SpecValueError) in try TPMSpec(parsing: text) }
     }
     try takeNetworks(parsed)
+    randomNumbers = try parsed.choice(.randomNumbers) ?? randomNumbers
     clock = try parsed.choice(.rtc) ?? clock
     onCrash = try parsed.choice(.onCrash) ?? onCrash
     onReset = try parsed.choice(.onReset) ?? onReset

@@ -96,6 +96,13 @@ extension OptionDefinition {
     name: "--nic", placeholder: "CARD",
     summary: "What the network cards are: e1000e, Intel's 82574L (default e1000e).")
 
+  static let randomNumbers = OptionDefinition(
+    name: "--rng", placeholder: "CHOICE",
+    summary: """
+      A source of random numbers for the guest (virtio-rng): on or off (default on with \
+      '--firmware', off with '--kernel' and for 'windows').
+      """)
+
   static let rtc = OptionDefinition(
     name: "--rtc", placeholder: "CLOCK",
     summary: "The time the real-time clock starts at: utc or local (default utc).")

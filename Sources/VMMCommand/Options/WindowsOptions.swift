@@ -57,6 +57,8 @@ extension RunOptions {
         Self.tpmDirectory(beside: parsed.text(.variables) ?? file + Self.variablesSuffix))
     }
     if host.hasPasst { computer.networks = [NetworkSpec(.user([]))] }
+    // Windows has no driver for it.
+    computer.randomNumbers = .off
     if let iso = parsed.text(.iso) {
       computer.cdroms = [CDROMSpec(file: iso)]
       // Its loader asks for a key, and leaves the disk its turn if none comes.

@@ -9,7 +9,8 @@ import Testing
 @testable import Devices
 
 /// A virtio device with guest memory, as a driver finds it: by its capabilities. The device's
-/// threads, and the one that reads and writes its registers, are under the filters of the program's.
+/// threads, and the one that reads and writes its registers, are under the filters of the
+/// program's.
 final class VirtioTestDriver {
   typealias Offset = VirtioRegisters.Offset
 
