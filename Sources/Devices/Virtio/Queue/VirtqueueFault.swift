@@ -12,6 +12,8 @@ package enum VirtqueueFault: Error, Equatable {
   case tooLong
   /// A buffer for reading behind one for writing.
   case badOrder
+  /// No room for what every answer has.
+  case tooShort
   /// A table of descriptors in a table, beside other descriptors, of an odd length, or without the
   /// feature.
   case badTable

@@ -1,0 +1,86 @@
+/// An Ethernet address, in the low 48 bits, its first byte highest.
+struct EthernetAddress: Hashable, Sendable {
+  static let byteCount = 6
+  static let broadcast = EthernetAddress(rawValue: 0xFFFF_FFFF_FFFF)
+
+  let rawValue: UInt64
+
+  init(rawValue: UInt64) {
+    self.rawValue = rawValue
+  }
+
+  /// The first 6 bytes of `bytes`, of which there are so many.
+  init(_ bytes: some Sequence<UInt8>) {
+    rawValue = bytes.prefix(Self.byteCount).reduce(0) { $0 << 8 | UInt64($1) }
+  }
+
+  /// The destination of a frame, whose first 6 bytes these are.
+  init(frame: RawSpan, at offset: Int) {
+    var value: UInt64 = 0
+    for index in offset..<(offset + Self.byteCount) {
+      value = value << 8 | UInt64(unsafe frame.unsafeLoad(fromByteOffset: index, as: UInt8.self))
+    }
+    rawValue = value
+  }
+
+  /// Whether it is of a group, as *broadcast* is.
+  var isGroup: Bool { rawValue >> 40 & 1 == 1 }
+
+  var bytes: [UInt8] { (0..<6).map { UInt8(truncatingIfNeeded: rawValue >> (40 - 8 * $0)) } }
+}
+
+/// Which frames a card takes, as its driver has set it (virtio 1.2 §5.1.6.5.1 and §5.1.6.5.2).
+struct VirtioNetFilter: Sendable {
+  /// Addresses of each kind; a driver that names more gets the whole kind.
+  static let maximumAddressCount = 64
+
+  /// *VIRTIO_NET_CTRL_RX_…*, by its number.
+  enum Mode: UInt8, CaseIterable {
+    case promiscuous
+    case allMulticast
+    case allUnicast
+    case noMulticast
+    case noUnicast
+    case noBroadcast
+  }
+
+  var address: EthernetAddress
+  /// Everything, until the driver says otherwise, which one without the control queue never does.
+  private var modes: Set<UInt8> = [Mode.promiscuous.rawValue]
+  private var addresses: Set<EthernetAddress> = []
+  private var hasAllUnicast = false
+  private var hasAllMulticast = false
+
+  init(address: EthernetAddress) {
+    self.address = address
+  }
+
+  mutating func set(_ mode: Mode, _ isOn: Bool) {
+    if isOn {
+      modes.insert(mode.rawValue)
+    } else {
+      modes.remove(mode.rawValue)
+    }
+  }
+
+  /// Replaces the table.
+  mutating func setTable(unicast: [EthernetAddress], multicast: [EthernetAddress]) {
+    hasAllUnicast = unicast.count > Self.maximumAddressCount
+    hasAllMulticast = multicast.count > Self.maximumAddressCount
+    addresses = Set(hasAllUnicast ? [] : unicast).union(hasAllMulticast ? [] : multicast)
+  }
+
+  /// Whether a frame to this address is taken.
+  func takes(_ destination: EthernetAddress) -> Bool {
+    func has(_ mode: Mode) -> Bool { modes.contains(mode.rawValue) }
+    if has(.promiscuous) { return true }
+    if destination == .broadcast { return !has(.noBroadcast) }
+    if destination.isGroup {
+      if has(.noMulticast) { return false }
+      return has(.allMulticast) || hasAllMulticast || addresses.contains(destination)
+    }
+    if has(.noUnicast) { return false }
+    return destination == address || has(.allUnicast) || hasAllUnicast
+      || addresses.contains(destination)
+  }
+}

@@ -1,0 +1,107 @@
+internal import DeviceKit
+internal import GuestMemory
+internal import HostSystem
+
+/// The thread that sends. Frames are copied out in batches, and their buffers go back to the driver
+/// at once; while the far end does not take them the queue fills up, which holds the driver back.
+struct VirtioNetSender {
+  private let card: VirtioNet
+  private var frames: NetworkFrames
+  private var chain = VirtioChain()
+
+  init(_ card: VirtioNet) {
+    self.card = card
+    frames = NetworkFrames(for: card.backend)
+  }
+
+  /// Sends all that waits.
+  mutating func serve() {
+    tellOffloads()
+    while !card.sending.isOver {
+      let hasMore = takeBatch()
+      if !frames.isEmpty { card.backend.send(&frames) }
+      guard hasMore else { return }
+    }
+  }
+
+  /// Here and not where the driver asks for it: the call is this thread's to make.
+  private func tellOffloads() {
+    let offloads = card.state.withLock { state -> NetworkOffloads? in
+      guard state.toldOffloads != state.receiveOffloads else { return nil }
+      state.toldOffloads = state.receiveOffloads
+      return state.receiveOffloads
+    }
+    if let offloads { card.backend.setReceiveOffloads(offloads) }
+  }
+
+  /// Takes as many frames as a batch and the buffer have room for.
+  ///
+  /// - Returns: whether there may be more.
+  private mutating func takeBatch() -> Bool {
+    let queue = card.link.queues[VirtioNet.Queue.send]
+    return queue.work { (queue, memory) throws(VirtqueueFault) in
+      try queue.disarm(memory)
+      for _ in 0..<VirtioNet.batchCount where frames.hasRoom {
+        guard try queue.take(&chain, memory) else { return try queue.arm(memory) }
+        try append(memory)
+        try queue.put(chain, byteCount: 0, memory)
+      }
+      return true
+    } ?? false
+  }
+
+  /// A chain without a whole header, or with a frame that no cable takes, is answered and sent
+  /// nowhere.
+  private mutating func append(_ memory: GuestMemory) throws(VirtqueueFault) {
+    let byteCount = chain.readableByteCount - VirtioNet.headerByteCount
+    guard byteCount >= 14, byteCount <= frames.maximumByteCount - frames.headerByteCount else {
+      return
+    }
+    frames.begin()
+    do throws(VirtqueueFault) {
+      if frames.headerByteCount > 0 { try appendHeader(memory) }
+      try appendBody(memory)
+      frames.finish()
+    } catch {
+      frames.abandon()
+      throw error
+    }
+  }
+
+  /// Copies the driver's header over the far end's, which is the same except for *num_buffers*.
+  private mutating func appendHeader(_ memory: GuestMemory) throws(VirtqueueFault) {
+    var header: [UInt8] = []
+    for piece in chain.readable where header.count < VirtioNet.headerByteCount {
+      let count = min(piece.byteCount, VirtioNet.headerByteCount - header.count)
+      guard (try? memory.append(at: piece.start, byteCount: count, to: &header)) != nil else {
+        throw .notRAM
+      }
+    }
+    let count = min(frames.headerByteCount, 10)
+    frames.withOpen { bytes in
+      for index in 0..<count {
+        bytes.storeBytes(of: header[index], toByteOffset: index, as: UInt8.self)
+      }
+    }
+  }
+
+  private mutating func appendBody(_ memory: GuestMemory) throws(VirtqueueFault) {
+    var skipped = VirtioNet.headerByteCount
+    for piece in chain.readable {
+      guard skipped < piece.byteCount else {
+        skipped -= piece.byteCount
+        continue
+      }
+      guard let start = piece.start.advanced(by: UInt64(skipped)) else { throw .notRAM }
+      try frames.extend(byCount: piece.byteCount - skipped) {
+        (bytes: inout MutableRawSpan) throws(VirtqueueFault) in
+        do {
+          try memory.read(at: start, into: &bytes)
+        } catch {
+          throw .notRAM
+        }
+      }
+      skipped = 0
+    }
+  }
+}
