@@ -39,6 +39,8 @@ public struct NetworkSpec: Hashable, Sendable {
 public enum NetworkCardSpec: String, Hashable, Sendable, CaseIterable, Codable, SpecChoice {
   /// Intel's 82574L, for which operating systems have a driver.
   case e1000e
+  /// A virtio device, for Linux and for OVMF, which has no driver for the other.
+  case virtio
 }
 
 /// A port of the host that leads to the guest. A thread-safe value.

@@ -14,6 +14,7 @@ enum FuzzTargets {
       XHCITarget.self,
       TPMTarget.self,
       E1000ETarget.self,
+      VirtioTarget.self,
       KernelImageTarget.self,
       TrackerStateTarget.self,
       TrackerModelTarget.self,

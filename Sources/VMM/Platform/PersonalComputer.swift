@@ -249,6 +249,8 @@ public final class PersonalComputer: Sendable {
         return switch card.card {
         case .e1000e:
           E1000EController(address: card.address, backend: card.backend, context: context)
+        case .virtio:
+          VirtioPCIDevice.network(card.backend, address: card.address, context: context)
         }
       }
     }

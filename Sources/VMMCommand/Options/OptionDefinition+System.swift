@@ -94,7 +94,10 @@ extension OptionDefinition {
 
   static let nic = OptionDefinition(
     name: "--nic", placeholder: "CARD",
-    summary: "What the network cards are: e1000e, Intel's 82574L (default e1000e).")
+    summary: """
+      What the network cards are: e1000e, Intel's 82574L, or virtio, which Debian's cloud kernels and \
+      OVMF have a driver for (default e1000e).
+      """)
 
   static let randomNumbers = OptionDefinition(
     name: "--rng", placeholder: "CHOICE",
