@@ -98,26 +98,10 @@ final class TestCable: NetworkBackend {
 
   func receive(_ take: (inout NetworkFrames) -> Void) -> NetworkReception {
     while true {
-      let incoming: [[UInt8]]
-      switch state.withLock({ Self.next(&$0) }) {
-      case .over(let reception): return reception
-      case .frames(let frames): incoming = frames
-      }
+      if let reception = state.withLock({ Self.reception(&$0) }) { return reception }
       let hasFrames = frames.withLock { frames in
-        for frame in incoming {
-          frames.begin()
-          let given = frame.dropFirst(headerByteCount)
-          frames.withOpen { bytes in
-            for index in 0..<headerByteCount {
-              bytes.storeBytes(of: frame[index], toByteOffset: index, as: UInt8.self)
-            }
-          }
-          frames.extend(byCount: given.count) { bytes in
-            for (index, byte) in given.enumerated() {
-              bytes.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
-            }
-          }
-          frames.finish()
+        while frames.hasRoom, let frame = state.withLock({ Self.popFirst(&$0) }) {
+          append(frame, to: &frames)
         }
         guard !frames.isEmpty else { return false }
         take(&frames)
@@ -129,18 +113,30 @@ final class TestCable: NetworkBackend {
     }
   }
 
-  private enum Next {
-    case over(NetworkReception)
-    case frames([[UInt8]])
+  private func append(_ frame: [UInt8], to frames: inout NetworkFrames) {
+    frames.begin()
+    frames.withOpen { bytes in
+      for index in 0..<headerByteCount {
+        bytes.storeBytes(of: frame[index], toByteOffset: index, as: UInt8.self)
+      }
+    }
+    let body = Array(frame.dropFirst(headerByteCount))
+    frames.extend(byCount: body.count) { bytes in
+      for index in body.indices {
+        bytes.storeBytes(of: body[index], toByteOffset: index, as: UInt8.self)
+      }
+    }
+    frames.finish()
   }
 
-  private static func next(_ state: inout State) -> Next {
-    if state.isStopped { return .over(.stopped) }
-    if state.linkChanged {
-      state.linkChanged = false
-      return .over(.linkChanged)
-    }
-    defer { state.incoming = [] }
-    return .frames(state.incoming)
+  private static func reception(_ state: inout State) -> NetworkReception? {
+    if state.isStopped { return .stopped }
+    guard state.linkChanged else { return nil }
+    state.linkChanged = false
+    return .linkChanged
+  }
+
+  private static func popFirst(_ state: inout State) -> [UInt8]? {
+    state.incoming.isEmpty ? nil : state.incoming.removeFirst()
   }
 }

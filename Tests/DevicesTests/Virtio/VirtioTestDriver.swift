@@ -27,11 +27,14 @@ final class VirtioTestDriver {
   private(set) var structures: [UInt8: UInt64] = [:]
   private(set) var notifyMultiplier: UInt64 = 0
 
-  init(starts: Bool = true, _ make: (PCIContext) -> VirtioPCIDevice) throws {
-    memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: 4 << 20))
+  /// - Parameter memory: nil for 4 MiB.
+  init(
+    memory: GuestMemory? = nil, starts: Bool = true, _ make: (PCIContext) -> VirtioPCIDevice
+  ) throws {
+    self.memory = try memory ?? GuestMemory(layout: GuestMemoryLayout(ramByteCount: 4 << 20))
     device = make(
       PCIContext(
-        memory: memory, messages: sink, interruptLine: line,
+        memory: self.memory, messages: sink, interruptLine: line,
         onThreadStart: { ThreadFilter.enter(.disk) }))
     host = PCIHost([(Self.address, device)])
     configure(0x10, 4, Self.window)
