@@ -68,12 +68,12 @@ for name in disk-6.12 disk-6.1 disk-7.3 reboot root count button; do
   image $name
 done
 
-boot 6.12-1 6.12 1 facts
+boot 6.12-1 6.12 1 facts --rng on
 stat -c %b /images/disk-6.12.img >/out/blocks-before
 boot 6.12-2 6.12 2 disk --disk /images/disk-6.12.img
 stat -c %b /images/disk-6.12.img >/out/blocks-after
-boot 6.1-1 6.1 1 disk --disk /images/disk-6.1.img --disk /guest/disk.img,readonly
-boot 7.3-1 7.3 1 facts
+boot 6.1-1 6.1 1 disk --rng on --disk /images/disk-6.1.img --disk /guest/disk.img,readonly
+boot 7.3-1 7.3 1 facts --rng on
 boot 7.3-2 7.3 2 disk --disk /images/disk-7.3.img
 boot 6.1-2 6.1 2 reboot --disk /images/reboot.img
 boot reset 6.1 1 reset --on-reset exit

@@ -125,12 +125,27 @@ crash() {
   echo c >/proc/sysrq-trigger
 }
 
+# The kernel's own source of random numbers is told by the name of its driver.
+use_random_numbers() {
+  insert random
+  await [ -c /dev/hwrng ]
+  tell "random numbers $(cat /sys/class/misc/hw_random/rng_current) by $(sed -n 's/^DRIVER=//p' "$1/uevent")"
+  head -c 16384 /dev/hwrng >/tmp/random
+  tell "random bytes $(wc -c </tmp/random), of $(hexdump -v -e '1/1 "%02x\n"' /tmp/random | sort -u | wc -l) kinds"
+}
+
 tell "kernel $(uname -r)"
 tell "processors $(nproc)"
 # What lscpu prints as the model's name.
 tell "model $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
 tell "clock source $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
 tell "$(dmesg | sed -n 's/.*Hypervisor detected:/hypervisor/p')"
+
+random=/sys/bus/pci/devices/0000:00:13.0
+if [ -e $random ]; then
+  mkdir -p /tmp
+  use_random_numbers $random
+fi
 
 case $scenario in
   facts) ;;

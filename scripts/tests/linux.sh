@@ -5,19 +5,26 @@
 # What runs is in linux-in-rig.sh, what the guests do in linux-init.sh, what must come of it here.
 
 guest_series=(6.1 6.12 7.3)
+# What the source of random numbers needs: before 6.12 virtio was not in the kernel.
+guest_random=(virtio-rng)
+guest_random_before=(virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio-rng)
 
 # make_guests DIRECTORY: what is taken along into the rig, in DIRECTORY/guest; the disk's files stay in
 # DIRECTORY/files. Kernels stay in the rig's cache.
 make_guests() {
   local directory=$1 kernel series tree
+  local -a modules
   rm -rf "$directory"
   mkdir -p "$directory/files" "$directory/guest"
   for series in "${guest_series[@]}"; do
-    get_kernel "$series" button evdev || return 1
+    modules=("${guest_random[@]}")
+    if [[ $series == 6.1 ]]; then modules=("${guest_random_before[@]}"); fi
+    get_kernel "$series" button evdev "${modules[@]}" || return 1
     tree=$directory/tree-$series
     mkdir -p "$tree"/{bin,dev,mnt,modules,proc,sys} "$directory/guest/$series"
     cp /bin/busybox "$tree/bin/"
     cp "$kernel"/{button,evdev}.ko "$tree/modules/"
+    add_modules "$tree" "$kernel" random "${modules[@]}" || return 1
     install_init "$tree" "$here/tests/linux-init.sh"
     pack_initramfs "$tree" | gzip -1 >"$directory/guest/$series/initrd" || return 1
     cp "$kernel/vmlinuz" "$directory/guest/$series/"
@@ -110,6 +117,12 @@ check_count() {
   fi
 }
 
+# check_random GUEST: its source of random numbers is the device, and gives them.
+check_random() {
+  check_told "$1" 'random numbers virtio_rng.0 by virtio-pci'
+  check_told "$1" 'random bytes 16384, of 256 kinds'
+}
+
 run_linux_in_rig() {
   local rig_status=0 guests=Linux out=$logs/linux/out before=$failed console known
   make_guests "$logs/linux" || return 1
@@ -133,6 +146,10 @@ run_linux_in_rig() {
   check_facts 6.1-2 6.1 2
   check_facts 7.3-1 7.3 1
   check_facts 7.3-2 7.3 2
+
+  check_random 6.12-1
+  check_random 6.1-1
+  check_random 7.3-1
 
   check_disk 6.12-2 disk-6.12.img
   check_disk 6.1-1 disk-6.1.img
