@@ -7,7 +7,7 @@
 guest_series=(6.1 6.12 7.3)
 # What the source of random numbers needs: before 6.12 virtio was not in the kernel.
 guest_random=(virtio-rng)
-guest_random_before=(virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio-rng)
+guest_random_before=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio-rng)
 
 # make_guests DIRECTORY: what is taken along into the rig, in DIRECTORY/guest; the disk's files stay in
 # DIRECTORY/files. Kernels stay in the rig's cache.

@@ -180,7 +180,15 @@ struct TestRing {
     }
   }
 
-  /// Whether the device wants to hear of the request that was offered last, `count` entries long.
+  /// Whether the device wants to hear of the entry at a place of the first lap, by the event index.
+  func isArmed(at place: UInt16) throws -> Bool {
+    if isPacked {
+      return try memory.load(at: GPA(device), as: UInt32.self) == UInt32(place) | 0x8000 | 2 << 16
+    }
+    return try memory.load(at: GPA(device + 4 + 8 * UInt64(size)), as: UInt16.self) == place
+  }
+
+  /// Whether the device wants to hear of the request that was offered last, one entry long.
   func mustNotify(eventIndex: Bool) throws -> Bool {
     if isPacked {
       let event: UInt32 = try memory.load(at: GPA(device))

@@ -43,6 +43,8 @@ struct VirtioNetReceiver {
     while !frames.isEmpty {
       let state = card.state.withLock { $0 }
       let isShort = queue.work { (queue, memory) throws(VirtqueueFault) in
+        // Buffers are looked for when a frame is there; of more of them nothing needs to be known.
+        try queue.disarm(memory)
         for _ in 0..<VirtioNet.batchCount where !frames.isEmpty {
           guard try deliverFirst(of: frames, state, &queue, memory) else { return true }
           frames.removeFirst()
@@ -72,19 +74,16 @@ struct VirtioNetReceiver {
         header.isTaken(by: state.receiveOffloads)
       else { return true }
       let body = frame.extracting(start..<frame.byteCount)
-      while true {
-        switch try take(
-          VirtioNet.headerByteCount + body.byteCount,
-          merges: state.features.contains(.mergeableBuffers), &queue, memory)
-        {
-        case .tooFew:
-          if try !queue.arm(memory) { return false }
-        case .none: return true
-        case .chains(let count):
-          header.bufferCount = UInt16(count)
-          try write(header, body, count, &queue, memory)
-          return true
-        }
+      switch try take(
+        VirtioNet.headerByteCount + body.byteCount,
+        merges: state.features.contains(.mergeableBuffers), &queue, memory)
+      {
+      case .tooFew: return false
+      case .none: return true
+      case .chains(let count):
+        header.bufferCount = UInt16(count)
+        try write(header, body, count, &queue, memory)
+        return true
       }
     }
     return isDone ?? true
@@ -112,7 +111,7 @@ struct VirtioNetReceiver {
         return .none
       }
       if count == chains.count { chains.append(VirtioChain()) }
-      guard try queue.take(&chains[count], memory) else {
+      guard try takeNext(&chains[count], &queue, memory) else {
         queue = before
         return .tooFew
       }
@@ -121,6 +120,16 @@ struct VirtioNetReceiver {
       count += 1
     }
     return .chains(count)
+  }
+
+  /// Takes one buffer, or has the driver notify the next: behind those that are taken already,
+  /// which are not enough. A driver that put one in meanwhile, and took it back, waits in vain.
+  private func takeNext(
+    _ chain: inout VirtioChain, _ queue: inout Virtqueue, _ memory: GuestMemory
+  ) throws(VirtqueueFault) -> Bool {
+    if try queue.take(&chain, memory) { return true }
+    guard try queue.arm(memory) else { return false }
+    return try queue.take(&chain, memory)
   }
 
   private func write(
