@@ -137,19 +137,19 @@ make_efi_cd() {
 }
 
 # make_grub FILE [APPEND]: GRUB as a UEFI application that boots /boot/vmlinuz of the root file system at
-# once.
+# once: as the UEFI application that it is, so that it takes over the log of what firmware measured.
 make_grub() {
   local work status=0
   local append="rootfstype=ext4 rootwait rw console=ttyS0 panic=-1 init=/init ${2-}"
   # mkimage's configuration is read without `normal`: plain commands, no menu and so no time-out.
-  local -a modules=(boot ext2 fat linux part_gpt search search_fs_uuid serial terminal)
+  local -a modules=(boot chain ext2 fat part_gpt search search_fs_uuid serial terminal)
   work=$(mktemp -d) || return 1
   cat >"$work/grub.cfg" <<END
 serial --unit=0 --speed=115200
 terminal_input serial
 terminal_output serial
 search --fs-uuid --set=root $efi_root_uuid
-linux /boot/vmlinuz root=PARTUUID=$efi_root_partuuid $append
+chainloader /boot/vmlinuz root=PARTUUID=$efi_root_partuuid $append
 boot
 END
   quietly grub-mkimage -O x86_64-efi -p /EFI/BOOT -c "$work/grub.cfg" -o "$1" "${modules[@]}" ||

@@ -8,22 +8,14 @@ template=/usr/share/OVMF/OVMF_VARS_4M.fd
 # What machines start with.
 image=$firmware
 
-# start NAME OPTION...: a machine of that name with firmware, its console in NAME.console, what is typed
-# from type_at.
+# start NAME OPTION...: a machine of that name, its console in NAME.console, what is typed from type_at.
 start() {
-  name=$1
-  shift
-  run "$name" --firmware "$image" "$@"
-}
-
-# run NAME OPTION...: the same, whatever it starts with.
-run() {
   name=$1
   shift
   rm -f "/tmp/$name.keys"
   mkfifo "/tmp/$name.keys"
   cut -d ' ' -f 1 /proc/uptime >"/out/$name.times"
-  vmm-run run "$@" --trace-hypercalls "/out/$name.trace" \
+  vmm-run run --firmware "$image" "$@" --trace-hypercalls "/out/$name.trace" \
     <"/tmp/$name.keys" >"/out/$name.console" 2>"/out/$name.stderr" &
   pid=$!
   exec 7>"/tmp/$name.keys"
@@ -190,28 +182,25 @@ grub() {
   /usr/bin/sparse-cp --sparse=always /tmp/grub.img /out/grub.img
 }
 
-# The same Linux without firmware, with the TPM that has its secret. It is there after a reset, and after vmm-run
-# was killed, which swtpm does not survive.
+# The same disk and TPM. The third boot resets the machine, the fourth is killed with vmm-run, which swtpm does not
+# survive, and the fifth goes down by itself: the secret is there in all of them.
 tpm() {
-  for name in tpm-1 tpm-2; do
-    append='console=ttyS0 root=PARTUUID=5d1e7f6a-2f0c-4c53-9d0e-0b6a1f0c0003 rootwait rw panic=-1'
-    if [ "$name" = tpm-1 ]; then append="$append end=reset"; fi
-    run "$name" --kernel /uefi/vmlinuz --append "$append" --memory 512M --disk /uefi/client.img \
-      --disk /tmp/grub.img --tpm /tmp/tpm
-    if [ "$name" = tpm-1 ]; then
-      await '@ waiting' 300
-      pidof swtpm | wc -w >/out/tpm-before
-      refuse tpm-locked --kernel /uefi/vmlinuz --tpm /tmp/tpm
-      kill -9 "$pid"
-      tries=300
-      while pidof swtpm >/dev/null && [ $tries -gt 0 ]; do
-        tries=$((tries - 1))
-        sleep 0.2
-      done
-      pidof swtpm | wc -w >/out/tpm-after
-    fi
-    finish 300
+  start tpm-1 --memory 1G --tpm /tmp/tpm --disk /uefi/client.img --disk /tmp/grub.img \
+    --boot-order disk1 --vars /tmp/grub.fd
+  await '@ waiting' 600
+  pidof swtpm | wc -w >/out/tpm-before
+  refuse tpm-locked --firmware "$firmware" --tpm /tmp/tpm
+  kill -9 "$pid"
+  tries=300
+  while pidof swtpm >/dev/null && [ $tries -gt 0 ]; do
+    tries=$((tries - 1))
+    sleep 0.2
   done
+  pidof swtpm | wc -w >/out/tpm-after
+  finish 5
+  start tpm-2 --memory 1G --tpm /tmp/tpm --disk /uefi/client.img --disk /tmp/grub.img \
+    --vars /tmp/grub.fd
+  finish 600
 }
 
 sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1 >/out/model

@@ -35,7 +35,6 @@ make_uefi_disks() {
   for program in /usr/bin/tpm2 /usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0; do
     take_program "$work/tree" "$program"
   done
-  cp "$kernel/vmlinuz" "$uefi_disks/" || return 1
   make_grub_disk "$uefi_disks/grub.img" "$kernel/vmlinuz" "$work/tree" || return 1
   rm -rf "$work"
 }
@@ -156,10 +155,14 @@ check_uefi_grub() {
     >"$out/grub.fsck" 2>&1; echo $?)" 0
 }
 
-# check_uefi_tpm GUEST: what firmware left in the TPM, and that it answers.
+# check_uefi_tpm GUEST: what firmware left in the TPM, that it answers, and that it has the secret.
 check_uefi_tpm() {
   local log
-  check_tpm "$1"
+  check_uefi_told "$1" 'tpm driver' tpm_crb
+  check_uefi_told "$1" 'tpm presence' 1.3
+  check_uefi_told "$1" 'tpm complaints' 0
+  check_uefi_told "$1" 'tpm selftest' passed
+  check_uefi_told "$1" 'tpm unsealed' 'a secret'
   check_uefi_told "$1" 'tpm measured' 8
   log=$(uefi_told "$1" 'tpm log')
   if [[ ${log:-0} -ge 2000 ]]; then
@@ -169,25 +172,16 @@ check_uefi_tpm() {
   fi
 }
 
-# check_tpm GUEST: its TPM answers, and has the secret.
-check_tpm() {
-  check_uefi_told "$1" 'tpm driver' tpm_crb
-  check_uefi_told "$1" 'tpm presence' 1.3
-  check_uefi_told "$1" 'tpm complaints' 0
-  check_uefi_told "$1" 'tpm selftest' passed
-  check_uefi_told "$1" 'tpm unsealed' 'a secret'
-}
-
-# Boots without firmware: after a reset, and after vmm-run was killed.
+# After a reset, and after vmm-run was killed.
 check_uefi_killed_tpm() {
   check_equal 'tpm-1: the secret, before and after a reset' \
     "$(tr -d '\r' <"$out/tpm-1.console" | grep -cxF '@ tpm unsealed a secret')" 2
-  check_tpm tpm-1
+  check_uefi_tpm tpm-1
   check_equal 'tpm: emulators before vmm-run is killed, and after' \
     "$(cat "$out/tpm-before" "$out/tpm-after" | tr '\n' ' ')" '1 0 '
   check_refused tpm-locked "the TPM's directory /tmp/tpm is in use"
   check_status tpm-2 0
-  check_tpm tpm-2
+  check_uefi_tpm tpm-2
 }
 
 check_uefi_refusals() {
