@@ -74,14 +74,10 @@ extension SandboxPermission {
     SandboxPermission(
       .accept4, .viewer, need: .viewers, why: "viewers that connect"),
     SandboxPermission(
-      .recvfrom, .peers, need: .peers, why: "what viewers and a TPM's emulator send"),
+      .recvfrom, .peers, need: .peers, why: "what viewers and a TPM's emulator send; frames"),
     SandboxPermission(
       .sendto, .peers, only: "to no address", [[.argument(4, is: 0)]], need: .peers,
-      why: "what viewers and a TPM's emulator get"),
-      .recvfrom, [.viewer, .network], need: .sockets, why: "what viewers send; frames"),
-    SandboxPermission(
-      .sendto, [.viewer, .network], only: "to no address", [[.argument(4, is: 0)]],
-      need: .sockets, why: "what viewers get; frames"),
+      why: "what viewers and a TPM's emulator get; frames"),
     SandboxPermission(.pread64, .all, why: "disks; /proc/self/pagemap; kernel and initrd"),
     SandboxPermission(.preadv, .disk, why: "disks"),
     SandboxPermission(.pwrite64, .disk, why: "disks"),
@@ -95,8 +91,7 @@ extension SandboxPermission {
       [[.argument(1, is: 0x03)], [.argument(1, is: 0x11)]], why: "a guest's discard"),
     SandboxPermission(.lseek, .guest, why: "holes of guest memory that is a file"),
     SandboxPermission(
-      .poll, .waiting, why: "console, pause, time limits, viewers, a TPM's emulator"),
-      .poll, [.waiting, .network], why: "console, pause, time limits, viewers, frames"),
+      .poll, .waiting, why: "console, pause, time limits, viewers, a TPM's emulator, frames"),
     SandboxPermission(
       .eventfd2, .service, why: "pause, time limits, the console; again after a reset"),
     SandboxPermission(.close, .all, why: "what is no longer needed"),

@@ -12,7 +12,6 @@ struct SandboxPermission: Sendable {
     /// Viewers or an emulator of a TPM.
     case peers = "peers"
     case children = "programs of its own"
-    case sockets = "viewers or network"
   }
 
   let call: SystemCall
@@ -54,21 +53,17 @@ struct SandboxRoles: OptionSet, Sendable {
   static let viewer: SandboxRoles = [
     .service, SandboxRoles(rawValue: 1 << ThreadRole.viewer.rawValue),
   ]
-  static let network: SandboxRoles = [
-    .service, SandboxRoles(rawValue: 1 << ThreadRole.network.rawValue),
-  ]
   static let guest: SandboxRoles = [.service, .vcpu]
   /// The threads that exchange bytes with something outside.
   static let peers: SandboxRoles = [
     .viewer, SandboxRoles(rawValue: 1 << ThreadRole.tpm.rawValue),
+    SandboxRoles(rawValue: 1 << ThreadRole.network.rawValue),
   ]
   /// With the threads that have a display's log of written pages.
   static let pictures: SandboxRoles = [.guest, .viewer]
   /// With the threads that wait for something outside.
   static let waiting: SandboxRoles = [.guest, .peers]
   static let all: SandboxRoles = [.guest, .disk, .peers]
-  static let waiting: SandboxRoles = [.guest, .viewer]
-  static let all: SandboxRoles = [.guest, .disk, .viewer, .network]
 
   func contains(_ role: ThreadRole) -> Bool {
     rawValue & (1 << role.rawValue) != 0

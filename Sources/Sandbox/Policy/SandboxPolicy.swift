@@ -57,9 +57,8 @@ public struct SandboxPolicy: Hashable, Sendable {
     case .fileReplacement: replacesFiles
     case .flash: keepsFlash
     case .viewers: servesViewers
-    case .peers: servesViewers || hasTPM
+    case .peers: servesViewers || hasTPM || hasNetwork
     case .children: hasChildren
-    case .sockets: servesViewers || hasNetwork
     }
   }
 }

@@ -87,6 +87,10 @@ public struct TPMConfiguration: Sendable {
 
   /// A TPM without pending requests.
   public init(_ backend: any TPMBackend) {
+    self.backend = backend
+  }
+}
+
 /// A network card.
 public struct NetworkConfiguration: Sendable {
   public var card: NetworkCardSpec

@@ -53,8 +53,7 @@ final class SystemRun: Sendable {
     let sandbox = MachineSandbox(
       options.sandbox, tracking: options.machine.partition.tracking,
       readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash,
-      servesViewers: viewers != nil, tpm: computer.tpm)
-      servesViewers: viewers != nil, hasNetwork: !computer.networks.isEmpty)
+      servesViewers: viewers != nil, tpm: computer.tpm, hasNetwork: !computer.networks.isEmpty)
     let confinement = try sandbox.enter()
     defer { tpm?.stop() }
     let signals = try SignalWatcher(

@@ -27,8 +27,8 @@ enum HostCheck {
       let finding = CheckReport.Finding(
         name: "/dev/kvm", status: .unusable, detail: error.description, cure: nil)
       return CheckReport(
-        findings: [finding, firmware(.ofHost()), tpm()] + sandboxFindings(),
-        findings: [finding, firmware(.ofHost()), network(PasstProgram.path)] + sandboxFindings(),
+        findings: [finding, firmware(.ofHost()), tpm(), network(PasstProgram.path)]
+          + sandboxFindings(),
         conclusions: .init(hyperv: nil, writtenPageSource: nil, canRunGuests: false))
     }
     var findings = [
@@ -100,6 +100,8 @@ enum HostCheck {
     .init(
       name: "TPM emulator (--tpm)", status: program == nil ? .missing : .available,
       detail: program ?? "swtpm is not installed", cure: program == nil ? tpmCure : nil)
+  }
+
   /// What `--net user` would start.
   static func network(_ path: String?) -> CheckReport.Finding {
     .init(

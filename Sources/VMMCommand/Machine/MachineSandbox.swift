@@ -23,15 +23,11 @@ struct MachineSandbox: Sendable {
   ///   - keepsFlash: whether firmware's variables are kept in a file.
   ///   - servesViewers: whether the display has viewers.
   ///   - tpm: where the TPM's emulator is; nil for none.
-  init(
-    _ choice: SandboxChoice, tracking: TrackingSpec, mapPath: String? = nil,
-    readsTimeZone: Bool = false, keepsFlash: Bool = false, servesViewers: Bool = false,
-    tpm: TPMSpec? = nil
   ///   - hasNetwork: whether there are network cards.
   init(
     _ choice: SandboxChoice, tracking: TrackingSpec, mapPath: String? = nil,
     readsTimeZone: Bool = false, keepsFlash: Bool = false, servesViewers: Bool = false,
-    hasNetwork: Bool = false
+    tpm: TPMSpec? = nil, hasNetwork: Bool = false
   ) {
     guard choice == .on else {
       sandbox = nil

@@ -122,10 +122,9 @@ extension CommandDefinition {
       Runs UEFI firmware with a disk, a display, a PS/2 keyboard, a USB tablet, and a CD drive with \
       the installation medium; memory and vCPUs fit this host, and the clock has local time. The \
       firmware's variables are kept beside the disk, in FILE.vars, and so is the state of a TPM, in \
-      FILE.tpm, where swtpm is installed. Without --iso it starts what is on the disk. It is a PC as 'run' makes it: other options change it, and --print-config prints \
-      the installation medium, and a network card on this host's network; memory and vCPUs fit this \
-      host, and the clock has local time. The firmware's variables are kept beside the disk, in FILE.vars. Without --iso it starts what is \
-      on the disk. It is a PC as 'run' makes it: other options change it, and --print-config prints \
+      FILE.tpm, where swtpm is installed. Where passt is installed it has a network card on this \
+      host's network. Without --iso it starts what is on the disk. It is a PC as 'run' makes it: \
+      other options change it, and --print-config prints \
       it.
       """,
     options: [.windowsDisk, .iso, .firmware] + firmware + [.printConfiguration]

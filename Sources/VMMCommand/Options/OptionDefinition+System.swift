@@ -82,6 +82,7 @@ extension OptionDefinition {
       missing; socket=PATH, for one that runs; or none (default none, for 'windows' a directory \
       beside the variables, in FILE.tpm, where swtpm is installed).
       """)
+
   static let net = OptionDefinition(
     name: "--net", placeholder: "WHERE",
     summary: """

@@ -17,7 +17,7 @@ struct HostSize: Equatable, Sendable {
     return HostSize(
       memory: ByteCount(pages * UInt64(max(sysconf(Int32(_SC_PAGESIZE)), 0))),
       processorCount: max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1),
-      emulatesTPM: SoftwareTPM.program != nil)
+      emulatesTPM: SoftwareTPM.program != nil,
       hasPasst: PasstProgram.path != nil)
   }
 }
@@ -72,6 +72,7 @@ extension RunOptions {
       parsed.without(.windowsDisk), changing: MachineSpec(.computer(computer), partition),
       usualViewers: VNCOptions.firstFree)
     lacksTPM = !host.emulatesTPM && !parsed.contains(.tpm)
+    lacksNetwork = !host.hasPasst && !parsed.contains(.net)
   }
 
   /// `windows.img.tpm` for `windows.img.vars`: both belong to one machine, and move together.
@@ -80,7 +81,6 @@ extension RunOptions {
       variables.hasSuffix(variablesSuffix)
       ? String(variables.dropLast(variablesSuffix.count)) : variables
     return name + tpmSuffix
-    lacksNetwork = !host.hasPasst && !parsed.contains(.net)
   }
 
   /// Half of the host's, in whole GiB.
