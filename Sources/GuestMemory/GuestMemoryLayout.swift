@@ -36,26 +36,49 @@ public struct GuestMemoryLayout: Hashable, Sendable {
   /// Where RAM goes on: 4 GiB.
   public static let highStart = GPA(0x1_0000_0000)
 
-  /// RAM in all, in bytes.
+  /// RAM in all, in bytes, without what is set aside.
   public let ramByteCount: UInt64
+  /// What is set aside at the end of low RAM, in bytes: installed, but no RAM of this layout. It is
+  /// the machine's to map.
+  public let setAsideByteCount: UInt64
+  private let lowByteCount: UInt64
   /// One or two regions, ascending.
   public let regions: [Region]
 
   /// Lays out `ramByteCount` bytes of RAM.
   ///
+  /// - Parameter setAsideByteCount: how many of them, at the end of low RAM, belong to no region.
   /// - Throws: `GuestMemoryError.layout` unless the count is a multiple of 4 KiB from 1 MiB to 4
-  ///   TiB.
-  public init(ramByteCount: UInt64) throws(GuestMemoryError) {
-    guard ramByteCount % UInt64(GPN.byteCount) == 0,
-      (Self.minimumByteCount...Self.maximumByteCount).contains(ramByteCount)
-    else { throw .layout(byteCount: ramByteCount) }
-    self.ramByteCount = ramByteCount
+  ///   TiB, and the same without what is set aside.
+  public init(
+    ramByteCount: UInt64, setAsideByteCount: UInt64 = 0
+  ) throws(GuestMemoryError) {
     let low = min(ramByteCount, Self.lowEnd.rawValue)
-    var regions = [Region(start: GPA(0), byteCount: low)]
+    guard (ramByteCount | setAsideByteCount) % UInt64(GPN.byteCount) == 0,
+      (Self.minimumByteCount...Self.maximumByteCount).contains(ramByteCount),
+      setAsideByteCount <= low - Self.minimumByteCount
+    else { throw .layout(byteCount: ramByteCount) }
+    self.ramByteCount = ramByteCount - setAsideByteCount
+    self.setAsideByteCount = setAsideByteCount
+    lowByteCount = low - setAsideByteCount
+    var regions = [Region(start: GPA(0), byteCount: lowByteCount)]
     if ramByteCount > low {
       regions.append(Region(start: Self.highStart, byteCount: ramByteCount - low))
     }
     self.regions = regions
+  }
+
+  /// What is set aside; empty if nothing is.
+  public var setAside: Range<GPA> {
+    // Both end below `lowEnd`.
+    GPA(lowByteCount)..<GPA(lowByteCount + setAsideByteCount)
+  }
+
+  /// All memory that is installed, by its addresses: the regions, with what is set aside.
+  public var installed: [Range<GPA>] {
+    var ranges = regions.map { $0.start..<$0.end }
+    ranges[0] = GPA(0)..<setAside.upperBound
+    return ranges
   }
 
   /// The region that has all `byteCount` bytes from `address` on, and their offset in it.
@@ -64,7 +87,6 @@ public struct GuestMemoryLayout: Hashable, Sendable {
   package func locate(_ address: GPA, byteCount: Int) -> (region: Int, offset: Int)? {
     guard byteCount >= 0 else { return nil }
     // Not by the array of regions: this is asked for every access.
-    let lowByteCount = min(ramByteCount, Self.lowEnd.rawValue)
     if address.rawValue < lowByteCount {
       let rest = lowByteCount - address.rawValue
       return UInt64(byteCount) <= rest ? (0, Int(address.rawValue)) : nil

@@ -35,6 +35,10 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
   public static let msrFilter = KVMCapability(rawValue: KVM_CAP_X86_MSR_FILTER)
   /// KVM_CAP_BINARY_STATS_FD: counters of a VM.
   public static let statistics = KVMCapability(rawValue: KVM_CAP_BINARY_STATS_FD)
+  /// KVM_CAP_X86_SMM: system management mode.
+  public static let systemManagementMode = KVMCapability(rawValue: KVM_CAP_X86_SMM)
+  /// KVM_CAP_MULTI_ADDRESS_SPACE: how many sets of memory slots a VM has.
+  public static let addressSpaces = KVMCapability(rawValue: KVM_CAP_MULTI_ADDRESS_SPACE)
   /// KVM_CAP_HYPERV: the kernel was built with CONFIG_KVM_HYPERV.
   public static let hyperV = KVMCapability(rawValue: KVM_CAP_HYPERV)
   /// KVM_CAP_HYPERV_CPUID: KVM_GET_SUPPORTED_HV_CPUID on a vCPU.
@@ -63,6 +67,8 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
     (.userSpaceMSR, "KVM_CAP_X86_USER_SPACE_MSR", "5.10"),
     (.msrFilter, "KVM_CAP_X86_MSR_FILTER", "5.10"),
     (.statistics, "KVM_CAP_BINARY_STATS_FD", "5.14"),
+    (.systemManagementMode, "KVM_CAP_X86_SMM", "4.2"),
+    (.addressSpaces, "KVM_CAP_MULTI_ADDRESS_SPACE", "4.2"),
     (.hyperV, "KVM_CAP_HYPERV", "2.6.34"),
     (.hyperVCPUID, "KVM_CAP_HYPERV_CPUID", "5.0"),
     (.systemHyperVCPUID, "KVM_CAP_SYS_HYPERV_CPUID", "5.11"),

@@ -38,6 +38,15 @@ public struct MemorySlot: Hashable, Sendable {
     self.hostAddress = hostAddress
   }
 
+  /// The same memory at the same addresses for vCPUs in system management mode: KVM's address space
+  /// 1, whose slots have numbers of their own (bits 31:16). Source: KVM API,
+  /// KVM_CAP_MULTI_ADDRESS_SPACE.
+  public var inSystemManagementMode: MemorySlot {
+    MemorySlot(
+      number: number | 1 << 16, guestPhysicalAddress: guestPhysicalAddress, byteCount: byteCount,
+      hostAddress: hostAddress)
+  }
+
   /// How many 4 KiB pages the slot has.
   public var pageCount: UInt64 { byteCount / 4096 }
 

@@ -21,6 +21,16 @@ public struct VCPUActivity: RawRepresentable, Hashable, Sendable {
 }
 
 extension VCPU {
+  /// Queues a system management interrupt: taken before the next instruction. Source: KVM API,
+  /// KVM_SMI.
+  public func interruptForSystemManagement() throws(KVMError) {
+    try descriptor.call(
+      CKVM_SMI, value: 0, "KVM_SMI on vCPU \(id)", cure: KVMCapability.systemManagementMode.cure)
+  }
+
+  /// Whether the last exit was in system management mode.
+  public var isInSystemManagementMode: Bool { page.fields.flags & CKVM_RUN_IN_SMM != 0 }
+
   /// What this vCPU is doing.
   public func activity() throws(KVMError) -> VCPUActivity {
     var state = kvm_mp_state()

@@ -131,6 +131,7 @@ extension FirmwareSpec {
     variables = try object.text("variables")
     template = try object.text("template")
     keepsVariables = try object.flag("keepsVariables") ?? keepsVariables
+    hasSecureBoot = try object.flag("secureBoot") ?? hasSecureBoot
     uuid = try object.value("uuid") { (text) throws(SpecValueError) in try .init(parsing: text) }
     smbiosTexts =
       try object.object("smbios") { (object) throws(MachineSpecError) in
@@ -146,6 +147,7 @@ extension FirmwareSpec {
     .object([
       "image": .init(image), "variables": .init(variables), "template": .init(template),
       "keepsVariables": variables == nil ? .null : .flag(keepsVariables),
+      "secureBoot": hasSecureBoot ? .flag(true) : .null,
       "uuid": .init(uuid?.description), "smbios": smbiosTexts.value,
       "bootOrder": .init(bootOrder.map { .text($0.name) }),
       "attachments": .init(

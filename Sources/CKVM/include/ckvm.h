@@ -69,6 +69,8 @@ static const unsigned long CKVM_SET_CPUID2 = KVM_SET_CPUID2;
 static const unsigned long CKVM_GET_TSC_KHZ = KVM_GET_TSC_KHZ;
 static const unsigned long CKVM_GET_VCPU_EVENTS = KVM_GET_VCPU_EVENTS;
 static const unsigned long CKVM_SET_VCPU_EVENTS = KVM_SET_VCPU_EVENTS;
+static const unsigned long CKVM_SMI = KVM_SMI;
+static const uint16_t CKVM_RUN_IN_SMM = KVM_RUN_X86_SMM;
 
 // Shifted by _BITUL or by an enumerator, which the importer skips.
 static const uint64_t CKVM_SYNC_X86_REGS = KVM_SYNC_X86_REGS;

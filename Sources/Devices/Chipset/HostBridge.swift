@@ -5,8 +5,9 @@ internal import Synchronization
 /// it.
 ///
 /// *PCIEXBAR* says where configuration registers are in memory, and acts. What says how RAM is
-/// shared out between the processor and others (*PAM*, *SMRAM*, *TSEG* and the like) is stored and
-/// does nothing: RAM is where `GuestMemoryLayout` has it, and there is no system management mode.
+/// shared out between the processor and others (*PAM* and the like) is stored and does nothing: RAM
+/// is where `GuestMemoryLayout` has it. With system management mode *SMRAM* and *ESMRAMC* open,
+/// close and lock its memory, TSEG, whose place and size are fixed; without it they store, too.
 public final class HostBridge: PCIFunction {
   /// Where firmware and drivers expect it.
   public static let address = PCIAddress(device: 0)
@@ -33,15 +34,47 @@ public final class HostBridge: PCIFunction {
     (0xA4, 0, 0xFFF0_0000), (0xA8, 0, 0xFFF0_0000), (0xAC, 0, 0xFFF0_0000), (0xB0, 0, 0xFFF0),
   ]
 
+  /// *SMRAM* and, above it, *ESMRAMC*.
+  private static let managementMemory = 0x9D
+  /// *G_SMRAME* and *T_EN*: TSEG is there for system management mode alone.
+  private static let managementMemoryIsClosed: UInt16 = 1 << 8 | 1 << 3
+  /// *D_OPEN*, which is about the legacy area that this machine does not hide.
+  private static let legacyIsOpen: UInt16 = 1 << 6
+  /// *D_LCK*: nothing of this changes until a reset.
+  private static let managementMemoryIsLocked: UInt16 = 1 << 4
+  /// QEMU's register for the size of a TSEG that is larger than the chip's, in MiB: firmware that
+  /// writes all ones reads the size.
+  private static let managementMemorySize = 0x50
+
   /// Its configuration registers; it neither reaches memory nor interrupts.
   public let endpoint: PCIEndpoint
 
   /// The decoded range: its start, a multiple of 64 MiB, and the number of buses; 0 while none is.
   /// On its own, as every access to memory behind PCI looks at it.
   private let decoded = Atomic<UInt64>(0)
+  private let management: ManagementMemory?
 
-  /// A bridge as after reset: nothing is decoded.
-  public init() {
+  /// The memory of system management mode, TSEG.
+  public struct ManagementMemory: Sendable {
+    /// In MiB.
+    let mebibyteCount: UInt16
+    let onChange: @Sendable (Bool) -> Void
+
+    /// - Parameters:
+    ///   - mebibyteCount: how large it is.
+    ///   - onChange: called on a vCPU's thread under the bridge's lock, with whether the memory is
+    ///     open to all accesses. It is at first.
+    public init(mebibyteCount: UInt16, onChange: @escaping @Sendable (Bool) -> Void) {
+      self.mebibyteCount = mebibyteCount
+      self.onChange = onChange
+    }
+  }
+
+  /// A bridge as after reset: nothing is decoded, TSEG is open.
+  ///
+  /// - Parameter management: nil without system management mode.
+  public init(management: ManagementMemory? = nil) {
+    self.management = management
     var space = PCIConfigurationSpace(
       identity: PCIIdentity(vendor: 0x8086, device: 0x29C0, classCode: 0x06_0000))
     space.makeWritable(
@@ -78,9 +111,10 @@ public final class HostBridge: PCIFunction {
     return address - range.start
   }
 
-  /// Follows *PCIEXBAR*.
+  /// Follows *PCIEXBAR*, *SMRAM* and *ESMRAMC*.
   public func configurationChanged() {
     configuration.update { space in
+      if let management { Self.follow(management, &space) }
       let value: UInt64 = space.value(at: Self.expressBase)
       let length = value & Self.expressLengthMask
       // The fourth length is reserved, and decodes nothing here.
@@ -94,6 +128,22 @@ public final class HostBridge: PCIFunction {
       // In the lock, so that of two writes the later one stays.
       decoded.store(isDecoded ? start | busCount : 0, ordering: .relaxed)
     }
+  }
+
+  private static func follow(
+    _ management: ManagementMemory, _ space: inout PCIConfigurationSpace
+  ) {
+    if space.value(at: managementMemorySize, as: UInt16.self) == .max {
+      space.preset(management.mebibyteCount, at: managementMemorySize)
+    }
+    var memory: UInt16 = space.value(at: managementMemory)
+    if memory & managementMemoryIsLocked != 0 {
+      memory &= ~legacyIsOpen
+      space.preset(memory, at: managementMemory)
+      space.makeWritable(UInt16(0), at: managementMemory)
+      space.makeWritable(UInt16(0), at: managementMemorySize)
+    }
+    management.onChange(memory & managementMemoryIsClosed != managementMemoryIsClosed)
   }
 
   /// Configuration registers come before BARs, as in the chip set.

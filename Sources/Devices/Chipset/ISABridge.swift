@@ -4,8 +4,8 @@ internal import Synchronization
 /// The LPC bridge of the ICH9 (8086:2918) at 00:1f.0: where firmware finds the ACPI ports and
 /// behind which it finds serial port and keyboard.
 ///
-/// *PMBASE* and *ACPI_CNTL* act: they place the ACPI ports and choose their interrupt. The others
-/// store. PCI's interrupts are wired to the I/O APIC whatever *PIRQ_ROUT* says, as the ACPI tables
+/// *PMBASE* and *ACPI_CNTL* act: they place the ACPI ports and choose their interrupt; with system
+/// management mode *SMI_LOCK* does. The others store. PCI's interrupts are wired to the I/O APIC whatever *PIRQ_ROUT* says, as the ACPI tables
 /// have it, and nothing answers at *RCBA*.
 public final class ISABridge: PCIFunction, AddressDecoder {
   /// Where firmware and drivers expect it.
@@ -28,6 +28,8 @@ public final class ISABridge: PCIFunction, AddressDecoder {
   }
 
   private static let acpiEnable: UInt8 = 0x80
+  /// *SMI_LOCK* of *GEN_PMCON_1*.
+  private static let managementLock: UInt16 = 1 << 4
   private static let interruptSelect: UInt8 = 0x07
   private static let rootComplexEnable: UInt32 = 1
   /// Above a port, in `decoded`.
@@ -38,6 +40,7 @@ public final class ISABridge: PCIFunction, AddressDecoder {
 
   private let power: any BusDevice
   private let systemControl: SelectableLine?
+  private let management: SystemManagementControl?
   /// The first ACPI port and whether it is decoded. On its own, as guests wait by reading the
   /// timer.
   private let decoded = Atomic<UInt32>(0)
@@ -47,7 +50,11 @@ public final class ISABridge: PCIFunction, AddressDecoder {
   /// - Parameters:
   ///   - power: what is behind the ACPI ports, `PowerManagement.portCount` of them.
   ///   - systemControl: the SCI's wire, with a line for each of `systemControlInterrupts`.
-  public init(power: any BusDevice, systemControl: SelectableLine? = nil) {
+  ///   - management: what *SMI_LOCK* locks; nil without system management mode.
+  public init(
+    power: any BusDevice, systemControl: SelectableLine? = nil,
+    management: SystemManagementControl? = nil
+  ) {
     var space = PCIConfigurationSpace(
       identity: PCIIdentity(vendor: 0x8086, device: 0x2918, revision: 2, classCode: 0x06_0100))
     space.preset(UInt32(1), at: Register.powerManagement)
@@ -63,6 +70,7 @@ public final class ISABridge: PCIFunction, AddressDecoder {
     endpoint = PCIEndpoint(space)
     self.power = power
     self.systemControl = systemControl
+    self.management = management
   }
 
   /// The first ACPI port, as *PMBASE* has it, decoded or not.
@@ -91,9 +99,15 @@ public final class ISABridge: PCIFunction, AddressDecoder {
     configurationChanged()
   }
 
-  /// Follows *PMBASE* and *ACPI_CNTL*.
+  /// Follows *PMBASE*, *ACPI_CNTL* and *SMI_LOCK*.
   public func configurationChanged() {
     configuration.update { space in
+      let general: UInt16 = space.value(at: Register.generalPowerManagement)
+      if general & Self.managementLock != 0, let management {
+        management.lock()
+        // The bit stays until a reset.
+        space.makeWritable(~Self.managementLock, at: Register.generalPowerManagement)
+      }
       let control: UInt8 = space.value(at: Register.acpiControl)
       let isDecoded = control & Self.acpiEnable != 0
       // In the lock, so that of two writes the later one stays. Relaxed, here and below: the value

@@ -9,8 +9,10 @@ internal import HostSystem
 /// | 2 | *PM1_EN*, 16 bits |
 /// | 4 | *PM1_CNT*, 16 bits |
 /// | 8 | *PM_TMR*, 32 bits |
+/// | 0x30 | *SMI_EN*, 32 bits, with system management mode |
 ///
-/// All others read as 0, also the general purpose events from 0x20. Source: ACPI 6.5 §4.8.3.
+/// All others read as 0, also the general purpose events from 0x20. Source: ACPI 6.5 §4.8.3; ICH9
+/// datasheet, 13.8.3.
 public final class PowerManagement: BusDevice {
   /// The ports of the block, from where the LPC bridge's *PMBASE* has it.
   public static let portCount: UInt16 = 0x80
@@ -20,6 +22,9 @@ public final class PowerManagement: BusDevice {
   public static let controlOffset: UInt16 = 4
   /// Where *PM_TMR* is in the block.
   public static let timerOffset: UInt16 = 8
+
+  /// *SMI_EN*.
+  private static let managementOffset: UInt64 = 0x30
 
   private static let timerStatus: UInt16 = 0x0001
   private static let powerButtonStatus: UInt16 = 0x0100
@@ -43,6 +48,7 @@ public final class PowerManagement: BusDevice {
   private let state: Guarded<State>
   private let timer: PMTimer
   private let softOffType: UInt16
+  private let management: SystemManagementControl?
   private let onPowerOff: @Sendable () -> Void
 
   /// A block as after reset.
@@ -52,10 +58,12 @@ public final class PowerManagement: BusDevice {
   ///   - line: the SCI: a level, asserted while a status bit is set that is enabled.
   ///   - isACPIEnabled: presets *SCI_EN*, for a guest started without firmware.
   ///   - softOffType: the *SLP_TYP* that switches off, 0 to 7; must equal `\_S5` of the DSDT.
+  ///   - management: whose *SMI_EN* is among the registers; nil without system management mode.
   ///   - onPowerOff: called on the vCPU's thread with no lock held, at each request.
   public init(
     timer: PMTimer, line: (any InterruptLine)?, isACPIEnabled: Bool = false,
-    softOffType: UInt8 = 0, onPowerOff: @escaping @Sendable () -> Void
+    softOffType: UInt8 = 0, management: SystemManagementControl? = nil,
+    onPowerOff: @escaping @Sendable () -> Void
   ) {
     state = Guarded(
       State(
@@ -63,6 +71,7 @@ public final class PowerManagement: BusDevice {
         line: DrivenLine(line)))
     self.timer = timer
     self.softOffType = UInt16(softOffType & 7)
+    self.management = management
     self.onPowerOff = onPowerOff
   }
 
@@ -99,6 +108,9 @@ public final class PowerManagement: BusDevice {
   public func read(offset: UInt64, width: Int) -> UInt64 {
     // First and without the lock: guests wait by reading it.
     if (8..<12).contains(offset) { return timer.read(offset: offset - 8, width: width) }
+    if let management, (Self.managementOffset..<(Self.managementOffset + 4)).contains(offset) {
+      return UInt64(management.enabled) >> (8 * (offset - Self.managementOffset))
+    }
     guard offset < 8 else { return 0 }
     return state.withLock { state in
       noticeCarry(&state)
@@ -111,8 +123,12 @@ public final class PowerManagement: BusDevice {
     }
   }
 
-  /// Writes the registers from `offset`, byte by byte.
+  /// Writes the registers from `offset`, byte by byte; *SMI_EN* in one piece, as firmware does.
   public func write(offset: UInt64, width: Int, value: UInt64) {
+    if offset == Self.managementOffset, width == 4 {
+      management?.enabled = UInt32(truncatingIfNeeded: value)
+      return
+    }
     let switchesOff = state.withLock { state in
       noticeCarry(&state)
       var sleeps = false

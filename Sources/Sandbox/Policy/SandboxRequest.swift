@@ -33,6 +33,7 @@ struct SandboxRequest: Sendable {
       "KVM_GET_VCPU_EVENTS", CKVM_GET_VCPU_EVENTS, .guest, why: "faults put into the guest"),
     SandboxRequest(
       "KVM_SET_VCPU_EVENTS", CKVM_SET_VCPU_EVENTS, .guest, why: "faults put into the guest"),
+    SandboxRequest("KVM_SMI", CKVM_SMI, .guest, why: "system management interrupts"),
     SandboxRequest(
       "KVM_GET_DIRTY_LOG", CKVM_GET_DIRTY_LOG, .pictures, why: "which pages the guest wrote"),
     SandboxRequest(

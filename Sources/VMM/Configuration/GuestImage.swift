@@ -11,6 +11,12 @@ public enum GuestImage: Sendable {
   case firmware(FirmwareGuest)
 }
 
+extension GuestImage {
+  var hasSystemManagement: Bool {
+    if case .firmware(let firmware) = self { firmware.hasSystemManagement } else { false }
+  }
+}
+
 /// UEFI firmware and its variables.
 public struct FirmwareGuest: Sendable {
   /// Lies right below 4 GiB, where the reset vector is.
@@ -18,8 +24,15 @@ public struct FirmwareGuest: Sendable {
   /// Lies right below the image; nil if the image has its variables in it, or keeps none.
   public var variables: FlashChip?
 
+  /// Whether there is system management mode, in which alone the variables can be changed: what
+  /// firmware with Secure Boot needs. It takes 16 MiB of the memory.
+  public var hasSystemManagement: Bool
+
   /// Firmware, with or without a chip for its variables.
-  public init(image: FirmwareImage, variables: FlashChip? = nil) {
+  public init(
+    image: FirmwareImage, variables: FlashChip? = nil, hasSystemManagement: Bool = false
+  ) {
+    self.hasSystemManagement = hasSystemManagement
     self.image = image
     self.variables = variables
   }

@@ -17,7 +17,7 @@ struct Board {
   /// Without firmware: the ACPI ports.
   private static let powerManagementBase: UInt16 = 0x600
 
-  let hostBridge = HostBridge()
+  let hostBridge: HostBridge
   let isaBridge: ISABridge
   private let vcpuCount: Int
   private let legacyDevices: LegacyDevices
@@ -27,11 +27,15 @@ struct Board {
   /// - Parameters:
   ///   - power: behind the ACPI ports.
   ///   - systemControl: the interrupt that `power` asserts.
+  ///   - management: what asks for system management interrupts, and their memory; nil without.
   init(
     power: PowerManagement, systemControl: SelectableLine, vcpuCount: Int,
-    legacyDevices: LegacyDevices, tpm: ACPIPlatform.TPM? = nil
+    legacyDevices: LegacyDevices, tpm: ACPIPlatform.TPM? = nil,
+    management: (control: SystemManagementControl, memory: HostBridge.ManagementMemory)? = nil
   ) {
-    isaBridge = ISABridge(power: power, systemControl: systemControl)
+    hostBridge = HostBridge(management: management?.memory)
+    isaBridge = ISABridge(
+      power: power, systemControl: systemControl, management: management?.control)
     self.vcpuCount = vcpuCount
     self.legacyDevices = legacyDevices
     self.tpm = tpm

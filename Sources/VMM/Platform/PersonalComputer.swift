@@ -45,6 +45,10 @@ public final class PersonalComputer: Sendable {
   private let flashChip: FlashChip?
   let portDevices: [(PortRange, any BusDevice)]
   let memoryDevices: [(MMIORange, any BusDevice)]
+  /// The same for vCPUs in system management mode.
+  let managementDevices: [(MMIORange, any BusDevice)]
+  /// Nil without that mode.
+  let management: SystemManagement?
   /// What answers where none of them does.
   let portDecoder: any AddressDecoder
   let memoryDecoder: any AddressDecoder
@@ -65,6 +69,15 @@ public final class PersonalComputer: Sendable {
     }
     let reset: @Sendable () -> Void = { control.end(with: .reset) }
 
+    let management = try firmware.flatMap { (guest) throws(MachineError) in
+      guest.hasSystemManagement
+        ? try SystemManagement(memory.layout, machine: machine, numbers: numbers) : nil
+    }
+    let managementControl = management.map { management in
+      SystemManagementControl(onInterrupt: { management.interrupt() })
+    }
+    self.management = management
+
     serialPort = UART16550(
       line: line(ACPIFixedHardware.serialPort1Interrupt),
       onRoom: own.onSerialRoom, sink: own.serialOutput ?? { _ in })
@@ -72,7 +85,7 @@ public final class PersonalComputer: Sendable {
     let systemControl = SelectableLine(ISABridge.systemControlInterrupts.map { line($0) })
     power = PowerManagement(
       timer: timer, line: systemControl,
-      isACPIEnabled: firmware == nil,
+      isACPIEnabled: firmware == nil, management: managementControl,
       onPowerOff: { control.end(with: .poweredOff) })
     let inputs = KeyboardController(
       keyboardLine: line(ACPIFixedHardware.keyboardInterrupt),
@@ -106,6 +119,9 @@ public final class PersonalComputer: Sendable {
       // Without firmware nothing is logged.
       tpm: own.tpm.map { _ in
         firmware == nil ? ACPIPlatform.TPM(eventLogByteCount: 0) : ACPIPlatform.TPM()
+      },
+      management: management.flatMap { management in
+        managementControl.map { ($0, management.managementMemory) }
       })
     tpm = own.tpm.map { [onThreadStart] tpm in
       TPMInterface(tpm.backend, onThreadStart: { onThreadStart(.tpm) })
@@ -128,20 +144,25 @@ public final class PersonalComputer: Sendable {
     if let tpm, let presence = own.tpm?.physicalPresence {
       memoryDevices += [(TPMInterface.range, tpm), (PhysicalPresenceMemory.range, presence)]
     }
+    var managementDevices = memoryDevices
+    if let managementControl {
+      portDevices.append((SystemManagementControl.ports, managementControl))
+    }
     if let firmware {
       let items = try FirmwareItems(
         own, diskSlots: functions.prefix(own.disks.count).map(\.0.device), vcpuCount: vcpuCount,
         processor: ProcessorIdentity(of: machine),
-        layout: memory.layout, board: board)
+        layout: memory.layout, board: board, liveFiles: managementControl?.files ?? [])
       portDevices.append(
         (FirmwareConfiguration.ports, FirmwareConfiguration(items: items, memory: memory)))
-      memoryDevices += try FirmwareFlash(
-        firmware, with: machine, numbers: numbers
-      ).devices
+      let flash = try FirmwareFlash(firmware, with: machine, numbers: numbers)
+      memoryDevices += flash.devices
+      managementDevices += flash.managementDevices
     }
     flashChip = firmware?.variables
     self.portDevices = portDevices
     self.memoryDevices = memoryDevices
+    self.managementDevices = managementDevices
   }
 
   /// The real-time clock, as the battery kept it.

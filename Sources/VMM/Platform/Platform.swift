@@ -7,6 +7,8 @@ internal import KVM
 struct Platform {
   let ports: PortBus
   let mmio: MMIOBus
+  /// What vCPUs in system management mode find in its place; the same without that mode.
+  let managementMMIO: MMIOBus
   let boot: any MachineBoot
   /// Nil for a flat program, which has the configuration's port devices only.
   let computer: PersonalComputer?
@@ -17,7 +19,7 @@ struct Platform {
     numbers: MemorySlotNumbers, control: MachineControl
   ) throws(MachineError) {
     var portDevices = configuration.portDevices
-    var memoryDevices = configuration.memoryDevices
+    let memoryDevices = configuration.memoryDevices
     switch configuration.image {
     case .program(let program):
       boot = try BootPlan(
@@ -34,13 +36,16 @@ struct Platform {
         control: control)
       boot = FirmwareBoot()
     }
-    if let computer {
-      portDevices += computer.portDevices
-      memoryDevices += computer.memoryDevices
-    }
+    if let computer { portDevices += computer.portDevices }
     do {
       ports = try PortBus(portDevices, decoder: computer?.portDecoder)
-      mmio = try MMIOBus(memoryDevices, decoder: computer?.memoryDecoder)
+      mmio = try MMIOBus(
+        memoryDevices + (computer?.memoryDevices ?? []), decoder: computer?.memoryDecoder)
+      managementMMIO =
+        computer?.management == nil
+        ? mmio
+        : try MMIOBus(
+          memoryDevices + (computer?.managementDevices ?? []), decoder: computer?.memoryDecoder)
     } catch {
       throw .configuration(error.description)
     }

@@ -87,8 +87,14 @@ public final class Machine: Sendable {
       parameters: configuration.hyperVParameters, vcpuCount: vcpuCount,
       offersNesting: offersNesting)
 
+    let hasManagement = configuration.image.hasSystemManagement
+    if hasManagement {
+      try SystemManagement.check(system, memoryByteCount: configuration.memoryByteCount)
+    }
     let layout = try VMM.memory { () throws(GuestMemoryError) in
-      try GuestMemoryLayout(ramByteCount: configuration.memoryByteCount)
+      try GuestMemoryLayout(
+        ramByteCount: configuration.memoryByteCount,
+        setAsideByteCount: hasManagement ? SystemManagement.byteCount : 0)
     }
     try cpuid.checkAddresses(of: layout)
     let guest = try Self.memory(configuration, layout, control)
@@ -113,7 +119,8 @@ public final class Machine: Sendable {
       configuration, memory: guest, machine: machine, numbers: numbers, control: control)
     let source = configuration.trackedSource
     let slots = try TrackedSlots(
-      registering: guest, with: machine, numbers: numbers, source: source)
+      registering: guest, with: machine, numbers: numbers, source: source,
+      hasSystemManagement: hasManagement)
     try platform.boot.load(into: guest)
     try slots.start(guest.tracker)
 
@@ -157,6 +164,7 @@ public final class Machine: Sendable {
           vcpu: vcpu, platform: platform, endsOnCrash: configuration.endsOnCrash,
           control: control, userspace: userspace, service: service, memory: guest))
     }
+    platform.computer?.management?.attach(runners.map(\.kicker))
     memory = guest
     computer = platform.computer
     ports = platform.ports

@@ -18,6 +18,10 @@ final class VCPURunner: @unchecked Sendable {
   let counts = ExitCounts()
   private let ports: PortBus
   private let mmio: MMIOBus
+  private let managementMMIO: MMIOBus
+  private let management: SystemManagement?
+  /// Which system management interrupt this vCPU had last. Used by the runner's thread alone.
+  private var lastManagementInterrupt: UInt64 = 0
   private let endsOnCrash: Bool
   private let control: MachineControl
   private let userspace: UserspaceHyperV?
@@ -34,6 +38,8 @@ final class VCPURunner: @unchecked Sendable {
     self.vcpu = consume vcpu
     ports = platform.ports
     mmio = platform.mmio
+    managementMMIO = platform.managementMMIO
+    management = platform.computer?.management
     self.endsOnCrash = endsOnCrash
     self.control = control
     self.userspace = userspace
@@ -71,10 +77,10 @@ final class VCPURunner: @unchecked Sendable {
       readString(access, of: vcpu)
     case .memoryRead(let address, let byteCount):
       counts.count(.memoryRead)
-      vcpu.completeMemoryRead(mmio.read(address: address, width: byteCount))
+      vcpu.completeMemoryRead(memory(of: vcpu).read(address: address, width: byteCount))
     case .memoryWrite(let address, let byteCount, let value):
       counts.count(.memoryWrite)
-      mmio.write(address: address, width: byteCount, value: value)
+      memory(of: vcpu).write(address: address, width: byteCount, value: value)
     case .readMSR(let index):
       counts.count(.msrRead)
       try readMSR(index, of: vcpu)
@@ -96,9 +102,24 @@ final class VCPURunner: @unchecked Sendable {
       // Whatever asks a vCPU to leave the guest says so before it kicks, and is looked at before
       // the next run: a kick that came too late for that must not outlive it.
       vcpu.clearKick()
+      if let management { try interrupt(vcpu, by: management) }
     case .halt, .shutdown, .systemEvent, .internalError, .failedEntry, .unknown:
       control.end(with: try outcome(of: exit, of: vcpu))
     }
+  }
+
+  /// What the vCPU's accesses to memory reach that is no RAM.
+  private func memory(of vcpu: borrowing VCPU) -> MMIOBus {
+    vcpu.isInSystemManagementMode ? managementMMIO : mmio
+  }
+
+  private func interrupt(
+    _ vcpu: borrowing VCPU, by management: SystemManagement
+  ) throws(KVMError) {
+    let count = management.interruptCount
+    guard count != lastManagementInterrupt else { return }
+    lastManagementInterrupt = count
+    try vcpu.interruptForSystemManagement()
   }
 
   private func write(_ access: PortAccess, of vcpu: inout VCPU) throws(KVMError) {

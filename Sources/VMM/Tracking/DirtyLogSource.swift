@@ -13,11 +13,17 @@ internal import ZeroTracker
 final class DirtyLogSource: WrittenPageSource {
   private let machine: VirtualMachine
   private let slots: [MemorySlot]
+  private let hasSystemManagement: Bool
   private let isManual: Bool
 
-  /// - Parameter slots: one for each region of the tracker, in its order, registered with logging
-  ///   on.
-  init(machine: VirtualMachine, slots: [MemorySlot], isManual: Bool) {
+  /// - Parameters:
+  ///   - slots: one for each region of the tracker, in its order, registered with logging on.
+  ///   - hasSystemManagement: whether the same memory has slots for system management mode, too,
+  ///     which log what is written in that mode.
+  init(
+    machine: VirtualMachine, slots: [MemorySlot], hasSystemManagement: Bool, isManual: Bool
+  ) {
+    self.hasSystemManagement = hasSystemManagement
     self.machine = machine
     self.slots = slots
     self.isManual = isManual
@@ -25,11 +31,11 @@ final class DirtyLogSource: WrittenPageSource {
 
   func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws {
     let slot = try slot(of: region)
-    try machine.addDirtyLog(of: slot, to: &words)
+    for slot in spaces(of: slot) { try machine.addDirtyLog(of: slot, to: &words) }
   }
 
   func stop() throws {
-    for slot in slots {
+    for slot in slots.flatMap({ spaces(of: $0) }) {
       try machine.setMemorySlot(slot, options: [])
     }
   }
@@ -45,7 +51,9 @@ final class DirtyLogSource: WrittenPageSource {
     while remaining > 0 {
       let count = UInt32(min(remaining, 1 << 20))
       do {
-        try machine.clearDirtyLog(of: slot, firstPage: page, pageCount: count)
+        for slot in spaces(of: slot) {
+          try machine.clearDirtyLog(of: slot, firstPage: page, pageCount: count)
+        }
       } catch {
         return false
       }
@@ -53,6 +61,11 @@ final class DirtyLogSource: WrittenPageSource {
       remaining -= UInt64(count)
     }
     return true
+  }
+
+  /// A slot, with the one of the other address space.
+  private func spaces(of slot: MemorySlot) -> [MemorySlot] {
+    hasSystemManagement ? [slot, slot.inSystemManagementMode] : [slot]
   }
 
   private func slot(of region: PageRange) throws(MachineError) -> MemorySlot {

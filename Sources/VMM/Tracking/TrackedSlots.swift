@@ -11,10 +11,12 @@ struct TrackedSlots {
 
   /// Gives all RAM to KVM.
   ///
-  /// - Parameter kind: nil if nothing is to be tracked.
+  /// - Parameters:
+  ///   - kind: nil if nothing is to be tracked.
+  ///   - hasSystemManagement: whether vCPUs in that mode get it, too.
   init(
     registering guest: GuestMemory, with machine: VirtualMachine,
-    numbers: MemorySlotNumbers, source kind: WrittenPageSourceKind?
+    numbers: MemorySlotNumbers, source kind: WrittenPageSourceKind?, hasSystemManagement: Bool
   ) throws(MachineError) {
     let slots = guest.mappedRegions.map { region in
       MemorySlot(
@@ -23,7 +25,11 @@ struct TrackedSlots {
     }
     func register(_ options: MemorySlot.Options) throws(MachineError) {
       try kvm { () throws(KVMError) in
-        for slot in slots { try machine.setMemorySlot(slot, options: options) }
+        for slot in slots {
+          try machine.setMemorySlot(slot, options: options)
+          guard hasSystemManagement else { continue }
+          try machine.setMemorySlot(slot.inSystemManagementMode, options: options)
+        }
       }
     }
     switch kind {
@@ -33,7 +39,9 @@ struct TrackedSlots {
       }
       // Logging from the slot's creation on: the log begins empty.
       try register(.logsDirtyPages)
-      source = DirtyLogSource(machine: machine, slots: slots, isManual: isManual)
+      source = DirtyLogSource(
+        machine: machine, slots: slots, hasSystemManagement: hasSystemManagement,
+        isManual: isManual)
       arm = {}
     case .writeProtect:
       try register([])

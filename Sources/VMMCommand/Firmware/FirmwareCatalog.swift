@@ -72,12 +72,14 @@ struct FirmwareCatalog {
   }
 
   /// Goes through the descriptors up to the first that fits.
-  func search() -> Search {
+  ///
+  /// - Parameter hasSecureBoot: whether it is to start what is signed alone, or anything.
+  func search(hasSecureBoot: Bool = false) -> Search {
     var search = Search()
     for path in descriptorPaths() {
       do throws(FirmwareDescriptor.Obstacle) {
         guard let descriptor = try Self.descriptor(path) else { continue }
-        let (image, template) = try descriptor.files()
+        let (image, template) = try descriptor.files(hasSecureBoot: hasSecureBoot)
         search.firmware = Firmware(
           imagePath: image.filename, templatePath: template.filename, descriptorPath: path)
         return search
@@ -89,8 +91,8 @@ struct FirmwareCatalog {
   }
 
   /// - Throws: if nothing fits.
-  func find() throws(Failure) -> Firmware {
-    let search = search()
+  func find(hasSecureBoot: Bool = false) throws(Failure) -> Firmware {
+    let search = search(hasSecureBoot: hasSecureBoot)
     guard let firmware = search.firmware else {
       throw Failure(directories: directories, skipped: search.skipped)
     }

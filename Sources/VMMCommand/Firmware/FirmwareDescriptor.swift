@@ -56,18 +56,22 @@ struct FirmwareDescriptor: Decodable {
 
   /// The image and its empty variables, if this machine can run them as they are.
   ///
+  /// - Parameter hasSecureBoot: whether it is to start what is signed alone, by keys that are in the
+  ///   variables, or anything.
   /// - Throws: the first reason why not.
-  func files() throws(Obstacle) -> (image: File, template: File) {
+  func files(hasSecureBoot: Bool = false) throws(Obstacle) -> (image: File, template: File) {
     guard interfaceTypes.contains("uefi") else { throw Obstacle("it is not UEFI") }
     guard targets.contains(where: Self.isThisMachine) else {
       throw Obstacle("it is for other machines than x86_64 with q35")
     }
-    let needs = [
-      "requires-smm": "SMM", "secure-boot": "Secure Boot", "enrolled-keys": "Secure Boot",
-      "host-uefi-vars": "variables that QEMU keeps",
-    ]
-    if let need = features.lazy.compactMap({ needs[$0] }).first {
-      throw Obstacle("it needs \(need), which this machine does not have")
+    if features.contains("host-uefi-vars") {
+      throw Obstacle("it needs variables that QEMU keeps, which this machine does not have")
+    }
+    if hasSecureBoot {
+      guard features.contains("secure-boot") else { throw Obstacle("it has no Secure Boot") }
+      guard features.contains("enrolled-keys") else { throw Obstacle("it has no keys enrolled") }
+    } else if features.contains(where: ["requires-smm", "secure-boot", "enrolled-keys"].contains) {
+      throw Obstacle("it is for --secure-boot")
     }
     guard mapping.device == "flash", let image = mapping.executable else {
       throw Obstacle("it is not for flash")

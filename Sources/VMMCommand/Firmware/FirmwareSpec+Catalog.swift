@@ -16,7 +16,7 @@ extension FirmwareSpec {
   /// Looks for an image if none was named, and takes its template unless another one was named.
   mutating func findImage(in catalog: FirmwareCatalog) throws(FirmwareCatalog.Failure) {
     guard image == nil else { return }
-    let found = try catalog.find()
+    let found = try catalog.find(hasSecureBoot: hasSecureBoot)
     image = found.imagePath
     template = template ?? found.templatePath
   }

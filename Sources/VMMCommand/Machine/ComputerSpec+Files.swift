@@ -118,9 +118,11 @@ extension FirmwareSpec {
       throw FlashStoreError.insideImage(path: path, image: name)
     }
     let image = try FirmwareImage(bytes, name: name)
-    guard let store = try variableStore() else { return FirmwareGuest(image: image) }
+    guard let store = try variableStore() else {
+      return FirmwareGuest(image: image, hasSystemManagement: hasSecureBoot)
+    }
     let chip = try FlashChip(store: store) { error in messages.report(error) }
-    return FirmwareGuest(image: image, variables: chip)
+    return FirmwareGuest(image: image, variables: chip, hasSystemManagement: hasSecureBoot)
   }
 
   /// Nil for an image that belongs to no template: it has its variables in it.

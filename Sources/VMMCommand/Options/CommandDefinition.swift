@@ -145,7 +145,8 @@ extension CommandDefinition {
   static let linux: [OptionDefinition] = [.initrd, .append]
 
   static let firmware: [OptionDefinition] = [
-    .variables, .variablesTemplate, .noPersist, .uuid, .smbios, .bootOrder, .firmwareFile,
+    .variables, .variablesTemplate, .noPersist, .secureBoot, .uuid, .smbios, .bootOrder,
+    .firmwareFile,
   ]
 
   /// What describes a PC, and means nothing to a flat program.

@@ -92,6 +92,7 @@ extension FirmwareSpec {
     variables = parsed.text(.variables) ?? variables
     template = parsed.text(.variablesTemplate) ?? template
     if parsed.contains(.noPersist) { keepsVariables = false }
+    if parsed.contains(.secureBoot) { hasSecureBoot = true }
     uuid =
       try parsed.value(.uuid) { (text) throws(SpecValueError) in try .init(parsing: text) } ?? uuid
     smbiosTexts =

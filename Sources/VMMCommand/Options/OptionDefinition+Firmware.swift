@@ -28,6 +28,13 @@ extension OptionDefinition {
     name: "--no-persist", placeholder: nil,
     summary: "Start with the variables of the file, and keep no changes.")
 
+  static let secureBoot = OptionDefinition(
+    name: "--secure-boot", placeholder: nil,
+    summary: """
+      Start what is signed alone: firmware with keys enrolled, which it keeps in system management \
+      mode. An image that is named needs --vars-template, too, such as OVMF_VARS_4M.ms.fd.
+      """)
+
   static let uuid = OptionDefinition(
     name: "--uuid", placeholder: "UUID",
     summary: "The machine's UUID (default: one that goes by the first disk's path).")

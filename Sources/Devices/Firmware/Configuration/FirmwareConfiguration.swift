@@ -93,8 +93,13 @@ public final class FirmwareConfiguration: BusDevice {
       guard copy(item, state.offset..<(state.offset + count), command) else { return false }
       state.offset += count
     case .skip: state.offset += count
-    // No item can be written.
-    case .write: return false
+    case .write:
+      // More than is left of the item is refused before it is read.
+      guard count == command.byteCount,
+        let bytes = try? memory.read(at: command.address, byteCount: count),
+        state.items.write(bytes, to: state.selector, at: state.offset)
+      else { return false }
+      state.offset += count
     case .nothing: break
     }
     return true

@@ -39,9 +39,33 @@ public struct FirmwareItems: Sendable {
     let contents: @Sendable () -> [[UInt8]]
   }
 
+  /// A file whose bytes change while the guest runs. All closures are called on a vCPU's thread
+  /// under the device's lock.
+  public struct LiveFile: Sendable {
+    let name: String
+    let byteCount: Int
+    let contents: @Sendable () -> [UInt8]
+    let onWrite: (@Sendable ([UInt8]) -> Void)?
+
+    /// - Parameters:
+    ///   - contents: asked for its `byteCount` bytes whenever the guest chooses the file.
+    ///   - onWrite: takes all its bytes after a write of some; nil for a file that cannot be
+    ///     written.
+    public init(
+      name: String, byteCount: Int, contents: @escaping @Sendable () -> [UInt8],
+      onWrite: (@Sendable ([UInt8]) -> Void)? = nil
+    ) {
+      self.name = name
+      self.byteCount = byteCount
+      self.contents = contents
+      self.onWrite = onWrite
+    }
+  }
+
   private var items: [UInt16: [UInt8]]
   private var files: [File] = []
   private var lateFiles: [LateFiles] = []
+  private var liveFiles: [UInt16: LiveFile] = [:]
 
   /// The items of a machine, without files.
   ///
@@ -88,6 +112,13 @@ public struct FirmwareItems: Sendable {
     lateFiles.append(LateFiles(selectors: selectors, contents: contents))
   }
 
+  /// Adds a file that changes.
+  ///
+  /// - Throws: as `add`.
+  public mutating func addLive(_ file: LiveFile) throws(FirmwareItemError) {
+    liveFiles[try addEntry(file.name, byteCount: file.byteCount)] = file
+  }
+
   private mutating func addEntry(
     _ name: String, byteCount: Int
   ) throws(FirmwareItemError) -> UInt16 {
@@ -105,17 +136,35 @@ public struct FirmwareItems: Sendable {
     return selector
   }
 
-  /// Makes the contents of an item that has none yet.
+  /// Makes the contents of an item that has none yet, or may have others now.
   mutating func complete(_ selector: UInt16) {
+    if let live = liveFiles[selector] {
+      items[selector] = Self.fitting(live.contents(), live.byteCount)
+    }
     guard let index = lateFiles.firstIndex(where: { $0.selectors.contains(selector) }) else {
       return
     }
     let late = lateFiles.remove(at: index)
     for (selector, bytes) in zip(late.selectors, late.contents()) {
       guard let file = files.first(where: { $0.selector == selector }) else { continue }
-      let used = bytes.prefix(file.byteCount)
-      items[selector] = used + [UInt8](repeating: 0, count: file.byteCount - used.count)
+      items[selector] = Self.fitting(bytes, file.byteCount)
     }
+  }
+
+  private static func fitting(_ bytes: [UInt8], _ byteCount: Int) -> [UInt8] {
+    let used = bytes.prefix(byteCount)
+    return used + [UInt8](repeating: 0, count: byteCount - used.count)
+  }
+
+  /// Replaces bytes of an item that was chosen, if it can be written and has them.
+  mutating func write(_ bytes: [UInt8], to selector: UInt16, at offset: Int) -> Bool {
+    guard let onWrite = liveFiles[selector]?.onWrite, var item = items[selector],
+      offset <= item.count, bytes.count <= item.count - offset
+    else { return false }
+    item.replaceSubrange(offset..<(offset + bytes.count), with: bytes)
+    items[selector] = item
+    onWrite(item)
+    return true
   }
 
   /// An item's bytes; none for a number that nothing has.

@@ -12,6 +12,8 @@ struct FirmwareFlash {
 
   /// The chip, where it takes writes; none without variables.
   let devices: [(MMIORange, any BusDevice)]
+  /// The same for vCPUs in system management mode; where that mode is, others only read.
+  let managementDevices: [(MMIORange, any BusDevice)]
 
   /// Registers the slots.
   init(
@@ -28,33 +30,49 @@ struct FirmwareFlash {
     let slot = MemorySlot(
       number: numbers.take(), guestPhysicalAddress: imageStart,
       byteCount: UInt64(image.byteCount), hostAddress: image.hostAddress)
-    try kvm { () throws(KVMError) in try machine.setMemorySlot(slot, options: .readOnly) }
+    let hasManagement = guest.hasSystemManagement
+    try kvm { () throws(KVMError) in
+      for slot in Self.spaces(of: slot, hasManagement) {
+        try machine.setMemorySlot(slot, options: .readOnly)
+      }
+    }
     guard let chip = guest.variables else {
-      devices = []
+      (devices, managementDevices) = ([], [])
       return
     }
     let start = imageStart - chipByteCount
-    devices = [(MMIORange(start: start, byteCount: chipByteCount), chip)]
+    let range = MMIORange(start: start, byteCount: chipByteCount)
+    managementDevices = [(range, chip)]
+    devices = hasManagement ? [(range, LockedFlash(chip))] : managementDevices
     try Self.connect(
       chip,
       MemorySlot(
         number: numbers.take(), guestPhysicalAddress: start, byteCount: chipByteCount,
         hostAddress: chip.contents.hostAddress),
-      machine)
+      machine, hasManagement)
   }
 
   private static func connect(
-    _ chip: FlashChip, _ slot: MemorySlot, _ machine: VirtualMachine
+    _ chip: FlashChip, _ slot: MemorySlot, _ machine: VirtualMachine, _ hasManagement: Bool
   ) throws(MachineError) {
-    try kvm { () throws(KVMError) in try machine.setMemorySlot(slot, options: .readOnly) }
+    let slots = spaces(of: slot, hasManagement)
+    try kvm { () throws(KVMError) in
+      for slot in slots { try machine.setMemorySlot(slot, options: .readOnly) }
+    }
     chip.reset { isReadable in
-      // Without the slot reads exit and the chip answers them: slower, and as right.
-      if isReadable {
-        try? machine.setMemorySlot(slot, options: .readOnly)
-      } else {
-        // It fails for no slot that is there.
-        try? machine.removeMemorySlot(slot)
+      for slot in slots {
+        // Without the slot reads exit and the chip answers them: slower, and as right.
+        if isReadable {
+          try? machine.setMemorySlot(slot, options: .readOnly)
+        } else {
+          // It fails for no slot that is there.
+          try? machine.removeMemorySlot(slot)
+        }
       }
     }
+  }
+
+  private static func spaces(of slot: MemorySlot, _ hasManagement: Bool) -> [MemorySlot] {
+    hasManagement ? [slot, slot.inSystemManagementMode] : [slot]
   }
 }

@@ -15,16 +15,16 @@ extension FirmwareItems {
   init(
     _ configuration: PersonalComputerConfiguration, diskSlots: [UInt8] = [], vcpuCount: Int,
     processor: ProcessorIdentity,
-    layout: GuestMemoryLayout, board: Board
+    layout: GuestMemoryLayout, board: Board, liveFiles: [LiveFile] = []
   ) throws(MachineError) {
     let smbios = SMBIOSTables(
       SMBIOSPlatform(
         uuid: configuration.uuid, vcpuCount: vcpuCount, processorName: processor.name,
         processorMegahertz: processor.megahertz,
-        memory: layout.regions.map { $0.start.rawValue..<$0.end.rawValue },
+        memory: layout.installed.map { $0.lowerBound.rawValue..<$0.upperBound.rawValue },
         version: configuration.version, texts: configuration.smbiosTexts))
     self.init(
-      vcpuCount: vcpuCount, memoryByteCount: layout.ramByteCount,
+      vcpuCount: vcpuCount, memoryByteCount: layout.ramByteCount + layout.setAsideByteCount,
       uuid: configuration.uuid.wireBytes)
     var files = [
       ("etc/e820", Self.memoryMap(layout)),
@@ -48,6 +48,7 @@ extension FirmwareItems {
     do {
       try addTables(of: board)
       for (name, bytes) in files { try add(name, bytes) }
+      for file in liveFiles { try addLive(file) }
     } catch {
       throw .configuration(error.description)
     }
@@ -83,13 +84,13 @@ extension FirmwareItems {
     (byteCount + 1024 + 4095) / 4096 * 4096
   }
 
-  /// RAM only: what else there is at fixed addresses, firmware for this chip set knows.
+  /// RAM only, with what is set aside, which firmware knows to be there: what else there is at fixed addresses, firmware for this chip set knows.
   private static func memoryMap(_ layout: GuestMemoryLayout) -> [UInt8] {
     let entryByteCount = 20
-    return layout.regions.flatMap { region in
+    return layout.installed.flatMap { range in
       var entry = [UInt8](repeating: 0, count: entryByteCount)
-      entry.storeLE(region.start.rawValue, at: 0)
-      entry.storeLE(region.byteCount, at: 8)
+      entry.storeLE(range.lowerBound.rawValue, at: 0)
+      entry.storeLE(range.upperBound.rawValue - range.lowerBound.rawValue, at: 8)
       entry.storeLE(E820Map.Kind.ram.rawValue, at: 16)
       return entry
     }

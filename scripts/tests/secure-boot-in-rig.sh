@@ -1,0 +1,36 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+# Runs in the rig (scripts/rig): firmware with Secure Boot, one for each directory in /firmware, starts a disk with signed
+# programs, and one whose program nobody signed. Of each machine, /out has NAME.console, .stderr and .status; what they
+# must show is in secure-boot.sh.
+
+# boot NAME DISK OPTION...
+boot() {
+  name=$1 disk=$2
+  shift 2
+  cp "/guest/$disk" /tmp/disk.img
+  vmm-run run --firmware "/firmware/$suite/OVMF_CODE_4M.secboot.fd" \
+    --vars-template "/firmware/$suite/OVMF_VARS_4M.ms.fd" --vars "/tmp/$name.vars" --secure-boot \
+    --memory 512M --disk /tmp/disk.img "$@" </dev/null >"/out/$name.console" 2>"/out/$name.stderr" &
+  pid=$!
+  # It may wait for a key for good.
+  tries=0
+  while kill -0 $pid 2>/dev/null && [ $tries -lt 600 ]; do
+    tries=$((tries + 1))
+    if grep -aq 'Press any key' "/out/$name.console"; then
+      kill -INT $pid
+      break
+    fi
+    sleep 0.5
+  done
+  if [ $tries -eq 600 ]; then kill -KILL $pid; fi
+  wait $pid
+  echo $? >"/out/$name.status"
+  echo "$name: status $(cat "/out/$name.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
+}
+
+for suite in $(ls /firmware); do
+  # With two the rig's one CPU goes from one to the other at every interrupt: minutes.
+  boot "$suite-signed" signed.img --cpus "$CPUS"
+  boot "$suite-unsigned" unsigned.img
+done
