@@ -60,8 +60,7 @@ import Testing
   }
 
   private func head(_ first: String, _ second: String) -> [String] {
-    let names = [first, second, "vCPU", "disk", "viewer", "TPM", "service", "for"]
-    let names = [first, second, "vCPU", "disk", "viewer", "network", "service", "for"]
+    let names = [first, second, "vCPU", "disk", "viewer", "TPM", "network", "service", "for"]
     return [
       "| \(names.joined(separator: " | ")) |",
       "|" + String(repeating: " --- |", count: names.count),
@@ -71,8 +70,7 @@ import Testing
   private func row(
     _ names: [String], _ roles: SandboxRoles, _ need: SandboxPermission.Need?, _ why: String
   ) -> String {
-    let marks = [ThreadRole.vcpu, .disk, .viewer, .tpm, .service].map { role in
-    let marks = [ThreadRole.vcpu, .disk, .viewer, .network, .service].map { role in
+    let marks = [ThreadRole.vcpu, .disk, .viewer, .tpm, .network, .service].map { role in
       roles.contains(role) ? need == nil ? "yes" : "if asked" : ""
     }
     let cells = ["`\(names[0])`"] + names.dropFirst() + marks + [why]

@@ -23,16 +23,9 @@ extension MachineConfiguration {
       var policy = SandboxPolicy()
       policy.usesWriteProtection = true
       policy.keepsFlash = true
+      policy.hasNetwork = true
       policy.hasTPM = true
       ThreadFilter.enter(role, policy)
-      policy.hasNetwork = true
-      switch role {
-      case .vcpu: ThreadFilter.enter(.vcpu, policy)
-      case .disk: ThreadFilter.enter(.disk, policy)
-      case .service: ThreadFilter.enter(.service, policy)
-      case .viewer: ThreadFilter.enter(.viewer, policy)
-      case .network: ThreadFilter.enter(.network, policy)
-      }
     }
     return configuration
   }
