@@ -71,8 +71,8 @@ public struct FirmwareSpec: Hashable, Sendable {
   public var template: String?
   /// Whether changes of variables reach the file.
   public var keepsVariables = true
-  /// Whether firmware starts what is signed alone, and the variables with the keys can be changed by
-  /// the firmware alone: in system management mode.
+  /// Whether firmware starts what is signed alone, and alone can change the variables with the
+  /// keys: in system management mode.
   public var hasSecureBoot = false
   /// Nil for one that goes by the first disk.
   public var uuid: SystemUUID?

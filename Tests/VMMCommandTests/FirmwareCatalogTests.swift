@@ -77,7 +77,28 @@ import Testing
     #expect(search.firmware == found("share/60-edk2-x86_64.json"))
     #expect(
       search.skipped.map(\.reason)
-        == Array(repeating: "it needs SMM, which this machine does not have", count: 2))
+        == Array(repeating: "it is for --secure-boot", count: 2))
+  }
+
+  @Test("with Secure Boot: the first that has keys enrolled")
+  func secure() throws {
+    try write(descriptor(), to: "share/30-plain.json")
+    try write(secureBoot(), to: "share/40-edk2-x86_64-secure.json")
+    try write(
+      descriptor(
+        code: "CODE.secboot.fd", machines: #""pc-q35-*""#,
+        features: #""requires-smm", "secure-boot", "enrolled-keys""#),
+      to: "share/50-edk2-x86_64-secure-enrolled.json")
+    try write("", to: "CODE.secboot.fd")
+    let search = catalog.search(hasSecureBoot: true)
+    #expect(search.firmware?.imagePath == directory.path("CODE.secboot.fd"))
+    #expect(
+      search.skipped.map(\.reason) == ["it has no Secure Boot", "it has no keys enrolled"])
+    var firmware = FirmwareSpec(image: nil)
+    firmware.hasSecureBoot = true
+    try firmware.findImage(in: catalog)
+    #expect(firmware.image == directory.path("CODE.secboot.fd"))
+    #expect(firmware.template == directory.path("VARS.fd"))
   }
 
   @Test("the order of names decides, whatever the directory")
@@ -135,8 +156,8 @@ import Testing
         descriptor(machines: #""microvm", "pc-i440fx-*""#),
         "it is for other machines than x86_64 with q35"
       ),
-      (secureBoot(), "it needs SMM, \(machine)"),
-      (descriptor(features: #""secure-boot""#), "it needs Secure Boot, \(machine)"),
+      (secureBoot(), "it is for --secure-boot"),
+      (descriptor(features: #""secure-boot""#), "it is for --secure-boot"),
       (
         descriptor(features: #""host-uefi-vars""#), "it needs variables that QEMU keeps, \(machine)"
       ),
@@ -212,7 +233,7 @@ import Testing
     try write(secureBoot(), to: "share/50-edk2-x86_64-secure.json")
     let missing = HostCheck.firmware(catalog)
     #expect(missing.status == .missing && missing.cure == FirmwareCatalog.cure)
-    #expect(missing.detail.contains("50-edk2-x86_64-secure.json: it needs SMM"))
+    #expect(missing.detail.contains("50-edk2-x86_64-secure.json: it is for --secure-boot"))
     try write(descriptor(), to: "share/60-edk2-x86_64.json")
     let available = HostCheck.firmware(catalog)
     #expect(available.status == .available && available.cure == nil)

@@ -435,7 +435,7 @@ import Testing
       "option '--net': two network cards have the address 52:54:00:12:34:56"
     ),
     ("--kernel k --nic e1000e", "option '--nic' works only together with '--net WHERE...'"),
-    ("--kernel k --net user --nic ne2000", "option '--nic': 'ne2000' is not one of e1000e"),
+    ("--kernel k --net user --nic ne2000", "option '--nic': 'ne2000' is not one of e1000e, virtio"),
     ("--kernel k --usb tablet,none", "option '--usb': 'none' is not one of tablet, keyboard"),
     ("--kernel k --usb keyboard,keyboard", "option '--usb': 'keyboard' is there twice"),
     ("--kernel k --rng auto", "option '--rng': 'auto' is not one of on, off"),

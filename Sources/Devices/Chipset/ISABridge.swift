@@ -5,8 +5,8 @@ internal import Synchronization
 /// behind which it finds serial port and keyboard.
 ///
 /// *PMBASE* and *ACPI_CNTL* act: they place the ACPI ports and choose their interrupt; with system
-/// management mode *SMI_LOCK* does. The others store. PCI's interrupts are wired to the I/O APIC whatever *PIRQ_ROUT* says, as the ACPI tables
-/// have it, and nothing answers at *RCBA*.
+/// management mode *SMI_LOCK* does. The others store. PCI's interrupts are wired to the I/O APIC
+/// whatever *PIRQ_ROUT* says, as the ACPI tables have it, and nothing answers at *RCBA*.
 public final class ISABridge: PCIFunction, AddressDecoder {
   /// Where firmware and drivers expect it.
   public static let address = PCIAddress(device: 0x1F)

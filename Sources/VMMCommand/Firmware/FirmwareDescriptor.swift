@@ -56,8 +56,8 @@ struct FirmwareDescriptor: Decodable {
 
   /// The image and its empty variables, if this machine can run them as they are.
   ///
-  /// - Parameter hasSecureBoot: whether it is to start what is signed alone, by keys that are in the
-  ///   variables, or anything.
+  /// - Parameter hasSecureBoot: whether it is to start what is signed alone, by keys that are in
+  ///   the variables, or anything.
   /// - Throws: the first reason why not.
   func files(hasSecureBoot: Bool = false) throws(Obstacle) -> (image: File, template: File) {
     guard interfaceTypes.contains("uefi") else { throw Obstacle("it is not UEFI") }

@@ -10,7 +10,7 @@ import Testing
 @testable import Devices
 
 /// The far end of the card's cable as the test has it: what was sent, and what is to come in.
-final class TestCable: NetworkBackend {
+final class RecordingCable: NetworkBackend {
   private struct State {
     var sent: [[UInt8]] = []
     var isStopped = false
@@ -117,7 +117,7 @@ final class E1000ETestDriver {
   typealias Register = E1000ERegister
 
   let memory: GuestMemory
-  let cable = TestCable()
+  let cable = RecordingCable()
   let card: E1000EController
   let sink = RecordingSink()
   let line = RecordingLine()

@@ -117,7 +117,7 @@ struct ViewerTests {
     // A goes down, and its code is in the first tile.
     try viewer.send([3, 1, 0, 0, 0, 0, 4, 0, 3, 0] + [4, 1, 0, 0, 0, 0, 0, 0x61])
     let second = try update(viewer)
-    #expect(second.map(\.place) == [[0, 0, 0, 0, 0, 64, 0, 16, 0, 0, 0, 0]])
+    #expect(second.map(\.place) == [[0, 0, 0, 0, 0, 16, 0, 2, 0, 0, 0, 0]])
     #expect(
       second.first.map { Array($0.pixels[..<8]) } == [0x1E, 0, 0, 0xFF, 0x99, 0x66, 0x33, 0xFF])
 

@@ -4,9 +4,9 @@ import HostSystem
 @testable internal import DeviceKit
 @testable internal import Devices
 
-/// A driver of a virtio network card and of a source of random numbers, which begins well (features,
-/// queues of either kind) and then does what the input says: hostile descriptors, tables, indices,
-/// registers and commands, while frames arrive.
+/// A driver of a virtio network card and of a source of random numbers, which begins well
+/// (features, queues of either kind) and then does what the input says: hostile descriptors, tables,
+/// indices, registers and commands, while frames arrive.
 ///
 /// The devices have no threads: the harness serves them, every time in the same way.
 final class VirtioTarget: FuzzTarget {

@@ -84,7 +84,8 @@ extension FirmwareItems {
     (byteCount + 1024 + 4095) / 4096 * 4096
   }
 
-  /// RAM only, with what is set aside, which firmware knows to be there: what else there is at fixed addresses, firmware for this chip set knows.
+  /// RAM only, with what is set aside: where that is, and what else there is at fixed addresses,
+  /// firmware for this chip set knows.
   private static func memoryMap(_ layout: GuestMemoryLayout) -> [UInt8] {
     let entryByteCount = 20
     return layout.installed.flatMap { range in
