@@ -29,7 +29,8 @@ boot() {
   echo "$name: status $(cat "/out/$name.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
 }
 
-for suite in $(ls /firmware); do
+for directory in /firmware/*; do
+  suite=${directory##*/}
   # With two the rig's one CPU goes from one to the other at every interrupt: minutes.
   boot "$suite-signed" signed.img --cpus "$CPUS"
   boot "$suite-unsigned" unsigned.img

@@ -9,7 +9,8 @@ internal import Synchronization
 ///
 /// vCPUs in that mode see KVM's second address space: RAM, flash and TSEG. The others see TSEG
 /// until firmware closes it. It is no RAM of the guest's: DMA does not reach it and no answer names
-/// it. Any thread. Source: KVM API, KVM_SMI and KVM_CAP_MULTI_ADDRESS_SPACE; Q35 datasheet, *ESMRAMC*.
+/// it. Any thread. Source: KVM API, KVM_SMI and KVM_CAP_MULTI_ADDRESS_SPACE; Q35 datasheet,
+/// *ESMRAMC*.
 final class SystemManagement: Sendable {
   /// TSEG, in bytes: what QEMU gives firmware by default.
   static let byteCount: UInt64 = 16 << 20

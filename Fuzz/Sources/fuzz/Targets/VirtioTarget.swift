@@ -5,8 +5,8 @@ import HostSystem
 @testable internal import Devices
 
 /// A driver of a virtio network card and of a source of random numbers, which begins well
-/// (features, queues of either kind) and then does what the input says: hostile descriptors, tables,
-/// indices, registers and commands, while frames arrive.
+/// (features, queues of either kind) and then does what the input says: hostile descriptors,
+/// tables, indices, registers and commands, while frames arrive.
 ///
 /// The devices have no threads: the harness serves them, every time in the same way.
 final class VirtioTarget: FuzzTarget {
