@@ -60,7 +60,7 @@ finish() {
 refuse() {
   refused=$1
   shift
-  vmm-run run "$@" </dev/null >"/out/$refused.console" 2>"/out/$refused.stderr"
+  timeout -s KILL 120 vmm-run run "$@" </dev/null >"/out/$refused.console" 2>"/out/$refused.stderr"
   echo $? >"/out/$refused.status"
 }
 

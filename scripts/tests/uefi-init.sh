@@ -79,7 +79,9 @@ with_tpm() {
 # What firmware measured into the TPM, and a secret: the first boot seals it, the others find it.
 tell_tpm() {
   tpm=/sys/class/tpm/tpm0
-  if [ ! -e $tpm ]; then return; fi
+  if [ ! -e /sys/firmware/acpi/tables/TPM2 ]; then return; fi
+  # Its driver tests it first, and is not waited for.
+  await [ -e $tpm/device/driver ]
   driver=$(readlink $tpm/device/driver)
   tell "tpm driver ${driver##*/}"
   tell "tpm presence $(cat $tpm/ppi/version)"
