@@ -15,14 +15,17 @@ echo '0 2147483647' >/proc/sys/net/ipv4/ping_group_range
 # Input that does not end.
 mkfifo /tmp/silence
 
-for series; do
-  name=net-$series
+for guest; do
+  name=net-$guest
+  # SERIES or SERIES-virtio.
+  series=${guest%-virtio} card=e1000e
+  if [ "$series" != "$guest" ]; then card=virtio; fi
   nc -l -p 8001 </guest/data >/dev/null &
   server=$!
   nc -l -p 8002 <>/tmp/silence >/tmp/back &
   receiver=$!
-  timeout -s KILL 300 vmm-run run --kernel "/guest/$series.kernel" --initrd "/guest/$series.initrd" \
-    --append 'console=ttyS0 panic=-1 quiet' --memory 512M \
+  timeout -s KILL 300 vmm-run run --kernel "/guest/$guest.kernel" --initrd "/guest/$guest.initrd" \
+    --append 'console=ttyS0 panic=-1 quiet' --memory 512M --nic $card \
     --net user,hostfwd=tcp:127.0.0.1:2222-:22,mac=52:54:00:ab:cd:ef \
     </dev/null >"/out/$name.console" 2>"/out/$name.stderr" &
   job=$!
@@ -31,6 +34,15 @@ for series; do
     sleep 0.3
   done
   kill "$receiver"
+  # Through the forwarded port, once the guest listens. Its input stays open, as a person's would.
+  while kill -0 "$job" 2>/dev/null && ! grep -aq '@ listening' "/out/$name.console"; do sleep 0.3; done
+  { echo 'from the host'; sleep 60; } | nc 127.0.0.1 2222 >"/out/$name.answer" &
+  tries=0
+  while [ ! -s "/out/$name.answer" ] && [ $tries -lt 100 ]; do
+    tries=$((tries + 1))
+    sleep 0.3
+  done
+  pkill -f 'nc 127.0.0.1' || true
   wait "$job"
   echo $? >"/out/$name.status"
   # A guest that sent nothing leaves it.

@@ -29,7 +29,7 @@ use_card() {
   tell "$1 address $(cat "/sys/class/net/$1/address")"
   ip link set "$1" up
   await grep -q 1 "/sys/class/net/$1/carrier"
-  tell "$1 carrier $(cat "/sys/class/net/$1/carrier"), $(cat "/sys/class/net/$1/speed") Mb/s"
+  tell "$1 carrier $(cat "/sys/class/net/$1/carrier"), $(cat "/sys/class/net/$1/speed" 2>/dev/null || echo -1) Mb/s"
   udhcpc -i "$1" -n -q -t 20 -s /init >/dev/null || tell "$1 has no lease"
   ping -c 3 -W 5 10.0.2.2 | sed -n 's/^\([0-9]* packets transmitted, [0-9]* packets received\).*/@ ping \1/p'
   # What the host has, and back again. Input that does not end keeps nc from closing its half first.
@@ -37,7 +37,12 @@ use_card() {
   tell "received $(sha256sum </tmp/data)"
   nc 10.0.2.2 8002 </tmp/data
   tell sent
-  if grep -q 'MSI.*'"$1" /proc/interrupts; then tell "$1 interrupts by message"; fi
+  # A port of the host leads here.
+  echo 'from the guest' >/tmp/answer
+  tell listening
+  nc -l -p 22 </tmp/answer >/tmp/asked
+  tell "asked $(cat /tmp/asked)"
+  if grep -qE "MSI.*($1|virtio0)" /proc/interrupts; then tell "$1 interrupts by message"; fi
   tell "$1 errors $(cat "/sys/class/net/$1/statistics/rx_errors") $(cat "/sys/class/net/$1/statistics/tx_errors")"
   ip link set "$1" down
 }

@@ -4,21 +4,22 @@
 #
 # What runs is in network-in-rig.sh, what the guest does in network-init.sh, what must come of it here.
 
-network_series=(7.3)
-# What the cards' drivers need.
-network_modules=(e1000e)
-network_data=${NETWORK_DATA:-16M}
+# Kernels with all drivers, and cloud kernels, which have none but those for virtio.
+network_guests=(7.3 6.12-virtio)
+network_data=${NETWORK_DATA:-4M}
 
-# make_network_guest DIRECTORY SERIES: kernel and initramfs.
+# make_network_guest DIRECTORY SERIES[-virtio]: kernel and initramfs.
 make_network_guest() {
-  local directory=$1 series=$2 kernel tree=$1/$2.tree
-  get_kernel "$series-full" "${network_modules[@]}" || return 1
+  local directory=$1 kernel tree=$1/$2.tree series=${2%-virtio}-full
+  local -a modules=(e1000e)
+  if [[ $2 == *-virtio ]]; then series=${2%-virtio} modules=(failover net_failover virtio_net); fi
+  get_kernel "$series" "${modules[@]}" || return 1
   mkdir -p "$tree"/{bin,dev,proc,sys}
   cp /bin/busybox "$tree/bin/"
-  add_modules "$tree" "$kernel" cards "${network_modules[@]}" || return 1
+  add_modules "$tree" "$kernel" cards "${modules[@]}" || return 1
   install_init "$tree" "$here/tests/network-init.sh"
-  pack_initramfs "$tree" | gzip -1 >"$directory/$series.initrd" || return 1
-  cp "$kernel/vmlinuz" "$directory/$series.kernel"
+  pack_initramfs "$tree" | gzip -1 >"$directory/$2.initrd" || return 1
+  cp "$kernel/vmlinuz" "$directory/$2.kernel"
   rm -r "$tree"
 }
 
@@ -46,40 +47,42 @@ fetch_passt() {
 }
 
 check_network_guest() {
-  local guest=net-$1 sum
+  local guest=net-$1 sum series=${1%-virtio} driver=e1000e speed=1000
+  if [[ $series != "$1" ]]; then driver=virtio_net speed=-1; fi
   check_status "$guest" 0
   sum=$(sha256sum <"$2")
-  for line in "kernel ${1//./\\.}\\..*" 'eth0 driver e1000e' 'eth0 address 52:54:00:ab:cd:ef' \
-    'eth0 carrier 1, 1000 Mb/s' 'lease 10.0.2.15/24 from 10.0.2.2 by 10.0.2.2, 1500 bytes' \
-    'ping 3 packets transmitted, 3 packets received' "received $sum" sent \
+  for line in "kernel ${series//./\\.}\\..*" "eth0 driver $driver" 'eth0 address 52:54:00:ab:cd:ef' \
+    "eth0 carrier 1, $speed Mb/s" 'lease 10.0.2.15/24 from 10.0.2.2 by 10.0.2.2, 1500 bytes' \
+    'ping 3 packets transmitted, 3 packets received' "received $sum" sent 'asked from the host' \
     'eth0 interrupts by message' 'eth0 errors 0 0' poweroff; do
     check_seen "$guest" "$line"
   done
   check_equal "$guest: what was sent, what came back, and who is left" \
     "$(cat "$out/$guest.sums")" "$(printf '%s\n%s\nprograms that are left: ' "$sum" "$sum")"
+  check_equal "$guest: through the forwarded port" "$(cat "$out/$guest.answer")" 'from the guest'
   check_messages "$guest"
 }
 
 run_network_in_rig() {
-  local rig_status=0 guests='Linux with a network' out=$logs/network/out before=$failed series passt
+  local rig_status=0 guests='Linux with a network' out=$logs/network/out before=$failed guest passt
   local directory=$logs/network
   rm -rf "$directory"
   mkdir -p "$directory/guest"
   get_passt || return 1
   head -c "$network_data" /dev/urandom >"$directory/guest/data"
-  for series in "${network_series[@]}"; do
-    make_network_guest "$directory/guest" "$series" || return 1
+  for guest in "${network_guests[@]}"; do
+    make_network_guest "$directory/guest" "$guest" || return 1
   done
   logged network "$here/rig" --timeout 1200 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$passt:/usr/bin/passt" \
     --file "$directory/guest:/guest" --script "$here/tests/network-in-rig.sh" -- \
-    "${network_series[@]}" || rig_status=$?
+    "${network_guests[@]}" || rig_status=$?
   if [[ $rig_status -ne 0 ]]; then
     fail_check "$guests: the rig's exit status $rig_status"
   fi
-  for series in "${network_series[@]}"; do
-    tr -d '\r' <"$out/net-$series.console" | grep -a '^@ ' >"$out/net-$series.told"
-    check_network_guest "$series" "$directory/guest/data"
+  for guest in "${network_guests[@]}"; do
+    tr -d '\r' <"$out/net-$guest.console" | grep -a '^@ ' >"$out/net-$guest.told"
+    check_network_guest "$guest" "$directory/guest/data"
   done
   if [[ $failed -eq $before ]]; then
     rm -rf "$directory/guest"
