@@ -106,7 +106,8 @@ let package = Package(
 
     // What several test targets use.
     .target(
-      name: "TestSupport", dependencies: ["Devices", "GuestMemory", "HostSystem", "Sandbox"],
+      name: "TestSupport",
+      dependencies: ["Devices", "GuestMemory", "HostSystem", "Sandbox", "ZeroTracker"],
       path: "Tests/TestSupport", swiftSettings: strict),
 
     .testTarget(name: "BytesTests", dependencies: ["Bytes"], swiftSettings: strict),

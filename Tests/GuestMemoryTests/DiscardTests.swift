@@ -1,6 +1,7 @@
 import GuestMemory
 import HostSystem
 import Synchronization
+import TestSupport
 import Testing
 import ZeroTracker
 

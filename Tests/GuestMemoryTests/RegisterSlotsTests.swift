@@ -1,5 +1,6 @@
 import GuestMemory
 import HostSystem
+import TestSupport
 import Testing
 import ZeroTracker
 

@@ -532,10 +532,3 @@ struct E1000EControllerTests {
     #expect(driver.read(Register.receiveRing + 0x10) == 0)
   }
 }
-
-/// A guest that writes nothing itself.
-private final class QuietGuest: WrittenPageSource {
-  func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws {}
-  func stop() throws {}
-  func forget(_ range: PageRange) -> Bool { true }
-}

@@ -15,12 +15,6 @@ struct VirtioNetTruthTests {
   /// A page for each frame, from here on.
   private static let firstPage: UInt64 = 0x800
 
-  /// The guest writes nothing: all that is in its memory is the device's.
-  private final class QuietGuest: WrittenPageSource {
-    func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) {}
-    func stop() {}
-  }
-
   private let memory: GuestMemory
 
   init() throws {

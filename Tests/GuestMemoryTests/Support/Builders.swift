@@ -1,5 +1,6 @@
 import Glibc
 import GuestMemory
+import TestSupport
 import ZeroTracker
 
 let mebibyte: UInt64 = 1 << 20

@@ -1,11 +1,14 @@
-import HostSystem
-import ZeroTracker
+package import HostSystem
+package import ZeroTracker
 
 /// A source for a guest whose writes the test tells, kept per page.
-final class QuietGuest: WrittenPageSource {
-  let written = Guarded<Set<UInt64>>([])
+package final class QuietGuest: WrittenPageSource {
+  package let written = Guarded<Set<UInt64>>([])
 
-  func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws {
+  package init() {}
+
+  package func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws
+  {
     let written = written.withLock { $0 }
     for page in written where region.contains(GPN(rawValue: page)) {
       let bit = page - region.start.rawValue
@@ -13,9 +16,9 @@ final class QuietGuest: WrittenPageSource {
     }
   }
 
-  func stop() throws {}
+  package func stop() throws {}
 
-  func forget(_ range: PageRange) -> Bool {
+  package func forget(_ range: PageRange) -> Bool {
     written.withLock { pages in pages = pages.filter { !range.contains(GPN(rawValue: $0)) } }
     return true
   }
