@@ -6,12 +6,12 @@
 
 # boot NAME DISK OPTION...
 boot() {
-  name=$1 disk=$2
-  shift 2
+  name=$1 disk=$2 template=$3
+  shift 3
   cp "/guest/$disk" /tmp/disk.img
   vmm-run run --firmware "/firmware/$suite/OVMF_CODE_4M.secboot.fd" \
-    --vars-template "/firmware/$suite/OVMF_VARS_4M.ms.fd" --vars "/tmp/$name.vars" --secure-boot \
-    --memory 512M --disk /tmp/disk.img "$@" </dev/null >"/out/$name.console" 2>"/out/$name.stderr" &
+    --vars-template "/firmware/$suite/$template" --vars "/tmp/$name.vars" --secure-boot \
+    --memory 512M --disk /tmp/disk.img --verify-zeroed "$@" </dev/null >"/out/$name.console" 2>"/out/$name.stderr" &
   pid=$!
   # It may wait for a key for good.
   tries=0
@@ -32,6 +32,7 @@ boot() {
 for directory in /firmware/*; do
   suite=${directory##*/}
   # With two the rig's one CPU goes from one to the other at every interrupt: minutes.
-  boot "$suite-signed" signed.img --cpus "$CPUS"
-  boot "$suite-unsigned" unsigned.img
+  boot "$suite-signed" signed.img OVMF_VARS_4M.ms.fd --cpus "$CPUS"
+  boot "$suite-unsigned" unsigned.img OVMF_VARS_4M.ms.fd
+  boot "$suite-client" client.img OVMF_VARS_4M.fd
 done

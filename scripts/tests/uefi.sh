@@ -103,28 +103,34 @@ check_uefi_counter() {
   fi
 }
 
-check_uefi_client() {
+# check_uefi_share GUEST: what a program got that asked as a loader would: no page that is not zero, and nearly all
+# that are.
+check_uefi_share() {
   local share
-  check_status client 0
-  check_uefi_told client outcome Success
-  check_uefi_told client 'result 0x8001' 0x0000
-  check_uefi_told client 'result 0x8002' 0x0000
-  check_uefi_told client false-pages 0
-  check_uefi_told client in-use-false-pages 0
-  check_uefi_told client impossible-ranges 0
-  check_uefi_told client not-ram-pages 0
+  check_status "$1" 0
+  check_uefi_told "$1" outcome Success
+  check_uefi_told "$1" 'result 0x8001' 0x0000
+  check_uefi_told "$1" 'result 0x8002' 0x0000
+  check_uefi_told "$1" false-pages 0
+  check_uefi_told "$1" in-use-false-pages 0
+  check_uefi_told "$1" impossible-ranges 0
+  check_uefi_told "$1" not-ram-pages 0
+  share=$(uefi_told "$1" share-permille)
+  if [[ ${share:-0} -ge 990 ]]; then
+    pass_check "$guests, $1: $share per mille of the zero memory reported, of $(
+      uefi_told "$1" truly-zero-pages) pages"
+  else
+    fail_check "$guests, $1: ${share:-no} per mille of the zero memory reported"
+  fi
+}
+
+check_uefi_client() {
+  check_uefi_share client
   # In pages: of 4 GiB 2 lie below 4 GiB and 2 above. What firmware reserves of it is RAM, too.
   check_equal 'client: reported ranges that are not all RAM' "$(jq -rs '
     [.[].ranges // [] | .[] | {start: .startPage, end: (.startPage + .pageCount)}
      | select((.end <= 524288 or (.start >= 1048576 and .end <= 1572864)) | not)] | length
     ' "$out/client.trace")" 0
-  share=$(uefi_told client share-permille)
-  if [[ ${share:-0} -ge 990 ]]; then
-    pass_check "$guests, client: $share per mille of the zero memory reported, of $(
-      uefi_told client truly-zero-pages) pages"
-  else
-    fail_check "$guests, client: ${share:-no} per mille of the zero memory reported"
-  fi
   check_equal 'client: variables with --no-persist' "$(cat "$out/kept.cmp")" ''
 }
 
