@@ -3,7 +3,6 @@ import DeviceKit
 import GuestMemory
 import HostSystem
 import Sandbox
-import Synchronization
 import TestSupport
 import Testing
 
@@ -23,9 +22,9 @@ final class RecordingCable: NetworkBackend {
   let headerByteCount = 0
   let mtu: UInt16? = 1500
   let offloads: NetworkOffloads = []
-  private let state = Mutex(State())
+  private let state = Guarded(State())
   private let changed = TestSemaphore()
-  private let waiting = Mutex(NetworkFrames(headerByteCount: 0, maximumFrameByteCount: 65_535))
+  private let waiting = Guarded(NetworkFrames(headerByteCount: 0, maximumFrameByteCount: 65_535))
 
   var hasLink: Bool { state.withLock { $0.hasLink } }
   func setReceiveOffloads(_ offloads: NetworkOffloads) {}
