@@ -7,8 +7,8 @@
 source "$here/lib/fuzz.sh"
 
 # Executions of each target, and the seconds they may take.
-fuzz_test_executions=20000
-fuzz_test_seconds=4
+fuzz_test_executions=10000
+fuzz_test_seconds=2
 
 # run_fuzz: the corpus of each target, then new inputs, the same ones at every run. What reached something
 # new, and the corpus, once more in the sandbox.
