@@ -17,12 +17,10 @@ public final class E1000EController: PCIFunction {
   /// Its end of the bus.
   public let endpoint: PCIEndpoint
   let engine: E1000EEngine
-  private let backend: any NetworkBackend
+  private let turn: BackendTurn
   private let transmitThread: DeviceThreads
   private let receiveThread: DeviceThreads
   private let portAddress = Guarded<UInt32>(0)
-  /// Whether the far end is this card's: after `stop` it may be the next one's.
-  private let usesBackend = Guarded(false)
 
   /// A card that is ready for a driver once it is started.
   ///
@@ -46,7 +44,7 @@ public final class E1000EController: PCIFunction {
       vectorCount: E1000ECore.vectorCount, bar: Self.vectors, tableOffset: 0,
       pendingOffset: 0x2000)
     endpoint = PCIEndpoint(space, context: context)
-    self.backend = backend
+    turn = BackendTurn(onBegin: { backend.start() }, onEnd: { backend.stop() })
     engine = E1000EEngine(endpoint: endpoint, address: address, backend: backend)
     transmitThread = DeviceThreads(engine.transmitWork, onStart: context.onThreadStart)
     receiveThread = DeviceThreads(engine.receiveWork, onStart: context.onThreadStart)
@@ -58,27 +56,17 @@ public final class E1000EController: PCIFunction {
 
   /// Starts the two threads.
   ///
-  /// - Throws: `DeviceError` when the host gives no more threads; none is left then.
+  /// - Throws: `DeviceError` when the host gives no more threads; `stop` ends the one there may be.
   public func start() throws(DeviceError) {
-    usesBackend.withLock { $0 = true }
-    backend.start()
-    do throws(DeviceError) {
-      try transmitThread.start(count: 1, kind: "network") { [engine] in engine.serveTransmit() }
-      try receiveThread.start(count: 1, kind: "network") { [engine] in engine.serveReceive() }
-    } catch {
-      stop()
-      throw error
-    }
+    turn.begin()
+    try transmitThread.start(count: 1, kind: "network") { [engine] in engine.serveTransmit() }
+    try receiveThread.start(count: 1, kind: "network") { [engine] in engine.serveReceive() }
   }
 
   /// Ends the threads. Guest memory is left alone from then on. May be called again. Not on one of
   /// them.
   public func stop() {
-    let usesBackend = usesBackend.withLock { uses in
-      defer { uses = false }
-      return uses
-    }
-    if usesBackend { backend.stop() }
+    turn.end()
     transmitThread.stop()
     receiveThread.stop()
   }

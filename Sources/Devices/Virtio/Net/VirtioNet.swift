@@ -40,6 +40,7 @@ final class VirtioNet: VirtioModel {
   /// The driver may have put in buffers for frames.
   let receiving = WorkList(count: 1)
   private let address: EthernetAddress
+  private let turn: BackendTurn
   private let senders: DeviceThreads
   private let receivers: DeviceThreads
 
@@ -56,6 +57,7 @@ final class VirtioNet: VirtioModel {
     self.link = link
     self.backend = backend
     self.address = address
+    turn = BackendTurn(onBegin: { backend.start() }, onEnd: { backend.stop() })
     state = Guarded(State(filter: VirtioNetFilter(address: address)))
     senders = DeviceThreads(sending, onStart: onThreadStart)
     receivers = DeviceThreads(receiving, onStart: onThreadStart)
@@ -64,7 +66,7 @@ final class VirtioNet: VirtioModel {
   // MARK: Life
 
   func start() throws(DeviceError) {
-    backend.start()
+    turn.begin()
     try senders.start(count: 1, kind: "network") { [self] in
       var sender = VirtioNetSender(self)
       while sending.next() != nil { sender.serve() }
@@ -76,7 +78,7 @@ final class VirtioNet: VirtioModel {
   }
 
   func stop() {
-    backend.stop()
+    turn.end()
     senders.stop()
     receivers.stop()
   }

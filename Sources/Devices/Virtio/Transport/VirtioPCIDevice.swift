@@ -60,7 +60,7 @@ public final class VirtioPCIDevice: PCIFunction {
 
   /// Starts the threads that work on the queues.
   ///
-  /// - Throws: `DeviceError` when the host gives no more threads; none is left then.
+  /// - Throws: `DeviceError` when the host gives no more threads; `stop` ends those there may be.
   public func start() throws(DeviceError) {
     try transport.model.start()
   }

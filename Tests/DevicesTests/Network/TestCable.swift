@@ -48,6 +48,8 @@ final class TestCable: NetworkBackend {
     wakeUp.signal()
   }
 
+  /// Whether no card has it, or the one that had it has stopped.
+  var isStopped: Bool { state.withLock { $0.isStopped } }
   var sent: [[UInt8]] { state.withLock { $0.sent } }
   var sendCallCount: Int { state.withLock { $0.sendCallCount } }
   var toldOffloads: NetworkOffloads { state.withLock { $0.offloads } }
