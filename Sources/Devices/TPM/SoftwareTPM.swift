@@ -56,7 +56,8 @@ public final class SoftwareTPM: Sendable {
 
   /// Ends it, and gives the directory up.
   public func stop() {
-    emulator.shutDown()
+    // A signal between the close of its socket and its end would still kill it.
+    if emulator.shutDown() { _ = process.wait(seconds: 10) }
     process.stop(seconds: 10)
     lock.withLock { $0 = nil }
   }

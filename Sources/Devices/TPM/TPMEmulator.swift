@@ -172,15 +172,21 @@ public final class TPMEmulator: TPMBackend {
 
   /// Has the emulator end itself, after it has stored what it keeps, and waits for that, for ten
   /// seconds at most. For the end of a run, when no thread asks any more.
-  public func shutDown() {
+  ///
+  /// - Returns: whether it has closed its socket: the process is about to end by itself.
+  @discardableResult
+  public func shutDown() -> Bool {
     ending.clear()
-    state.withLock { [self] state in
-      guard !state.isGone else { return }
+    return state.withLock { [self] state in
+      guard !state.isGone else { return false }
       state.isGone = true
       let deadline = HostClock.monotonicNanoseconds() + 10_000_000_000
-      guard (try? send(TPMMessage.bytes(Control.shutDown), to: control)) != nil else { return }
+      guard (try? send(TPMMessage.bytes(Control.shutDown), to: control)) != nil else {
+        return false
+      }
       // It closes the socket at its end.
       while (try? receive(64, from: control, deadline)) != nil {}
+      return HostClock.monotonicNanoseconds() < deadline
     }
   }
 
