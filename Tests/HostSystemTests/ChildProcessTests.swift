@@ -10,10 +10,7 @@ private final class TestPipe {
   private var isWriteEndOpen = true
 
   init() throws {
-    var ends: [Int32] = [-1, -1]
-    let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
-    try #require(unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0)
-    (readEnd, writeEnd) = (ends[0], ends[1])
+    (readEnd, writeEnd) = try UnixSocket.pair()
   }
 
   deinit {

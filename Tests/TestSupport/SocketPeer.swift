@@ -10,20 +10,11 @@ package final class SocketPeer {
 
   /// Connects.
   package init(_ path: String) throws {
-    file = try FileDescriptor { socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0) }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    // SAFETY: the path is shorter than its place.
-    unsafe withUnsafeMutableBytes(of: &address.sun_path) {
-      unsafe $0.copyBytes(from: Array(path.utf8))
+    do throws(Errno) {
+      file = try UnixSocket.connected(to: Array(path.utf8))
+    } catch {
+      throw Closed()
     }
-    // SAFETY: a local's bytes, and their length.
-    let result = unsafe withUnsafePointer(to: &address) {
-      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe connect(file.rawValue, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
-    guard result == 0 else { throw Closed() }
   }
 
   package func send(_ bytes: [UInt8]) throws {

@@ -28,17 +28,14 @@ public final class SoftwareTPM: Sendable {
       throw .directory(directory.description, problem: "needs a name in UTF-8 without commas")
     }
     let lock = try Self.makeAndLock(directory)
-    var ends: [2 of Int32] = [-1, -1]
-    var numbers = ends.mutableSpan
-    // SAFETY: two descriptors, which live for the call.
-    let result = unsafe numbers.withUnsafeMutableBufferPointer {
-      unsafe socketpair(
-        AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, $0.baseAddress)
+    let ends: (Int32, Int32)
+    do throws(Errno) {
+      ends = try UnixSocket.pair()
+    } catch {
+      throw .system("make a socket for swtpm", error)
     }
-    let error = Errno.current
-    guard result == 0 else { throw .system("make a socket for swtpm", error) }
-    let control = FileDescriptor(taking: ends[0])
-    let peer = FileDescriptor(taking: ends[1])
+    let control = FileDescriptor(taking: ends.0)
+    let peer = FileDescriptor(taking: ends.1)
     do throws(Errno) {
       process = try ChildProcess(
         program,
@@ -105,39 +102,10 @@ extension TPMEmulator {
     let name = "at \(path)"
     let control: FileDescriptor
     do throws(Errno) {
-      control = try FileDescriptor {
-        socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-      }
-    } catch {
-      throw .system("make a socket for the TPM emulator \(name)", error)
-    }
-    do throws(Errno) {
-      try Self.connect(control, to: path)
+      control = try UnixSocket.connected(to: path.bytes)
     } catch {
       throw .system("connect to the TPM emulator \(name)", error)
     }
     try self.init(control: control, name: name, onFailure: onFailure)
-  }
-
-  private static func connect(
-    _ file: borrowing FileDescriptor, to path: HostPath
-  ) throws(Errno) {
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    guard path.bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-      throw Errno(ENAMETOOLONG)
-    }
-    // SAFETY: the path is shorter than its place, which is zero behind it.
-    unsafe withUnsafeMutableBytes(of: &address.sun_path) {
-      unsafe $0.copyBytes(from: path.bytes)
-    }
-    // SAFETY: a local's bytes, and their length.
-    let result = unsafe withUnsafePointer(to: &address) {
-      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe Glibc.connect(file.rawValue, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
-    let error = Errno.current
-    if result != 0 { throw error }
   }
 }

@@ -82,17 +82,14 @@ public final class TPMEmulator: TPMBackend {
     patienceSeconds: Int = usualPatienceSeconds,
     onFailure: @escaping @Sendable (String) -> Void
   ) throws(TPMEmulatorError) {
-    var pair: [2 of Int32] = [-1, -1]
-    var numbers = pair.mutableSpan
-    // SAFETY: two descriptors, which live for the call.
-    let result = unsafe numbers.withUnsafeMutableBufferPointer {
-      unsafe socketpair(
-        AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, $0.baseAddress)
+    let ends: (Int32, Int32)
+    do throws(Errno) {
+      ends = try UnixSocket.pair()
+    } catch {
+      throw .system("make a socket for \(name)", error)
     }
-    let error = Errno.current
-    guard result == 0 else { throw .system("make a socket for \(name)", error) }
-    data = FileDescriptor(taking: pair[0])
-    let peer = FileDescriptor(taking: pair[1])
+    data = FileDescriptor(taking: ends.0)
+    let peer = FileDescriptor(taking: ends.1)
     self.control = control
     self.name = name
     self.onFailure = onFailure

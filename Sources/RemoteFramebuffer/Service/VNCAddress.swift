@@ -155,22 +155,17 @@ public struct VNCListener: ~Copyable, Sendable {
   }
 
   private static func listen(path bytes: [UInt8]) throws(Errno) -> FileDescriptor {
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    guard bytes.count < MemoryLayout.size(ofValue: address.sun_path), !bytes.contains(0) else {
-      throw Errno(ENAMETOOLONG)
-    }
-    // SAFETY: the path is shorter than its place, which is zero behind it.
-    unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+    let address = try UnixSocketAddress(bytes)
     let file = try FileDescriptor { socket(AF_UNIX, type, 0) }
     // Only this user connects.
     let mask = umask(0o177)
     defer { _ = umask(mask) }
-    if bind(file.rawValue, &address) != 0 {
-      let error = Errno.current
-      guard error == Errno(EADDRINUSE), isSocket(bytes), isLeftOver(&address) else { throw error }
+    do throws(Errno) {
+      try address.bind(file.rawValue)
+    } catch {
+      guard error == Errno(EADDRINUSE), isSocket(bytes), isLeftOver(address) else { throw error }
       _ = unsafe withPath(bytes) { unsafe unlink($0) }
-      try check(bind(file.rawValue, &address))
+      try address.bind(file.rawValue)
     }
     try check(Glibc.listen(file.rawValue, 16))
     return file
@@ -192,15 +187,14 @@ public struct VNCListener: ~Copyable, Sendable {
   }
 
   /// Whether nothing listens on a socket file.
-  private static func isLeftOver(_ address: inout sockaddr_un) -> Bool {
+  private static func isLeftOver(_ address: UnixSocketAddress) -> Bool {
     guard let probe = try? FileDescriptor({ socket(AF_UNIX, type, 0) }) else { return false }
-    // SAFETY: a local's bytes, and their length.
-    let result = unsafe withUnsafePointer(to: &address) {
-      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe connect(probe.rawValue, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
+    do throws(Errno) {
+      try address.connect(probe.rawValue)
+      return false
+    } catch {
+      return error == Errno(ECONNREFUSED)
     }
-    return result != 0 && Errno.current == Errno(ECONNREFUSED)
   }
 
   private static func bind<T>(_ descriptor: Int32, _ address: inout T) -> Int32 {

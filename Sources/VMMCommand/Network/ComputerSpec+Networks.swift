@@ -43,7 +43,8 @@ extension NetworkSpec {
     case .passt(let path):
       do throws(Errno) {
         return try StreamNetwork(
-          taking: try Self.connect(path).release(), onGone: onGone)
+          taking: try UnixSocket.connected(to: ArgumentText.bytes(of: path)).release(),
+          onGone: onGone)
       } catch {
         throw NetworkError(
           "cannot connect to passt at \(ArgumentText.printable(path)): \(error); start it with:"
@@ -80,28 +81,5 @@ extension NetworkSpec {
     }
     let reason = Errno.current
     guard peer == 0 else { throw reason }
-  }
-
-  private static func connect(_ path: String) throws(Errno) -> FileDescriptor {
-    let bytes = ArgumentText.bytes(of: path)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-      throw Errno(ENAMETOOLONG)
-    }
-    // SAFETY: the path is shorter than its place, which is zero behind it.
-    unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
-    let file = try FileDescriptor {
-      socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    }
-    // SAFETY: a socket address of its own family, and its length.
-    let result = unsafe withUnsafePointer(to: &address) {
-      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe Glibc.connect(file.rawValue, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
-    let error = Errno.current
-    guard result == 0 else { throw error }
-    return file
   }
 }

@@ -21,17 +21,14 @@ enum PasstProgram {
     guard let path else {
       throw NetworkError("--net user needs the program passt, which is not there; \(cure)")
     }
-    var pair: [2 of Int32] = [-1, -1]
-    var span = pair.mutableSpan
-    // SAFETY: two descriptors, which the call sets.
-    let result = unsafe span.withUnsafeMutableBufferPointer { descriptors in
-      unsafe socketpair(
-        AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, descriptors.baseAddress)
+    let ends: (Int32, Int32)
+    do throws(Errno) {
+      ends = try UnixSocket.pair()
+    } catch {
+      throw NetworkError("cannot make a socket for passt: \(error)")
     }
-    let error = Errno.current
-    guard result == 0 else { throw NetworkError("cannot make a socket for passt: \(error)") }
-    let far = FileDescriptor(taking: pair[1])
-    let own = FileDescriptor(taking: pair[0])
+    let own = FileDescriptor(taking: ends.0)
+    let far = FileDescriptor(taking: ends.1)
     do throws(Errno) {
       let process = try ChildProcess(
         path, arguments(forwards, hasRoute: hasDefaultRoute), inheriting: [far.rawValue],

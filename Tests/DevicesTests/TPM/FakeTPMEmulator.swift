@@ -31,11 +31,8 @@ final class FakeTPMEmulator: Sendable {
     reply: @escaping @Sendable (UInt32) -> Act? = { _ in nil },
     answer: @escaping @Sendable (Int) -> Act? = { _ in nil }
   ) throws {
-    var ends: [Int32] = [-1, -1]
-    let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
-    guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw Errno.current }
-    control = ends[0]
-    let own = ends[1]
+    let own: Int32
+    (control, own) = try UnixSocket.pair()
     TestThreads.start { [requests, commands] in
       Peer(control: own, requests, commands, reply, answer).run()
     }
