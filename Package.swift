@@ -70,7 +70,8 @@ let package = Package(
 
     .target(name: "HostPages", dependencies: ["CKVM", "HostSystem"], swiftSettings: strict),
     .target(
-      name: "GuestMemory", dependencies: ["Bytes", "CLinux", "HostSystem", "ZeroTracker"],
+      name: "GuestMemory",
+      dependencies: ["Bytes", "CLinux", "HostPages", "HostSystem", "ZeroTracker"],
       swiftSettings: strict),
     // What device models are made of: buses, PCI, interrupts.
     .target(

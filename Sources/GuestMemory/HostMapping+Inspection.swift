@@ -83,7 +83,7 @@ extension HostMapping {
   }
 
   /// The next offset of that kind; nil if there is none.
-  private func seek(_ offset: Int, _ whence: Int32) throws(GuestMemoryError) -> Int? {
+  func seek(_ offset: Int, _ whence: Int32) throws(GuestMemoryError) -> Int? {
     let result = lseek(descriptor, off_t(offset), whence)
     let error = errno
     if result >= 0 { return Int(result) }
@@ -121,7 +121,7 @@ private enum Pagemap {
 }
 
 /// *SEEK_DATA* and *SEEK_HOLE* of linux/fs.h, which the C library declares for `_GNU_SOURCE` only.
-private enum FileSeek {
+enum FileSeek {
   static let data: Int32 = 3
   static let hole: Int32 = 4
 }

@@ -2,7 +2,7 @@ internal import CKVM
 internal import Glibc
 
 /// Questions about pages that ask nothing of a userfaultfd.
-enum HostPageState {
+package enum HostPageState {
   /// Whether every page of `range` is mapped.
   static func isMapped(_ range: HostRange) -> Bool {
     // SAFETY: no memory is accessed. MS_ASYNC does nothing (msync(2)), but after the kernel has
@@ -11,7 +11,7 @@ enum HostPageState {
   }
 
   /// Whether a page may be in swap: there is some, or the kernel does not say.
-  static var hasSwap: Bool {
+  package static var hasSwap: Bool {
     var information = sysinfo()
     // SAFETY: the kernel fills the struct.
     let result = unsafe ckvm_sysinfo(&information)
@@ -22,7 +22,7 @@ enum HostPageState {
   /// as `buffer` at most. All are set when this process is not allowed to know.
   ///
   /// - Throws: `registrationLost`, naming `range`, if some of it is not mapped any longer.
-  static func residency(
+  package static func residency(
     _ addresses: Range<UInt>, of range: HostRange, into buffer: inout [UInt8]
   ) throws(HostPagesError) -> Int {
     let pageByteCount = Int(HostRange.pageByteCount)
@@ -45,9 +45,9 @@ enum HostPageState {
 }
 
 /// One bit per page, page 0 in bit 0 of word 0.
-enum PageBits {
+package enum PageBits {
   /// Sets the bits of `pages`, a word at a time.
-  static func set(_ pages: Range<Int>, in words: inout MutableSpan<UInt64>) {
+  package static func set(_ pages: Range<Int>, in words: inout MutableSpan<UInt64>) {
     guard let last = pages.last else { return }
     let firstWord = pages.lowerBound / 64
     let lastWord = last / 64

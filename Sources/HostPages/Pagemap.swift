@@ -30,26 +30,41 @@ struct Pagemap: ~Copyable, Sendable {
     self.descriptor = FileDescriptor(taking: descriptor)
   }
 
+  /// What is asked of the pages.
+  enum Question {
+    /// Which were written to, of memory that is protected: regions have *PAGE_IS_WRITTEN* or not.
+    case written
+    /// Which are present or swapped out, the shared zero page, huge: regions have the categories.
+    case population
+  }
+
   /// Finds what in `addresses` has an entry in the page tables: a page, swapped out or not, or the
   /// marker that stands for protection where no page is. Neighbours that are alike become one
-  /// region, and those written to have *PAGE_IS_WRITTEN* in `categories`. What is in no region has
-  /// no entry.
+  /// region, with what was asked for in `categories`. What is in no region has no entry.
   ///
   /// - Parameter regions: `regionLimit` of them, overwritten from the start.
   /// - Returns: how many regions were found, and where the next call has to start.
-  /// - Throws: `registrationLost`, naming `range`, if any of it is mapped but not registered.
+  /// - Throws: `registrationLost`, naming `range`, if any of it is mapped but not registered,
+  ///   asked which pages were written.
   func scan(
-    _ addresses: Range<UInt>, of range: HostRange, into regions: inout [page_region]
+    _ addresses: Range<UInt>, of range: HostRange, for question: Question,
+    into regions: inout [page_region]
   ) throws(HostPagesError) -> (regionCount: Int, next: UInt) {
     precondition(regions.count == Self.regionLimit, "room for \(regions.count) regions")
     var argument = pm_scan_arg()
     argument.size = UInt64(MemoryLayout<pm_scan_arg>.size)
-    argument.flags = CKVM_PM_SCAN_CHECK_WPASYNC
     argument.start = UInt64(addresses.lowerBound)
     argument.end = UInt64(addresses.upperBound)
     // WRITTEN alone would report every page without an entry as well.
     argument.category_anyof_mask = CKVM_PAGE_IS_PRESENT | CKVM_PAGE_IS_SWAPPED
-    argument.return_mask = CKVM_PAGE_IS_WRITTEN
+    switch question {
+    case .written:
+      argument.flags = CKVM_PM_SCAN_CHECK_WPASYNC
+      argument.return_mask = CKVM_PAGE_IS_WRITTEN
+    case .population:
+      argument.return_mask =
+        CKVM_PAGE_IS_PRESENT | CKVM_PAGE_IS_SWAPPED | CKVM_PAGE_IS_PFNZERO | CKVM_PAGE_IS_HUGE
+    }
     // SAFETY: the kernel writes at most vec_len regions, and all of them fit.
     let result = unsafe regions.withUnsafeMutableBufferPointer { buffer in
       argument.vec = UInt64(UInt(bitPattern: buffer.baseAddress))

@@ -125,7 +125,7 @@ public final class WriteProtection: Sendable {
       var cursor = piece.lowerBound
       while cursor < piece.upperBound {
         let (count, next) = try pagemap.scan(
-          cursor..<piece.upperBound, of: range, into: &regions)
+          cursor..<piece.upperBound, of: range, for: .written, into: &regions)
         for region in regions[..<count] {
           // The kernel clips regions to the addresses it was given, huge pages too.
           let addresses = UInt(region.start)..<UInt(region.end)

@@ -7,20 +7,25 @@ public enum WrittenPageSourceKind: String, Hashable, Sendable, CaseIterable, Cod
   /// Write protection of this process's mapping (userfaultfd): the guest's writes, this process's
   /// own and those of the kernel for others, such as vhost. Linux 6.7.
   case writeProtect = "write-protect"
+  /// The memory itself: what the host never populated is zero, what it populated is read at the
+  /// answer. It costs nothing in between, and sees every writer. Linux 6.7.
+  case populated
 
   /// For people: `dirty log`.
   public var title: String {
     switch self {
     case .dirtyLog: "dirty log"
     case .writeProtect: "write protection"
+    case .populated: "population and content"
     }
   }
 }
 
 /// How long guest writes are tracked.
 ///
-/// Tracking costs the guest speed: with the dirty log KVM maps its memory by 4 KiB pages, and a
-/// page's first write exits to the kernel. Without it nothing can be reported.
+/// The dirty log and write protection cost the guest speed: its memory is mapped by 4 KiB pages, and
+/// a page's first write exits to the kernel. `populated` costs nothing, so with it there is nothing
+/// to end: `untilAnswered` is as `always`. Without tracking nothing can be reported.
 public enum TrackingPolicy: Hashable, Sendable {
   /// Until that many seconds after the first answer to 0x8002; 0 ends it with that answer.
   case untilAnswered(seconds: Int)
@@ -75,7 +80,8 @@ public struct TrackingSpec: Hashable, Sendable {
     case reading(ByteCount)
   }
 
-  /// What tracks the guest's writes; nil for the best that every host has.
+  /// What tracks the guest's writes; nil for what costs least: see
+  /// `MachineConfiguration.writtenPageSource`.
   public var source: WrittenPageSourceKind?
   public var policy = TrackingPolicy.default
   /// Memory per bit of the VMM's own writes.

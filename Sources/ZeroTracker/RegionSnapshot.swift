@@ -5,6 +5,8 @@ struct RegionSnapshot: Sendable {
   private let written: [UInt64]
   /// Bit per page: written by the VMM, as refinement found; also in `written`. May be empty.
   private let refined: [UInt64]
+  /// Bit per chunk: what is in `written` of it is most likely the VMM's. May be empty.
+  private let settled: [UInt64]
   /// Bit per chunk.
   private let touched: [UInt64]
   /// Bit per chunk; empty while there is none.
@@ -13,8 +15,9 @@ struct RegionSnapshot: Sendable {
 
   init(_ region: TrackedRegion) {
     range = region.range
-    written = region.written
+    written = region.latest
     refined = region.refined
+    settled = region.settled
     touched = region.touched.copy()
     claimed = region.claimed
     pageShift = region.touched.granularity.pageShift
@@ -30,11 +33,12 @@ struct RegionSnapshot: Sendable {
   /// The `index`th 64 pages; bits above the region's end mean nothing.
   @inline(__always)
   func word(_ index: Int) -> Word {
-    let refined = refined.isEmpty ? 0 : refined[index]
+    let written = written.isEmpty ? 0 : written[index]
+    var byVMM = refined.isEmpty ? 0 : refined[index]
+    if !settled.isEmpty { byVMM |= pages(settled, index) & written }
     return Word(
-      touched: pages(touched, index) | refined,
-      claimed: claimed.isEmpty ? 0 : pages(claimed, index),
-      written: written.isEmpty ? 0 : written[index] & ~refined)
+      touched: pages(touched, index) | byVMM,
+      claimed: claimed.isEmpty ? 0 : pages(claimed, index), written: written & ~byVMM)
   }
 
   @inline(__always)

@@ -118,6 +118,23 @@ public final class TouchedMap: Sendable {
     }
   }
 
+  /// Makes all chunks untouched, except those set in `kept` (same numbering; empty: none), and adds
+  /// them to `cleared`.
+  ///
+  /// The caller excludes writers that have marked and not yet written.
+  func clear(into cleared: inout [UInt64], except kept: [UInt64]) {
+    words.withWords { words in
+      for index in words.indices {
+        let mask = kept.isEmpty ? UInt64.max : ~kept[index]
+        // Most words are clear: a locked operation for each would cost several times more.
+        let bits = words[index].load(ordering: .acquiring) & mask
+        guard bits != 0 else { continue }
+        cleared[index] |= bits
+        words[index].bitwiseAnd(~bits, ordering: .sequentiallyConsistent)
+      }
+    }
+  }
+
   /// Number of words, for a bitmap of the same numbering.
   var wordCount: Int { words.count }
 

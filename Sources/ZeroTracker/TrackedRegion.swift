@@ -4,11 +4,17 @@ struct TrackedRegion {
   let touched: TouchedMap
   /// Bit per page: written as far as the source has reported; bits above the last page are always
   /// 1, so that a scan needs no special last word. Kept from answer to answer: what was written
-  /// once stays written, even if a source should forget it unasked.
+  /// once stays written, even if a source should forget it unasked. With a source that answers by
+  /// content only what the tracker itself withholds.
   private(set) var written: [UInt64]
   /// Bit per page: found not to be zero when its chunk was refined, so most likely written by the
   /// VMM. These bits are in `written` as well, which alone is scanned. Empty while there is none.
   private(set) var refined: [UInt64] = []
+  /// What a source that answers by content said last, with all of `written`; empty with any other.
+  private var content: [UInt64] = []
+  /// Bit per chunk, numbered as in `touched`: settled, so that what is found in it is most likely
+  /// the VMM's. Empty while there is none.
+  private(set) var settled: [UInt64] = []
   /// Bit per chunk, numbered as in `touched`: never to be cleared again. Empty while there is none.
   private(set) var claimed: [UInt64] = []
 
@@ -33,17 +39,33 @@ struct TrackedRegion {
   /// Adds what the source knows.
   mutating func read(_ source: any WrittenPageSource) throws {
     let range = range
+    if source.answersByContent {
+      content = written
+      var words = content.mutableSpan
+      try source.readWrittenPages(of: range, into: &words)
+      return
+    }
     var words = written.mutableSpan
     try source.readWrittenPages(of: range, into: &words)
     // A source that stores instead of ORing may have cleared them.
     setBitsAboveEnd()
   }
 
+  /// Bit per page: written, as far as was known at the last reading.
+  var latest: [UInt64] { content.isEmpty ? written : content }
+
   func scan(_ scanner: inout ZeroedRunScanner) {
     let shift = touched.granularity.pageShift
+    let latest = latest
     touched.withWords { words in
-      scanner.scan(range, written: written.span, touched: words, pageShift: shift)
+      scanner.scan(range, written: latest.span, touched: words, pageShift: shift)
     }
+  }
+
+  /// Makes all chunks without a claim untouched: the source tells what is in them.
+  mutating func settle() {
+    if settled.isEmpty { settled = Array(repeating: 0, count: touched.wordCount) }
+    touched.clear(into: &settled, except: claimed)
   }
 
   /// Sets or clears the written bits of the pages of `pages` that are in the region.
@@ -51,6 +73,7 @@ struct TrackedRegion {
     for piece in BitPieces(pages.bits(in: range)) {
       if isWritten {
         written[piece.word] |= piece.mask
+        if !content.isEmpty { content[piece.word] |= piece.mask }
       } else {
         written[piece.word] &= ~piece.mask
         if !refined.isEmpty { refined[piece.word] &= ~piece.mask }
@@ -110,13 +133,18 @@ struct TrackedRegion {
   }
 
   /// Makes the chunks wholly inside `pages` untouched, except claimed ones.
-  func clearTouched(_ pages: PageRange) {
-    touched.clear(touched.chunksWithin(pages), except: claimed)
+  mutating func clearTouched(_ pages: PageRange) {
+    let chunks = touched.chunksWithin(pages)
+    touched.clear(chunks, except: claimed)
+    guard !settled.isEmpty else { return }
+    for piece in BitPieces(chunks) { settled[piece.word] &= ~piece.mask }
   }
 
   /// Gives the memory of the written bits back; the region is not scanned again.
   mutating func freeWritten() {
     written = []
     refined = []
+    content = []
+    settled = []
   }
 }

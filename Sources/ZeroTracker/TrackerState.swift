@@ -77,6 +77,11 @@ struct TrackerState {
     regions[index].refine(run, nonZero: try inspect(run))
   }
 
+  mutating func settleMarks() {
+    guard phase == .tracking, source?.answersByContent == true else { return }
+    for index in regions.indices { regions[index].settle() }
+  }
+
   /// Withholds exactly these pages; after the end nothing is reported anyway.
   private mutating func setWritten(_ range: PageRange) {
     guard phase != .stopped else { return }

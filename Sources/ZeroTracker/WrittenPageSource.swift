@@ -1,4 +1,5 @@
-/// Knows which pages the guest wrote: KVM's dirty log, or write protection of the host mapping.
+/// Knows which pages the guest wrote: KVM's dirty log, write protection of the host mapping, or the
+/// memory itself, which can be looked at (`answersByContent`).
 ///
 /// A tracker believes its source without checking, so a source promises:
 ///
@@ -22,6 +23,12 @@ public protocol WrittenPageSource: AnyObject, Sendable {
   /// - Throws: anything; the tracker then reports nothing in this answer.
   func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws
 
+  /// Whether it answers by what is in the pages, and not by what was noted of them: each answer has
+  /// every page that has a byte other than zero at the instant at which the source looks at that
+  /// byte, whoever wrote it. It stands alone: a page may be zero again in the next. Without an
+  /// implementation `false`.
+  var answersByContent: Bool { get }
+
   /// Ends tracking; called once, after which nothing else is. Without an implementation nothing
   /// ends.
   ///
@@ -37,6 +44,8 @@ public protocol WrittenPageSource: AnyObject, Sendable {
 }
 
 extension WrittenPageSource {
+  /// Knows what was noted.
+  public var answersByContent: Bool { false }
   /// Ends nothing.
   public func stop() throws {}
   /// Forgets nothing.

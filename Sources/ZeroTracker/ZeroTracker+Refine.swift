@@ -1,5 +1,23 @@
 // Winning back zero pages of chunks that the VMM touched only in part.
 extension ZeroTracker {
+  /// Whether the source answers by content: `settleMarks` then does what `refine` does with others,
+  /// and reads nothing. Any thread; waits for an answer that is being made.
+  public var answersByContent: Bool {
+    state.withLock { $0.phase == .tracking && $0.source?.answersByContent == true }
+  }
+
+  /// Makes all touched chunks untouched, except claimed ones, if the source answers by content; with
+  /// any other nothing happens.
+  ///
+  /// A mark then stands for a writer that may not have written yet, and for nothing else. Bytes that
+  /// are there the source sees, in every answer that follows; later writers mark again.
+  ///
+  /// - Precondition: the caller keeps VMM writers away for the time of the call: none may be between
+  ///   its mark and its last byte.
+  public func settleMarks() {
+    state.withLock { $0.settleMarks() }
+  }
+
   /// The lowest touched pages from `start` on that `refine` may look at: whole chunks of one region
   /// without a claim.
   ///

@@ -75,7 +75,7 @@ extension TrackerState {
 
 extension TrackedRegion {
   fileprivate var bitmaps: TrackerStateFormat.Region {
-    .init(range: range, touched: touched.copy(), claimed: claimed, written: written)
+    .init(range: range, touched: touched.copy(), claimed: claimed, written: latest)
   }
 
   /// Adds the pages of a saved state.

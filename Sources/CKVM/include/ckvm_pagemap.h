@@ -86,6 +86,8 @@ static const int CKVM_UFFD_USER_MODE_ONLY = UFFD_USER_MODE_ONLY;
 static const uint64_t CKVM_PAGE_IS_WRITTEN = PAGE_IS_WRITTEN;
 static const uint64_t CKVM_PAGE_IS_PRESENT = PAGE_IS_PRESENT;
 static const uint64_t CKVM_PAGE_IS_SWAPPED = PAGE_IS_SWAPPED;
+static const uint64_t CKVM_PAGE_IS_PFNZERO = PAGE_IS_PFNZERO;
+static const uint64_t CKVM_PAGE_IS_HUGE = PAGE_IS_HUGE;
 static const uint64_t CKVM_PM_SCAN_CHECK_WPASYNC = PM_SCAN_CHECK_WPASYNC;
 
 // The C library has no function for it.

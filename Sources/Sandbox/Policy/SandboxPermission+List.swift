@@ -24,9 +24,9 @@ extension SandboxPermission {
         [.argument(0, is: UInt32(CLINUX_MEMBARRIER))],
         [.argument(0, is: UInt32(CLINUX_REGISTER_FOR_MEMBARRIER))],
       ], why: "keeps writers of guest memory out while pages are looked at or given back"),
-    SandboxPermission(.mincore, .guest, need: .writeProtection, why: "which pages are there"),
-    SandboxPermission(.msync, .guest, need: .writeProtection, why: "whether memory is mapped"),
-    SandboxPermission(.sysinfo, .guest, need: .writeProtection, why: "whether there is swap"),
+    SandboxPermission(.mincore, .guest, need: .pageTables, why: "which pages are there"),
+    SandboxPermission(.msync, .guest, need: .pageTables, why: "whether memory is mapped"),
+    SandboxPermission(.sysinfo, .guest, need: .pageTables, why: "whether there is swap"),
     SandboxPermission(.userfaultfd, .service, need: .writeProtection, why: "write protection"),
   ]
   private static let allocator = "the allocator"

@@ -6,6 +6,8 @@ struct SandboxPermission: Sendable {
   /// What has to be asked for in the policy, because most runs do without.
   enum Need: String, Sendable {
     case writeProtection = "write protection"
+    /// Write protection, or a look at what is populated.
+    case pageTables = "page tables"
     case fileReplacement = "file replacement"
     case flash = "flash in a file"
     case viewers = "viewers"

@@ -8,6 +8,8 @@ public import HostSystem
 public struct SandboxPolicy: Hashable, Sendable {
   /// Guest writes are tracked by write protection, which needs userfaultfd(2) and PAGEMAP_SCAN.
   public var usesWriteProtection = false
+  /// Guest memory itself is looked at to see what was written, which needs PAGEMAP_SCAN.
+  public var looksAtPopulation = false
   /// Service threads create and rename files, such as a picture at the end.
   public var replacesFiles = false
   /// vCPU threads write the variables of firmware to a file.
@@ -54,6 +56,7 @@ public struct SandboxPolicy: Hashable, Sendable {
     switch need {
     case nil: true
     case .writeProtection: usesWriteProtection
+    case .pageTables: usesWriteProtection || looksAtPopulation
     case .fileReplacement: replacesFiles
     case .flash: keepsFlash
     case .viewers: servesViewers

@@ -70,8 +70,8 @@ struct SandboxRequest: Sendable {
     SandboxRequest("KVM_SET_MP_STATE", CKVM_SET_MP_STATE, .service, why: set),
     SandboxRequest("KVM_GET_STATS_FD", CKVM_GET_STATS_FD, .service, why: "KVM's counters"),
     SandboxRequest(
-      "PAGEMAP_SCAN", CKVM_PAGEMAP_SCAN, .guest, need: .writeProtection,
-      why: "which pages the guest wrote"),
+      "PAGEMAP_SCAN", CKVM_PAGEMAP_SCAN, .guest, need: .pageTables,
+      why: "which pages the guest wrote, or the host has populated"),
     SandboxRequest(
       "UFFDIO_UNREGISTER", CKVM_UFFDIO_UNREGISTER, .guest, need: .writeProtection,
       why: "the end of tracking, also by an answer"),

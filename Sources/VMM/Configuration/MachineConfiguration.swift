@@ -23,7 +23,8 @@ public struct MachineConfiguration: Sendable {
   public var usesTransparentHugePages = false
   /// Memory per bit of the VMM's own writes: what one byte of them withholds.
   public var granularity = TrackingGranularity.default
-  /// What tracks the guest's writes; nil for the dirty log, which every KVM has.
+  /// What tracks the guest's writes; nil for what costs least here,
+  /// `WrittenPageSourceKind.automatic(isPreallocated:)`.
   public var writtenPageSource: WrittenPageSourceKind?
   /// When tracking ends.
   public var trackingPolicy = TrackingPolicy.default
@@ -63,7 +64,7 @@ public struct MachineConfiguration: Sendable {
     self.init(.program(program), memoryByteCount: memoryByteCount, vcpuCount: vcpuCount)
   }
 
-  /// A machine with defaults for everything else: anonymous memory, dirty log, no devices
+  /// A machine with defaults for everything else: anonymous memory, tracked, no devices
   /// besides those of its kind.
   public init(_ image: GuestImage, memoryByteCount: UInt64, vcpuCount: Int = 1) {
     self.image = image
@@ -98,6 +99,7 @@ public struct MachineConfiguration: Sendable {
 
   /// What tracks the guest's writes; nil if nothing does.
   var trackedSource: WrittenPageSourceKind? {
-    trackingPolicy == .never ? nil : writtenPageSource ?? .dirtyLog
+    trackingPolicy == .never
+      ? nil : writtenPageSource ?? .automatic(isPreallocated: isPreallocated)
   }
 }

@@ -120,12 +120,13 @@ public final class Machine: Sendable {
     let source = configuration.trackedSource
     let slots = try TrackedSlots(
       registering: guest, with: machine, numbers: numbers, source: source,
-      hasSystemManagement: hasManagement)
+      refinement: configuration.refinement, hasSystemManagement: hasManagement)
     try platform.boot.load(into: guest)
     try slots.start(guest.tracker)
 
     let trackingEnd = TrackingEnd(
-      policy: configuration.trackingPolicy, memory: guest,
+      // Looking costs nothing until somebody asks: there is nothing to end.
+      policy: source == .populated ? .always : configuration.trackingPolicy, memory: guest,
       afterwards: {
         // Write protection split what was huge; KVM joins its own mappings by itself.
         if source == .writeProtect && configuration.usesTransparentHugePages {

@@ -13,10 +13,12 @@ struct TrackedSlots {
   ///
   /// - Parameters:
   ///   - kind: nil if nothing is to be tracked.
+  ///   - refinement: what `populated` may read of each answer.
   ///   - hasSystemManagement: whether vCPUs in that mode get it, too.
   init(
     registering guest: GuestMemory, with machine: VirtualMachine,
-    numbers: MemorySlotNumbers, source kind: WrittenPageSourceKind?, hasSystemManagement: Bool
+    numbers: MemorySlotNumbers, source kind: WrittenPageSourceKind?,
+    refinement: GuestMemory.RefinementBudget, hasSystemManagement: Bool
   ) throws(MachineError) {
     let slots = guest.mappedRegions.map { region in
       MemorySlot(
@@ -48,6 +50,14 @@ struct TrackedSlots {
       let writeProtect = try WriteProtectSource(guest.mappedRegions)
       source = writeProtect
       arm = { () throws(MachineError) in try writeProtect.arm() }
+    case .populated:
+      try register([])
+      do {
+        source = try guest.populationSource(refinement)
+      } catch {
+        throw .hostPages(error)
+      }
+      arm = {}
     case nil:
       try register([])
       source = nil

@@ -62,8 +62,16 @@ enum HostCheck {
       findings: findings,
       conclusions: .init(
         hyperv: canRun ? transport?.rawValue : nil,
-        writtenPageSource: WrittenPageSourceKind.dirtyLog.title,
+        writtenPageSource: Self.automaticSources,
         sandbox: sandboxConclusion(), canRunGuests: canRun))
+  }
+
+  /// What `--tracking auto` chooses.
+  private static var automaticSources: String {
+    let usual = WrittenPageSourceKind.automatic(isPreallocated: false)
+    let preallocated = WrittenPageSourceKind.automatic(isPreallocated: true)
+    return usual == preallocated
+      ? usual.title : "\(usual.title); with --prealloc by the \(preallocated.title)"
   }
 
   /// What can track the guest's writes here.

@@ -43,6 +43,7 @@ struct MachineSandbox: Sendable {
     policy.hasTPM = tpm != nil
     if case .directory = tpm { policy.hasChildren = true }
     policy.hasNetwork = hasNetwork
+    policy.looksAtPopulation = tracking.source == nil || tracking.source == .populated
     if tracking.source == .writeProtect {
       policy.usesWriteProtection = true
       rules.append(LandlockRule("/dev/userfaultfd", device))

@@ -55,7 +55,10 @@ extension OptionDefinition {
 
   static let tracking = OptionDefinition(
     name: "--tracking", placeholder: "SOURCE",
-    summary: "What tracks the guest's writes: auto, dirty-log or write-protect (default auto).")
+    summary: """
+      What tells the guest's writes: auto, populated, dirty-log or write-protect (default auto: \
+      populated, but the dirty log with --prealloc).
+      """)
 
   static let trackingPolicy = OptionDefinition(
     name: "--tracking-policy", placeholder: "WHEN",

@@ -22,6 +22,7 @@ extension MachineConfiguration {
     configuration.onThreadStart = { role in
       var policy = SandboxPolicy()
       policy.usesWriteProtection = true
+      policy.looksAtPopulation = true
       policy.keepsFlash = true
       policy.hasNetwork = true
       policy.hasTPM = true
