@@ -120,19 +120,16 @@ guest_demo_start:
   mov %ebx, %r12d                   // bit 20: EnableExtendedHypercalls
   report KEY_PRIVILEGES_HIGH, %r12
 
-// The lists and counters below are still zero, and pages of zeros may truly be reported. They change
-// after the report, which would then look wrong: a store, even of what is there, makes them written.
+// The lists below are still zero, and pages of zeros may truly be reported, written or not. They
+// change after the report, which would then look wrong: so something is put there before. The
+// counters share their pages with code or lists.
 
-  lea guest_data(%rip), %rdi
-  lea hypercall_page(%rip), %rsi
-1:
-  mov (%rdi), %rax
-  mov %rax, (%rdi)
-  add $4096, %rdi
-  cmp %rsi, %rdi
-  jb 1b
-  mov -8(%rsi), %rax
-  mov %rax, -8(%rsi)
+  mov $SCRIBBLE, %rax
+  lea reported(%rip), %rdi
+  lea hypercall_page(%rip), %rcx
+  sub %rdi, %rcx
+  shr $3, %rcx
+  rep stosq
 
 // Write to free memory as firmware does before the system starts. These pages must not be reported.
 

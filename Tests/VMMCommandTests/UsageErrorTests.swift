@@ -77,7 +77,7 @@ import Testing
     ),
     (
       "demo --tracking dirtylog",
-      "option '--tracking': 'dirtylog' is not one of auto, dirty-log, write-protect; "
+      "option '--tracking': 'dirtylog' is not one of auto, dirty-log, write-protect, populated; "
         + "did you mean 'dirty-log'?"
     ),
     (

@@ -29,6 +29,7 @@ struct ThreadStartTests {
     var configuration = MachineConfiguration(
       program: program, memoryByteCount: 16 << 20, vcpuCount: 3)
     configuration.trackingPolicy = policy
+    configuration.writtenPageSource = .dirtyLog
     configuration.endsOnCrash = endsOnCrash
     configuration.onThreadStart = { roles.note($0) }
     configuration.portDevices = [

@@ -43,7 +43,10 @@ final class Storm: Sendable {
   private let failure = Mutex<String?>(nil)
 
   /// - Parameter ways: what VMM threads do; one at random each time.
-  init(transport: HyperVTransport, ways: [StormWriter.Way], seed: UInt64) throws {
+  init(
+    transport: HyperVTransport, source: WrittenPageSourceKind, ways: [StormWriter.Way],
+    seed: UInt64
+  ) throws {
     let control = MachineControl()
     let hooks = Hooks()
     var configuration = MachineConfiguration.confined(
@@ -54,6 +57,7 @@ final class Storm: Sendable {
     // The sharpest: a mark withholds one page, so that no neighbour hides a missing one.
     configuration.granularity = try TrackingGranularity(byteCount: 4096)
     configuration.trackingPolicy = .always
+    configuration.writtenPageSource = source
     configuration.portDevices = [
       (ExitPort.ports, ExitPort { control.end(with: .exited(status: $0)) }),
       (PortRange(start: 0xEC, count: 1), SignalPort { _ in control.startSecondaryVCPUs() }),

@@ -1,4 +1,5 @@
 import Glibc
+import MachineSpecification
 import Testing
 import VMM
 
@@ -16,13 +17,19 @@ struct StormTests {
     return unsafe Int(String(cString: text)) ?? 100_000
   }()
 
-  @Test(arguments: Host.transports)
-  func noAnswerNamesAPageThatWasWrittenBefore(transport: HyperVTransport) throws {
+  /// Those that are told by the kernel what the guest wrote, and the one that looks.
+  private static let sources = Host.sources.filter { $0 != .writeProtect }
+
+  @Test(arguments: Host.transports, sources)
+  func noAnswerNamesAPageThatWasWrittenBefore(
+    transport: HyperVTransport, source: WrittenPageSourceKind
+  ) throws {
     let storm = try Storm(
-      transport: transport, ways: [.store, .write, .fill, .lent], seed: 0x5EED_0001)
+      transport: transport, source: source, ways: [.store, .write, .fill, .lent],
+      seed: 0x5EED_0001)
     #expect(storm.run(checkedAnswers: Self.callCount) == nil)
     let counts = storm.checker.counts
-    print("storm, \(transport): \(counts)")
+    print("storm, \(transport), \(source): \(counts)")
     #expect(storm.checker.violations == [], "seed \(storm.seed), \(counts)")
     #expect(counts.violations.count == 0)
 
@@ -42,9 +49,24 @@ struct StormTests {
   /// The checker can fail: a writer that marks after it wrote is found out.
   @Test(arguments: Host.transports)
   func aWriterThatMarksLateIsFound(transport: HyperVTransport) throws {
-    let storm = try Storm(transport: transport, ways: [.markingLast], seed: 0x5EED_0002)
+    let storm = try Storm(
+      transport: transport, source: .dirtyLog, ways: [.markingLast], seed: 0x5EED_0002)
     #expect(storm.run(checkedAnswers: Self.callCount, untilViolation: true) == nil)
     print("late marks, \(transport): \(storm.checker.counts)")
     #expect(storm.checker.counts.violations.count > 0, "\(storm.checker.counts)")
+  }
+
+  /// Who looks at memory is not deceived by it: the bytes were there before the call.
+  @Test(
+    .enabled(if: Host.sources.contains(.populated), "needs PAGEMAP_SCAN"),
+    arguments: Host.transports)
+  func aWriterThatMarksLateIsSeenByLooking(transport: HyperVTransport) throws {
+    let storm = try Storm(
+      transport: transport, source: .populated, ways: [.markingLast, .store], seed: 0x5EED_0003)
+    #expect(storm.run(checkedAnswers: Self.callCount / 4) == nil)
+    print("late marks, \(transport), populated: \(storm.checker.counts)")
+    #expect(storm.checker.violations == [], "seed \(storm.seed), \(storm.checker.counts)")
+    #expect(storm.checker.counts.afterWrites.count > 0)
+    #expect(storm.checker.counts.hostWrites.count > 0)
   }
 }
