@@ -11,17 +11,17 @@ public import ZeroTracker
 /// descriptor. What was given back, and what the guest put zeros over, is zero again.
 ///
 /// ## Where it cannot be used
-/// - Memory that was not zero when it was mapped, such as a private mapping of a saved file: there a
-///   page without an entry holds the file's bytes.
+/// - Memory that was not zero when it was mapped, such as a private mapping of a saved file: there
+///   a page without an entry holds the file's bytes.
 /// - hugetlbfs pages that come by another mapping alone have no entry here: those writers must
 ///   `GuestMemory.claim`.
 /// - It is of no use, though never wrong, where all memory is populated: preallocated, or locked by
 ///   mlockall(2). Only as much as the budget says is read, the rest is withheld.
 ///
-/// ## What it promises of a page that is reading while it is written
+/// ## What it promises of a page that is written while it is read
 /// Each byte was zero at an instant between the call of `readWrittenPages` and its return: either
-/// the page was not populated, at the instant at which the page table was looked at, or the byte was
-/// read. Bytes that change after that belong to writes that came after the question.
+/// the page was not populated, at the instant at which the page table was looked at, or the byte
+/// was read. Bytes that change after that belong to writes that came after the question.
 ///
 /// Thread-safe: the tracker calls it one call at a time.
 public final class PopulationSource: WrittenPageSource {

@@ -23,9 +23,9 @@ public enum WrittenPageSourceKind: String, Hashable, Sendable, CaseIterable, Cod
 
 /// How long guest writes are tracked.
 ///
-/// The dirty log and write protection cost the guest speed: its memory is mapped by 4 KiB pages, and
-/// a page's first write exits to the kernel. `populated` costs nothing, so with it there is nothing
-/// to end: `untilAnswered` is as `always`. Without tracking nothing can be reported.
+/// The dirty log and write protection cost the guest speed: its memory is mapped by 4 KiB pages,
+/// and a page's first write exits to the kernel. `populated` costs nothing, so with it there is
+/// nothing to end: `untilAnswered` is as `always`. Without tracking nothing can be reported.
 public enum TrackingPolicy: Hashable, Sendable {
   /// Until that many seconds after the first answer to 0x8002; 0 ends it with that answer.
   case untilAnswered(seconds: Int)

@@ -6,14 +6,14 @@ extension ZeroTracker {
     state.withLock { $0.phase == .tracking && $0.source?.answersByContent == true }
   }
 
-  /// Makes all touched chunks untouched, except claimed ones, if the source answers by content; with
-  /// any other nothing happens.
+  /// Makes all touched chunks untouched, except claimed ones, if the source answers by content;
+  /// with any other nothing happens.
   ///
-  /// A mark then stands for a writer that may not have written yet, and for nothing else. Bytes that
-  /// are there the source sees, in every answer that follows; later writers mark again.
+  /// A mark then stands for a writer that may not have written yet, and for nothing else. Bytes
+  /// that are there the source sees, in every answer that follows; later writers mark again.
   ///
-  /// - Precondition: the caller keeps VMM writers away for the time of the call: none may be between
-  ///   its mark and its last byte.
+  /// - Precondition: the caller keeps VMM writers away for the time of the call: none may be
+  ///   between its mark and its last byte.
   public func settleMarks() {
     state.withLock { $0.settleMarks() }
   }

@@ -71,6 +71,8 @@ emit_linux() {
   qemu_command 1 anonymous
   measured=(QEMU "${command[@]}")
   vmm_run_command 1
+  measured+=(-- vmm-run "${command[@]}")
+  vmm_run_command 1 --tracking dirty-log
   measured+=(-- 'vmm-run, dirty log' "${command[@]}")
   vmm_run_command 1 --tracking write-protect
   measured+=(-- 'vmm-run, write protection' "${command[@]}")

@@ -53,9 +53,12 @@ A cell is the share of the pages that are truly zero in the writer's 32 MiB that
 **WRONG: N** counts pages called zero that are not. Tracking columns are the guest's answer, refinement
 included, by source and granularity of the VMM's own marks.
 
-- *guest store* includes 4 stores of zero: written, though zero, so never reported.
+- *guest store* includes 4 stores of zero: written, though zero, so reported by who looks at the pages alone.
 - *kernel write past the VMM* is read(2) by the address of the mapping, as vhost writes. The dirty log
-  does not see it: there the range is claimed, which costs its chunks. Write protection sees it.
+  does not see it: there the range is claimed, which costs its chunks. Write protection and a
+  look at the pages see it.
+- *populated* looks at what the host has populated: at most 256 MiB of it an answer, which is all of this guest. Pages
+  that are swapped out stay withheld.
 - *guest read only* is a loss where KVM maps a page writable because the host may write it.
 
 ## In all

@@ -63,14 +63,14 @@ extension OptionDefinition {
   static let trackingPolicy = OptionDefinition(
     name: "--tracking-policy", placeholder: "WHEN",
     summary: """
-      How long: until-answered (30 seconds after the first answer), until-answered=SECONDS, \
-      always or never.
+      How long, where it costs the guest speed: until-answered (30 seconds after the first \
+      answer), until-answered=SECONDS, always; or never.
       """)
 
   static let refine = OptionDefinition(
     name: "--refine", placeholder: "SIZE",
     summary: """
-      How much memory in blocks that the VMM wrote is searched for zero pages before an answer \
+      How much memory that is in use is searched for zero pages before an answer \
       (default 256M), or off.
       """)
 
