@@ -128,7 +128,7 @@ struct TPMRegisters {
 
   /// Nil if the header's length is less than the header's or more than the buffer's.
   private var commandByteCount: Int? {
-    guard let count = TPMMessage.byteCount(of: buffer.prefix(TPMMessage.headerByteCount)),
+    guard let count = TPMMessage.byteCount(of: buffer),
       (UInt32(TPMMessage.headerByteCount)...UInt32(Self.bufferByteCount)).contains(count)
     else { return nil }
     return Int(count)

@@ -205,9 +205,9 @@ struct E1000EControllerTests {
     // Its pseudo header has no length; the header of IP has no checksum.
     let length = UInt16(20 + 33)
     let sum = Driver.sum([sent[50], sent[51], UInt8(~length >> 8), UInt8(~length & 0xFF)])
-    Driver.put(sum, at: 50, in: &sent)
-    Driver.put(0, at: 24, in: &sent)
-    Driver.put(~Driver.sum(Array(sent[14..<34])), at: 24, in: &sent)
+    sent.storeBE(sum, at: 50)
+    sent.storeBE(0 as UInt16, at: 24)
+    sent.storeBE(~Driver.sum(Array(sent[14..<34])), at: 24)
     #expect(Driver.isRight(sent))
   }
 

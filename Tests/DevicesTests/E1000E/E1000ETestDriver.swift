@@ -225,7 +225,7 @@ final class E1000ETestDriver {
   static func frame(
     to: [UInt8] = address, from: [UInt8] = far, type: UInt16 = 0x88B5, _ payload: [UInt8]
   ) -> [UInt8] {
-    to + from + [UInt8(type >> 8), UInt8(type & 0xFF)] + payload
+    to + from + type.bigEndianBytes + payload
   }
 
   /// TCP over IPv4, with right checksums unless they are left to the card.
@@ -240,24 +240,15 @@ final class E1000ETestDriver {
       0, 2, 15, 10, 0, 2, 2,
     ]
     let pseudo = sum(
-      Array(ip[12...]) + [0, 6]
-        + (isFinished ? [UInt8(tcp.count >> 8), UInt8(tcp.count & 0xFF)] : []))
+      Array(ip[12...]) + [0, 6] + (isFinished ? UInt16(tcp.count).bigEndianBytes : []))
     if isFinished {
-      put(~sum(ip), at: 10, in: &ip)
-      put(
-        ~sum(
-          tcp + [UInt8](repeating: 0, count: tcp.count % 2) + [
-            UInt8(pseudo >> 8), UInt8(pseudo & 0xFF),
-          ]), at: 16, in: &tcp)
+      ip.storeBE(~sum(ip), at: 10)
+      tcp.storeBE(
+        ~sum(tcp + [UInt8](repeating: 0, count: tcp.count % 2) + pseudo.bigEndianBytes), at: 16)
     } else {
-      put(pseudo, at: 16, in: &tcp)
+      tcp.storeBE(pseudo, at: 16)
     }
     return frame(type: 0x0800, ip + tcp)
-  }
-
-  static func put(_ value: UInt16, at offset: Int, in bytes: inout [UInt8]) {
-    bytes[offset] = UInt8(value >> 8)
-    bytes[offset + 1] = UInt8(value & 0xFF)
   }
 
   /// The sum of RFC 1071, word by word.
@@ -273,10 +264,10 @@ final class E1000ETestDriver {
   /// Whether the checksums of IPv4 and TCP are right.
   static func isRight(_ frame: [UInt8]) -> Bool {
     let ip = Array(frame[14..<34])
-    let count = Int(frame[16]) << 8 | Int(frame[17])
+    let count = Int(frame.loadBE(at: 16, as: UInt16.self))
     guard 14 + count == frame.count else { return false }
     let tcp = Array(frame[34...])
-    let pseudo = Array(ip[12...]) + [0, 6, UInt8(tcp.count >> 8), UInt8(tcp.count & 0xFF)]
+    let pseudo = Array(ip[12...]) + [0, 6] + UInt16(tcp.count).bigEndianBytes
     return sum(ip) == 0xFFFF && sum(pseudo + tcp) == 0xFFFF
   }
 }
