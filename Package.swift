@@ -139,7 +139,9 @@ let package = Package(
       path: "Tests/PictureServer", swiftSettings: strict),
     .testTarget(
       name: "RemoteFramebufferTests",
-      dependencies: ["DeviceKit", "HostSystem", "RemoteFramebuffer", "Sandbox", "TestSupport"],
+      dependencies: [
+        "Bytes", "DeviceKit", "HostSystem", "RemoteFramebuffer", "Sandbox", "TestSupport",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "VMMTests",

@@ -23,6 +23,7 @@ let package = Package(
       name: "fuzz",
       dependencies: [
         "CLibFuzzer",
+        .product(name: "Bytes", package: "vmm-run"),
         .product(name: "DeviceKit", package: "vmm-run"),
         .product(name: "Devices", package: "vmm-run"),
         .product(name: "GuestMemory", package: "vmm-run"),

@@ -42,7 +42,7 @@ public struct SystemUUID: Hashable, Sendable, CustomStringConvertible {
       var hash = start
       // FNV multiplies without carry by definition.
       for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-      bytes += hash.byteSwapped.littleEndianBytes
+      bytes += hash.bigEndianBytes
     }
     bytes[6] = bytes[6] & 0x0F | 0x80
     bytes[8] = bytes[8] & 0x3F | 0x80

@@ -1,3 +1,4 @@
+import Bytes
 import Testing
 
 @testable import RemoteFramebuffer
@@ -223,9 +224,9 @@ struct ExtensionTests {
       output += bench.session.takeOutput()
     } while bench.session.nextPart < bench.session.parts.count
     var place = 4
-    for _ in 0..<(Int(output[2]) << 8 | Int(output[3])) {
-      let width = Int(output[place + 4]) << 8 | Int(output[place + 5])
-      let height = Int(output[place + 6]) << 8 | Int(output[place + 7])
+    for _ in 0..<(output.loadBE(at: 2, as: UInt16.self)) {
+      let width = Int(output.loadBE(at: place + 4, as: UInt16.self))
+      let height = Int(output.loadBE(at: place + 6, as: UInt16.self))
       place += 12 + 4 * width * height
     }
     #expect(Array(output[place...]) == answer)

@@ -1,3 +1,4 @@
+import Bytes
 import DeviceKit
 import Foundation
 import Glibc

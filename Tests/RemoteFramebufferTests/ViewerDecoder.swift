@@ -1,3 +1,5 @@
+import Bytes
+
 @testable import RemoteFramebuffer
 
 /// A viewer's half of the encodings, written from the specifications: draws updates into a picture.

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// Frames on their way between a card and the far end of its cable, in one buffer that is used
 /// again and again: none is allocated for a frame.
 ///
@@ -172,7 +174,7 @@ public struct NetworkFrames: Sendable {
   /// The open frame is complete.
   public mutating func finish() {
     guard let open else { preconditionFailure("no frame is open") }
-    setPrefix(UInt32(open - end - Self.prefixByteCount), at: end)
+    bytes.storeBE(UInt32(open - end - Self.prefixByteCount), at: end)
     end = open
     self.open = nil
   }
@@ -256,13 +258,6 @@ public struct NetworkFrames: Sendable {
   }
 
   private func prefix(at offset: Int) -> Int {
-    Int(bytes[offset]) << 24 | Int(bytes[offset + 1]) << 16 | Int(bytes[offset + 2]) << 8
-      | Int(bytes[offset + 3])
-  }
-
-  private mutating func setPrefix(_ count: UInt32, at offset: Int) {
-    for index in 0..<4 {
-      bytes[offset + index] = UInt8(truncatingIfNeeded: count >> UInt32(24 - 8 * index))
-    }
+    Int(bytes.loadBE(at: offset, as: UInt32.self))
   }
 }

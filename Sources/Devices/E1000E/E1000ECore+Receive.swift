@@ -59,8 +59,9 @@ extension E1000ECore {
   private mutating func countReceived(_ frame: RawSpan) {
     count(.received)
     count(.goodReceived)
-    if frame.loadLE(at: 0, as: UInt8.self) & 1 != 0 {
-      count(Self.isBroadcast(frame) ? .broadcastReceived : .multicastReceived)
+    let destination = EthernetAddress(frame)
+    if destination.isGroup {
+      count(destination == .broadcast ? .broadcastReceived : .multicastReceived)
     }
     let byteCount = max(frame.byteCount, Self.minimumByteCount) + Self.checksumByteCount
     countBytes(.goodReceivedBytes, byteCount)
@@ -98,10 +99,6 @@ extension E1000ECore {
     return frame.loadBE(at: 14)
   }
 
-  private static func isBroadcast(_ frame: RawSpan) -> Bool {
-    frame.loadLE(at: 0, as: UInt32.self) == .max && frame.loadLE(at: 4, as: UInt16.self) == .max
-  }
-
   private func accepts(_ frame: RawSpan, tag: UInt16?, _ control: UInt32) -> Bool {
     if let tag, control & E1000EReceiveControl.vlanFilter != 0 {
       let word = self[E1000ERegister.vlans + 4 * UInt64(tag >> 5 & 0x7F)]
@@ -112,9 +109,10 @@ extension E1000ECore {
         }
       }
     }
-    let isMulticast = frame.loadLE(at: 0, as: UInt8.self) & 1 != 0
-    if Self.isBroadcast(frame), control & E1000EReceiveControl.broadcast != 0 { return true }
-    let all = isMulticast ? E1000EReceiveControl.allMulticast : E1000EReceiveControl.allUnicast
+    let destination = EthernetAddress(frame)
+    if destination == .broadcast, control & E1000EReceiveControl.broadcast != 0 { return true }
+    let all =
+      destination.isGroup ? E1000EReceiveControl.allMulticast : E1000EReceiveControl.allUnicast
     if control & all != 0 { return true }
     let low: UInt32 = frame.loadLE(at: 0)
     let high = UInt32(frame.loadLE(at: 4, as: UInt16.self))
@@ -123,7 +121,7 @@ extension E1000ECore {
       let upper = self[entry + 4]
       if upper >> 31 != 0, self[entry] == low, upper & 0xFFFF == high { return true }
     }
-    return isMulticast && isInMulticastTable(high, control)
+    return destination.isGroup && isInMulticastTable(high, control)
   }
 
   /// - Parameter end: the address's last two bytes, little-endian.

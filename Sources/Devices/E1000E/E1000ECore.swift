@@ -159,16 +159,9 @@ struct E1000ECore: Sendable {
   /// A counter is read, which clears it; one of 64 bits with its upper half.
   mutating func readStatistic(_ offset: UInt64) -> UInt32 {
     let value = self[offset]
-    switch offset {
-    case E1000EStatistic.goodReceivedBytes.offset, E1000EStatistic.goodSentBytes.offset,
-      E1000EStatistic.receivedBytes.offset, E1000EStatistic.sentBytes.offset:
-      break
-    case E1000EStatistic.goodReceivedBytes.offset + 4, E1000EStatistic.goodSentBytes.offset + 4,
-      E1000EStatistic.receivedBytes.offset + 4, E1000EStatistic.sentBytes.offset + 4:
-      self[offset] = 0
-      self[offset - 4] = 0
-    default: self[offset] = 0
-    }
+    guard !E1000EStatistic.isLowerHalf(offset) else { return value }
+    self[offset] = 0
+    if E1000EStatistic.isLowerHalf(offset - 4) { self[offset - 4] = 0 }
     return value
   }
 }
@@ -177,7 +170,6 @@ struct E1000ECore: Sendable {
 struct E1000EStatistic: Sendable {
   let offset: UInt64
 
-  static let missed = E1000EStatistic(offset: 0x4010)
   static let goodReceived = E1000EStatistic(offset: 0x4074)
   static let broadcastReceived = E1000EStatistic(offset: 0x4078)
   static let multicastReceived = E1000EStatistic(offset: 0x407C)
@@ -193,4 +185,11 @@ struct E1000EStatistic: Sendable {
   static let multicastSent = E1000EStatistic(offset: 0x40F0)
   static let broadcastSent = E1000EStatistic(offset: 0x40F4)
   static let segmented = E1000EStatistic(offset: 0x40F8)
+
+  /// Those of 64 bits: the lower half, behind it the upper.
+  private static let wide = [goodReceivedBytes, goodSentBytes, receivedBytes, sentBytes]
+
+  static func isLowerHalf(_ offset: UInt64) -> Bool {
+    wide.contains { $0.offset == offset }
+  }
 }

@@ -42,7 +42,10 @@ final class E1000EEngine: Sendable {
       if (offset & 3) + UInt64(width) > 4, low + 4 < E1000ECore.registerByteCount {
         value |= UInt64(core.read(low + 4)) << 32
       }
-      core.updateInterrupts(endpoint)
+      // No other register changes causes or masks when it is read.
+      if (low..<offset + UInt64(width)).contains(E1000ERegister.cause) {
+        core.updateInterrupts(endpoint)
+      }
       return value >> (8 * (offset & 3))
     }
   }

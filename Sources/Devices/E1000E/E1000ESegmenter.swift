@@ -86,10 +86,9 @@ struct E1000ESegmenter: Sendable {
   private mutating func note(_ bytes: RawSpan, byteCount: Int) {
     counts.frames &+= 1
     counts.byteCount &+= max(byteCount, 60) + 4
-    guard bytes.loadLE(at: 0, as: UInt8.self) & 1 != 0 else { return }
-    let isBroadcast =
-      bytes.loadLE(at: 0, as: UInt32.self) == .max && bytes.loadLE(at: 4, as: UInt16.self) == .max
-    if isBroadcast { counts.broadcasts &+= 1 } else { counts.multicasts &+= 1 }
+    let destination = EthernetAddress(bytes)
+    guard destination.isGroup else { return }
+    if destination == .broadcast { counts.broadcasts &+= 1 } else { counts.multicasts &+= 1 }
   }
 
   /// Sets what differs from segment to segment, and the checksums.

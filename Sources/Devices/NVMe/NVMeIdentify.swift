@@ -173,7 +173,7 @@ public struct NVMeIdentity: Hashable, Sendable {
     for start: UInt64 in [0xCBF2_9CE4_8422_2325, 0x8422_2325_CBF2_9CE4] {
       var hash = start
       for byte in serial.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-      bytes += hash.byteSwapped.littleEndianBytes
+      bytes += hash.bigEndianBytes
     }
     return bytes
   }

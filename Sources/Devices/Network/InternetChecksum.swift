@@ -41,17 +41,3 @@ struct InternetChecksum {
     return UInt16(truncatingIfNeeded: sum)
   }
 }
-
-extension RawSpan {
-  /// The big-endian integer at a byte offset. Traps unless it lies wholly inside.
-  func loadBE<T: LittleEndianInteger>(at offset: Int, as type: T.Type = T.self) -> T {
-    loadLE(at: offset, as: type).byteSwapped
-  }
-}
-
-extension MutableRawSpan {
-  /// Stores an integer big-endian at a byte offset. Traps unless it lies wholly inside.
-  mutating func storeBE<T: LittleEndianInteger>(_ value: T, at offset: Int) {
-    storeLE(value.byteSwapped, at: offset)
-  }
-}

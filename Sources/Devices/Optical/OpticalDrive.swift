@@ -1,3 +1,4 @@
+internal import Bytes
 internal import HostSystem
 
 /// A CD and DVD drive with a tray: the commands of MMC, whichever bus brings them.
@@ -110,14 +111,14 @@ struct OpticalCommand: Sendable {
 
   subscript(index: Int) -> UInt8 { bytes[index] }
 
-  func uint16(at index: Int) -> Int { Int(bytes[index]) << 8 | Int(bytes[index + 1]) }
+  func uint16(at index: Int) -> Int { Int(bytes.loadBE(at: index, as: UInt16.self)) }
 
   func uint24(at index: Int) -> UInt64 {
     UInt64(bytes[index]) << 16 | UInt64(uint16(at: index + 1))
   }
 
   func uint32(at index: Int) -> UInt64 {
-    UInt64(uint16(at: index)) << 16 | UInt64(uint16(at: index + 2))
+    UInt64(bytes.loadBE(at: index, as: UInt32.self))
   }
 }
 
@@ -375,7 +376,7 @@ struct OpticalDriveState: Sendable {
     }
     let descriptors = wanted.flatMap { number, version, isPersistent, isCurrent, more in
       let flags = version << 2 | (isPersistent ? 2 : 0) | (isCurrent ? 1 : 0)
-      return [UInt8(number >> 8), UInt8(number & 0xFF), flags, UInt8(more.count)] + more
+      return number.bigEndianBytes + [flags, UInt8(more.count)] + more
     }
     let header = Self.uint32(UInt64(descriptors.count + 4)) + [0, 0, 0, UInt8(profile)]
     return Self.bytes(header + descriptors, command.uint16(at: 7))
@@ -480,7 +481,7 @@ struct OpticalDriveState: Sendable {
   }
 
   private static func uint32(_ value: UInt64) -> [UInt8] {
-    (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * UInt64($0))) }
+    UInt32(truncatingIfNeeded: value).bigEndianBytes
   }
 
   /// Minutes, seconds and frames, behind a lead-in of two seconds; a DVD's minutes end at 255.

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// What answers the commands of a TPM 2.0: an emulator. It outlives machines: a reset makes a new
 /// `TPMInterface` for the same back-end.
 public protocol TPMBackend: AnyObject, Sendable {
@@ -35,16 +37,12 @@ enum TPMMessage {
 
   /// A response that is no more than its code.
   static func response(_ code: UInt32) -> [UInt8] {
-    bytes(noSessions) + bytes(UInt32(headerByteCount)) + bytes(code)
+    noSessions.bigEndianBytes + UInt32(headerByteCount).bigEndianBytes + code.bigEndianBytes
   }
 
-  /// The length that a header has; nil if there is no whole header.
-  static func byteCount(of header: some Collection<UInt8>) -> UInt32? {
-    guard header.count >= headerByteCount else { return nil }
-    return header.dropFirst(2).prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
-  }
-
-  static func bytes<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
-    (0..<T.bitWidth / 8).reversed().map { UInt8(truncatingIfNeeded: value >> T(8 * $0)) }
+  /// The length that a message's header has; nil if there is no whole header.
+  static func byteCount(of message: [UInt8]) -> UInt32? {
+    guard message.count >= headerByteCount else { return nil }
+    return message.loadBE(at: 2)
   }
 }

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import CLinux
 internal import Glibc
 public import HostSystem
@@ -178,7 +179,7 @@ public final class TPMEmulator: TPMBackend {
       guard !state.isGone else { return false }
       state.isGone = true
       let deadline = HostClock.monotonicNanoseconds() + 10_000_000_000
-      guard (try? send(TPMMessage.bytes(Control.shutDown), to: control)) != nil else {
+      guard (try? send(Control.shutDown.bigEndianBytes, to: control)) != nil else {
         return false
       }
       // It closes the socket at its end.
@@ -217,7 +218,7 @@ public final class TPMEmulator: TPMBackend {
     try send([0x80, 1, 0, 0, 0, 22, 0, 0, 1, 0x7A] + [UInt8](repeating: 0, count: 12), to: data)
     state.response = []
     let response = try readResponse(&state)
-    guard response.starts(with: TPMMessage.bytes(TPMMessage.noSessions)) else {
+    guard response.starts(with: TPMMessage.noSessions.bigEndianBytes) else {
       throw .failed("emulates a TPM 1.2; start it with --tpm2")
     }
   }
@@ -225,15 +226,15 @@ public final class TPMEmulator: TPMBackend {
   private func powerOn(_ state: inout State, isRunning: Bool = true) throws(Interruption) {
     if isRunning { _ = try ask(Control.stop, replyByteCount: 4, &state) }
     let size = try ask(
-      Control.setBufferByteCount, TPMMessage.bytes(UInt32(TPMRegisters.bufferByteCount)),
+      Control.setBufferByteCount, UInt32(TPMRegisters.bufferByteCount).bigEndianBytes,
       replyByteCount: 16, &state)
     // After the result: the size that it has now, the least and the most.
-    let byteCount = size[4..<8].reduce(0) { $0 << 8 | Int($1) }
+    let byteCount = Int(size.loadBE(at: 4, as: UInt32.self))
     guard byteCount == TPMRegisters.bufferByteCount else {
       throw .failed(
         "has a buffer of \(byteCount) bytes and not of \(TPMRegisters.bufferByteCount)")
     }
-    _ = try ask(Control.initialize, TPMMessage.bytes(Self.powerOn), replyByteCount: 4, &state)
+    _ = try ask(Control.initialize, Self.powerOn.bigEndianBytes, replyByteCount: 4, &state)
     state.isFresh = true
   }
 
@@ -251,7 +252,7 @@ public final class TPMEmulator: TPMBackend {
         state.owedControlByteCount, from: control, deadline
       ).count
     }
-    let message = TPMMessage.bytes(code) + body
+    let message = code.bigEndianBytes + body
     if let descriptor {
       try send(message, with: descriptor)
     } else {
@@ -284,7 +285,7 @@ public final class TPMEmulator: TPMBackend {
   /// Asks to cancel what is being answered. The reply comes when the emulator looks at its control
   /// socket again.
   private func sendCancel(_ state: inout State) throws(Interruption) {
-    try send(TPMMessage.bytes(Control.cancelCommand), to: control)
+    try send(Control.cancelCommand.bigEndianBytes, to: control)
     state.owedControlByteCount += 4
   }
 

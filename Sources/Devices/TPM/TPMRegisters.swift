@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// The registers and the buffer of a TPM's *command response buffer* interface, for locality 0, the
 /// only one. Source: TCG PC Client Platform TPM Profile 1.05 §6.5.
 ///
@@ -55,17 +57,11 @@ struct TPMRegisters {
   private var buffer = [UInt8](repeating: 0, count: bufferByteCount)
 
   func read(offset: UInt64, width: Int) -> UInt64 {
-    var value: UInt64 = 0
-    for lane in 0..<UInt64(min(max(width, 0), 8)) {
-      value |= UInt64(byte(at: offset &+ lane)) << (8 * lane)
-    }
-    return value
+    ByteLanes.read(offset: offset, width: width, registerCount: Self.byteCount) { byte(at: $0) }
   }
 
   private func byte(at offset: UInt64) -> UInt8 {
-    if offset >= Offset.buffer {
-      return offset < Self.byteCount ? buffer[Int(offset - Offset.buffer)] : 0xFF
-    }
+    if offset >= Offset.buffer { return buffer[Int(offset - Offset.buffer)] }
     return UInt8(truncatingIfNeeded: register(offset & ~3) >> UInt32(8 * (offset & 3)))
   }
 
@@ -88,12 +84,12 @@ struct TPMRegisters {
 
   mutating func write(offset: UInt64, width: Int, value: UInt64) -> Effect {
     var effect = Effect()
-    for lane in 0..<UInt64(min(max(width, 0), 8)) {
-      let place = offset &+ lane
-      let byte = UInt8(truncatingIfNeeded: value >> (8 * lane))
+    ByteLanes.write(
+      offset: offset, width: width, value: value, registerCount: Self.byteCount
+    ) { place, byte in
       if place >= Offset.buffer {
         // What is being answered stays as it is.
-        if place < Self.byteCount, !isBusy { buffer[Int(place - Offset.buffer)] = byte }
+        if !isBusy { buffer[Int(place - Offset.buffer)] = byte }
       } else {
         write(byte, register: place, &effect)
       }
@@ -128,7 +124,7 @@ struct TPMRegisters {
 
   /// Nil if the header's length is less than the header's or more than the buffer's.
   private var commandByteCount: Int? {
-    guard let count = TPMMessage.byteCount(of: buffer.prefix(TPMMessage.headerByteCount)),
+    guard let count = TPMMessage.byteCount(of: buffer),
       (UInt32(TPMMessage.headerByteCount)...UInt32(Self.bufferByteCount)).contains(count)
     else { return nil }
     return Int(count)

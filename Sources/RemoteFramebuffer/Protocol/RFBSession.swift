@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// One viewer's side of the protocol, as bytes: version 3.8, and 3.7 and 3.3 for older viewers.
 ///
 /// It has neither socket nor clock. What the viewer sends goes into `receive`; what it is to get

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// The Data Encryption Standard, one block of 8 bytes: all that *VNC Authentication* has.
 ///
 /// Bits are numbered from 1, the highest, as the standard does. Source: FIPS 46-3.

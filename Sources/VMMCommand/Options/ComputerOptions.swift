@@ -119,21 +119,18 @@ extension SMBIOSTexts {
   fileprivate init(parsing list: String) throws(SpecValueError) {
     self.init()
     for word in CommaList.split(list) {
-      // By scalars, as in `CommaList`.
-      let parts = word.unicodeScalars.split(
-        separator: "=", maxSplits: 1, omittingEmptySubsequences: false
-      ).map { String($0) }
-      let key = Key(rawValue: parts[0])
-      guard parts.count == 2, key != nil || parts[0] == Self.oemKey else {
+      let (name, text) = CommaList.pair(word)
+      let key = Key(rawValue: name)
+      guard let text, key != nil || name == Self.oemKey else {
         throw .unknown(
           word, choices: (Key.allCases.map(\.rawValue) + [Self.oemKey]).map { "\($0)=TEXT" })
       }
       guard let key else {
-        try addOEMString(checking: parts[1], part: "\(Self.oemKey)=")
+        try addOEMString(checking: text, part: "\(Self.oemKey)=")
         continue
       }
       guard self[key] == nil else { throw .repeated("\(key.rawValue)=") }
-      try set(key, checking: parts[1], part: "\(key.rawValue)=")
+      try set(key, checking: text, part: "\(key.rawValue)=")
     }
   }
 }

@@ -44,11 +44,8 @@ extension DiskSpec {
   ///
   /// - Returns: its key; nil for a flag.
   private mutating func take(_ word: String) throws(SpecValueError) -> String? {
-    // By scalars, as in `CommaList`.
-    let parts = word.unicodeScalars.split(
-      separator: "=", maxSplits: 1, omittingEmptySubsequences: false
-    ).map { String($0) }
-    switch (parts[0], parts.count == 2 ? parts[1] : nil) {
+    let (key, value) = CommaList.pair(word)
+    switch (key, value) {
     case (Self.readOnlyWord, nil):
       isReadOnly = true
       return nil
@@ -76,6 +73,6 @@ extension DiskSpec {
     default:
       throw .unknown(word, choices: Self.choices, part: "FILE,")
     }
-    return parts[0]
+    return key
   }
 }

@@ -23,7 +23,7 @@ extension NetworkSpec {
   }
 
   private static func farEnd(_ word: String) throws(SpecValueError) -> FarEnd {
-    let (key, value) = pair(word)
+    let (key, value) = CommaList.pair(word)
     switch (key, value) {
     case (userWord, nil): return .user([])
     case (passtKey, let path?) where !path.isEmpty: return .passt(path: path)
@@ -42,7 +42,7 @@ extension NetworkSpec {
   }
 
   private mutating func take(_ word: String) throws(SpecValueError) {
-    let (key, value) = Self.pair(word)
+    let (key, value) = CommaList.pair(word)
     switch (key, value, farEnd) {
     case (Self.forwardKey, let text?, .user(let forwards)):
       let forward = try PortForward(parsing: text, part: "\(Self.userWord),\(Self.forwardKey)=")
@@ -57,13 +57,5 @@ extension NetworkSpec {
         choices: (isUser ? ["\(Self.forwardKey)=tcp:127.0.0.1:PORT-:PORT"] : [])
           + ["\(Self.addressKey)=ADDRESS"], nearest: nil, part: "")
     }
-  }
-
-  private static func pair(_ word: String) -> (String, String?) {
-    // By scalars, as in `CommaList`.
-    let parts = word.unicodeScalars.split(
-      separator: "=", maxSplits: 1, omittingEmptySubsequences: false
-    ).map { String($0) }
-    return (parts[0], parts.count == 2 ? parts[1] : nil)
   }
 }

@@ -16,7 +16,7 @@ struct PNGImage {
   ///   - lines: at least one; red, green and blue for each pixel.
   init(width: Int, lines: [[UInt8]]) {
     let header =
-      Self.bigEndian(UInt32(width)) + Self.bigEndian(UInt32(lines.count)) + [8, 2, 0, 0, 0]
+      UInt32(width).bigEndianBytes + UInt32(lines.count).bigEndianBytes + [8, 2, 0, 0, 0]
     // Each line after a byte that says it is not filtered.
     let data = lines.reduce(into: [UInt8]()) { data, line in
       data.append(0)
@@ -29,7 +29,8 @@ struct PNGImage {
 
   private static func chunk(_ type: String, _ data: [UInt8]) -> [UInt8] {
     let content = Array(type.utf8) + data
-    return bigEndian(UInt32(data.count)) + content + bigEndian(cyclicRedundancyCheck(content))
+    return UInt32(data.count).bigEndianBytes + content
+      + cyclicRedundancyCheck(content).bigEndianBytes
   }
 
   /// A zlib stream of stored blocks.
@@ -44,7 +45,7 @@ struct PNGImage {
       stream += data[start..<end]
       start = end
     } while start < data.count
-    return stream + bigEndian(adler(data))
+    return stream + adler(data).bigEndianBytes
   }
 
   private static func adler(_ data: [UInt8]) -> UInt32 {
@@ -65,9 +66,5 @@ struct PNGImage {
   private static func cyclicRedundancyCheck(_ data: [UInt8]) -> UInt32 {
     let table = checkTable
     return ~data.reduce(~0) { $0 >> 8 ^ table[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] }
-  }
-
-  private static func bigEndian(_ value: UInt32) -> [UInt8] {
-    value.byteSwapped.littleEndianBytes
   }
 }

@@ -161,7 +161,7 @@ struct E1000EControllerTests {
     try driver.put(Driver.packets, 0x0900_0000 | 60)
     driver.ring()
     try waitUntil { driver.read(Register.transmitRing + 0x10) == 1 }
-    #expect(driver.cable.sentCount == 0)
+    #expect(driver.cable.sent.isEmpty)
   }
 
   // MARK: Sending
@@ -205,9 +205,9 @@ struct E1000EControllerTests {
     // Its pseudo header has no length; the header of IP has no checksum.
     let length = UInt16(20 + 33)
     let sum = Driver.sum([sent[50], sent[51], UInt8(~length >> 8), UInt8(~length & 0xFF)])
-    Driver.put(sum, at: 50, in: &sent)
-    Driver.put(0, at: 24, in: &sent)
-    Driver.put(~Driver.sum(Array(sent[14..<34])), at: 24, in: &sent)
+    sent.storeBE(sum, at: 50)
+    sent.storeBE(0 as UInt16, at: 24)
+    sent.storeBE(~Driver.sum(Array(sent[14..<34])), at: 24)
     #expect(Driver.isRight(sent))
   }
 
@@ -298,7 +298,7 @@ struct E1000EControllerTests {
     driver.write(Register.transmitRing + 4, 0xFFFF_FFFF)
     driver.write(Register.transmitRing + 0x18, 5)
     try waitUntil { driver.read(Register.transmitRing + 0x10) == 5 }
-    #expect(driver.cable.sentCount == 0)
+    #expect(driver.cable.sent.isEmpty)
   }
 
   @Test("the smallest segments of the largest packet come out, all of them")
@@ -323,7 +323,7 @@ struct E1000EControllerTests {
     let frames = [
       Driver.frame(Array(repeating: 4, count: 1500)), Driver.frame(Array(repeating: 5, count: 20)),
     ]
-    driver.cable.deliver(frames)
+    driver.cable.put(frames)
     // Done, end of packet, checksums not looked at.
     #expect(try driver.received(0) == 0x07 << 32 | 1514)
     #expect(try driver.received(1) == 0x07 << 32 | 60)
@@ -344,7 +344,7 @@ struct E1000EControllerTests {
     let group: [UInt8] = [0x01, 0x00, 0x5E, 0x00, 0x00, 0xFB]
     let hash = (UInt64(0x00) >> 4 | UInt64(0xFB) << 4) & 0xFFF
     driver.write(Register.multicast + 4 * (hash >> 5), 1 << UInt32(hash & 31))
-    driver.cable.deliver([
+    driver.cable.put([
       marked(Driver.address, 1), marked(Driver.far, 2), marked(Array(repeating: 0xFF, count: 6), 3),
       marked(group, 4), marked([0x01, 0x00, 0x5E, 0, 0, 1], 5), marked(Driver.address, 6),
     ])
@@ -354,7 +354,7 @@ struct E1000EControllerTests {
     }
     // All of one kind.
     driver.write(Register.receiveControl, 0x0400_8002 | 1 << 3 | 1 << 4)
-    driver.cable.deliver([marked(Driver.far, 7), marked([0x01, 0x00, 0x5E, 0, 0, 1], 8)])
+    driver.cable.put([marked(Driver.far, 7), marked([0x01, 0x00, 0x5E, 0, 0, 1], 8)])
     for (index, value): (Int, UInt8) in [(4, 7), (5, 8)] {
       _ = try driver.received(index)
       #expect(try driver.bytes(Driver.buffer(index) + 20, 1) == [value])
@@ -369,7 +369,7 @@ struct E1000EControllerTests {
     wrong[60] ^= 1
     var wrongIP = Driver.segment([1])
     wrongIP[22] ^= 1
-    driver.cable.deliver([
+    driver.cable.put([
       Driver.segment(Array(repeating: 6, count: 31)), wrong, wrongIP, Driver.frame([1]),
     ])
     #expect(try driver.received(0) >> 32 & 0xFFFF == 0x0063)
@@ -384,7 +384,7 @@ struct E1000EControllerTests {
     driver.write(Register.receiveFilter, 1 << 15)
     driver.write(Register.control, E1000EControl.setLinkUp | E1000EControl.vlans)
     let payload = [UInt8](repeating: 7, count: 80)
-    driver.cable.deliver([
+    driver.cable.put([
       Driver.frame(type: 0x8100, [0x20, 0x05, 0x88, 0xB5] + payload), Driver.frame(payload),
     ])
     try waitUntil {
@@ -397,7 +397,7 @@ struct E1000EControllerTests {
     #expect(try driver.bytes(Driver.buffer(0), 94) == Driver.frame(payload))
     // With the checksum at its end: that of IEEE 802.3, which zlib has too.
     driver.write(Register.receiveControl, 0x8002)
-    driver.cable.deliver([Driver.frame([UInt8](repeating: 0, count: 50))])
+    driver.cable.put([Driver.frame([UInt8](repeating: 0, count: 50))])
     try waitUntil {
       try driver.memory.load(at: GPA(Driver.receiveRing + 40), as: UInt64.self) & 1 != 0
     }
@@ -420,7 +420,7 @@ struct E1000EControllerTests {
     }
     driver.write(Register.receiveRing + 0x18, 7)
     let frame = Driver.frame((0..<3000).map { UInt8(truncatingIfNeeded: $0 / 5) })
-    driver.cable.deliver([frame])
+    driver.cable.put([frame])
     let second = GPA(Driver.receiveRing + 32 + 8)
     try waitUntil { try driver.memory.load(at: second, as: UInt64.self) & 1 != 0 }
     // 128, 1024 and 1024 bytes; then the rest, with the packet's end.
@@ -443,7 +443,7 @@ struct E1000EControllerTests {
     let frames = (0..<6).map { index in
       Driver.frame(Array(repeating: UInt8(index), count: 900))
     }
-    driver.cable.deliver(frames)
+    driver.cable.put(frames)
     // Four buffers a frame, 15 there are.
     for (index, status) in [1, 1, 1, 3].enumerated() {
       #expect(try driver.received(8 + index) >> 32 & 3 == UInt64(status))
@@ -467,12 +467,12 @@ struct E1000EControllerTests {
     let driver = try Driver()
     // Of no length, out of RAM, with places outside; a buffer out of RAM.
     driver.write(Register.receiveRing + 0x08, 0)
-    driver.cable.deliver([Driver.frame([1])])
+    driver.cable.put([Driver.frame([1])])
     driver.write(Register.receiveRing + 0x04, 0xFFFF_FFFF)
     driver.write(Register.receiveRing + 0x08, 0xFFFF_FFFF)
     driver.write(Register.receiveRing + 0x10, 0xFFFF)
     driver.write(Register.receiveRing + 0x18, 0xFFFF)
-    driver.cable.deliver([Driver.frame([2])])
+    driver.cable.put([Driver.frame([2])])
     try driver.memory.store(UInt64.max - 20, at: GPA(Driver.receiveRing))
     driver.write(Register.receiveControl, 0)
     driver.write(Register.receiveRing + 0x04, 0)
@@ -481,7 +481,7 @@ struct E1000EControllerTests {
     driver.write(Register.receiveRing + 0x18, 15)
     driver.write(Register.receiveControl, 0x0400_8002)
     try waitUntil {
-      driver.cable.deliver([Driver.frame([3])])
+      driver.cable.put([Driver.frame([3])])
       return driver.read(Register.receiveRing + 0x10) >= 2
     }
     #expect(try driver.received(1) & 0xFFFF == 60)
@@ -503,7 +503,7 @@ struct E1000EControllerTests {
     driver.memory.tracker.attach(source: QuietGuest())
     try driver.start()
     for index in 0..<15 { try give(index) }
-    driver.cable.deliver((0..<frameCount).map { _ in Driver.frame([1, 2, 3]) })
+    driver.cable.put((0..<frameCount).map { _ in Driver.frame([1, 2, 3]) })
     var doneCount = 0
     while doneCount < frameCount {
       _ = try driver.received(doneCount % Driver.ringCount)
@@ -524,7 +524,7 @@ struct E1000EControllerTests {
   @Test func stopEndsACardThatWaits() throws {
     let driver = try Driver()
     driver.write(Register.receiveRing + 0x18, 0)
-    driver.cable.deliver([Driver.frame([1])])
+    driver.cable.put([Driver.frame([1])])
     try waitUntil { driver.read(0x40A0) == 1 }
     driver.card.stop()
     driver.card.stop()

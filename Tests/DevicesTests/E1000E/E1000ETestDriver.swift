@@ -8,97 +8,6 @@ import Testing
 
 @testable import Devices
 
-/// The far end of the card's cable as the test has it: what was sent, and what is to come in.
-final class RecordingCable: NetworkBackend {
-  private struct State {
-    var sent: [[UInt8]] = []
-    var isStopped = false
-    var hasLink = true
-    var isReported = true
-    var incoming: [[UInt8]] = []
-  }
-
-  let maximumFrameByteCount = 65_535
-  let headerByteCount = 0
-  let mtu: UInt16? = 1500
-  let offloads: NetworkOffloads = []
-  private let state = Guarded(State())
-  private let changed = TestSemaphore()
-  private let waiting = Guarded(NetworkFrames(headerByteCount: 0, maximumFrameByteCount: 65_535))
-
-  var hasLink: Bool { state.withLock { $0.hasLink } }
-  func setReceiveOffloads(_ offloads: NetworkOffloads) {}
-  func start() { state.withLock { $0.isStopped = false } }
-
-  func stop() {
-    state.withLock { $0.isStopped = true }
-    changed.signal()
-  }
-
-  func send(_ frames: inout NetworkFrames) {
-    while let frame = frames.withFirst({ span in
-      (0..<span.byteCount).map { span.loadLE(at: $0, as: UInt8.self) }
-    }) {
-      state.withLock { $0.sent.append(frame) }
-      frames.removeFirst()
-    }
-  }
-
-  /// What the card has sent since the last call, when there are so many.
-  func takeSent(_ count: Int) throws -> [[UInt8]] {
-    try waitUntil { state.withLock { $0.sent.count >= count } }
-    return state.withLock { state in
-      defer { state.sent = [] }
-      return state.sent
-    }
-  }
-
-  var sentCount: Int { state.withLock { $0.sent.count } }
-
-  /// Frames that come in.
-  func deliver(_ frames: [[UInt8]]) {
-    state.withLock { $0.incoming += frames }
-    changed.signal()
-  }
-
-  func setLink(_ isUp: Bool) {
-    state.withLock { state in
-      state.hasLink = isUp
-      state.isReported = false
-    }
-    changed.signal()
-  }
-
-  func receive(_ take: (inout NetworkFrames) -> Void) -> NetworkReception {
-    while true {
-      let (isStopped, isReported, incoming) = state.withLock { state in
-        defer {
-          state.isReported = true
-          state.incoming = []
-        }
-        return (state.isStopped, state.isReported, state.incoming)
-      }
-      if isStopped { return .stopped }
-      if !isReported { return .linkChanged }
-      let hasFrames = waiting.withLock { frames in
-        for frame in incoming {
-          frames.begin()
-          // SAFETY: a byte is initialised and has no padding.
-          unsafe frames.append(frame.span.bytes)
-          frames.finish()
-        }
-        if !frames.isEmpty {
-          take(&frames)
-          return true
-        }
-        return false
-      }
-      if hasFrames { return .frames }
-      changed.wait()
-    }
-  }
-}
-
 /// A card with guest memory and a driver, whose rings and buffers are at fixed places.
 ///
 /// The card's threads, and the one that reads and writes its registers, are under the filters of
@@ -116,7 +25,7 @@ final class E1000ETestDriver {
   typealias Register = E1000ERegister
 
   let memory: GuestMemory
-  let cable = RecordingCable()
+  let cable = TestCable(maximumFrameByteCount: 65_535)
   let card: E1000EController
   let sink = RecordingSink()
   let line = RecordingLine()
@@ -225,7 +134,7 @@ final class E1000ETestDriver {
   static func frame(
     to: [UInt8] = address, from: [UInt8] = far, type: UInt16 = 0x88B5, _ payload: [UInt8]
   ) -> [UInt8] {
-    to + from + [UInt8(type >> 8), UInt8(type & 0xFF)] + payload
+    to + from + type.bigEndianBytes + payload
   }
 
   /// TCP over IPv4, with right checksums unless they are left to the card.
@@ -240,24 +149,15 @@ final class E1000ETestDriver {
       0, 2, 15, 10, 0, 2, 2,
     ]
     let pseudo = sum(
-      Array(ip[12...]) + [0, 6]
-        + (isFinished ? [UInt8(tcp.count >> 8), UInt8(tcp.count & 0xFF)] : []))
+      Array(ip[12...]) + [0, 6] + (isFinished ? UInt16(tcp.count).bigEndianBytes : []))
     if isFinished {
-      put(~sum(ip), at: 10, in: &ip)
-      put(
-        ~sum(
-          tcp + [UInt8](repeating: 0, count: tcp.count % 2) + [
-            UInt8(pseudo >> 8), UInt8(pseudo & 0xFF),
-          ]), at: 16, in: &tcp)
+      ip.storeBE(~sum(ip), at: 10)
+      tcp.storeBE(
+        ~sum(tcp + [UInt8](repeating: 0, count: tcp.count % 2) + pseudo.bigEndianBytes), at: 16)
     } else {
-      put(pseudo, at: 16, in: &tcp)
+      tcp.storeBE(pseudo, at: 16)
     }
     return frame(type: 0x0800, ip + tcp)
-  }
-
-  static func put(_ value: UInt16, at offset: Int, in bytes: inout [UInt8]) {
-    bytes[offset] = UInt8(value >> 8)
-    bytes[offset + 1] = UInt8(value & 0xFF)
   }
 
   /// The sum of RFC 1071, word by word.
@@ -273,10 +173,10 @@ final class E1000ETestDriver {
   /// Whether the checksums of IPv4 and TCP are right.
   static func isRight(_ frame: [UInt8]) -> Bool {
     let ip = Array(frame[14..<34])
-    let count = Int(frame[16]) << 8 | Int(frame[17])
+    let count = Int(frame.loadBE(at: 16, as: UInt16.self))
     guard 14 + count == frame.count else { return false }
     let tcp = Array(frame[34...])
-    let pseudo = Array(ip[12...]) + [0, 6, UInt8(tcp.count >> 8), UInt8(tcp.count & 0xFF)]
+    let pseudo = Array(ip[12...]) + [0, 6] + UInt16(tcp.count).bigEndianBytes
     return sum(ip) == 0xFFFF && sum(pseudo + tcp) == 0xFFFF
   }
 }

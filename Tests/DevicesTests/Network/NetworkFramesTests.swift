@@ -12,7 +12,7 @@ struct NetworkFramesTests {
 
   /// A frame behind its length.
   private static func stream(_ frame: [UInt8]) -> [UInt8] {
-    [0, 0, UInt8(frame.count >> 8), UInt8(frame.count & 0xFF)] + frame
+    UInt32(frame.count).bigEndianBytes + frame
   }
 
   private static func frame(_ byteCount: Int, _ value: UInt8) -> [UInt8] {
@@ -143,7 +143,7 @@ struct NetworkFramesTests {
   func aFrameOfWrongLengthIsLeftOut(byteCount: Int, pieces: [Int]) {
     var frames = Self.frames()
     let wrong = Self.frame(byteCount, 0xEE)
-    let prefix = (0..<4).map { UInt8(truncatingIfNeeded: byteCount >> (24 - 8 * $0)) }
+    let prefix = UInt32(byteCount).bigEndianBytes
     let good = [Self.frame(14, 1), Self.frame(60, 2)]
     let stream = Self.stream(good[0]) + prefix + wrong + Self.stream(good[1])
     #expect(Self.read(stream, pieces: pieces, into: &frames) == good)

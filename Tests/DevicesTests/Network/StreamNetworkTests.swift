@@ -86,7 +86,7 @@ struct StreamNetworkTests {
     var lengths: [Int] = []
     var place = 0
     while place < stream.count {
-      let length = Int(stream.loadLE(at: place, as: UInt32.self).byteSwapped)
+      let length = Int(stream.loadBE(at: place, as: UInt32.self))
       lengths.append(length)
       place += 4 + length
     }
@@ -112,8 +112,7 @@ struct StreamNetworkTests {
   @Test func framesComeInAsTheyWereSent() throws {
     let cable = try Cable()
     for count in [14, 60, 1514, 65_535] {
-      cable.write(
-        [0, 0, UInt8(count >> 8), UInt8(count & 0xFF)] + Array(repeating: 7, count: count))
+      cable.write(UInt32(count).bigEndianBytes + Array(repeating: 7, count: count))
     }
     var seen: [Int] = []
     while seen.count < 4 {

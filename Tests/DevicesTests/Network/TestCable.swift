@@ -1,3 +1,4 @@
+import Bytes
 import DeviceKit
 import HostSystem
 import TestSupport
@@ -58,6 +59,15 @@ final class TestCable: NetworkBackend {
   /// Frames that were put in and not handed over yet.
   var incomingCount: Int { state.withLock { $0.incoming.count } }
 
+  /// What the card has sent since the last call, when there are so many.
+  func takeSent(_ count: Int) throws -> [[UInt8]] {
+    try waitUntil { state.withLock { $0.sent.count >= count } }
+    return state.withLock { state in
+      defer { state.sent = [] }
+      return state.sent
+    }
+  }
+
   func setLink(_ hasLink: Bool) {
     state.withLock { state in
       state.hasLink = hasLink
@@ -87,7 +97,7 @@ final class TestCable: NetworkBackend {
     var taken: [[UInt8]] = []
     while !frames.isEmpty {
       let bytes = frames.withFirst { frame in
-        (0..<frame.byteCount).map { unsafe frame.unsafeLoad(fromByteOffset: $0, as: UInt8.self) }
+        (0..<frame.byteCount).map { frame.loadLE(at: $0, as: UInt8.self) }
       }
       taken.append(bytes ?? [])
       frames.removeFirst()
@@ -122,12 +132,8 @@ final class TestCable: NetworkBackend {
         bytes.storeBytes(of: frame[index], toByteOffset: index, as: UInt8.self)
       }
     }
-    let body = Array(frame.dropFirst(headerByteCount))
-    frames.extend(byCount: body.count) { bytes in
-      for index in body.indices {
-        bytes.storeBytes(of: body[index], toByteOffset: index, as: UInt8.self)
-      }
-    }
+    // SAFETY: a byte is initialised and has no padding.
+    unsafe frames.append(frame.span.bytes.extracting(headerByteCount..<frame.count))
     frames.finish()
   }
 

@@ -1,3 +1,4 @@
+import Bytes
 import Glibc
 import HostSystem
 import TestSupport
@@ -72,7 +73,7 @@ final class FakeTPMEmulator: Sendable {
 
     private func serveControl() -> Bool {
       guard let header = read(4) else { return false }
-      let code = header.reduce(0) { $0 << 8 | UInt32($1) }
+      let code: UInt32 = header.loadBE(at: 0)
       let body = [0x02, 0x11].contains(code) ? read(4) ?? [] : []
       requests.append(code)
       let usual: [UInt8] =

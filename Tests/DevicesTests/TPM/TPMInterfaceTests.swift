@@ -1,3 +1,4 @@
+import Bytes
 import DeviceKit
 import HostSystem
 import Sandbox
@@ -142,7 +143,7 @@ private final class ScriptedTPM: TPMBackend {
   func lengths(byteCount: UInt32) {
     let backend = ScriptedTPM()
     let tpm = TPMInterface(backend)
-    start([0x80, 1] + TPMMessage.bytes(byteCount) + [0, 0, 1, 0x43], on: tpm)
+    start([0x80, 1] + byteCount.bigEndianBytes + [0, 0, 1, 0x43], on: tpm)
     #expect(tpm.read(offset: 0x4C, width: 4) == 0)
     tpm.serve()
     #expect(buffer(tpm, 10) == Self.tooLarge)
@@ -154,7 +155,7 @@ private final class ScriptedTPM: TPMBackend {
     let backend = ScriptedTPM()
     let tpm = TPMInterface(backend)
     let command =
-      [0x80, 2] + TPMMessage.bytes(UInt32(byteCount))
+      [0x80, 2] + UInt32(byteCount).bigEndianBytes
       + [UInt8](repeating: 0x5A, count: byteCount - 6)
     start(command, on: tpm)
     tpm.serve()

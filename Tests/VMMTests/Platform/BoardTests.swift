@@ -1,3 +1,4 @@
+import Bytes
 import GuestMemory
 import Synchronization
 import Testing
@@ -122,8 +123,9 @@ import Testing
     #expect(found[0].count == 36 && found[1].count % 4096 == 0 && found[2].count % 4096 == 0)
     let directory = items[0x19]
     let byteCounts = (0..<Int(directory[3])).reduce(into: [Int: Int]()) { counts, index in
-      let entry = directory[(4 + 64 * index)..<(12 + 64 * index)].map { Int($0) }
-      counts[entry[4] << 8 | entry[5]] = entry[0..<4].reduce(0) { $0 << 8 | $1 }
+      let place = 4 + 64 * index
+      let selector: UInt16 = directory.loadBE(at: place + 4)
+      counts[Int(selector)] = Int(directory.loadBE(at: place, as: UInt32.self))
     }
     #expect((0x20..<0x23).map { byteCounts[$0] } == found.map { $0.count })
   }

@@ -7,7 +7,6 @@ internal import GuestMemory
 /// An NVMe engine as a controller has it, without threads, with a disk, guest memory, and a
 /// driver's tails.
 final class NVMeBench {
-  static let ramByteCount: UInt64 = 1 << 20
   /// Sixteen pages for PRP lists, and sixteen for data, at the least.
   static let lists: UInt64 = 0x1_0000
   static let data: UInt64 = 0x2_0000
@@ -17,7 +16,8 @@ final class NVMeBench {
 
   let store = FuzzStore()
   let engine: NVMeEngine
-  private let memory: GuestMemory
+  private let bench: DeviceBench
+  private var memory: GuestMemory { bench.memory }
   private let configuration: PCIConfiguration
   private let endpoint: PCIEndpoint
   /// Of MSI-X.
@@ -30,7 +30,7 @@ final class NVMeBench {
   init(pairCount: Int) throws {
     self.pairCount = pairCount
     tails = Array(repeating: 0, count: pairCount + 1)
-    memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount))
+    bench = try DeviceBench()
     let bar = PCIBAR(index: 0, byteCount: 0x4000, is64Bit: true)
     var space = PCIConfigurationSpace(
       identity: PCIIdentity(
@@ -43,10 +43,7 @@ final class NVMeBench {
     space.addPowerManagement()
     space.addExpressEndpoint()
     deviceControl = (space.express ?? 0) + 8
-    endpoint = PCIEndpoint(
-      space,
-      context: PCIContext(
-        memory: memory, messages: NullMessageSink(), interruptLine: CheckedLine()))
+    endpoint = PCIEndpoint(space, context: bench.context)
     configuration = endpoint.configuration
     engine = NVMeEngine(
       endpoint: endpoint, store: store,
@@ -61,7 +58,7 @@ final class NVMeBench {
     store.fails = false
     // What waits from before a reset finds no queue.
     engine.serveWaitingQueues()
-    try? memory.fill(at: GPA(0), byteCount: Int(Self.ramByteCount), with: 0)
+    bench.clear()
     tails = tails.map { _ in 0 }
 
     configure(command: 6, messageControl: 0x8000, vector: 0, isMasked: false)

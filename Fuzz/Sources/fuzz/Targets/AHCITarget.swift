@@ -18,7 +18,6 @@ final class AHCITarget: FuzzTarget {
   /// The harness serves the ports on the thread that writes registers.
   static let role = ThreadRole.disk
 
-  private static let ramByteCount: UInt64 = 1 << 20
   private static let lists: UInt64 = 0x1_0000
   private static let received: UInt64 = 0x1_4000
   private static let tables: UInt64 = 0x2_0000
@@ -36,30 +35,24 @@ final class AHCITarget: FuzzTarget {
 
   private let store = FuzzStore()
   private let drive: OpticalDrive
-  private let memory: GuestMemory
+  private let bench: DeviceBench
+  private var memory: GuestMemory { bench.memory }
   private let controller: AHCIController
   private var engine: AHCIEngine { controller.engine }
   private var isDisturbed = false
 
   init() throws {
-    memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount))
+    bench = try DeviceBench()
     drive = OpticalDrive(medium: store, serial: "fuzz")
     controller = AHCIController(
       ports: [.opticalDrive(drive), .disk(store, serial: "fuzz")],
-      context: PCIContext(
-        memory: memory, messages: NullMessageSink(), interruptLine: CheckedLine()))
+      context: bench.context)
   }
 
   func run(_ input: FuzzInput) {
     store.onCall = { [unowned self] in beDisturbed(input) }
     powerOn()
-    var stepCount = 0
-    while !input.isEmpty, stepCount < 256 {
-      step(input)
-      stepCount += 1
-      if input.bool { serve() }
-    }
-    serve()
+    input.drive(step, serve: serve)
     store.onCall = {}
   }
 
@@ -68,8 +61,8 @@ final class AHCITarget: FuzzTarget {
     store.fails = false
     drive.change(to: store)
     engine.serveWaitingPorts()
-    try? memory.fill(at: GPA(0), byteCount: Int(Self.ramByteCount), with: 0)
-    configure(6)
+    bench.clear()
+    controller.setCommand(6)
     write(0x04, 0x8000_0002)
     for port in 0..<2 as Range<UInt64> {
       let registers = 0x100 + 0x80 * port
@@ -78,12 +71,6 @@ final class AHCITarget: FuzzTarget {
       write(registers + 0x14, 0xFFFF_FFFF)
       write(registers + 0x18, 0x17)
     }
-  }
-
-  private func configure(_ command: UInt64) {
-    controller.configuration.write(offset: PCIRegister.command, width: 2, value: command)
-    controller.endpoint.configurationChanged()
-    controller.configurationChanged()
   }
 
   private func write(_ offset: UInt64, _ value: UInt64, width: Int = 4) {
@@ -119,7 +106,7 @@ final class AHCITarget: FuzzTarget {
     case 10:
       let offset = UInt64(input.uint16 & 0xFFF)
       _ = controller.readBAR(5, offset: offset, width: 1 << input.index(below: 4))
-    case 11: configure(UInt64(input.byte & 7))
+    case 11: controller.setCommand(UInt64(input.byte & 7))
     case 12:
       switch input.byte & 3 {
       case 0: drive.change(to: nil)
@@ -131,16 +118,13 @@ final class AHCITarget: FuzzTarget {
     }
   }
 
-  /// Somewhere in RAM, at its end, in the lists, or nowhere.
   private func address(_ input: FuzzInput) -> UInt64 {
-    let choice = input.byte
-    let offset = UInt64(input.byte)
-    switch choice & 7 {
-    case 0...2: return Self.data + UInt64(choice >> 3) << 12 + offset
-    case 3: return Self.tables + UInt64(choice >> 3) << 8 + offset
-    case 4: return Self.lists + UInt64(choice >> 3) << 8 + offset
-    case 5: return Self.ramByteCount - offset
-    default: return choice & 8 == 0 ? input.uint64 : 0 &- offset
+    DeviceBench.address(input) { kind, number in
+      switch kind {
+      case 0...2: Self.data + number << 12
+      case 3: Self.tables + number << 8
+      default: Self.lists + number << 8
+      }
     }
   }
 

@@ -17,7 +17,6 @@ final class E1000ETarget: FuzzTarget {
 
   private typealias Register = E1000ERegister
 
-  private static let ramByteCount: UInt64 = 1 << 20
   private static let receiveRing: UInt64 = 0x1000
   private static let transmitRings: UInt64 = 0x4000
   private static let data: UInt64 = 0x1_0000
@@ -31,29 +30,22 @@ final class E1000ETarget: FuzzTarget {
     0x5404, 0x5600, 0xB600, 0xB604, 0xB608,
   ]
 
-  private let memory: GuestMemory
+  private let bench: DeviceBench
+  private var memory: GuestMemory { bench.memory }
   private let cable = FuzzCable()
   private let card: E1000EController
   private var frames = NetworkFrames(headerByteCount: 0, maximumFrameByteCount: 65_535)
   private var tails = [0, 0]
 
   init() throws {
-    memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount))
+    bench = try DeviceBench()
     card = E1000EController(
-      address: Self.address, backend: cable,
-      context: PCIContext(
-        memory: memory, messages: NullMessageSink(), interruptLine: CheckedLine()))
+      address: Self.address, backend: cable, context: bench.context)
   }
 
   func run(_ input: FuzzInput) {
     powerOn()
-    var stepCount = 0
-    while !input.isEmpty, stepCount < 256 {
-      step(input)
-      stepCount += 1
-      if input.bool { serve() }
-    }
-    serve()
+    input.drive(step, serve: serve)
   }
 
   private func serve() {
@@ -68,8 +60,8 @@ final class E1000ETarget: FuzzTarget {
     card.reset()
     frames.removeAll()
     tails = [0, 0]
-    try? memory.fill(at: GPA(0), byteCount: Int(Self.ramByteCount), with: 0)
-    configure(6)
+    bench.clear()
+    card.setCommand(6)
     write(Register.control, UInt64(E1000EControl.setLinkUp))
     write(Register.receiveRing, Self.receiveRing)
     write(Register.receiveRing + 8, 256)
@@ -86,12 +78,6 @@ final class E1000ETarget: FuzzTarget {
     }
     write(Register.transmitControl, 2)
     write(Register.maskSet, 0x01F0_00D7)
-  }
-
-  private func configure(_ command: UInt64) {
-    card.configuration.write(offset: PCIRegister.command, width: 2, value: command)
-    card.endpoint.configurationChanged()
-    card.configurationChanged()
   }
 
   private func write(_ offset: UInt64, _ value: UInt64, width: Int = 4) {
@@ -142,7 +128,7 @@ final class E1000ETarget: FuzzTarget {
       switch input.byte & 7 {
       case 0: powerOn()
       case 1: write(Register.control, 1 << 26)
-      case 2: configure(UInt64(input.byte & 7))
+      case 2: card.setCommand(UInt64(input.byte & 7))
       case 3: card.writeBAR(2, offset: 0, width: 4, value: input.anyMagnitude)
       case 4: card.writeBAR(2, offset: 4, width: 4, value: input.anyMagnitude)
       default: write(Register.receiveControl, UInt64(input.uint32) | 2)
@@ -169,38 +155,13 @@ final class E1000ETarget: FuzzTarget {
     frames.finish()
   }
 
-  /// Somewhere in RAM, at its end, in a ring, or nowhere.
   private func address(_ input: FuzzInput) -> UInt64 {
-    let choice = input.byte
-    let offset = UInt64(input.byte)
-    switch choice & 7 {
-    case 0...3: return Self.data + UInt64(choice >> 3) << 8 + offset
-    case 4: return Self.receiveRing + UInt64(choice >> 3) << 4 + offset
-    case 5: return Self.transmitRings + UInt64(choice >> 3) << 7 + offset
-    case 6: return Self.ramByteCount - offset
-    default: return choice & 8 == 0 ? input.uint64 : 0 &- offset
+    DeviceBench.address(input, kindCount: 6) { kind, number in
+      switch kind {
+      case 0...3: Self.data + number << 8
+      case 4: Self.receiveRing + number << 4
+      default: Self.transmitRings + number << 7
+      }
     }
   }
-}
-
-/// A far end that looks at what it gets, and has nothing to give.
-private final class FuzzCable: NetworkBackend {
-  let headerByteCount = 0
-  let maximumFrameByteCount = 65_535
-  let mtu: UInt16? = nil
-  let offloads: NetworkOffloads = []
-  let hasLink = true
-
-  func setReceiveOffloads(_ offloads: NetworkOffloads) {}
-  func start() {}
-  func stop() {}
-
-  func send(_ frames: inout NetworkFrames) {
-    while let count = frames.firstByteCount {
-      require((14...65_535).contains(count), "a frame of \(count) bytes")
-      frames.removeFirst()
-    }
-  }
-
-  func receive(_ take: (inout NetworkFrames) -> Void) -> NetworkReception { .stopped }
 }

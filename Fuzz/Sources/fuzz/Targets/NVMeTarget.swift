@@ -29,13 +29,7 @@ final class NVMeTarget: FuzzTarget {
   func run(_ input: FuzzInput) {
     bench.store.onCall = { [unowned self] in beDisturbed(input) }
     bench.powerOn()
-    var stepCount = 0
-    while !input.isEmpty, stepCount < 256 {
-      step(input)
-      stepCount += 1
-      if input.bool { serve() }
-    }
-    serve()
+    input.drive(step, serve: serve)
     bench.engine.reset()
     bench.checkRest()
     bench.store.onCall = {}
@@ -137,7 +131,7 @@ final class NVMeTarget: FuzzTarget {
     case 0...1: return NVMeBench.data + UInt64(choice >> 4) << 12 + offset
     case 2...3: return NVMeBench.lists + UInt64(choice >> 4) << 12 + offset
     case 4: return NVMeBench.lists + UInt64(choice >> 4) << 12 + 0xFF8 - (offset & ~7)
-    case 5: return NVMeBench.ramByteCount - offset
+    case 5: return DeviceBench.ramByteCount - offset
     case 6: return UInt64(choice >> 4) << 12 + offset
     default: return choice & 0x10 == 0 ? input.uint64 : 0 &- offset
     }

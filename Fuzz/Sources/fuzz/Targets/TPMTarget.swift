@@ -1,3 +1,4 @@
+internal import Bytes
 internal import DeviceKit
 internal import HostSystem
 
@@ -93,7 +94,7 @@ final class TPMTarget: FuzzTarget {
       0, 9, 10, 11, 12, 64, UInt32(TPMRegisters.bufferByteCount),
       UInt32(TPMRegisters.bufferByteCount) + 1, UInt32.max,
     ]
-    let bytes = [0x80, 1] + TPMMessage.bytes(input.pick(lengths)) + input.bytes(8)
+    let bytes = [0x80, 1] + input.pick(lengths).bigEndianBytes + input.bytes(8)
     for (index, byte) in bytes.enumerated() {
       tpm.write(offset: Offset.buffer + UInt64(index), width: 1, value: UInt64(byte))
     }
@@ -107,11 +108,11 @@ final class TPMTarget: FuzzTarget {
     case 2:
       let count = Int(input.uint16 & 0x1FFF)
       emulator.response =
-        [0x80, 1] + TPMMessage.bytes(UInt32(count)) + [UInt8](repeating: 0x5A, count: count)
+        [0x80, 1] + UInt32(count).bigEndianBytes + [UInt8](repeating: 0x5A, count: count)
     default:
       let count = 10 + Int(input.uint16 & 0xFFF)
       emulator.response =
-        [0x80, 1] + TPMMessage.bytes(UInt32(count)) + [UInt8](repeating: 0xA5, count: count - 6)
+        [0x80, 1] + UInt32(count).bigEndianBytes + [UInt8](repeating: 0xA5, count: count - 6)
     }
   }
 

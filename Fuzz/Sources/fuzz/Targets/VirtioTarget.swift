@@ -18,15 +18,16 @@ final class VirtioTarget: FuzzTarget {
   private typealias Offset = VirtioRegisters.Offset
   private typealias Region = VirtioTransport.Region
 
-  private static let ramByteCount: UInt64 = 1 << 20
   private static let queueSize: UInt16 = 16
   /// A queue's areas, a page each, then buffers and tables.
   private static let rings: UInt64 = 0x1_0000
   private static let data: UInt64 = 0x8_0000
   private static let flags: [UInt16] = [0, 1, 2, 3, 4, 5, 0x80, 0x81, 0x82, 0x84, 0x8000, 0x8080]
 
-  private let memory: GuestMemory
-  private let cable = FuzzCable()
+  private let bench: DeviceBench
+  private var memory: GuestMemory { bench.memory }
+  private let cable = FuzzCable(
+    maximumFrameByteCount: 65_550, headerByteCount: 12, mtu: 1500, offloads: [.checksum, .tcp4])
   private let card: VirtioPCIDevice
   private let source: VirtioPCIDevice
   private let net: VirtioNet
@@ -40,13 +41,9 @@ final class VirtioTarget: FuzzTarget {
   private var isPacked = false
 
   init() throws {
-    memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount))
-    let context = PCIContext(
-      memory: memory, messages: NullMessageSink(), interruptLine: CheckedLine())
-    card = .network(cable, address: [0x52, 0x54, 0, 1, 2, 3], context: context)
-    source = .randomNumbers(
-      context: PCIContext(
-        memory: memory, messages: NullMessageSink(), interruptLine: CheckedLine()))
+    bench = try DeviceBench()
+    card = .network(cable, address: [0x52, 0x54, 0, 1, 2, 3], context: bench.context)
+    source = .randomNumbers(context: bench.context)
     guard let net = card.transport.model as? VirtioNet,
       let rng = source.transport.model as? VirtioRNG
     else { fatalError("the models are others") }
@@ -59,13 +56,7 @@ final class VirtioTarget: FuzzTarget {
 
   func run(_ input: FuzzInput) {
     powerOn(input)
-    var stepCount = 0
-    while !input.isEmpty, stepCount < 256 {
-      step(input)
-      stepCount += 1
-      if input.bool { serve() }
-    }
-    serve()
+    input.drive(step, serve: serve)
     frames.removeAll()
   }
 
@@ -86,11 +77,9 @@ final class VirtioTarget: FuzzTarget {
   private func powerOn(_ input: FuzzInput) {
     for device in [card, source] {
       device.reset()
-      device.configuration.write(offset: PCIRegister.command, width: 2, value: 6)
-      device.endpoint.configurationChanged()
-      device.configurationChanged()
+      device.setCommand(6)
     }
-    try? memory.fill(at: GPA(0), byteCount: Int(Self.ramByteCount), with: 0)
+    bench.clear()
     frames.removeAll()
     next = Array(repeating: 0, count: 4)
     wraps = Array(repeating: true, count: 4)
@@ -274,37 +263,12 @@ final class VirtioTarget: FuzzTarget {
     device.configurationWillBeRead(offset: offset, width: width)
   }
 
-  /// Somewhere in RAM, at its end, in a ring, or nowhere.
   private func address(_ input: FuzzInput) -> UInt64 {
-    let choice = input.byte
-    let offset = UInt64(input.byte)
-    switch choice & 7 {
-    case 0...3: return Self.data + UInt64(choice >> 3) << 8 + offset
-    case 4: return Self.rings + UInt64(choice >> 3) << 8 + offset
-    case 5: return Self.ramByteCount - offset
-    default: return choice & 8 == 0 ? input.uint64 : 0 &- offset
+    DeviceBench.address(input) { kind, number in
+      switch kind {
+      case 0...3: Self.data + number << 8
+      default: Self.rings + number << 8
+      }
     }
   }
-}
-
-/// The far end of a cable, which takes everything.
-private final class FuzzCable: NetworkBackend {
-  let headerByteCount = 12
-  let maximumFrameByteCount = 65_550
-  let mtu: UInt16? = 1500
-  let offloads: NetworkOffloads = [.checksum, .tcp4]
-  let hasLink = true
-
-  func setReceiveOffloads(_ offloads: NetworkOffloads) {}
-  func start() {}
-  func stop() {}
-
-  func send(_ frames: inout NetworkFrames) {
-    while let count = frames.firstByteCount {
-      require((26...65_562).contains(count), "a frame of \(count) bytes")
-      frames.removeFirst()
-    }
-  }
-
-  func receive(_ take: (inout NetworkFrames) -> Void) -> NetworkReception { .stopped }
 }

@@ -19,7 +19,6 @@ final class XHCITarget: FuzzTarget {
   private typealias Register = XHCICore.Register
   private typealias Request = XHCITransferRequest
 
-  private static let ramByteCount: UInt64 = 1 << 20
   private static let contextArray: UInt64 = 0x1000
   private static let segmentTable: UInt64 = 0x1800
   private static let input: UInt64 = 0x2000
@@ -36,7 +35,8 @@ final class XHCITarget: FuzzTarget {
     (0x01A1, 0x100), (0x0921, 0x200), (0x0A21, 0), (0x0B21, 1), (0x02A1, 0), (0x03A1, 0),
   ]
 
-  private let memory: GuestMemory
+  private let bench: DeviceBench
+  private var memory: GuestMemory { bench.memory }
   private let controller: XHCIController
   private let inputs: InputSwitch
   private var engine: XHCIEngine { controller.engine }
@@ -44,23 +44,14 @@ final class XHCITarget: FuzzTarget {
   private var rings: [Int: XHCIRing] = [:]
 
   init() throws {
-    memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount))
-    controller = XHCIController(
-      [.tablet, .keyboard],
-      context: PCIContext(
-        memory: memory, messages: NullMessageSink(), interruptLine: CheckedLine()))
+    bench = try DeviceBench()
+    controller = XHCIController([.tablet, .keyboard], context: bench.context)
     inputs = InputSwitch(legacy: KeyboardController {}, usb: controller)
   }
 
   func run(_ input: FuzzInput) {
     powerOn(input)
-    var stepCount = 0
-    while !input.isEmpty, stepCount < 256 {
-      step(input)
-      stepCount += 1
-      if input.bool { serve() }
-    }
-    serve()
+    input.drive(step, serve: serve)
     _ = inputs.lights
   }
 
@@ -76,8 +67,8 @@ final class XHCITarget: FuzzTarget {
     controller.reset()
     engine.serveIfWaiting()
     rings = [:]
-    try? memory.fill(at: GPA(0), byteCount: Int(Self.ramByteCount), with: 0)
-    configure(6)
+    bench.clear()
+    controller.setCommand(6)
     write(Register.configuration, 64)
     write(Register.contextArray, Self.contextArray, width: 8)
     for slot in 1...8 as ClosedRange<UInt64> {
@@ -108,12 +99,6 @@ final class XHCITarget: FuzzTarget {
   }
 
   // MARK: The driver
-
-  private func configure(_ command: UInt64) {
-    controller.configuration.write(offset: PCIRegister.command, width: 2, value: command)
-    controller.endpoint.configurationChanged()
-    controller.configurationChanged()
-  }
 
   private func write(_ offset: UInt64, _ value: UInt64, width: Int = 4) {
     controller.writeBAR(0, offset: offset, width: width, value: value)
@@ -219,7 +204,7 @@ final class XHCITarget: FuzzTarget {
       _ = controller.readBAR(
         0, offset: UInt64(input.uint16 & 0x3FFF), width: 1 << input.index(below: 4))
     case 12: writePort(input)
-    case 13: configure(UInt64(input.byte & 7))
+    case 13: controller.setCommand(UInt64(input.byte & 7))
     case 14:
       switch input.byte & 7 {
       case 0: powerOn(input)
@@ -273,16 +258,13 @@ final class XHCITarget: FuzzTarget {
     }
   }
 
-  /// Somewhere in RAM, at its end, in a ring, or nowhere.
   private func address(_ input: FuzzInput) -> UInt64 {
-    let choice = input.byte
-    let offset = UInt64(input.byte)
-    switch choice & 7 {
-    case 0, 1: return Self.data + UInt64(choice >> 3) << 8 + offset
-    case 2, 3: return Self.rings + UInt64(choice >> 3) << 8 + offset
-    case 4: return Self.contextArray + UInt64(choice >> 3) << 8 + offset
-    case 5: return Self.ramByteCount - offset
-    default: return choice & 8 == 0 ? input.uint64 : 0 &- offset
+    DeviceBench.address(input) { kind, number in
+      switch kind {
+      case 0, 1: Self.data + number << 8
+      case 2, 3: Self.rings + number << 8
+      default: Self.contextArray + number << 8
+      }
     }
   }
 }

@@ -22,14 +22,14 @@ struct FirmwareDMACommand {
   /// Copies a command out of guest memory.
   init(at address: GPA, in memory: GuestMemory) throws(GuestMemoryError) {
     let bytes = try memory.read(at: address, byteCount: Self.byteCount)
-    let control = UInt32(bigEndian: bytes.loadLE(at: 0))
+    let control: UInt32 = bytes.loadBE(at: 0)
     // Of several bits the first counts, as in QEMU.
     operation =
       control & 1 << 1 != 0
       ? .read : control & 1 << 4 != 0 ? .write : control & 1 << 2 != 0 ? .skip : .nothing
     selector = control & 1 << 3 != 0 ? UInt16(control >> 16) : nil
-    byteCount = Int(UInt32(bigEndian: bytes.loadLE(at: 4)))
-    self.address = GPA(UInt64(bigEndian: bytes.loadLE(at: 8)))
+    byteCount = Int(bytes.loadBE(at: 4, as: UInt32.self))
+    self.address = GPA(bytes.loadBE(at: 8, as: UInt64.self))
   }
 
   /// Tells the guest, by the control word, that the command has ended: 0, or *error*.

@@ -174,11 +174,11 @@ public struct FirmwareItems: Sendable {
 
   /// Big-endian, unlike the items: count, then size, number, a reserved field and the name of each.
   private mutating func updateDirectory() {
-    var bytes = UInt32(files.count).byteSwapped.littleEndianBytes
+    var bytes = UInt32(files.count).bigEndianBytes
     for file in files.sorted(by: { $0.name < $1.name }) {
       let name = Array(file.name.utf8)
-      bytes += UInt32(file.byteCount).byteSwapped.littleEndianBytes
-      bytes += file.selector.byteSwapped.littleEndianBytes + [0, 0]
+      bytes += UInt32(file.byteCount).bigEndianBytes
+      bytes += file.selector.bigEndianBytes + [0, 0]
       bytes += name + [UInt8](repeating: 0, count: Self.nameByteCount - name.count)
     }
     items[Selector.directory] = bytes

@@ -1,3 +1,4 @@
+internal import Bytes
 public import DeviceKit
 internal import GuestMemory
 internal import HostSystem
@@ -88,8 +89,7 @@ final class VirtioNet: VirtioModel {
   /// *struct virtio_net_config*: address, status, queue pairs, MTU.
   var configuration: [UInt8] {
     let status: UInt16 = backend.hasLink ? 1 : 0
-    return address.bytes
-      + [status, 1, backend.mtu ?? 0].flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }
+    return address.bytes + [status, 1, backend.mtu ?? 0].littleEndianBytes
   }
 
   func driverStarted(_ features: VirtioFeatures) {

@@ -28,7 +28,7 @@ enum VirtioNetCommand: Equatable {
       self = .table(unicast: unicast, multicast: multicast)
     case (1, 1):
       guard bytes.count >= 2 + EthernetAddress.byteCount else { return nil }
-      self = .address(EthernetAddress(bytes[2...]))
+      self = .address(EthernetAddress(bytes, at: 2))
     case (5, 0):
       guard let bits = bytes.loadLE(at: 2, byteCount: 8) else { return nil }
       self = .receiveOffloads(VirtioFeatures(rawValue: bits))
@@ -44,7 +44,7 @@ enum VirtioNetCommand: Equatable {
     guard count <= UInt64((bytes.count - place) / EthernetAddress.byteCount) else { return nil }
     defer { place += Int(count) * EthernetAddress.byteCount }
     return (0..<Int(count)).map { index in
-      EthernetAddress(bytes[(place + index * EthernetAddress.byteCount)...])
+      EthernetAddress(bytes, at: place + index * EthernetAddress.byteCount)
     }
   }
 }

@@ -1,34 +1,3 @@
-/// An Ethernet address, in the low 48 bits, its first byte highest.
-struct EthernetAddress: Hashable, Sendable {
-  static let byteCount = 6
-  static let broadcast = EthernetAddress(rawValue: 0xFFFF_FFFF_FFFF)
-
-  let rawValue: UInt64
-
-  init(rawValue: UInt64) {
-    self.rawValue = rawValue
-  }
-
-  /// The first 6 bytes of `bytes`, of which there are so many.
-  init(_ bytes: some Sequence<UInt8>) {
-    rawValue = bytes.prefix(Self.byteCount).reduce(0) { $0 << 8 | UInt64($1) }
-  }
-
-  /// The destination of a frame, whose first 6 bytes these are.
-  init(frame: RawSpan, at offset: Int) {
-    var value: UInt64 = 0
-    for index in offset..<(offset + Self.byteCount) {
-      value = value << 8 | UInt64(unsafe frame.unsafeLoad(fromByteOffset: index, as: UInt8.self))
-    }
-    rawValue = value
-  }
-
-  /// Whether it is of a group, as *broadcast* is.
-  var isGroup: Bool { rawValue >> 40 & 1 == 1 }
-
-  var bytes: [UInt8] { (0..<6).map { UInt8(truncatingIfNeeded: rawValue >> (40 - 8 * $0)) } }
-}
-
 /// Which frames a card takes, as its driver has set it (virtio 1.2 §5.1.6.5.1 and §5.1.6.5.2).
 struct VirtioNetFilter: Sendable {
   /// Addresses of each kind; a driver that names more gets the whole kind.

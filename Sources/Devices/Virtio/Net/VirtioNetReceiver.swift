@@ -70,7 +70,7 @@ struct VirtioNetReceiver {
     let isDone = try frames.withFirst { (frame) throws(VirtqueueFault) in
       var header = InlineHeader(frame, byteCount: frames.headerByteCount)
       let start = frames.headerByteCount
-      guard state.filter.takes(EthernetAddress(frame: frame, at: start)),
+      guard state.filter.takes(EthernetAddress(frame, at: start)),
         header.isTaken(by: state.receiveOffloads)
       else { return true }
       let body = frame.extracting(start..<frame.byteCount)
@@ -155,7 +155,7 @@ private struct InlineHeader {
   init(_ frame: RawSpan, byteCount: Int) {
     // The last two are *num_buffers*.
     for index in 0..<min(byteCount, 10) {
-      bytes[index] = unsafe frame.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+      bytes[index] = frame.loadLE(at: index)
     }
   }
 

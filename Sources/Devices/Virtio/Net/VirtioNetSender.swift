@@ -71,12 +71,7 @@ struct VirtioNetSender {
   /// Copies the driver's header over the far end's, which is the same except for *num_buffers*.
   private mutating func appendHeader(_ memory: GuestMemory) throws(VirtqueueFault) {
     var header: [UInt8] = []
-    for piece in chain.readable where header.count < VirtioNet.headerByteCount {
-      let count = min(piece.byteCount, VirtioNet.headerByteCount - header.count)
-      guard (try? memory.append(at: piece.start, byteCount: count, to: &header)) != nil else {
-        throw .notRAM
-      }
-    }
+    try chain.read(limit: VirtioNet.headerByteCount, into: &header, memory)
     let count = min(frames.headerByteCount, 10)
     frames.withOpen { bytes in
       for index in 0..<count {
@@ -86,22 +81,15 @@ struct VirtioNetSender {
   }
 
   private mutating func appendBody(_ memory: GuestMemory) throws(VirtqueueFault) {
-    var skipped = VirtioNet.headerByteCount
-    for piece in chain.readable {
-      guard skipped < piece.byteCount else {
-        skipped -= piece.byteCount
-        continue
-      }
-      guard let start = piece.start.advanced(by: UInt64(skipped)) else { throw .notRAM }
-      try frames.extend(byCount: piece.byteCount - skipped) {
+    try chain.forEachReadable(from: VirtioNet.headerByteCount) { (piece) throws(VirtqueueFault) in
+      try frames.extend(byCount: piece.byteCount) {
         (bytes: inout MutableRawSpan) throws(VirtqueueFault) in
         do {
-          try memory.read(at: start, into: &bytes)
+          try memory.read(at: piece.start, into: &bytes)
         } catch {
           throw .notRAM
         }
       }
-      skipped = 0
     }
   }
 }

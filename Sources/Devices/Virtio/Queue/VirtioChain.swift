@@ -48,25 +48,40 @@ package struct VirtioChain: Sendable {
     }
   }
 
-  /// Appends what the device reads to `bytes`, except the first `offset` bytes.
+  /// Calls `body` with what the device reads, piece by piece, except the first `offset` bytes.
   ///
-  /// The caller has looked at `readableByteCount`: the driver chooses it.
-  package func read(
-    from offset: Int = 0, into bytes: inout [UInt8], _ memory: GuestMemory
+  /// - Parameter limit: the most bytes.
+  func forEachReadable(
+    from offset: Int = 0, limit: Int = .max,
+    _ body: (GuestMemoryPiece) throws(VirtqueueFault) -> Void
   ) throws(VirtqueueFault) {
-    var skipped = offset
-    for piece in readable {
+    var (skipped, left) = (offset, limit)
+    for piece in readable where left > 0 {
       guard skipped < piece.byteCount else {
         skipped -= piece.byteCount
         continue
       }
       guard let start = piece.start.advanced(by: UInt64(skipped)) else { throw .notRAM }
+      let count = min(piece.byteCount - skipped, left)
+      try body(GuestMemoryPiece(start: start, byteCount: count))
+      (skipped, left) = (0, left - count)
+    }
+  }
+
+  /// Appends what the device reads to `bytes`, except the first `offset` bytes.
+  ///
+  /// The caller has looked at `readableByteCount`, which the driver chooses, or sets a limit.
+  ///
+  /// - Parameter limit: the most bytes.
+  package func read(
+    from offset: Int = 0, limit: Int = .max, into bytes: inout [UInt8], _ memory: GuestMemory
+  ) throws(VirtqueueFault) {
+    try forEachReadable(from: offset, limit: limit) { (piece) throws(VirtqueueFault) in
       do {
-        try memory.append(at: start, byteCount: piece.byteCount - skipped, to: &bytes)
+        try memory.append(at: piece.start, byteCount: piece.byteCount, to: &bytes)
       } catch {
         throw .notRAM
       }
-      skipped = 0
     }
   }
 
