@@ -3,6 +3,7 @@ enum Benchmark: String, CaseIterable {
   case deviceWrites = "device-writes"
   case call
   case answer
+  case look
   case steps
   case writes
 }
@@ -28,7 +29,7 @@ struct BenchmarkOptions {
   private(set) var hasFloor = true
 
   private static let usage = """
-    usage: measure exits|device-writes|call|answer|steps|writes... [--repetitions N] [--sparse GiB] [--memory MiB] \
+    usage: measure exits|device-writes|call|answer|look|steps|writes... [--repetitions N] [--sparse GiB] [--memory MiB] \
     [--exits N] [--only TEXT] [--no-floor]
     """
 

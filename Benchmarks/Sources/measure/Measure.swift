@@ -28,6 +28,8 @@ struct Measure {
       try CallBenchmark(repetitions: options.repetitions ?? 9).run()
     case .answer:
       try AnswerBenchmark(repetitions: options.repetitions ?? 31, only: options.only).run()
+    case .look:
+      try LookBenchmark(repetitions: options.repetitions ?? 11).run()
     case .steps:
       try StepsBenchmark(
         repetitions: options.repetitions ?? 9, byteCounts: options.stepsGiB.map { $0 << 30 }

@@ -4,4 +4,5 @@
 #include "CopyFloor.h"
 #include "ExitFloor.h"
 #include "FreshBuffers.h"
+#include "LookFloor.h"
 #include "ZeroedRuns.h"
