@@ -12,7 +12,9 @@ import VMM
   .serialized, .timeLimit(.minutes(10)))
 struct PreallocatedHugePagesTests {
   /// 16 MiB are written, half by the guest and half by the VMM, in blocks of 1 MiB all over 1 GiB.
-  @Test(arguments: Host.sources)
+  ///
+  /// By looking, all of it would have to be read, which is more than an answer's budget.
+  @Test(arguments: Host.sources.filter { $0 != .populated })
   func nearlyAllZeroMemoryIsReported(source: WrittenPageSourceKind) throws {
     let blocks = (0..<16).map { UInt64(32 << 20) + UInt64($0) * (60 << 20) + (1 << 20) }
     let probe = try Probe(
