@@ -26,7 +26,7 @@ public import ZeroTracker
 /// Thread-safe: the tracker calls it one call at a time.
 public final class PopulationSource: WrittenPageSource {
   /// What a page costs of the budget that is not zero at once: about a quarter of one that is read
-  /// to its end (`measure look`).
+  /// to its end (`scripts/bench look`).
   fileprivate static let byteCountOfFirstLook = GPN.byteCount / 4
 
   private let parts: [(pages: PageRange, mapping: HostMapping)]
@@ -94,31 +94,40 @@ extension GuestMemory {
 }
 
 /// The runs of pages that are worth reading, as far as there is a budget for them.
+///
+/// A guest may populate every second page of terabytes: so few runs are kept, and one that is no
+/// better than all those kept when there were too many is not looked at twice.
 private struct RunsToRead {
   private var runs: [PopulatedPages.Run] = []
   private let limit: Int
+  /// The last of those kept; nil until some were not.
+  private var worst: PopulatedPages.Run?
 
   /// - Parameter limit: pages that may be read. More runs are never needed: each has a page.
   init(limit: Int) {
-    // A guest may populate every second page of terabytes.
     self.limit = min(limit, 1 << 17)
   }
 
   /// Takes a run, or counts pages as written instead.
   mutating func add(_ run: PopulatedPages.Run, elseSetting words: inout MutableSpan<UInt64>) {
-    guard !run.isSwapped, limit > 0 else { return PageBits.set(run.pages, in: &words) }
+    guard !run.isSwapped, limit > 0, worst.map({ Self.isBetter(run, $0) }) ?? true else {
+      return PageBits.set(run.pages, in: &words)
+    }
     runs.append(run)
     guard runs.count == 2 * limit else { return }
-    runs = ordered()
+    runs.sort(by: Self.isBetter)
     for run in runs[limit...] { PageBits.set(run.pages, in: &words) }
     runs.removeSubrange(limit...)
+    worst = runs.last
   }
 
   /// The most promising first.
   func ordered() -> [PopulatedPages.Run] {
-    runs.sorted { left, right in
-      left.isHuge == right.isHuge ? left.pages.count > right.pages.count : left.isHuge
-    }
+    runs.sorted(by: Self.isBetter)
+  }
+
+  private static func isBetter(_ left: PopulatedPages.Run, _ right: PopulatedPages.Run) -> Bool {
+    left.isHuge == right.isHuge ? left.pages.count > right.pages.count : left.isHuge
   }
 }
 
