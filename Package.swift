@@ -124,7 +124,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "GuestMemoryTests",
-      dependencies: ["GuestMemory", "HostSystem", "Sandbox", "TestSupport", "ZeroTracker"],
+      dependencies: [
+        "GuestMemory", "HostPages", "HostSystem", "Sandbox", "TestSupport", "ZeroTracker",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "DevicesTests",
@@ -184,7 +186,7 @@ let package = Package(
 // only those need: half of the work.
 if let suites = Context.environment["VMM_RUN_SUITES"]?.split(separator: ",").map(String.init) {
   let others: Set = [
-    "CStart", "GuestPrograms", "HostPages", "KVM", "MachineSpecification", "VMM", "VMMCommand",
+    "CStart", "GuestPrograms", "KVM", "MachineSpecification", "VMM", "VMMCommand",
     "vmm-run",
   ]
   package.products.removeAll { others.contains($0.name) }

@@ -92,14 +92,27 @@ extension HostMapping {
   }
 
   /// Whether all 4096 bytes at `offset` are zero. Reads them, whatever that brings in.
+  ///
+  /// If it says so each byte was, at an instant of its own during the call, even while others
+  /// write.
   func isZeroPage(_ offset: Int) -> Bool {
     let page = unsafe bytes(offset, 4096)
     guard unsafe page.loadUnaligned(as: UInt64.self) == 0, let base = page.baseAddress
     else { return false }
-    // Each byte equals the one 8 before it, and the first 8 are zero. The C library compares with
-    // the widest vectors the processor has.
-    return unsafe memcmp(base, base + 8, 4096 - 8) == 0
+    // With zeros, and not with the bytes before them: somebody who fills the page meanwhile makes
+    // all bytes equal. The C library compares with the widest vectors the processor has.
+    return unsafe memcmp(base, ZeroPage.bytes, 4096) == 0
   }
+}
+
+/// What pages are compared with.
+private enum ZeroPage {
+  // SAFETY: written here alone, and never freed.
+  static nonisolated(unsafe) let bytes: UnsafeRawPointer = {
+    let bytes = UnsafeMutableRawPointer.allocate(byteCount: 4096, alignment: 4096)
+    unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0, count: 4096)
+    return UnsafeRawPointer(bytes)
+  }()
 }
 
 /// /proc/self/pagemap (proc(5)); open as long as the process lives. It needs no privilege: what is

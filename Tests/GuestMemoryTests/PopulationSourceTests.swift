@@ -1,12 +1,17 @@
 import Glibc
 import GuestMemory
 import HostPages
+import HostSystem
 import Testing
 import ZeroTracker
 
 /// Which pages are zero, by what the host has populated and what is in it.
 @Suite(.enabled(if: PopulatedPages.obstacle() == nil, "needs PAGEMAP_SCAN"))
 struct PopulationSourceTests {
+  private final class Flag: Sendable {
+    let value = Guarded(false)
+  }
+
   private static let backings: [MemoryBacking] = [.anonymous, .memfd]
 
   /// Memory that is looked at, with a touched map of 64 KiB.
@@ -151,6 +156,37 @@ struct PopulationSourceTests {
     let memory = try memory(budget: .init(readByteCount: 16 * 4096))
     for page in stride(from: 0, to: 4096, by: 2) as StrideTo<UInt64> { poke(memory, page: page, 0) }
     #expect(memory.withheldPages.count == 2048 - 16)
+  }
+
+  /// A page that has bytes at every instant is never zero, however it is filled and cleared while
+  /// it is read: each byte has to be seen as zero, and it is not enough that all are equal.
+  @Test(.timeLimit(.minutes(10)))
+  func aPageThatIsFilledMeanwhile() async throws {
+    let memory = try memory(4 * mebibyte)
+    let address = memory.mappedRegions[0].hostAddress + 7 * 4096
+    let isOver = Flag()
+    poke(memory, page: 7, 0xEE, offset: 2048)
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask {
+        // SAFETY: the page, whose memory lives until the group ends.
+        let page = unsafe UnsafeMutableRawPointer(bitPattern: address)!
+        while !isOver.value.withLock({ $0 }) {
+          _ = unsafe memset(page, 0xEE, 4096)
+          _ = unsafe memset(page, 0, 2048)
+          _ = unsafe memset(page + 2049, 0, 2047)
+        }
+      }
+      group.addTask {
+        for round in 0..<60_000 {
+          let ranges = memory.tracker.zeroedRanges(replyPage: nil)
+          if ranges.contains(where: { $0.contains(GPN(rawValue: 7)) }) {
+            Issue.record("reported in round \(round)")
+            break
+          }
+        }
+        isOver.value.withLock { $0 = true }
+      }
+    }
   }
 
   /// Guests write while it is looked at; in the end every byte that is not zero is withheld.

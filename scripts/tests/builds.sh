@@ -57,7 +57,7 @@ build_release() {
 # What must not compile: see the file. `-verify` compares the compiler's errors with those expected.
 refuse_forbidden_paths() {
   logged forbidden-paths swiftc -frontend -typecheck -verify -verify-ignore-unrelated \
-    -swift-version 6 -I "$(swift build --show-bin-path)/Modules" -I Sources/CLinux/include \
+    -swift-version 6 -I "$(swift build --show-bin-path)/Modules" -I Sources/CKVM/include -I Sources/CLinux/include \
     Tests/ForbiddenPaths/GuestMemoryWriters.swift
 }
 
@@ -72,7 +72,7 @@ check_catalogues() {
     rm -rf "$graphs" && mkdir -p "$graphs"
     logged "symbols-$module" swift symbolgraph-extract -module-name "$module" \
       -target x86_64-unknown-linux-gnu -I "$modules" -I Sources/CKVM/include \
-      -I Sources/CLinux/include -minimum-access-level public -output-dir "$graphs" || return 1
+      -I Sources/CKVM/include -I Sources/CLinux/include -minimum-access-level public -output-dir "$graphs" || return 1
     logged "docc-$module" docc convert "$catalogue" --additional-symbol-graph-dir "$graphs" \
       --output-path "$out/$module.doccarchive" || return 1
     if grep -A 2 "doesn't exist at" "$logs/docc-$module.log"; then

@@ -62,7 +62,7 @@ kernel              no   --memory 1G --hyperv kernel
 userspace           no   --memory 1G --hyperv userspace
 hugetlb-prealloc    yes  --memory 512M --hyperv kernel --backing hugetlb --prealloc
 memfd-prealloc      yes  --memory 512M --hyperv kernel --backing memfd --prealloc --verify-zeroed
-dirty-log           no   --memory 512M --hyperv kernel --tracking dirty-log
+dirty-log           no   --memory 1G --hyperv kernel --tracking dirty-log
 write-protect       no   --memory 512M --hyperv kernel --tracking write-protect --verify-zeroed
 two-vcpus           no   --memory 1G --hyperv kernel --cpus 2 --granularity 32M
 '
