@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Synchronization
 
 /// What the host has behind a page.
 enum PagePresence {
@@ -94,25 +95,24 @@ extension HostMapping {
   /// Whether all 4096 bytes at `offset` are zero. Reads them, whatever that brings in.
   ///
   /// If it says so each byte was, at an instant of its own during the call, even while others
-  /// write.
+  /// write. So every word is loaded, and once. memcmp(3) does neither: it looks a second time at
+  /// the byte at which it found a difference, and if that has gone meanwhile it calls all equal.
   func isZeroPage(_ offset: Int) -> Bool {
     let page = unsafe bytes(offset, 4096)
-    guard unsafe page.loadUnaligned(as: UInt64.self) == 0, let base = page.baseAddress
-    else { return false }
-    // With zeros, and not with the bytes before them: somebody who fills the page meanwhile makes
-    // all bytes equal. The C library compares with the widest vectors the processor has.
-    return unsafe memcmp(base, ZeroPage.bytes, 4096) == 0
+    // SAFETY: whole words of memory that lives as long as this mapping.
+    let words = unsafe page.baseAddress!.assumingMemoryBound(to: Atomic<UInt64>.self)
+    var index = 0
+    while index < 512 {
+      let some =
+        unsafe words[index].load(ordering: .relaxed)
+        | words[index &+ 1].load(ordering: .relaxed)
+        | words[index &+ 2].load(ordering: .relaxed)
+        | words[index &+ 3].load(ordering: .relaxed)
+      guard some == 0 else { return false }
+      index &+= 4
+    }
+    return true
   }
-}
-
-/// What pages are compared with.
-private enum ZeroPage {
-  // SAFETY: written here alone, and never freed.
-  static nonisolated(unsafe) let bytes: UnsafeRawPointer = {
-    let bytes = UnsafeMutableRawPointer.allocate(byteCount: 4096, alignment: 4096)
-    unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0, count: 4096)
-    return UnsafeRawPointer(bytes)
-  }()
 }
 
 /// /proc/self/pagemap (proc(5)); open as long as the process lives. It needs no privilege: what is
