@@ -9,9 +9,9 @@ import VMM
 /// sparse memory.
 ///
 /// Cases: 64 GiB and 1 TiB, with the dirty log and by looking, by the userspace transport, with the
-/// default granularity. Each repetition makes a machine of its own, so that bitmaps come fresh from the kernel. The
-/// guest wrote little more than its stack: what the steps take when it wrote much is another
-/// benchmark's (`steps`).
+/// default granularity. Each repetition makes a machine of its own, so that bitmaps come fresh from
+/// the kernel. The guest wrote little more than its stack: what the steps take when it wrote much
+/// is another benchmark's (`steps`).
 struct CallBenchmark {
   let repetitions: Int
 
