@@ -21,6 +21,12 @@ extension HostRange {
 
   var pageCount: Int { byteCount / Int(Self.pageByteCount) }
 
+  /// Addresses of the range as its pages, counted from its start.
+  func pages(_ addresses: Range<UInt>) -> Range<Int> {
+    let first = Int((addresses.lowerBound - start) / Self.pageByteCount)
+    return first..<first + addresses.count / Int(Self.pageByteCount)
+  }
+
   /// Why no kernel would take it; nil if it is whole pages below the end of the address space.
   var reasonItIsInvalid: String? {
     if start % Self.pageByteCount != 0 { return "the start is no multiple of 4096" }

@@ -8,7 +8,7 @@ struct Pagemap: ~Copyable, Sendable {
   private let descriptor: FileDescriptor
 
   /// Regions that one call may return: 24 KiB, reused for all calls.
-  static let regionLimit = 1024
+  private static let regionLimit = 1024
 
   init() throws(HostPagesError) {
     // Not /proc/self, which has the owner of the first thread: that may be gone or another user.
@@ -38,6 +38,29 @@ struct Pagemap: ~Copyable, Sendable {
     case population
   }
 
+  /// Gives `body` all regions of a range, ascending, as `scan` finds them in one piece after the
+  /// other: no call keeps others from changing the mappings for more than 1 GiB.
+  ///
+  /// - Throws: what `scan` and `body` throw; `registrationLost` if some of the range is not mapped.
+  func forEachRegion(
+    of range: HostRange, for question: Question,
+    _ body: (page_region) throws(HostPagesError) -> Void
+  ) throws(HostPagesError) {
+    var regions = [page_region](repeating: page_region(), count: Self.regionLimit)
+    for piece in range.pieces {
+      var cursor = piece.lowerBound
+      while cursor < piece.upperBound {
+        let (count, next) = try scan(
+          cursor..<piece.upperBound, of: range, for: question, into: &regions)
+        // The kernel clips regions to the addresses it was given, huge pages too.
+        for region in regions[..<count] { try body(region) }
+        cursor = next
+      }
+    }
+    // PAGEMAP_SCAN passes over what is not mapped without a word.
+    guard HostPageState.isMapped(range) else { throw .registrationLost(range) }
+  }
+
   /// Finds what in `addresses` has an entry in the page tables: a page, swapped out or not, or the
   /// marker that stands for protection where no page is. Neighbours that are alike become one
   /// region, with what was asked for in `categories`. What is in no region has no entry.
@@ -46,7 +69,7 @@ struct Pagemap: ~Copyable, Sendable {
   /// - Returns: how many regions were found, and where the next call has to start.
   /// - Throws: `registrationLost`, naming `range`, if any of it is mapped but not registered,
   ///   asked which pages were written.
-  func scan(
+  private func scan(
     _ addresses: Range<UInt>, of range: HostRange, for question: Question,
     into regions: inout [page_region]
   ) throws(HostPagesError) -> (regionCount: Int, next: UInt) {

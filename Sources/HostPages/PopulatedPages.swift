@@ -48,49 +48,25 @@ package final class PopulatedPages: Sendable {
   package func forEachRun(
     of range: HostRange, _ body: (Run) throws(HostPagesError) -> Void
   ) throws(HostPagesError) {
-    var regions = [page_region](repeating: page_region(), count: Pagemap.regionLimit)
-    for piece in range.pieces {
-      var cursor = piece.lowerBound
-      while cursor < piece.upperBound {
-        let (count, next) = try pagemap.scan(
-          cursor..<piece.upperBound, of: range, for: .population, into: &regions)
-        for region in regions[..<count] where region.categories & CKVM_PAGE_IS_PFNZERO == 0 {
-          let first = (UInt(region.start) - range.start) / HostRange.pageByteCount
-          let end = (UInt(region.end) - range.start) / HostRange.pageByteCount
-          try body(
-            Run(
-              pages: Int(first)..<Int(end),
-              isSwapped: region.categories & CKVM_PAGE_IS_SWAPPED != 0,
-              isHuge: region.categories & CKVM_PAGE_IS_HUGE != 0))
-        }
-        cursor = next
-      }
+    try pagemap.forEachRegion(of: range, for: .population) { (region) throws(HostPagesError) in
+      guard region.categories & CKVM_PAGE_IS_PFNZERO == 0 else { return }
+      try body(
+        Run(
+          pages: range.pages(UInt(region.start)..<UInt(region.end)),
+          isSwapped: region.categories & CKVM_PAGE_IS_SWAPPED != 0,
+          isHuge: region.categories & CKVM_PAGE_IS_HUGE != 0))
     }
-    // PAGEMAP_SCAN passes over what is not mapped without a word.
-    guard HostPageState.isMapped(range) else { throw .registrationLost(range) }
   }
 
   /// What keeps it from working here; nil if nothing does.
   ///
   /// Asks the running kernel: uses one of three pages of its own, and looks which it was.
   package static func obstacle() -> HostPagesError? {
-    let pageByteCount = Int(HostRange.pageByteCount)
-    let byteCount = 3 * pageByteCount
-    // SAFETY: new memory at a place of the kernel's choice.
-    let mapping = unsafe mmap(
-      nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-    let error = errno
-    guard let base = unsafe mapping, unsafe base != MAP_FAILED else {
-      return .call(operation: "mmap \(byteCount) bytes", errno: error, cure: nil)
-    }
-    // SAFETY: exactly what was mapped above, and no longer used.
-    defer { _ = unsafe munmap(base, byteCount) }
-    // SAFETY: the second page of the mapping.
-    unsafe base.storeBytes(of: 1, toByteOffset: pageByteCount, as: UInt8.self)
     do throws(HostPagesError) {
+      let pages = try ProbePages(count: 3)
+      pages.write(toPage: 1)
       var found: [Range<Int>] = []
-      let range = HostRange(start: UInt(bitPattern: base), byteCount: byteCount)
-      try PopulatedPages().forEachRun(of: range) { found.append($0.pages) }
+      try PopulatedPages().forEachRun(of: pages.range) { found.append($0.pages) }
       guard found == [1..<2] else {
         return .wrongAnswer(
           "PAGEMAP_SCAN after a write to page 1 of 3: \(found) populated;"

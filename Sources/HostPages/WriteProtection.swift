@@ -120,27 +120,16 @@ public final class WriteProtection: Sendable {
     precondition(
       words.count >= (range.pageCount + 63) / 64,
       "\(words.count) words for \(range.pageCount) pages")
-    var regions = [page_region](repeating: page_region(), count: Pagemap.regionLimit)
-    for piece in range.pieces {
-      var cursor = piece.lowerBound
-      while cursor < piece.upperBound {
-        let (count, next) = try pagemap.scan(
-          cursor..<piece.upperBound, of: range, for: .written, into: &regions)
-        for region in regions[..<count] {
-          // The kernel clips regions to the addresses it was given, huge pages too.
-          let addresses = UInt(region.start)..<UInt(region.end)
-          try setResident(cursor..<addresses.lowerBound, of: registration, in: &words)
-          if region.categories & CKVM_PAGE_IS_WRITTEN != 0 {
-            PageBits.set(pages(addresses, of: range), in: &words)
-          }
-          cursor = addresses.upperBound
-        }
-        try setResident(cursor..<next, of: registration, in: &words)
-        cursor = next
+    var cursor = range.start
+    try pagemap.forEachRegion(of: range, for: .written) { (region) throws(HostPagesError) in
+      let addresses = UInt(region.start)..<UInt(region.end)
+      try setResident(cursor..<addresses.lowerBound, of: registration, in: &words)
+      if region.categories & CKVM_PAGE_IS_WRITTEN != 0 {
+        PageBits.set(range.pages(addresses), in: &words)
       }
+      cursor = addresses.upperBound
     }
-    // PAGEMAP_SCAN passes over what is not mapped without a word.
-    guard HostPageState.isMapped(range) else { throw .registrationLost(range) }
+    try setResident(cursor..<range.end, of: registration, in: &words)
   }
 
   /// Takes off the protection and unregisters. Nothing happens the second time; `deinit` does it
@@ -162,18 +151,13 @@ public final class WriteProtection: Sendable {
     if let firstError { throw firstError }
   }
 
-  private func pages(_ addresses: Range<UInt>, of range: HostRange) -> Range<Int> {
-    let first = (addresses.lowerBound - range.start) / HostRange.pageByteCount
-    return Int(first)..<Int(first) + addresses.count / Int(HostRange.pageByteCount)
-  }
-
   /// Sets the bits of those pages without an entry in the page tables that may hold data all the
   /// same.
   private func setResident(
     _ addresses: Range<UInt>, of registration: Registration, in words: inout MutableSpan<UInt64>
   ) throws(HostPagesError) {
     guard case .file = registration.kind, !addresses.isEmpty else { return }
-    let pages = pages(addresses, of: registration.range)
+    let pages = registration.range.pages(addresses)
     var isResident = [UInt8](repeating: 0, count: min(pages.count, 1 << 14))
     var cursor = addresses.lowerBound
     // What is swapped out looks as absent as what is not there. Asked before and after: a page that
@@ -182,7 +166,7 @@ public final class WriteProtection: Sendable {
     while !hadSwap && cursor < addresses.upperBound {
       let count = try HostPageState.residency(
         cursor..<addresses.upperBound, of: registration.range, into: &isResident)
-      let first = self.pages(cursor..<addresses.upperBound, of: registration.range).lowerBound
+      let first = registration.range.pages(cursor..<addresses.upperBound).lowerBound
       for index in 0..<count where isResident[index] & 1 != 0 {
         PageBits.set(first + index..<first + index + 1, in: &words)
       }

@@ -28,27 +28,31 @@ struct TrackedRegion {
   /// Makes room for the source's answer: nothing is written yet.
   private mutating func resetWritten() {
     written = Array(repeating: 0, count: (Int(range.pageCount) + 63) / 64)
-    setBitsAboveEnd()
+    Self.setBits(above: range, in: &written)
   }
 
-  private mutating func setBitsAboveEnd() {
+  private static func setBits(above range: PageRange, in words: inout [UInt64]) {
     let used = UInt64(range.pageCount % 64)
-    if used != 0 { written[written.count - 1] |= UInt64.max << used }
+    if used != 0 { words[words.count - 1] |= UInt64.max << used }
   }
 
   /// Adds what the source knows.
   mutating func read(_ source: any WrittenPageSource) throws {
-    let range = range
     if source.answersByContent {
       content = written
-      var words = content.mutableSpan
-      try source.readWrittenPages(of: range, into: &words)
-      return
+      try Self.read(source, range, into: &content)
+    } else {
+      try Self.read(source, range, into: &written)
     }
-    var words = written.mutableSpan
-    try source.readWrittenPages(of: range, into: &words)
+  }
+
+  private static func read(
+    _ source: any WrittenPageSource, _ range: PageRange, into words: inout [UInt64]
+  ) throws {
+    var span = words.mutableSpan
+    try source.readWrittenPages(of: range, into: &span)
     // A source that stores instead of ORing may have cleared them.
-    setBitsAboveEnd()
+    setBits(above: range, in: &words)
   }
 
   /// Bit per page: written, as far as was known at the last reading.

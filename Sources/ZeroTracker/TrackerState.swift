@@ -77,8 +77,12 @@ struct TrackerState {
     regions[index].refine(run, nonZero: try inspect(run))
   }
 
+  var answersByContent: Bool {
+    phase == .tracking && source?.answersByContent == true
+  }
+
   mutating func settleMarks() {
-    guard phase == .tracking, source?.answersByContent == true else { return }
+    guard answersByContent else { return }
     for index in regions.indices { regions[index].settle() }
   }
 

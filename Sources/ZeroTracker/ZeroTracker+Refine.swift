@@ -3,7 +3,7 @@ extension ZeroTracker {
   /// Whether the source answers by content: `settleMarks` then does what `refine` does with others,
   /// and reads nothing. Any thread; waits for an answer that is being made.
   public var answersByContent: Bool {
-    state.withLock { $0.phase == .tracking && $0.source?.answersByContent == true }
+    state.withLock { $0.answersByContent }
   }
 
   /// Makes all touched chunks untouched, except claimed ones, if the source answers by content;
