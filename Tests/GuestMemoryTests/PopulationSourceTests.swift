@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import GuestMemory
 import HostPages
@@ -44,6 +45,23 @@ struct PopulationSourceTests {
     // SAFETY: an address in the region, which lives as long as the memory.
     unsafe UnsafeMutablePointer<UInt8>(
       bitPattern: region.hostAddress + UInt(page * 4096 + offset))!.pointee = value
+  }
+
+  /// The descriptor of the file that is mapped there: other tests have memory of the same size.
+  private func descriptor(ofFileAt address: UInt) throws -> Int32? {
+    let maps = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8)
+    let line = maps.split(separator: "\n").first { $0.hasPrefix(String(address, radix: 16) + "-") }
+    guard let fields = line?.split(separator: " "), fields.count >= 5, let inode = UInt64(fields[4])
+    else { return nil }
+    let names = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")
+    return names.lazy.compactMap { Int32($0) }.first { descriptor in
+      var status = stat()
+      // The name says that it is a memory file: other file systems have inodes of the same number.
+      let name = try? FileManager.default.destinationOfSymbolicLink(
+        atPath: "/proc/self/fd/\(descriptor)")
+      return unsafe fstat(descriptor, &status) == 0 && status.st_ino == inode
+        && name?.hasPrefix("/memfd:") == true
+    }
   }
 
   @Test(arguments: backings, [false, true])
@@ -125,18 +143,9 @@ struct PopulationSourceTests {
   /// A file's bytes that come by no page table of this process.
   @Test func writesToTheFileAreSeen() throws {
     let memory = try memory(16 * mebibyte, .memfd)
-    let size = Int(16 * mebibyte)
-    let region = memory.mappedRegions[0]
-    var found: Int32?
-    for descriptor in 3..<200 as Range<Int32> {
-      var status = stat()
-      guard unsafe fstat(descriptor, &status) == 0, status.st_size == size else { continue }
-      // The one whose blocks grow with the memory's own.
-      let before = status.st_blocks
-      unsafe UnsafeMutablePointer<UInt8>(bitPattern: region.hostAddress)!.pointee = 1
-      if unsafe fstat(descriptor, &status) == 0, status.st_blocks > before { found = descriptor }
-    }
-    let descriptor = try #require(found)
+    poke(memory, page: 0, 1)
+    let descriptor = try #require(
+      try descriptor(ofFileAt: memory.mappedRegions[0].hostAddress))
     let bytes: [UInt8] = [1]
     #expect(unsafe pwrite(descriptor, bytes, 1, 77 * 4096) == 1)
     #expect(memory.withheldPages == [0, 77])

@@ -125,7 +125,7 @@ final class Storm: Sendable {
       let counts = checker.counts
       let allowed = min(
         (counts.discards.count + 1) * Self.answersPerDiscard * 4, counts.guestWrites.count + 64,
-        counts.hostWrites.count + 64)
+        counts.hostWrites.count * answersPerHostWrite + 64)
       return counts.answers.count <= allowed
     }
     checker.note(forVCPU: event.vcpuID)
@@ -168,6 +168,12 @@ final class Storm: Sendable {
     } catch {
       fail("\(error)")
     }
+  }
+
+  /// Who marks late waits for answers with each write; with fewer allowed, both would wait for the
+  /// other.
+  private var answersPerHostWrite: Int {
+    ways.contains(.markingLast) ? StormWriter.answersBeforeMark : 1
   }
 
   /// A writer may be ahead by some writes from the start, or nobody would begin.

@@ -45,13 +45,16 @@ struct StormWriter {
       arena.store(value, page: page, offset: Int(offset))
       checker.done.store(epoch, at: page)
       checker.counts.hostWrites.count()
-      waitForAnswers(2 * StormLayout.callerCount)
+      waitForAnswers(Self.answersBeforeMark)
       memory.tracker.markTouched(arena.pages(page))
     }
   }
 
-  /// Until so many more answers were given, by count and not by time: of one caller's two, the
-  /// second was called with the note in its hands. Bounded, as a storm that ends answers no more.
+  /// Of one caller's two, the second was called with the note in its hands.
+  static let answersBeforeMark = 2 * StormLayout.callerCount
+
+  /// Until so many more answers were given, by count and not by time. Bounded, as a storm that ends
+  /// answers no more.
   private func waitForAnswers(_ count: Int) {
     let end = checker.counts.answers.count + count
     for _ in 0..<2000 where checker.counts.answers.count < end {
