@@ -53,10 +53,13 @@ public final class PopulationSource: WrittenPageSource {
   /// as a quarter of one that has to be read to its end. Parts of huge pages are read first, as
   /// most of them are zero, then the longest runs of others.
   ///
-  /// - Throws: `HostPagesError`, `GuestMemoryError.residency`.
+  /// - Throws: `HostPagesError`, `GuestMemoryError.residency`; `.notRAM` for pages that are no
+  ///   region of this memory.
   public func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws {
     guard let index = parts.firstIndex(where: { $0.pages == region }) else {
-      preconditionFailure("\(region) is no region of this memory")
+      throw GuestMemoryError.notRAM(
+        GPA(region.start) ?? GPA(0),
+        byteCount: Int(clamping: min(region.pageCount, .max >> 12) << 12))
     }
     // An answer reads all regions, in their order.
     if index == 0 { budgetLeft.withLock { $0 = budget.readByteCount } }

@@ -151,6 +151,20 @@ struct PopulationSourceTests {
     #expect(memory.withheldPages == [0, 77])
   }
 
+  @Test func pagesOfOtherMemoryAreRefused() throws {
+    let source = try memory().populationSource()
+    var words = [UInt64](repeating: 0, count: 1)
+    let error = #expect(throws: GuestMemoryError.self) {
+      var span = words.mutableSpan
+      try source.readWrittenPages(
+        of: PageRange(start: GPN(rawValue: 1), pageCount: 2), into: &span)
+    }
+    guard case .notRAM(GPA(0x1000), byteCount: 0x2000) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+  }
+
   /// The longest runs are read first; what is not read is withheld, in that answer only.
   @Test func theBudgetBoundsTheReading() throws {
     let memory = try memory(budget: .init(readByteCount: 8 * 4096))

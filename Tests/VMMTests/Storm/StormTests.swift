@@ -27,7 +27,9 @@ struct StormTests {
     let storm = try Storm(
       transport: transport, source: source, ways: [.store, .write, .fill, .lent],
       seed: 0x5EED_0001)
-    #expect(storm.run(checkedAnswers: Self.callCount) == nil)
+    // Each of its answers reads memory.
+    let callCount = source == .populated ? Self.callCount / 4 : Self.callCount
+    #expect(storm.run(checkedAnswers: callCount) == nil)
     let counts = storm.checker.counts
     print("storm, \(transport), \(source): \(counts)")
     #expect(storm.checker.violations == [], "seed \(storm.seed), \(counts)")
@@ -35,7 +37,7 @@ struct StormTests {
 
     // It was a storm.
     let answers = counts.answers.count
-    #expect(counts.checked.count >= Self.callCount, "\(counts)")
+    #expect(counts.checked.count >= callCount, "\(counts)")
     #expect(counts.afterWrites.count * 2 > answers, "\(counts)")
     #expect(counts.nonEmpty.count * 2 > answers, "\(counts)")
     #expect(counts.changed.count * 2 > answers, "\(counts)")
