@@ -37,18 +37,28 @@ extension GuestMemory {
     guard place.offset % unit == 0, byteCount % unit == 0 else {
       throw .discardAlignment(backing, address, byteCount: byteCount)
     }
-    let end = place.offset + byteCount
-    var offset = place.offset
-    while offset < end {
-      let next = min((offset / Self.pieceByteCount + 1) * Self.pieceByteCount, end)
-      try discardPiece(region: place.region, offset..<next)
-      offset = next
+    for piece in Self.discardPieces(place.offset..<(place.offset + byteCount)) {
+      try discardPiece(
+        region: place.region, piece, timeoutMilliseconds: Self.timeoutMilliseconds)
     }
   }
 
-  private func discardPiece(region: Int, _ bytes: Range<Int>) throws(GuestMemoryError) {
+  /// The pieces in which these bytes of a region are discarded.
+  static func discardPieces(_ bytes: Range<Int>) -> some Sequence<Range<Int>> {
+    sequence(state: bytes.lowerBound) { offset in
+      guard offset < bytes.upperBound else { return nil }
+      let start = offset
+      offset = min((start / pieceByteCount + 1) * pieceByteCount, bytes.upperBound)
+      return start..<offset
+    }
+  }
+
+  /// - Parameter bytes: whole pages, a piece at most.
+  func discardPiece(
+    region: Int, _ bytes: Range<Int>, timeoutMilliseconds: Int
+  ) throws(GuestMemoryError) {
     let address = GPA(layout.regions[region].start.rawValue + UInt64(bytes.lowerBound))
-    let outcome = gate.discard(timeoutMilliseconds: Self.timeoutMilliseconds) {
+    let outcome = gate.discard(timeoutMilliseconds: timeoutMilliseconds) {
       Result { () throws(GuestMemoryError) in
         try tracker.markZeroed(address.pages(byteCount: bytes.count)) {
           () throws(GuestMemoryError) in
@@ -58,7 +68,7 @@ extension GuestMemory {
     }
     guard let outcome else {
       throw .discardBusy(
-        address, byteCount: bytes.count, waitedMilliseconds: Self.timeoutMilliseconds)
+        address, byteCount: bytes.count, waitedMilliseconds: timeoutMilliseconds)
     }
     try outcome.get()
   }

@@ -201,13 +201,22 @@ extension MemorySpec {
     backing = try object.choice("backing") ?? backing
     isPreallocated = try object.flag("preallocated") ?? isPreallocated
     usesTransparentHugePages = try object.flag("transparentHugePages") ?? usesTransparentHugePages
+    hints = try object.choice("hints") ?? hints
+    let conflict = hintsConflict
+    try object.checked("hints") { () throws(SpecValueError) in
+      if let conflict {
+        throw SpecValueError(
+          "\(conflict.hints.rawValue) cannot be with \(conflict.other): that memory is not given back"
+        )
+      }
+    }
   }
 
   fileprivate var value: JSONValue {
     .object([
       "size": .text(byteCount.optionText), "backing": .text(backing.rawValue),
       "preallocated": .flag(isPreallocated),
-      "transparentHugePages": .flag(usesTransparentHugePages),
+      "transparentHugePages": .flag(usesTransparentHugePages), "hints": .init(hints?.rawValue),
     ])
   }
 }

@@ -29,6 +29,17 @@ public struct MemorySpec: Hashable, Sendable {
   /// Whether 2 MiB pages are asked for where the host gives them on request only.
   public var usesTransparentHugePages = false
 
+  /// Which hints are taken; nil for discards, where memory can be given back.
+  public var hints: MemoryHints?
+
+  /// What of `hints` cannot be, with what it cannot be together with, in `hints`' words and those
+  /// of an option.
+  package var hintsConflict: (hints: MemoryHints, other: String)? {
+    guard let hints, hints != .none else { return nil }
+    if isPreallocated { return (hints, "--prealloc") }
+    return backing == .hugetlb ? (hints, "--backing hugetlb") : nil
+  }
+
   /// Memory of the host's usual pages.
   public init(_ byteCount: ByteCount) {
     self.byteCount = byteCount
@@ -42,6 +53,17 @@ public struct MemorySpec: Hashable, Sendable {
     }
     return byteCount
   }
+}
+
+/// Which hints of the guest about its memory are taken (hypercall 0x8003).
+public enum MemoryHints: String, Hashable, Sendable, CaseIterable, Codable, SpecChoice {
+  case none
+  /// Memory that the guest does not need and whose content does not matter is given back to the
+  /// host. Linux asks by it.
+  case discard
+  /// Besides: what will not be used soon, or will be. No guest is known that uses these; Windows is
+  /// described to.
+  case all
 }
 
 /// Which Hyper-V transport to use.

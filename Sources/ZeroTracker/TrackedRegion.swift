@@ -127,6 +127,42 @@ struct TrackedRegion {
     touched.mark(pages)
   }
 
+  /// The runs of pages of `pages` in the region without a claim, ascending.
+  func unclaimed(_ pages: PageRange) -> [PageRange] {
+    let common = range.intersection(pages)
+    guard !common.isEmpty else { return [] }
+    guard !claimed.isEmpty else { return [common] }
+    let shift = touched.granularity.pageShift
+    let bits = common.bits(in: range)
+    var runs: [PageRange] = []
+    var page = bits.lowerBound
+    while page < bits.upperBound {
+      let end = min(
+        Self.firstBit(true, in: claimed, from: page >> shift) << shift, bits.upperBound)
+      if page < end {
+        runs.append(
+          PageRange(
+            start: range.start.advanced(by: UInt64(page)), pageCount: UInt64(end - page)))
+      }
+      guard end < bits.upperBound else { break }
+      page = Self.firstBit(false, in: claimed, from: end >> shift) << shift
+    }
+    return runs
+  }
+
+  /// The first bit from `bit` on that has this value; without one, the number of bits.
+  private static func firstBit(_ value: Bool, in words: [UInt64], from bit: Int) -> Int {
+    var mask = UInt64.max << UInt64(bit % 64)
+    var word = bit / 64
+    while word < words.count {
+      let found = (value ? words[word] : ~words[word]) & mask
+      if found != 0 { return word * 64 + found.trailingZeroBitCount }
+      word += 1
+      mask = .max
+    }
+    return words.count * 64
+  }
+
   /// Adds words of both bitmaps, as a saved state has them; the caller touches what is claimed.
   mutating func add(claimedWords: [UInt64], writtenWords: [UInt64]) {
     if claimed.isEmpty, claimedWords.contains(where: { $0 != 0 }) {

@@ -106,6 +106,10 @@ struct TrackerState {
     for index in regions.indices { regions[index].claim(range) }
   }
 
+  func unclaimed(_ range: PageRange) -> [PageRange] {
+    regions.flatMap { $0.unclaimed(range) }
+  }
+
   mutating func stop() throws {
     if phase != .stopped {
       phase = .stopped

@@ -191,6 +191,12 @@ public final class ZeroTracker: Sendable {
     claim(range, owner: Claim.unnamedOwner)
   }
 
+  /// The runs of pages of `range` that are RAM and not claimed, ascending: what a guest may be let
+  /// give away. A claim's whole chunks are left out. Any thread.
+  public func unclaimed(_ range: PageRange) -> [PageRange] {
+    state.withLock { $0.unclaimed(range) }
+  }
+
   /// Ends tracking: nothing is reported any more, the source stops, bitmaps are freed.
   ///
   /// Idempotent. Marks are still accepted, and cost what they did.

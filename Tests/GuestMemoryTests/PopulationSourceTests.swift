@@ -1,10 +1,10 @@
-import Foundation
 import Glibc
-import GuestMemory
 import HostPages
 import HostSystem
 import Testing
 import ZeroTracker
+
+@testable import GuestMemory
 
 /// Which pages are zero, by what the host has populated and what is in it.
 @Suite(.enabled(if: PopulatedPages.obstacle() == nil, "needs PAGEMAP_SCAN"))
@@ -45,23 +45,6 @@ struct PopulationSourceTests {
     // SAFETY: an address in the region, which lives as long as the memory.
     unsafe UnsafeMutablePointer<UInt8>(
       bitPattern: region.hostAddress + UInt(page * 4096 + offset))!.pointee = value
-  }
-
-  /// The descriptor of the file that is mapped there: other tests have memory of the same size.
-  private func descriptor(ofFileAt address: UInt) throws -> Int32? {
-    let maps = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8)
-    let line = maps.split(separator: "\n").first { $0.hasPrefix(String(address, radix: 16) + "-") }
-    guard let fields = line?.split(separator: " "), fields.count >= 5, let inode = UInt64(fields[4])
-    else { return nil }
-    let names = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")
-    return names.lazy.compactMap { Int32($0) }.first { descriptor in
-      var status = stat()
-      // The name says that it is a memory file: other file systems have inodes of the same number.
-      let name = try? FileManager.default.destinationOfSymbolicLink(
-        atPath: "/proc/self/fd/\(descriptor)")
-      return unsafe fstat(descriptor, &status) == 0 && status.st_ino == inode
-        && name?.hasPrefix("/memfd:") == true
-    }
   }
 
   @Test(arguments: backings, [false, true])
@@ -144,8 +127,7 @@ struct PopulationSourceTests {
   @Test func writesToTheFileAreSeen() throws {
     let memory = try memory(16 * mebibyte, .memfd)
     poke(memory, page: 0, 1)
-    let descriptor = try #require(
-      try descriptor(ofFileAt: memory.mappedRegions[0].hostAddress))
+    let descriptor = memory.mappings[0].descriptor
     let bytes: [UInt8] = [1]
     #expect(unsafe pwrite(descriptor, bytes, 1, 77 * 4096) == 1)
     #expect(memory.withheldPages == [0, 77])

@@ -52,6 +52,7 @@ import ZeroTracker
       partition.vcpuCount = 64
       partition.memory.backing = .hugetlb
       partition.memory.isPreallocated = true
+      partition.memory.hints = MemoryHints.none
       partition.memory.usesTransparentHugePages = true
       partition.tracking.source = .writeProtect
       partition.tracking.policy = .always

@@ -109,6 +109,27 @@ import ZeroTracker
       ByteCount(options.partition.tracking.granularity.byteCount).optionText == text)
   }
 
+  @Test(
+    arguments: [
+      ("", nil), (" --memory-hints none", .some(.none)), (" --memory-hints all", .all),
+      (" --memory-hints none --prealloc", .some(.none)),
+    ] as [(String, MemoryHints?)])
+  func memoryHints(options text: String, hints: MemoryHints?) throws {
+    guard case .demo(let options) = try parse("demo" + text) else { return }
+    #expect(options.partition.memory.hints == hints)
+  }
+
+  @Test(arguments: [
+    ("demo --memory-hints discard --prealloc", "discard", "--prealloc"),
+    ("demo --memory-hints all --backing hugetlb", "all", "--backing hugetlb"),
+  ])
+  func hintsWhereNothingIsGivenBack(line: String, hints: String, other: String) {
+    let error = #expect(throws: UsageError.self) { try parse(line) }
+    #expect(
+      error?.description == "options '--memory-hints \(hints)' and '\(other)' cannot be combined; "
+        + "that memory is not given back")
+  }
+
   @Test func compareIsWithBoth() throws {
     guard case .demo(let options) = try parse("demo --compare") else { return }
     #expect(options.compares && options.offersZeroedMemory)

@@ -44,7 +44,7 @@ import Testing
     #expect(host(leaves).recommended.contains(.noNonArchitecturalCoreSharing))
   }
 
-  @Test(arguments: Enlightenments.all.subtracting(.bootZeroedMemory).members)
+  @Test(arguments: Enlightenments.all.subtracting([.bootZeroedMemory, .memoryHeatHint]).members)
   func aMissingBitIsAMissingEnlightenment(member: Enlightenments) {
     let privileges = PartitionPrivileges(member).subtracting(.accessHypercallMSRs).rawValue
     var leaves = Self.linux612
@@ -57,11 +57,12 @@ import Testing
   }
 
   private func offered(
-    _ selection: EnlightenmentSelection, zeroed: Bool = true, nesting: Bool = false,
-    on host: HyperVHost
+    _ selection: EnlightenmentSelection, zeroed: Bool = true, hints: Bool = true,
+    nesting: Bool = false, on host: HyperVHost
   ) throws -> OfferedEnlightenments {
     try OfferedEnlightenments(
-      selection, reportsZeroedMemory: zeroed, offersNesting: nesting, on: host)
+      selection, reportsZeroedMemory: zeroed, takesMemoryHints: hints, offersNesting: nesting,
+      on: host)
   }
 
   @Test func whatIsAskedForAndNotThereIsMissingWithWhatNeedsIt() throws {
@@ -80,10 +81,15 @@ import Testing
     for base in [EnlightenmentSelection.recommended, EnlightenmentSelection(.all)] {
       let choice = try offered(base, on: host())
       #expect(choice.missing == [])
-      #expect(choice.offered.contains([.virtualAPIC, .directSyntheticTimers, .bootZeroedMemory]))
+      #expect(
+        choice.offered.contains([
+          .virtualAPIC, .directSyntheticTimers, .bootZeroedMemory, .memoryHeatHint,
+        ]))
     }
     #expect(
       try !offered(.recommended, zeroed: false, on: host()).offered.contains(.bootZeroedMemory))
+    #expect(
+      try !offered(.recommended, hints: false, on: host()).offered.contains(.memoryHeatHint))
   }
 
   @Test func coreSharingIsTheUsersWord() throws {

@@ -18,8 +18,8 @@ struct HypercallTests {
     #expect(probe.steps.map(\.fault) == [nil, nil, nil, nil])
     #expect(probe.steps[2].result == 0)
     #expect(probe.steps[3].result == 0)
-    #expect(try probe.machine.memory.load(at: GPA(Probe.reply), as: UInt64.self) == 1)
-    #expect(try probe.machine.memory.load(at: GPA(Probe.reply + 8), as: UInt64.self) == 1)
+    #expect(try probe.machine.memory.load(at: GPA(Probe.reply), as: UInt64.self) == 0x101)
+    #expect(try probe.machine.memory.load(at: GPA(Probe.reply + 8), as: UInt64.self) == 0x101)
   }
 
   @Test(arguments: Host.transports)
@@ -63,7 +63,8 @@ struct HypercallTests {
     ("past RAM", 0x8002, Probe.memoryByteCount, 4),
     ("top of 64 bits", 0x8002, 0xFFFF_FFFF_FFFF_F000, 4),
     ("last qword of 64 bits", 0x8001, 0xFFFF_FFFF_FFFF_FFF8, 4),
-    ("0x8003 is not offered", 0x8003, Probe.reply, 2),
+    ("0x8003 without a list", 0x8003, Probe.reply, 3),
+    ("0x8004 is not offered", 0x8004, Probe.reply, 2),
     ("0x8041 is not offered", 0x8041, Probe.reply, 2),
   ]
 
@@ -103,7 +104,7 @@ struct HypercallTests {
       $0.offersZeroedMemory = false
     }
     #expect(probe.steps[2].result == 0)
-    #expect(try probe.machine.memory.load(at: GPA(Probe.reply), as: UInt64.self) == 0)
+    #expect(try probe.machine.memory.load(at: GPA(Probe.reply), as: UInt64.self) == 0x100)
     #expect(probe.steps[3].result == 2)
   }
 

@@ -3,6 +3,7 @@ enum FuzzTargets {
   static var all: [any FuzzTarget.Type] {
     [
       HypercallTarget.self,
+      MemoryHintTarget.self,
       SyntheticMSRTarget.self,
       DeviceBusTarget.self,
       FlashTarget.self,

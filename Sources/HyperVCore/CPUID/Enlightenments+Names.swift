@@ -60,5 +60,6 @@ extension Enlightenments: CustomStringConvertible {
     // 0x8002 is behind the privilege of all extended hypercalls, and 0x8001 is how it is found.
     Entry(
       member: .bootZeroedMemory, name: "boot-zeroed-memory", requirements: .extendedHypercalls),
+    Entry(member: .memoryHeatHint, name: "memory-heat-hint", requirements: .extendedHypercalls),
   ]
 }

@@ -62,8 +62,11 @@ public struct Enlightenments: OptionSet, Hashable, Sendable {
   /// `no-nonarch-coresharing`: virtual processors share a physical core only where CPUID says so.
   public static let noNonArchitecturalCoreSharing = Enlightenments(rawValue: 1 << 22)
 
+  /// `memory-heat-hint`: hypercall 0x8003, which memory the guest does not need.
+  public static let memoryHeatHint = Enlightenments(rawValue: 1 << 23)
+
   /// Every enlightenment.
-  public static let all = Enlightenments(rawValue: (1 << 23) - 1)
+  public static let all = Enlightenments(rawValue: (1 << 24) - 1)
 
   /// Those that only a guest with guests of its own can use.
   public static let nested: Enlightenments = [

@@ -5,7 +5,6 @@ public final class GetBootZeroedMemory: Hypercall {
   public static let code = HypercallCode.extendedGetBootZeroedMemory
   public static let frame = HypercallFrame(outputByteCount: BootZeroedMemoryReply.byteCount)
   public static let requirement: Enlightenments = [.extendedHypercalls, .bootZeroedMemory]
-  public static let capability = ExtendedCapabilities.bootZeroedMemory
 
   private let zeroedPages: @Sendable (UInt64) -> [Range<UInt64>]
 
@@ -18,6 +17,8 @@ public final class GetBootZeroedMemory: Hypercall {
   public init(_ zeroedPages: @escaping @Sendable (UInt64) -> [Range<UInt64>]) {
     self.zeroedPages = zeroedPages
   }
+
+  public var capability: ExtendedCapabilities { .bootZeroedMemory }
 
   public func answer(
     _ arguments: HypercallArguments, input: RawSpan, output: inout MutableRawSpan

@@ -18,7 +18,7 @@ public protocol Hypercall: AnyObject, Sendable {
 
   /// The bit by which *HvExtCallQueryCapabilities* (0x8001) announces the call; empty for a call
   /// that is announced elsewhere.
-  static var capability: ExtendedCapabilities { get }
+  var capability: ExtendedCapabilities { get }
 
   /// Answers a call whose frame is correct.
   ///
@@ -36,7 +36,7 @@ public protocol Hypercall: AnyObject, Sendable {
 }
 
 extension Hypercall {
-  public static var capability: ExtendedCapabilities { [] }
+  public var capability: ExtendedCapabilities { [] }
 }
 
 /// What a hypercall takes and returns, as the TLFS lists it for each call.

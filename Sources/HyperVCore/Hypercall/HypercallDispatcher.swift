@@ -74,7 +74,7 @@
     self.enlightenments = enlightenments
     let offered = calls.filter { enlightenments.contains(type(of: $0).requirement) }
     let capabilities = offered.reduce(into: ExtendedCapabilities()) {
-      $0.formUnion(type(of: $1).capability)
+      $0.formUnion($1.capability)
     }
     let basic: [any Hypercall] = [QueryCapabilities(capabilities), NotifyLongSpinWait()]
     entries = (basic + offered)

@@ -15,7 +15,7 @@ public struct SyntheticMSRs: Sendable {
   /// this transport takes the intersection, so that CPUID promises nothing that faults.
   public static let servedEnlightenments: Enlightenments = [
     .relaxedTiming, .vpIndex, .vpRuntime, .crash, .time, .reset, .frequencies,
-    .extendedHypercalls, .bootZeroedMemory,
+    .extendedHypercalls, .bootZeroedMemory, .memoryHeatHint,
   ]
 
   /// What the partition offers; ``servedEnlightenments`` at most have registers here.

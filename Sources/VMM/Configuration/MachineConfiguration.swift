@@ -43,6 +43,9 @@ public struct MachineConfiguration: Sendable {
   public var offersNesting = false
   /// Whether 0x8002 is offered; applies to default and explicit sets alike.
   public var offersZeroedMemory = true
+  /// Which hints of the guest about memory that it does not need are taken; applies to default and
+  /// explicit sets alike. None are where memory is preallocated or comes from hugetlbfs.
+  public var memoryHints = MemoryHints.discard
   /// What is started.
   public var image: GuestImage
   /// The PC's devices; a flat program has none of them.
@@ -95,6 +98,11 @@ public struct MachineConfiguration: Sendable {
   /// Whether the guest is offered 0x8002: without tracking there would be nothing to answer.
   var reportsZeroedMemory: Bool {
     offersZeroedMemory && trackingPolicy != .never
+  }
+
+  /// Whether the guest is offered 0x8003.
+  var takesMemoryHints: Bool {
+    memoryHints != .none && !isPreallocated && backing != .hugetlb
   }
 
   /// What tracks the guest's writes; nil if nothing does.

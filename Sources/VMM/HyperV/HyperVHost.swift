@@ -88,11 +88,12 @@ struct OfferedEnlightenments {
   /// - Throws: `.enlightenments` when the selection does not hold together, `.configuration` when
   ///   it has what only nested guests use, without nesting.
   init(
-    _ selection: EnlightenmentSelection, reportsZeroedMemory: Bool, offersNesting: Bool,
-    on host: HyperVHost
+    _ selection: EnlightenmentSelection, reportsZeroedMemory: Bool, takesMemoryHints: Bool,
+    offersNesting: Bool, on host: HyperVHost
   ) throws(MachineError) {
     var asked = selection.resolved(recommended: host.recommended, all: host.all)
     if !reportsZeroedMemory { asked.remove(.bootZeroedMemory) }
+    if !takesMemoryHints { asked.remove(.memoryHeatHint) }
     do throws(EnlightenmentError) { try asked.validate() } catch { throw .enlightenments(error) }
     let nested = asked.intersection(.nested)
     guard offersNesting || nested.isEmpty else {

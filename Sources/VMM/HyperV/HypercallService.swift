@@ -1,6 +1,7 @@
 internal import Bytes
 internal import GuestMemory
 public import HyperVCore
+internal import MachineSpecification
 internal import ZeroTracker
 
 /// One hypercall that was answered, for traces and reports.
@@ -38,9 +39,15 @@ final class HypercallService: Sendable {
       verifier: configuration.verifiesZeroedMemory
         ? ZeroVerifier(guest: memory, isOver: { control.isEnding }) : nil,
       control: control)
+    let hints = MemoryHintsTaken(guest: memory, control: control)
     dispatcher = HypercallDispatcher(
       enlightenments: enlightenments,
-      calls: [GetBootZeroedMemory { zeroed.ranges(replyPage: GPN(rawValue: $0)) }])
+      calls: [
+        GetBootZeroedMemory { zeroed.ranges(replyPage: GPN(rawValue: $0)) },
+        MemoryHeatHint(
+          configuration.memoryHints.heats, pageBudget: MemoryHintsTaken.pageBudget
+        ) { hints.take($0, $1) },
+      ])
   }
 
   func answer(_ request: HypercallRequest, vcpuID: UInt32) -> HypercallResult {
@@ -77,6 +84,38 @@ private struct ZeroedPages: Sendable {
       control.end(with: .failed(error))
       return []
     }
+  }
+}
+
+extension MemoryHints {
+  fileprivate var heats: Set<MemoryHeat> {
+    switch self {
+    case .none: []
+    case .discard: [.coldDiscard]
+    case .all: Set(MemoryHeat.allCases)
+    }
+  }
+}
+
+/// What comes of 0x8003. It runs on the vCPU's thread that hints: nobody else waits for it.
+private struct MemoryHintsTaken: Sendable {
+  /// How much one call does, in pages: 64 MiB take a few milliseconds at most.
+  static let pageBudget = 16384
+
+  let guest: GuestMemory
+  let control: MachineControl
+
+  /// - Returns: pages of RAM that were dealt with.
+  func take(_ heat: MemoryHeat, _ pageNumbers: Range<UInt64>) -> Int {
+    let pages = PageRange(
+      start: GPN(rawValue: pageNumbers.lowerBound), pageCount: UInt64(pageNumbers.count))
+    let byteCount =
+      switch heat {
+      case .coldDiscard: guest.giveBack(pages) { !control.isEnding }
+      case .cold: guest.cool(pages)
+      case .hot: guest.warm(pages, limit: UInt64(Self.pageBudget * GPN.byteCount))
+      }
+    return Int(clamping: byteCount) / GPN.byteCount
   }
 }
 

@@ -79,7 +79,7 @@ public final class Machine: Sendable {
     let offersNesting = configuration.offersNesting
     let choice = try OfferedEnlightenments(
       configuration.enlightenments, reportsZeroedMemory: configuration.reportsZeroedMemory,
-      offersNesting: offersNesting,
+      takesMemoryHints: configuration.takesMemoryHints, offersNesting: offersNesting,
       on: try HyperVHost(transport, on: system, offersNesting: offersNesting))
     let enlightenments = choice.offered
     let cpuid = try GuestCPUID(

@@ -14,6 +14,7 @@ extension PartitionSpec {
     }
     configuration.isPreallocated = memory.isPreallocated
     configuration.usesTransparentHugePages = memory.usesTransparentHugePages
+    configuration.memoryHints = memory.hints ?? .discard
     configuration.writtenPageSource = tracking.source
     configuration.trackingPolicy = tracking.policy
     configuration.granularity = tracking.granularity

@@ -48,7 +48,7 @@ extension CommandDefinition {
     options: [
       .memory(default: DemoOptions.defaultMemory), .cpus, .backing, .preallocate,
       .transparentHugePages, .tracking, .trackingPolicy, .granularity, .refine, .verifyZeroed,
-      .hyperV, .noZeroedMemory, .compare, .map, .json, .traceHypercalls, .sandbox,
+      .memoryHints, .hyperV, .noZeroedMemory, .compare, .map, .json, .traceHypercalls, .sandbox,
     ],
     conflicts: [
       Conflict(
@@ -90,7 +90,7 @@ extension CommandDefinition {
         default: GuestSpec.program(file: "").usualMemory,
         ofSystem: ComputerSpec.usualMemory), .cpus,
       .backing, .preallocate, .transparentHugePages, .tracking, .trackingPolicy, .granularity,
-      .refine, .verifyZeroed, .hyperV, .nested, .traceHypercalls, .sandbox,
+      .refine, .verifyZeroed, .memoryHints, .hyperV, .nested, .traceHypercalls, .sandbox,
     ],
     alternatives: [.program, .kernel, .firmware, .configuration],
     conflicts: [
@@ -130,7 +130,8 @@ extension CommandDefinition {
     options: [.windowsDisk, .iso, .firmware] + firmware + [.printConfiguration]
       + system.filter { $0 != .disk } + [
         .memory(default: nil), .cpus, .backing, .preallocate, .transparentHugePages, .tracking,
-        .trackingPolicy, .granularity, .refine, .verifyZeroed, .hyperV, .nested, .traceHypercalls,
+        .trackingPolicy, .granularity, .refine, .verifyZeroed, .memoryHints, .hyperV, .nested,
+        .traceHypercalls,
         .sandbox,
       ],
     alternatives: [.windowsDisk],

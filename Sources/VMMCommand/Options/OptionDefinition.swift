@@ -78,6 +78,13 @@ extension OptionDefinition {
     name: "--verify-zeroed", placeholder: nil,
     summary: "Check that every page is zero before it is reported; end the run if one is not.")
 
+  static let memoryHints = OptionDefinition(
+    name: "--memory-hints", placeholder: "KIND",
+    summary: """
+      Which of the guest's hints about memory that it does not need are taken: none, discard or all \
+      (default discard, but none with --prealloc or hugetlb).
+      """)
+
   static let hyperV = OptionDefinition(
     name: "--hyperv", placeholder: "KIND",
     summary: "Who implements the Hyper-V interface: auto, kernel or userspace (default auto).")

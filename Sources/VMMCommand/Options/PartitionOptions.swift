@@ -39,6 +39,12 @@ extension MemorySpec {
     isPreallocated = isPreallocated || parsed.contains(.preallocate)
     usesTransparentHugePages =
       usesTransparentHugePages || parsed.contains(.transparentHugePages)
+    hints = try parsed.choice(.memoryHints) ?? hints
+    if let conflict = hintsConflict {
+      throw .conflict(
+        "--memory-hints \(conflict.hints.rawValue)", conflict.other,
+        reason: "that memory is not given back")
+    }
   }
 }
 

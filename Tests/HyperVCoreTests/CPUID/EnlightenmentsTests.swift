@@ -31,6 +31,7 @@ struct EnlightenmentsTests {
     (.enlightenedMSRBitmap, 20, "emsr-bitmap", []),
     (.extendedHypercalls, 12, "ext-hypercalls", []),
     (.bootZeroedMemory, 13, "boot-zeroed-memory", .extendedHypercalls),
+    (.memoryHeatHint, 23, "memory-heat-hint", .extendedHypercalls),
   ]
 
   @Test("each one: bit, name, requirements", arguments: table)
@@ -90,7 +91,7 @@ struct EnlightenmentsTests {
     #expect(timers?.description.contains("add vpindex,time,synic or remove stimer") == true)
   }
 
-  @Test("bits that are no enlightenment are refused", arguments: 23..<64)
+  @Test("bits that are no enlightenment are refused", arguments: 24..<64)
   func unknownBits(bit: Int) {
     let set = Enlightenments(rawValue: 1 << UInt64(bit))
     #expect(set.unknownBits == set.rawValue)

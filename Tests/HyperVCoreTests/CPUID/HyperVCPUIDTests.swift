@@ -38,6 +38,7 @@ struct HyperVCPUIDTests {
     Vector(member: .enlightenedMSRBitmap, nested: 1 << 19),
     Vector(member: .extendedHypercalls, ebx: 1 << 20),
     Vector(member: .bootZeroedMemory),
+    Vector(member: .memoryHeatHint),
   ]
 
   @Test("what one enlightenment brings, with its requirements", arguments: vectors)

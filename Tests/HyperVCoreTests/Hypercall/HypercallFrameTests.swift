@@ -7,7 +7,7 @@ private final class Collect: Hypercall {
   static let code = HypercallCode(rawValue: 0x8003)
   static let frame = HypercallFrame(headerByteCount: 8, elementByteCount: 8)
   static let requirement = Enlightenments.extendedHypercalls
-  static let capability = ExtendedCapabilities.memoryHeatHint
+  let capability = ExtendedCapabilities.memoryHeatHint
 
   struct Seen: Equatable {
     let arguments: HypercallArguments
