@@ -1,8 +1,8 @@
 internal import Glibc
 public import ZeroTracker
 
-// What a guest says of the memory that it needs. Any pages may be named: what is no RAM is left out,
-// and so is what was claimed. A hint may come to nothing, so nothing here throws.
+// What a guest says of the memory that it needs. Any pages may be named: what is no RAM is left
+// out, and so is what was claimed. A hint may come to nothing, so nothing here throws.
 extension GuestMemory {
   /// How long a piece that is given back waits for writers: the guest waits with it, and keeps what
   /// is in use.

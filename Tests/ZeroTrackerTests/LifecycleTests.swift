@@ -121,6 +121,29 @@ import ZeroTracker
     #expect(tracker.zeroedRanges(replyPage: nil) == [pages(32, 96), pages(0, 16)])
   }
 
+  /// What a guest may give away: RAM outside of claimed chunks, in runs.
+  @Test func unclaimedRuns() throws {
+    let (tracker, _) = try makeTracker([pages(0, 100), pages(1000, 300)], 65536)
+    #expect(tracker.unclaimed(pages(90, 1000)) == [pages(90, 10), pages(1000, 90)])
+    tracker.claim(pages(20, 1))
+    tracker.claim(pages(97, 1))
+    tracker.claim(pages(1200, 40))
+    for (asked, runs) in [
+      (pages(5, 20), [pages(5, 11)]), (pages(20, 5), []), (pages(16, 17), [pages(32, 1)]),
+      (pages(31, 1), []), (pages(5, 3), [pages(5, 3)]), (pages(90, 50), [pages(90, 6)]),
+      (pages(98, 1000), [pages(1000, 98)]), (pages(99, 1), []),
+      (pages(1100, 500), [pages(1100, 92), pages(1240, 60)]), (pages(400, 100), []),
+      (pages(0, 0), []), (PageRange(start: GPN(rawValue: .max - 5), pageCount: 5), []),
+    ] as [(PageRange, [PageRange])] {
+      #expect(tracker.unclaimed(asked) == runs, "\(asked)")
+    }
+    let (fine, _) = try makeTracker([pages(0, 1000)], 4096)
+    fine.claim(pages(700, 1))
+    fine.claim(pages(64, 64))
+    #expect(
+      fine.unclaimed(pages(3, 800)) == [pages(3, 61), pages(128, 572), pages(701, 102)])
+  }
+
   @Test func aSnapshotCountsEveryPage() throws {
     let (tracker, log) = try makeTracker([pages(0, 100), pages(1000, 100)], 65536)
     tracker.markTouched(pages(10, 10))
