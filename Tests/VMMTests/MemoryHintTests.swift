@@ -65,7 +65,8 @@ struct MemoryHintTests {
       let memory = probe.machine.memory
       #expect(try isZero(memory, Self.given, 0x5000))
       #expect(try memory.load(at: GPA(Self.given + 0x5008), as: UInt64.self) == 1)
-      #expect(try memory.residentByteCount() < Self.pageCount * 4096 / 4)
+      // Without it were 16 MiB more. Huge pages, where the host has them, are some of 2 MiB.
+      #expect(try memory.residentByteCount() < Self.pageCount * 4096 * 3 / 4)
     }
   }
 

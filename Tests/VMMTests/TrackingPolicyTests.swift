@@ -127,7 +127,7 @@ struct TrackingPolicyTests {
       [.hypercall(0x8001, out: Self.replies[0]), .hypercall(0x8002, out: Self.replies[1])],
       transport, .never)
     #expect(probe.outcome.exitStatus == 0)
-    #expect(try probe.machine.memory.load(at: GPA(Self.replies[0]), as: UInt64.self) == 0)
+    #expect(try probe.machine.memory.load(at: GPA(Self.replies[0]), as: UInt64.self) == 0x100)
     #expect(probe.steps[3].result == 2)
     #expect(probe.machine.writtenPageSource == nil)
     #expect(!probe.machine.memory.tracker.isTracking)
