@@ -131,8 +131,8 @@ let package = Package(
     .testTarget(
       name: "DevicesTests",
       dependencies: [
-        "Bytes", "DeviceKit", "Devices", "GuestMemory", "HostSystem", "Sandbox", "TestSupport",
-        "ZeroTracker",
+        "Bytes", "DeviceKit", "Devices", "GuestMemory", "HostPages", "HostSystem", "Sandbox",
+        "TestSupport", "ZeroTracker",
       ],
       swiftSettings: strict),
     // A picture for real viewers, without a machine: scripts/tests/viewers.sh.

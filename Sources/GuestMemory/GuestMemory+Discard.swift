@@ -9,6 +9,10 @@ extension GuestMemory {
   /// How long a piece waits for writers.
   private static let timeoutMilliseconds = 2000
 
+  /// Whether memory goes back to the host when the guest can do without: not what was allocated in
+  /// advance, so that it is there when it is needed, nor pages of a reserved pool.
+  package var givesPagesBack: Bool { !isPreallocated && backing != .hugetlb }
+
   /// Gives the host memory of whole pages back; they read as zero and are reportable again.
   ///
   /// The guest may run and even use the pages; it then finds them zero or its own later bytes. Any

@@ -22,6 +22,8 @@ public final class GuestMemory: Sendable {
   public let layout: GuestMemoryLayout
   /// What the host backs it with.
   public let backing: MemoryBacking
+  /// Whether the host allocated every page in advance.
+  public let isPreallocated: Bool
   /// Which pages are still zero. Sources are attached to it, answers come from it.
   public let tracker: ZeroTracker
   /// One for each region of the layout, in its order.
@@ -74,6 +76,7 @@ public final class GuestMemory: Sendable {
     }
     self.layout = layout
     self.backing = backing
+    isPreallocated = preallocated
     self.mappings = mappings
     let mapped = zip(layout.regions, mappings).map(MappedRegion.init)
     low = mapped[0]

@@ -15,4 +15,6 @@ public enum ThreadRole: UInt16, CaseIterable, Hashable, Sendable {
   /// Moves frames between a network card's guest memory and the far end of its cable. Makes no
   /// thread and opens no file.
   case network
+  /// Gives the host the memory back that a guest can do without. Makes no thread and opens no file.
+  case balloon
 }

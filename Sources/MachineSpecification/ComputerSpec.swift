@@ -21,6 +21,8 @@ public struct ComputerSpec: Hashable, Sendable {
   /// Whether there is a source of random numbers; nil for what its boot makes of it
   /// (`hasRandomNumbers`).
   public var randomNumbers: RandomNumberChoice?
+  /// Nil for a machine without one.
+  public var balloon: BalloonSpec?
   public var clock = ClockChoice.utc
   public var onCrash = CrashAction.report
   public var onReset = ResetAction.reset
@@ -72,6 +74,34 @@ public enum ResetAction: String, Hashable, Sendable, CaseIterable, Codable, Spec
 public enum RandomNumberChoice: String, Hashable, Sendable, CaseIterable, Codable, SpecChoice {
   case on
   case off
+}
+
+/// A memory balloon (virtio-balloon), by which the guest gives memory back.
+public struct BalloonSpec: Hashable, Sendable {
+  /// What the guest is to give up from its start on, in pages of 4 KiB; with 0 it reports what is
+  /// free, and gives up nothing.
+  public var targetPageCount: UInt32
+
+  /// A balloon of a size.
+  public init(targetPageCount: UInt32 = 0) {
+    self.targetPageCount = targetPageCount
+  }
+
+  /// Reads the size: 0, or one of whole pages.
+  package init(parsing text: String) throws(SpecValueError) {
+    guard text != "0" else {
+      self.init()
+      return
+    }
+    let byteCount = try MemorySpec.byteCount(parsing: text)
+    guard let pageCount = UInt32(exactly: byteCount.bytes / 4096) else {
+      throw SpecValueError("\(byteCount.optionText) is more than a balloon can be, 16T - 4K")
+    }
+    self.init(targetPageCount: pageCount)
+  }
+
+  /// As an option takes it.
+  package var text: String { ByteCount(UInt64(targetPageCount) * 4096).optionText }
 }
 
 /// Which time the real-time clock is set to.

@@ -349,6 +349,9 @@ extension ComputerSpec {
       } ?? networks
     try object.checked("networks") { () throws(SpecValueError) in try NetworkSpec.check(networks) }
     randomNumbers = try object.choice("rng")
+    balloon = try object.size("balloon") { (text) throws(SpecValueError) in
+      try BalloonSpec(parsing: text)
+    }
     clock = try object.choice("clock") ?? clock
     onCrash = try object.choice("onCrash") ?? onCrash
     onReset = try object.choice("onReset") ?? onReset
@@ -366,6 +369,7 @@ extension ComputerSpec {
       "tpm": tpm?.value ?? .null,
       "networks": .init(networks.map(\.value)),
       "rng": .init(randomNumbers?.rawValue),
+      "balloon": .init(balloon?.text),
       "clock": .text(clock.rawValue), "onCrash": .text(onCrash.rawValue),
       "onReset": .text(onReset.rawValue),
     ])

@@ -45,6 +45,7 @@ import ZeroTracker
         network, NetworkSpec(.passt(path: "/s")), NetworkSpec(.socket(descriptor: 7)),
       ]
       computer.randomNumbers = .off
+      computer.balloon = BalloonSpec(targetPageCount: 3)
       computer.clock = .local
       computer.onCrash = .ignore
       computer.onReset = .exit

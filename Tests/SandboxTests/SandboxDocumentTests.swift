@@ -60,7 +60,9 @@ import Testing
   }
 
   private func head(_ first: String, _ second: String) -> [String] {
-    let names = [first, second, "vCPU", "disk", "viewer", "TPM", "network", "service", "for"]
+    let names = [
+      first, second, "vCPU", "disk", "viewer", "TPM", "network", "balloon", "service", "for",
+    ]
     return [
       "| \(names.joined(separator: " | ")) |",
       "|" + String(repeating: " --- |", count: names.count),
@@ -70,7 +72,9 @@ import Testing
   private func row(
     _ names: [String], _ roles: SandboxRoles, _ need: SandboxPermission.Need?, _ why: String
   ) -> String {
-    let marks = [ThreadRole.vcpu, .disk, .viewer, .tpm, .network, .service].map { role in
+    let marks = [
+      ThreadRole.vcpu, .disk, .viewer, .tpm, .network, .balloon, .service,
+    ].map { role in
       roles.contains(role) ? need == nil ? "yes" : "if asked" : ""
     }
     let cells = ["`\(names[0])`"] + names.dropFirst() + marks + [why]

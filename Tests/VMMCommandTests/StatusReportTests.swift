@@ -1,3 +1,4 @@
+import Bytes
 import Devices
 import KVM
 import Testing
@@ -25,12 +26,13 @@ import Testing
 
   private func text(
     _ processors: [MachineStatus.Processor], disks: [NVMeActivity?] = [],
-    sata: [AHCIActivity]? = [], serial: UARTActivity? = nil,
+    sata: [AHCIActivity]? = [], serial: UARTActivity? = nil, balloon: BalloonActivity? = nil,
     after earlier: [MachineStatus.Processor]? = nil
   ) -> String {
     func status(_ processors: [MachineStatus.Processor]) -> MachineStatus {
       MachineStatus(
-        processors: processors, disks: disks, sata: sata, serialPort: serial, isTracking: true)
+        processors: processors, disks: disks, sata: sata, serialPort: serial, balloon: balloon,
+        isTracking: true)
     }
     return StatusReport(
       status(processors), after: earlier.map { status($0) }, elapsedSeconds: 2.5
@@ -104,12 +106,37 @@ import Testing
         "serial 1 byte unread, IER 0x5, interrupt raised", "guest writes are tracked",
       ])
   }
+
+  @Test func whatABalloonGave() {
+    func line(_ change: (inout BalloonActivity) -> Void) -> String? {
+      var activity = BalloonActivity(targetPageCount: 1 << 15)
+      change(&activity)
+      return text([], balloon: activity).split(separator: "\n").map(String.init).first {
+        $0.hasPrefix("  balloon ")
+      }
+    }
+    #expect(line { _ in } == "  balloon no driver, 0 bytes given back")
+    #expect(
+      line { activity in
+        activity.hasDriver = true
+        activity.actualPageCount = 1 << 14
+        activity.givenBackByteCount = 300 << 20
+        activity.keptPageCount = 2
+        activity.statistics = BalloonStatistics(
+          [4, 0] + (UInt64(512) << 20).littleEndianBytes + [5, 0]
+            + (UInt64(1) << 30).littleEndianBytes)
+        activity.statisticsAgeSeconds = 1.5
+      }
+        == "  balloon 64 MiB of 128 MiB, 300 MiB given back, 8 KiB left, "
+        + "512 MiB of 1 GiB free in the guest, 1.50 s ago")
+  }
 }
 
 @Suite struct StatusReportSATATests {
   private func lines(_ sata: [AHCIActivity]?) -> [String] {
     let text = StatusReport(
-      MachineStatus(processors: [], disks: [], sata: sata, serialPort: nil, isTracking: true),
+      MachineStatus(
+        processors: [], disks: [], sata: sata, serialPort: nil, balloon: nil, isTracking: true),
       after: nil, elapsedSeconds: 1
     ).text
     return text.split(separator: "\n").dropFirst(2).map {

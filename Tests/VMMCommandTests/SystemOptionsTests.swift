@@ -322,6 +322,17 @@ import Testing
     ] { #expect(try system(line).hasRandomNumbers == expected, "\(line)") }
   }
 
+  @Test("--balloon: none, unless it is said; of any size")
+  func balloon() throws {
+    for (line, expected) in [
+      ("--kernel k", nil), ("--firmware f --balloon none", nil), ("--kernel k --balloon", 0),
+      ("--kernel k --balloon 0", 0), ("--balloon --kernel k", 0),
+      ("--firmware f --balloon 128M", 32768), ("--kernel k --balloon=4K", 1),
+    ] as [(String, UInt32?)] {
+      #expect(try system(line).balloon?.targetPageCount == expected, "\(line)")
+    }
+  }
+
   @Test("what is plugged in: a tablet if there are viewers, unless the line says what")
   func usbDevices() throws {
     for (line, expected): (String, [USBDeviceSpec]?) in [
@@ -439,6 +450,15 @@ import Testing
     ("--kernel k --usb tablet,none", "option '--usb': 'none' is not one of tablet, keyboard"),
     ("--kernel k --usb keyboard,keyboard", "option '--usb': 'keyboard' is there twice"),
     ("--kernel k --rng auto", "option '--rng': 'auto' is not one of on, off"),
+    (
+      "--kernel k --balloon 5000",
+      "option '--balloon': 5000 is not a whole number of 4 KiB pages"
+    ),
+    ("--kernel k --balloon 16T", "option '--balloon': 16T is more than a balloon can be, 16T - 4K"),
+    (
+      "--program p --balloon",
+      "option '--balloon' works only together with '--kernel FILE' or '--firmware FILE'"
+    ),
     ("--kernel k --usb=", "option '--usb' needs a value: '--usb LIST'"),
     (
       "--program p --usb tablet",

@@ -111,6 +111,45 @@ use_clock() {
   tell "clock interrupts $(sed -n 's/^ *8: *\([0-9]*\) .*/\1/p' /proc/interrupts)"
 }
 
+inflated_pages() {
+  sed -n 's/^balloon_inflate //p' /proc/vmstat
+}
+
+is_inflated() {
+  [ "$(inflated_pages)" -ge 32768 ]
+}
+
+free_memory() {
+  sed -n 's/^MemFree: *\([0-9]*\) kB/\1/p' /proc/meminfo
+}
+
+# use_balloon: it takes what it is to take; then memory is used and no more used. The host looks on, and has until
+# 'balloon over'.
+use_balloon() {
+  insert balloon
+  await is_inflated
+  tell "balloon pages $(inflated_pages)"
+  for device in /sys/bus/virtio/drivers/virtio_balloon/virtio*; do
+    tell "balloon features $(cut -c 1-6 "$device/features")"
+  done
+  mkdir -p /mnt
+  mount -t tmpfs -o size=250m tmpfs /mnt
+  dd if=/dev/zero of=/mnt/file bs=1M count=240 2>/dev/null
+  tell 'balloon used'
+  sleep 1
+  rm /mnt/file
+  tell 'balloon freed'
+}
+
+# remove_balloon: what it took is the guest's again.
+remove_balloon() {
+  tell 'balloon over'
+  sleep 1
+  before=$(free_memory)
+  rmmod virtio_balloon
+  tell "balloon gave $(($(free_memory) - before > 120000))"
+}
+
 # The second boot: the first one has left a word at the beginning of a disk.
 await_disk alpha
 if [ "$(dd if="/dev/${controller}n1" bs=6 count=1 2>/dev/null)" = second ]; then
@@ -122,12 +161,15 @@ fi
 tell "kernel $(uname -r)"
 describe_disk beta
 describe_disk alpha
+if [ -e /modules/balloon ]; then use_balloon; fi
 dmesg | grep -iE 'nvme.*(bogus|duplicate|quirk|error|timeout|invalid)' | tell_lines nvme
 use_nvme
 use_pci
 use_clock
+if [ -e /modules/balloon ]; then remove_balloon; fi
 dmesg | grep -iE '(rtc|nvme).*(lost|error|timeout|fail)' | tell_lines trouble
 await_disk alpha
+tell_warnings
 echo second | dd of="/dev/${controller}n1" conv=fsync 2>/dev/null
 $hwclock --set --date '2031-02-03 04:05:06' --utc -f /dev/rtc0
 tell "hwclock --set: status $?"

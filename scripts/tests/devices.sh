@@ -1,11 +1,13 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
-# Step of scripts/test: disks and clock as nvme-cli, lspci, hwclock and rtcwake see them, in Linux guests in
-# the rig. Sourced, never run.
+# Step of scripts/test: disks and clock as nvme-cli, lspci, hwclock and rtcwake see them, and what the host gets
+# back of memory by a balloon, with Linux guests in the rig. Sourced, never run.
 #
 # What runs is in devices-in-rig.sh, what the guests do in devices-init.sh, what must come of it here.
 
 devices_series=(6.12 7.3)
+# One guest uses its balloon: it takes seconds.
+balloon_series=6.12
 
 # make_device_guests DIRECTORY: what is taken along into the rig.
 make_device_guests() {
@@ -23,6 +25,11 @@ make_device_guests() {
   for series in "${devices_series[@]}"; do
     get_kernel "$series" || return 1
     mkdir -p "$directory/guest/$series"
+    rm -rf "$tree/modules"
+    if [[ $series == "$balloon_series" ]]; then
+      get_kernel "$series" virtio_balloon || return 1
+      add_modules "$tree" "$kernel" balloon virtio_balloon || return 1
+    fi
     pack_initramfs "$tree" | gzip -1 >"$directory/guest/$series/initrd" || return 1
     cp "$kernel/vmlinuz" "$directory/guest/$series/"
   done
@@ -63,6 +70,30 @@ check_devices() {
   done
 }
 
+# check_memory GUEST: its balloon works, and what it no longer used was the host's again.
+check_memory() {
+  local guest=$1 used freed seconds line
+  for line in 'balloon pages 32768' 'balloon features 011001' 'balloon gave 1'; do
+    check_seen "$guest" "$line"
+  done
+  read -r used freed seconds < <(awk '
+    $3 == "used" && $2 > used { used = $2 }
+    $3 == "freed" && (!freed || $2 < freed) { freed = $2 }
+    $3 == "freed" && !start { start = $1 }
+    $3 == "freed" && !end && $2 + 153600 <= used { end = $1 }
+    END { print used + 0, freed + 0, end ? end - start : "-" }' "$out/$guest.resident")
+  if [[ $seconds != - ]]; then
+    pass_check "$guests, $guest: of $((used >> 10)) MiB in memory $((freed >> 10)) are left when a file of 240\
+ MiB is gone; 150 were back after $seconds s"
+  else
+    fail_check "$guests, $guest: $used KiB in memory with a file of 240 MiB, $freed without"
+  fi
+  check_equal "$guest: the report's line of the balloon" "$(grep -cE \
+    '^  balloon 128 MiB of 128 MiB, [0-9.]+ MiB given back, .* MiB free in the guest, .*' "$out/$guest.stderr")" 1
+  check_equal "$guest: what Linux has to say of the balloon" \
+    "$(grep -iE '^@ warning .*(balloon|virtio)' "$out/$guest.told")" ''
+}
+
 run_devices_in_rig() {
   local rig_status=0 guests=Devices out=$logs/devices/out before=$failed console series
   make_device_guests "$logs/devices" || return 1
@@ -77,6 +108,7 @@ run_devices_in_rig() {
     tr -d '\r' <"$console" | grep '^@ ' >"${console%.console}.told"
     check_devices "devices-$series"
   done
+  check_memory "devices-$balloon_series"
   if [[ $failed -eq $before ]]; then
     rm -rf "$logs/devices/guest" "$logs/devices/tree"
   else

@@ -16,6 +16,7 @@ enum FuzzTargets {
       TPMTarget.self,
       E1000ETarget.self,
       VirtioTarget.self,
+      BalloonTarget.self,
       KernelImageTarget.self,
       TrackerStateTarget.self,
       TrackerModelTarget.self,

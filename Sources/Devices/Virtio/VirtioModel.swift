@@ -2,7 +2,8 @@ package import DeviceKit
 
 /// What a virtio device is, before its driver comes.
 package struct VirtioDescription: Sendable {
-  /// *Virtio Device ID* (virtio 1.2 §5): 1 for a network card, 4 for an entropy source.
+  /// *Virtio Device ID* (virtio 1.2 §5): 1 for a network card, 4 for an entropy source, 5 for a
+  /// memory balloon.
   package var type: UInt16
   /// PCI class, as `PCIIdentity` has it.
   package var classCode: UInt32
@@ -34,11 +35,17 @@ package protocol VirtioModel: Device {
   /// most.
   var configuration: [UInt8] { get }
 
+  /// The driver writes a field of its configuration.
+  func writeConfiguration(_ offset: Int, width: Int, value: UInt64)
+
   /// The driver is ready, and queues can be worked on: *DRIVER_OK*.
   func driverStarted(_ features: VirtioFeatures)
 
   /// The device is reset: queues are gone already. Everything as after power-on.
   func driverStopped()
+
+  /// One queue is reset alone: it is gone already, and may begin anew.
+  func queueStopped(_ queue: Int)
 
   /// The driver has put requests into a queue, or may have.
   func notify(_ queue: Int)
@@ -48,11 +55,17 @@ extension VirtioModel {
   /// None.
   package var configuration: [UInt8] { [] }
 
+  /// Does nothing: no field is the driver's.
+  package func writeConfiguration(_ offset: Int, width: Int, value: UInt64) {}
+
   /// Does nothing.
   package func driverStarted(_ features: VirtioFeatures) {}
 
   /// Does nothing.
   package func driverStopped() {}
+
+  /// Does nothing.
+  package func queueStopped(_ queue: Int) {}
 }
 
 /// A model's way to its driver. Any thread.

@@ -19,7 +19,7 @@ extension SandboxPermission {
     SandboxPermission(
       .memfdCreate, .service, why: "guest memory of the backings memfd and hugetlb"),
     SandboxPermission(
-      .membarrier, .guest, only: "expedited, in this process",
+      .membarrier, .memory, only: "expedited, in this process",
       [
         [.argument(0, is: UInt32(CLINUX_MEMBARRIER))],
         [.argument(0, is: UInt32(CLINUX_REGISTER_FOR_MEMBARRIER))],

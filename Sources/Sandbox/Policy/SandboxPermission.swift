@@ -56,6 +56,9 @@ struct SandboxRoles: OptionSet, Sendable {
     .service, SandboxRoles(rawValue: 1 << ThreadRole.viewer.rawValue),
   ]
   static let guest: SandboxRoles = [.service, .vcpu]
+  /// The threads that give pages of guest memory back, or look at them.
+  static let memory: SandboxRoles = [.guest, balloon]
+  private static let balloon = SandboxRoles(rawValue: 1 << ThreadRole.balloon.rawValue)
   /// The threads that exchange bytes with something outside.
   static let peers: SandboxRoles = [
     .viewer, SandboxRoles(rawValue: 1 << ThreadRole.tpm.rawValue),
@@ -63,9 +66,11 @@ struct SandboxRoles: OptionSet, Sendable {
   ]
   /// With the threads that have a display's log of written pages.
   static let pictures: SandboxRoles = [.guest, .viewer]
+  /// With those that have the log forget pages.
+  static let logs: SandboxRoles = [.pictures, .memory]
   /// With the threads that wait for something outside.
   static let waiting: SandboxRoles = [.guest, .peers]
-  static let all: SandboxRoles = [.guest, .disk, .peers]
+  static let all: SandboxRoles = [.guest, .disk, .peers, .memory]
 
   func contains(_ role: ThreadRole) -> Bool {
     rawValue & (1 << role.rawValue) != 0

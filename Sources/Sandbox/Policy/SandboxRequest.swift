@@ -37,7 +37,7 @@ struct SandboxRequest: Sendable {
     SandboxRequest(
       "KVM_GET_DIRTY_LOG", CKVM_GET_DIRTY_LOG, .pictures, why: "which pages the guest wrote"),
     SandboxRequest(
-      "KVM_CLEAR_DIRTY_LOG", CKVM_CLEAR_DIRTY_LOG, .pictures,
+      "KVM_CLEAR_DIRTY_LOG", CKVM_CLEAR_DIRTY_LOG, .logs,
       why: "pages given back; a picture that was looked at"),
     SandboxRequest(
       "KVM_SET_USER_MEMORY_REGION", CKVM_SET_USER_MEMORY_REGION, .pictures,

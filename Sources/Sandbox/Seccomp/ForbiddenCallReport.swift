@@ -35,6 +35,7 @@ extension ThreadRole {
     case .viewer: "a viewer"
     case .tpm: "a TPM"
     case .network: "a network"
+    case .balloon: "a balloon"
     }
   }
 }

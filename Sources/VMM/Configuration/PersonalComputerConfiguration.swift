@@ -28,6 +28,9 @@ public struct PersonalComputerConfiguration: Sendable {
   public var networks: [NetworkConfiguration] = []
   /// Whether there is a source of random numbers (virtio-rng).
   public var hasRandomNumbers = false
+  /// Nil for a machine without a memory balloon (virtio-balloon). One object for all machines that
+  /// a process makes of this configuration, so that a reset leaves its target.
+  public var balloon: Balloon?
   /// Other PCI devices, beside disks and display.
   public var pciDevices: [PCIDeviceConfiguration] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.

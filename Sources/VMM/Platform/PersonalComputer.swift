@@ -22,6 +22,7 @@ public final class PersonalComputer: Sendable {
   static let networkSlot: UInt8 = 27
   /// Behind eight network cards.
   static let randomNumberSlot: UInt8 = 19
+  static let balloonSlot: UInt8 = 18
   /// OVMF's driver makes two, one of them to poll; with fewer it leaves the disk alone.
   private static let minimumQueuePairCount = 2
 
@@ -36,6 +37,8 @@ public final class PersonalComputer: Sendable {
   public let pointer: any PointerInput
   /// Nil for a machine without one.
   public let display: BochsDisplay?
+  /// Nil for a machine without one.
+  public let balloon: Balloon?
   private let disks: [NVMeController]
   private let sata: AHCIController?
   private let tpm: TPMInterface?
@@ -110,6 +113,7 @@ public final class PersonalComputer: Sendable {
     pointer = chosen
     display = functions.lazy.compactMap { $0.1 as? BochsDisplay }.first
     sata = functions.lazy.compactMap { $0.1 as? AHCIController }.first
+    balloon = own.balloon
     disks = functions.prefix(own.disks.count).compactMap { $0.1 as? NVMeController }
     var legacyDevices: LegacyDevices = [.serialPort1, .ps2Controller, .realTimeClock]
     if firmware != nil { legacyDevices.insert(.firmwareConfiguration) }
@@ -197,7 +201,7 @@ public final class PersonalComputer: Sendable {
     let devices =
       disks + (display(own).map { [$0] } ?? []) + (try sata(own).map { [$0] } ?? [])
       + (try usb(own).map { [$0] } ?? []) + (try networks(configuration)) + randomNumbers(own)
-      + own.pciDevices
+      + (try balloon(configuration)) + own.pciDevices
     let places = try PCISlots.places(for: devices, in: freeSlots)
     var functions: [(PCIAddress, any PCIFunction)] = []
     for (device, slot) in zip(devices, places) {
@@ -285,6 +289,26 @@ public final class PersonalComputer: Sendable {
     return [
       PCIDeviceConfiguration(slot: randomNumberSlot) { context in
         VirtioPCIDevice.randomNumbers(context: context)
+      }
+    ]
+  }
+
+  /// The memory balloon, if there is one. In the slot before the random numbers'. Its thread has a
+  /// role of its own.
+  private static func balloon(
+    _ configuration: MachineConfiguration
+  ) throws(MachineError) -> [PCIDeviceConfiguration] {
+    guard let balloon = configuration.computer.balloon else { return [] }
+    let byteCount = UInt64(balloon.targetPageCount) * UInt64(Balloon.pageByteCount)
+    guard byteCount < configuration.memoryByteCount else {
+      throw .configuration("a balloon of all of the guest's memory or more")
+    }
+    let onThreadStart = configuration.onThreadStart
+    return [
+      PCIDeviceConfiguration(slot: balloonSlot) { context in
+        var context = context
+        context.onThreadStart = { onThreadStart(.balloon) }
+        return VirtioPCIDevice.balloon(balloon, context: context)
       }
     ]
   }

@@ -36,6 +36,8 @@ public struct MachineStatus: Sendable {
   public let sata: [AHCIActivity]?
   /// The first serial port of a PC; nil without one, or if its lock was taken.
   public let serialPort: UARTActivity?
+  /// What has come of the memory balloon; nil without one.
+  public let balloon: BalloonActivity?
   /// Whether guest writes are tracked.
   public let isTracking: Bool
 }
@@ -64,7 +66,7 @@ extension Machine {
     return MachineStatus(
       processors: processors, disks: computer?.diskActivities ?? [],
       sata: computer.map(\.sataActivities) ?? [], serialPort: computer?.serialPort.activity,
-      isTracking: memory.tracker.isTracking)
+      balloon: computer?.balloon?.activity, isTracking: memory.tracker.isTracking)
   }
 }
 

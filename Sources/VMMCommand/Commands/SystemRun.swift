@@ -151,6 +151,9 @@ final class SystemRun: Sendable {
       }
     }
     configuration.computer.hasRandomNumbers = computer.hasRandomNumbers
+    configuration.computer.balloon = computer.balloon.map {
+      Balloon(targetPageCount: $0.targetPageCount)
+    }
     try computer.addDisks(to: &configuration.computer, changer)
     configuration.computer.version = Version.number
     try computer.tellFirmware(&configuration.computer)

@@ -153,6 +153,6 @@ extension CommandDefinition {
   /// What describes a PC, and means nothing to a flat program.
   static let system: [OptionDefinition] = [
     .disk, .cdrom, .serial, .display, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .usb,
-    .tpm, .net, .nic, .randomNumbers, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
+    .tpm, .net, .nic, .randomNumbers, .balloon, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
   ]
 }

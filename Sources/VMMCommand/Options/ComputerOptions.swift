@@ -3,7 +3,7 @@ internal import SMBIOS
 
 /// The options that describe a PC.
 extension ComputerSpec {
-  /// The word for no USB controller, and for no TPM.
+  /// The word for no USB controller, no TPM and no balloon.
   private static let noDevices = "none"
 
   /// Takes what was given; disks and drives come after those that are there.
@@ -44,6 +44,14 @@ extension ComputerSpec {
     }
     try takeNetworks(parsed)
     randomNumbers = try parsed.choice(.randomNumbers) ?? randomNumbers
+    if let text = parsed.text(.balloon) {
+      balloon =
+        text == Self.noDevices
+        ? nil
+        : try parsed.checked(.balloon) { () throws(SpecValueError) in
+          try BalloonSpec(parsing: text)
+        }
+    }
     clock = try parsed.choice(.rtc) ?? clock
     onCrash = try parsed.choice(.onCrash) ?? onCrash
     onReset = try parsed.choice(.onReset) ?? onReset

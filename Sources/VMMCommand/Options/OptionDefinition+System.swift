@@ -107,6 +107,15 @@ extension OptionDefinition {
       '--firmware', off with '--kernel' and for 'windows').
       """)
 
+  static let balloon = OptionDefinition(
+    name: "--balloon", placeholder: "SIZE",
+    summary: """
+      A memory balloon (virtio-balloon): the guest reports what memory it does not use, and this host \
+      gets it back. SIZE, 0 when left out, is what the guest is to give up beside that; or none \
+      (default none).
+      """,
+    impliedValue: "0")
+
   static let rtc = OptionDefinition(
     name: "--rtc", placeholder: "CLOCK",
     summary: "The time the real-time clock starts at: utc or local (default utc).")

@@ -1,5 +1,6 @@
 internal import Devices
 internal import KVM
+internal import MachineSpecification
 internal import VMM
 
 /// What a machine is doing, in one screen: for people who ask why a guest hangs.
@@ -163,7 +164,25 @@ struct StatusReport {
         + " IER \(Self.hexadecimal(UInt64(serial.enabledInterrupts))),"
         + " interrupt \(serial.isInterrupting ? "raised" : "not raised")\n"
     }
+    if let balloon = status.balloon { lines += Self.line(balloon) }
     return lines + "  guest writes are \(status.isTracking ? "" : "not ")tracked\n"
+  }
+
+  private static func line(_ balloon: BalloonActivity) -> String {
+    func pages(_ count: UInt64) -> ByteCount { ByteCount(count << 12) }
+    var parts = [
+      balloon.hasDriver
+        ? "\(pages(UInt64(balloon.actualPageCount))) of \(pages(UInt64(balloon.targetPageCount)))"
+        : "no driver",
+      "\(ByteCount(balloon.givenBackByteCount)) given back",
+    ]
+    if balloon.keptPageCount > 0 { parts.append("\(pages(balloon.keptPageCount)) left") }
+    if let statistics = balloon.statistics, let free = statistics[.free] {
+      let total = statistics[.total].map { " of \(ByteCount($0))" } ?? ""
+      let age = DecimalText.seconds(balloon.statisticsAgeSeconds)
+      parts.append("\(ByteCount(free))\(total) free in the guest, \(age) ago")
+    }
+    return "  balloon \(parts.joined(separator: ", "))\n"
   }
 
   private static func hexadecimal(_ value: UInt64) -> String {

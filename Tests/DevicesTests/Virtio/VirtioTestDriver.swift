@@ -27,15 +27,18 @@ final class VirtioTestDriver {
   private(set) var structures: [UInt8: UInt64] = [:]
   private(set) var notifyMultiplier: UInt64 = 0
 
-  /// - Parameter memory: nil for 4 MiB.
+  /// - Parameters:
+  ///   - memory: nil for 4 MiB.
+  ///   - role: whose filter the device's threads are under.
   init(
-    memory: GuestMemory? = nil, starts: Bool = true, _ make: (PCIContext) -> VirtioPCIDevice
+    memory: GuestMemory? = nil, starts: Bool = true, role: ThreadRole = .disk,
+    _ make: (PCIContext) -> VirtioPCIDevice
   ) throws {
     self.memory = try memory ?? GuestMemory(layout: GuestMemoryLayout(ramByteCount: 4 << 20))
     device = make(
       PCIContext(
         memory: self.memory, messages: sink, interruptLine: line,
-        onThreadStart: { ThreadFilter.enter(.disk) }))
+        onThreadStart: { ThreadFilter.enter(role) }))
     host = PCIHost([(Self.address, device)])
     configure(0x10, 4, Self.window)
     configure(0x04, 2, 6)

@@ -171,6 +171,25 @@ struct PersonalComputerTests {
     #expect(error?.description == "31 disks: at most 30 fit")
   }
 
+  @Test func aBalloonIsSmallerThanMemory() throws {
+    var configuration = MachineConfiguration.confined(
+      .linux(
+        LinuxGuest(
+          kernel: BootFile(SyntheticImages.bzImage(), name: "synthetic"), commandLine: "")),
+      memoryByteCount: 64 << 20)
+    let balloon = Balloon(targetPageCount: 64 << 8)
+    configuration.computer.balloon = balloon
+    let error = #expect(throws: MachineError.self) {
+      _ = try Machine(configuration, control: MachineControl())
+    }
+    #expect(error?.description == "a balloon of all of the guest's memory or more")
+    balloon.targetPageCount -= 1
+    let machine = try Machine(configuration, control: MachineControl())
+    let activity = try #require(machine.computer?.balloon).activity
+    #expect(activity.targetPageCount == (64 << 8) - 1)
+    #expect(!activity.hasDriver)
+  }
+
   @Test func serialNumbers() throws {
     var configuration = MachineConfiguration.confined(
       .linux(

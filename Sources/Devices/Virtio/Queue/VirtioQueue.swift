@@ -5,7 +5,8 @@ internal import HostSystem
 /// A queue of a virtio device: there from *DRIVER_OK* to the reset. Any thread.
 ///
 /// Its lock is held for a few requests at a time, and for no back-end: a vCPU that resets the
-/// device waits for it, and after that nothing is read or written for the driver of before.
+/// device waits for it, and after that nothing is read, written or discarded for the driver of
+/// before.
 ///
 /// Lock order: the transport's, a queue's, `VirtioSignals`', the endpoint's.
 package final class VirtioQueue: Sendable {

@@ -77,6 +77,9 @@ final class VirtioTransport: Sendable {
       registers.withLock { registers in
         apply(registers.write(Int(offset), width: width, value), &registers)
       }
+    case Region.configuration..<Region.notify:
+      model.writeConfiguration(
+        Int(offset - Region.configuration), width: width, value: value)
     case Region.notify..<Region.end:
       // The place says which; what is written says the same.
       let (queue, rest) = (offset - Region.notify).quotientAndRemainder(
@@ -99,7 +102,9 @@ final class VirtioTransport: Sendable {
         begin(index, registers)
       }
     case .queueEnabled(let index): begin(index, registers)
-    case .queueReset(let index): link.queues[index].end()
+    case .queueReset(let index):
+      link.queues[index].end()
+      model.queueStopped(index)
     case .vector(let queue, let vector):
       registers.setVector(
         signals.setVector(vector, of: queue ?? link.queues.count), of: queue)
