@@ -11,7 +11,7 @@ extension GuestMemory {
 
   /// Whether memory goes back to the host when the guest can do without: not what was allocated in
   /// advance, so that it is there when it is needed, nor pages of a reserved pool.
-  package var givesPagesBack: Bool { !isPreallocated && backing != .hugetlb }
+  public var givesPagesBack: Bool { !isPreallocated && backing != .hugetlb }
 
   /// Gives the host memory of whole pages back; they read as zero and are reportable again.
   ///

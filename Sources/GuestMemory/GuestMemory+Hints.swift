@@ -8,16 +8,11 @@ extension GuestMemory {
   /// is in use.
   private static let waitMilliseconds = 10
 
-  /// Whether memory that the guest does not need can be given back.
-  ///
-  /// Not of hugetlbfs: the pages are reserved for the guest, so nobody else gets them.
-  public var canGiveBack: Bool { backing != .hugetlb }
-
   /// Gives the host what of these pages can be given, as `discard` does; they read as zero and are
   /// reportable again.
   ///
-  /// Any thread, but never from within `withMutableBytes`. It ends early when writers stay inside,
-  /// or when the kernel refuses.
+  /// Any thread, but never from within `withMutableBytes`. It does nothing unless `givesPagesBack`,
+  /// and ends early when writers stay inside, or when the kernel refuses.
   ///
   /// - Parameters:
   ///   - pages: of any number.
@@ -25,7 +20,7 @@ extension GuestMemory {
   /// - Returns: bytes given back, or found not to be allocated.
   @discardableResult
   public func giveBack(_ pages: PageRange, while goesOn: () -> Bool = { true }) -> UInt64 {
-    guard canGiveBack else { return 0 }
+    guard givesPagesBack else { return 0 }
     var byteCount: UInt64 = 0
     for run in tracker.unclaimed(pages) {
       guard let place = place(of: run) else { continue }

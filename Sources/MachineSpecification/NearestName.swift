@@ -6,7 +6,8 @@ package enum NearestName {
   /// The nearest of `names`, or nil when none is near enough to be worth suggesting.
   ///
   /// Leading dashes and case do not count. An unfinished name (`--mem`) is near when it starts only
-  /// one of the names. Otherwise up to a third of the letters may differ; the first of equals wins.
+  /// one of the names, or when one begins all that it starts (`--memory`, `--memory-hints`).
+  /// Otherwise up to a third of the letters may differ; the first of equals wins.
   package static func nearest(to word: String, among names: [String]) -> String? {
     let letters = Self.letters(of: word)
     guard !letters.isEmpty, letters.count <= longestWord else { return nil }
@@ -20,8 +21,11 @@ package enum NearestName {
     }
     if let best { return best.name }
 
+    guard letters.count >= 2 else { return nil }
     let completions = names.filter { Self.letters(of: $0).starts(with: letters) }
-    return completions.count == 1 && letters.count >= 2 ? completions[0] : nil
+    return completions.first { first in
+      completions.allSatisfy { Self.letters(of: $0).starts(with: Self.letters(of: first)) }
+    }
   }
 
   /// Insertions, deletions, substitutions and swaps of neighbours that turn one into the other

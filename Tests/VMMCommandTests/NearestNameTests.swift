@@ -18,7 +18,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "--verbose", "--x", "--", "", "-", "--m", "--something-else-entirely",
+    "--verbose", "--x", "--", "", "-", "--m", "--tr", "--something-else-entirely",
     String(repeating: "memory", count: 10000),
   ])
   func suggestsNothing(word: String) {
