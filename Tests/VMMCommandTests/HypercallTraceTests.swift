@@ -23,6 +23,19 @@ import Testing
         """)
   }
 
+  /// What a guest hinted, in its own words: a header, then ranges, of which one is done.
+  @Test func inputIsShown() {
+    let hint = HypercallRecord(
+      vcpuID: 0, code: 0x8003, name: "n", input: 0x2_0000_8003, status: 5,
+      words: [2, 0x9C0_0801, .max], repsCompleted: 1)
+    #expect(
+      hint.line(nanosecondsSinceStart: 0) == """
+        {"time":0.000000000,"vcpu":0,"code":"0x8003","name":"n","input":"0x0000000200008003","status":5,\
+        "repsCompleted":1,"words":["0x0000000000000002","0x0000000009c00801","0xffffffffffffffff"]}
+
+        """)
+  }
+
   @Test func linesAreJSON() throws {
     let capabilities = HypercallRecord(
       vcpuID: 0, code: 0x8001, name: "HvExtCallQueryCapabilities", input: .max, status: 3,

@@ -52,6 +52,8 @@ struct MemoryHintTests {
       #expect(probe.outcome.exitStatus == 0)
       #expect(probe.steps.allSatisfy { $0.fault == nil })
       #expect(probe.steps[6].result == 1 << 32, "\(source)")
+      let hint = probe.events.first { $0.outcome.code == .extendedMemoryHeatHint }
+      #expect(hint?.outcome.input.count == 16)
       let pages = Self.given >> 12..<(Self.given >> 12) + Self.pageCount
       func reported(_ reply: UInt64) throws -> UInt64 {
         try probe.bootZeroedReply(at: reply).reduce(0) { sum, range in

@@ -103,30 +103,36 @@
   public func answer(
     _ request: HypercallRequest, memory: borrowing some HypercallMemory & ~Copyable
   ) -> HypercallResult {
-    answer(request, memory: memory) { _ in }
+    answer(request, memory: memory, onInput: { _ in }, onReply: { _ in })
   }
 
-  /// Answers one hypercall completely, and keeps a copy of its reply, for a log.
+  /// Answers one hypercall completely, and keeps a copy of its input and reply, for a log.
   public func dispatch(
     _ request: HypercallRequest, memory: borrowing some HypercallMemory & ~Copyable
   ) -> HypercallOutcome {
+    var input: [UInt8] = []
     var reply: [UInt8] = []
-    let result = answer(request, memory: memory) { reply = [UInt8]($0) }
-    return HypercallOutcome(code: request.input.callCode, result: result, reply: reply)
+    let result = answer(
+      request, memory: memory, onInput: { input = [UInt8]($0) }, onReply: { reply = [UInt8]($0) })
+    return HypercallOutcome(
+      code: request.input.callCode, result: result, input: input, reply: reply)
   }
 
-  /// - Parameter onReply: gets the bytes that were written to the guest.
+  /// - Parameters:
+  ///   - onInput: gets the header and list that the handler gets, if there are any.
+  ///   - onReply: gets the bytes that were written to the guest.
   @inline(__always)
   private func answer(
     _ request: HypercallRequest, memory: borrowing some HypercallMemory & ~Copyable,
-    onReply: (RawSpan) -> Void
+    onInput: (RawSpan) -> Void, onReply: (RawSpan) -> Void
   ) -> HypercallResult {
     let code = request.input.callCode.rawValue
     for index in unsafe table.indices {
       // SAFETY: `entries`, which never changes, holds the entry as long as self.
       let result: HypercallResult? = unsafe table[index]._withUnsafeGuaranteedRef { entry in
         guard entry.code == code else { return nil }
-        return Self.answer(request, by: entry, memory: memory, onReply: onReply)
+        return Self.answer(
+          request, by: entry, memory: memory, onInput: onInput, onReply: onReply)
       }
       if let result { return result }
     }
@@ -136,7 +142,8 @@
   @inline(__always)
   private static func answer(
     _ request: HypercallRequest, by entry: Entry,
-    memory: borrowing some HypercallMemory & ~Copyable, onReply: (RawSpan) -> Void
+    memory: borrowing some HypercallMemory & ~Copyable, onInput: (RawSpan) -> Void,
+    onReply: (RawSpan) -> Void
   ) -> HypercallResult {
     let input = request.input
     guard input.rawValue & entry.forbiddenBits == 0,
@@ -150,14 +157,15 @@
       else { return HypercallResult(status: .invalidAlignment) }
     }
     guard entry.outputByteCount == 8 else {
-      return answerAtLength(request, by: entry, memory: memory, onReply: onReply)
+      return answerAtLength(
+        request, by: entry, memory: memory, onInput: onInput, onReply: onReply)
     }
     // What 0x8001 needs, without an allocation.
     var word: [1 of UInt64] = [0]
     var elements = word.mutableSpan
     // SAFETY: every bit pattern is a UInt64.
     var output = unsafe elements.mutableBytes
-    let result = run(request, by: entry, memory: memory, output: &output)
+    let result = run(request, by: entry, memory: memory, output: &output, onInput: onInput)
     guard result.status == .success else { return result }
     return finish(result, request, output.bytes, memory: memory, onReply: onReply)
   }
@@ -166,13 +174,14 @@
   @inline(never)
   private static func answerAtLength(
     _ request: HypercallRequest, by entry: Entry,
-    memory: borrowing some HypercallMemory & ~Copyable, onReply: (RawSpan) -> Void
+    memory: borrowing some HypercallMemory & ~Copyable, onInput: (RawSpan) -> Void,
+    onReply: (RawSpan) -> Void
   ) -> HypercallResult {
     var bytes = [UInt8](repeating: 0, count: entry.outputByteCount)
     var elements = bytes.mutableSpan
     // SAFETY: every bit pattern is a UInt8.
     var output = unsafe elements.mutableBytes
-    let result = run(request, by: entry, memory: memory, output: &output)
+    let result = run(request, by: entry, memory: memory, output: &output, onInput: onInput)
     guard result.status == .success, entry.outputByteCount > 0 else { return result }
     return finish(result, request, output.bytes, memory: memory, onReply: onReply)
   }
@@ -193,10 +202,12 @@
   @inline(__always)
   private static func run(
     _ request: HypercallRequest, by entry: Entry,
-    memory: borrowing some HypercallMemory & ~Copyable, output: inout MutableRawSpan
+    memory: borrowing some HypercallMemory & ~Copyable, output: inout MutableRawSpan,
+    onInput: (RawSpan) -> Void
   ) -> HypercallResult {
     guard entry.headerByteCount == 0, !entry.isList else {
-      return runWithInput(request, by: entry, memory: memory, output: &output)
+      return runWithInput(
+        request, by: entry, memory: memory, output: &output, onInput: onInput)
     }
     let arguments = HypercallArguments(
       repCount: 0, repStartIndex: 0, outputPage: request.outputAddress.pageNumber)
@@ -207,7 +218,8 @@
   @inline(never)
   private static func runWithInput(
     _ request: HypercallRequest, by entry: Entry,
-    memory: borrowing some HypercallMemory & ~Copyable, output: inout MutableRawSpan
+    memory: borrowing some HypercallMemory & ~Copyable, output: inout MutableRawSpan,
+    onInput: (RawSpan) -> Void
   ) -> HypercallResult {
     let repCount = entry.isList ? request.input.repCount : 0
     let arguments = HypercallArguments(
@@ -222,6 +234,7 @@
       let elements = words.span
       // SAFETY: a view of elements as bytes may show padding; UInt64 has none.
       let input = unsafe elements.bytes.extracting(first: inputByteCount)
+      onInput(input)
       return entry.call.answer(arguments, input: input, output: &output)
     }
     guard liesInPage(request.inputAddress, inputByteCount) else {
@@ -234,6 +247,7 @@
     guard memory.read(into: &input, at: request.inputAddress) else {
       return HypercallResult(status: .invalidAlignment)
     }
+    onInput(input.bytes)
     return entry.call.answer(arguments, input: input.bytes, output: &output)
   }
 

@@ -48,6 +48,10 @@ public struct HypercallOutcome: Hashable, Sendable {
   /// What the guest gets in its result register; always set.
   public let result: HypercallResult
 
+  /// The header and list that the guest gave, as the call had them; empty for a call without input,
+  /// and for one that was refused before it was read.
+  public let input: [UInt8]
+
   /// The output that is now in guest memory; empty if nothing was written.
   public let reply: [UInt8]
 

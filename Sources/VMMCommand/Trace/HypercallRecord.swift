@@ -1,3 +1,4 @@
+internal import Bytes
 internal import HyperVCore
 internal import MachineSpecification
 internal import VMM
@@ -17,6 +18,10 @@ struct HypercallRecord: Equatable, Sendable {
   var ranges: [ReportedRange]?
   /// What a successful 0x8001 answered.
   var capabilities: UInt64?
+  /// What a call with input had, in words: its header, then its list.
+  var words: [UInt64]?
+  /// How many elements of the list are done; nil for a call without one.
+  var repsCompleted: Int?
 
   /// One line of JSON with its line break. Composed by hand: an encoder per hypercall would cost
   /// more than the hypercall.
@@ -34,6 +39,10 @@ struct HypercallRecord: Equatable, Sendable {
         "{\"startPage\":\($0.startPage),\"pageCount\":\($0.pageCount)}"
       }
       line += ",\"ranges\":[\(items.joined(separator: ","))]"
+    }
+    if let repsCompleted { line += ",\"repsCompleted\":\(repsCompleted)" }
+    if let words {
+      line += ",\"words\":[\(words.map { "\"0x\(Self.hex($0))\"" }.joined(separator: ","))]"
     }
     return line + "}\n"
   }
@@ -54,6 +63,14 @@ extension HypercallRecord {
       ranges: event.outcome.reportedRanges.map { ranges in
         ranges.map { ReportedRange(startPage: $0.startPage, pageCount: $0.pageCount) }
       },
-      capabilities: event.outcome.capabilities?.rawValue)
+      capabilities: event.outcome.capabilities?.rawValue,
+      words: Self.words(event.outcome.input),
+      repsCompleted: event.request.input.repCount == 0 ? nil : event.outcome.result.repsCompleted)
+  }
+
+  /// Input as the guest put it there: nobody has to believe what was made of it.
+  private static func words(_ bytes: [UInt8]) -> [UInt64]? {
+    guard !bytes.isEmpty else { return nil }
+    return (0..<(bytes.count / 8)).map { bytes.loadLE(at: $0 * 8) }
   }
 }

@@ -87,6 +87,7 @@ struct HypercallFrameTests {
     memory.store(Array(1...32), at: 0x1000)
     let outcome = dispatch(reps(3, from: 1), limit: 1)
     #expect(outcome.result.rawValue == 2 << 32)
+    #expect(outcome.input == Array(1...32))
     #expect(calls.map(\.input) == [Array(1...32)])
     #expect(calls.first?.arguments.repCount == 3)
     #expect(calls.first?.arguments.repStartIndex == 1)
@@ -115,7 +116,8 @@ struct HypercallFrameTests {
       (.max - 7, 1), (.max, 1),
     ] as [(UInt64, Int)])
   func badInput(address: UInt64, count: Int) {
-    #expect(dispatch(reps(count), inputAddress: address).result.rawValue == 4)
+    let outcome = dispatch(reps(count), inputAddress: address)
+    #expect(outcome.result.rawValue == 4 && outcome.input.isEmpty)
     #expect(calls.isEmpty)
   }
 
