@@ -63,7 +63,10 @@ struct MemoryHintTests {
       }
       #expect(try reported(Probe.reply) == 0, "\(source)")
       #expect(try reported(Probe.reply + 0x1000) == Self.pageCount, "\(source)")
-      #expect(try reported(Probe.reply + 0x2000) == Self.pageCount - 1, "\(source)")
+      // Since Linux 6.14 the page table goes with its pages, and write protection then notes all of
+      // a huge page (findings/written-after-dontneed.sh).
+      let noted = Self.pageCount - (try reported(Probe.reply + 0x2000))
+      #expect(noted == 1 || noted == 512 && source == .writeProtect, "\(source): \(noted)")
       let memory = probe.machine.memory
       #expect(try isZero(memory, Self.given, 0x5000))
       #expect(try memory.load(at: GPA(Self.given + 0x5008), as: UInt64.self) == 1)

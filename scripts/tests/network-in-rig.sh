@@ -22,7 +22,9 @@ for guest; do
   if [ "$series" != "$guest" ]; then card=virtio; fi
   nc -l -p 8001 </guest/data >/dev/null &
   server=$!
-  nc -l -p 8002 <>/tmp/silence >/tmp/back &
+  # Empty before anybody looks how much has come: not missing, nor the last guest's.
+  : >/tmp/back
+  nc -l -p 8002 <>/tmp/silence >>/tmp/back &
   receiver=$!
   timeout -s KILL 300 vmm-run run --kernel "/guest/$guest.kernel" --initrd "/guest/$guest.initrd" \
     --append 'console=ttyS0 panic=-1 quiet' --memory 512M --nic $card \
@@ -37,12 +39,13 @@ for guest; do
   # Through the forwarded port, once the guest listens. Its input stays open, as a person's would.
   while kill -0 "$job" 2>/dev/null && ! grep -aq '@ listening' "/out/$name.console"; do sleep 0.3; done
   { echo 'from the host'; sleep 60; } | nc 127.0.0.1 2222 >"/out/$name.answer" &
+  asker=$!
   tries=0
   while [ ! -s "/out/$name.answer" ] && [ $tries -lt 100 ]; do
     tries=$((tries + 1))
     sleep 0.3
   done
-  pkill -f 'nc 127.0.0.1' || true
+  kill "$asker" 2>/dev/null
   wait "$job"
   echo $? >"/out/$name.status"
   # A guest that sent nothing leaves it.

@@ -25,10 +25,9 @@ struct LinuxTruthTests {
     }
   }
 
+  /// Each is a boot of 20 seconds in the rig.
   static let cases =
-    Host.sources.flatMap { source in
-      [1, 2].map { Case(source: source, vcpuCount: $0) }
-    }
+    Host.sources.map { Case(source: $0, vcpuCount: 2) }
     + [4 << 10, 2 << 20].map {
       Case(source: .dirtyLog, vcpuCount: 1, granularityByteCount: $0)
     }
