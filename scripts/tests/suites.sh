@@ -43,10 +43,10 @@ suites_in_rig() {
 }
 
 # The tracking matrix needs swap and huge pages: a boot of its own. docs/tracking.md has it in full
-# (scripts/tracking-matrix); here runs the default granularity.
+# (scripts/tracking-matrix); here runs the default granularity, in every second machine.
 run_matrix() {
   local status=0
-  logged matrix-in-rig run_matrix_in_rig 1800 "$logs/matrix" 64K || status=$?
+  logged matrix-in-rig run_matrix_in_rig 1800 "$logs/matrix" 64K 2 || status=$?
   if [[ -e $logs/matrix/events.json ]]; then
     cp "$logs/matrix/events.json" "$logs/events/matrix.json"
   fi
