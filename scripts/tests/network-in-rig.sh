@@ -38,10 +38,13 @@ for guest; do
   kill "$receiver"
   # Through the forwarded port, once the guest listens. Its input stays open, as a person's would.
   while kill -0 "$job" 2>/dev/null && ! grep -aq '@ listening' "/out/$name.console"; do sleep 0.3; done
-  { echo 'from the host'; sleep 60; } | nc 127.0.0.1 2222 >"/out/$name.answer" &
-  asker=$!
-  tries=0
+  # It says so before it does: who comes too early is turned away, and comes again.
+  tries=0 asker=''
   while [ ! -s "/out/$name.answer" ] && [ $tries -lt 100 ]; do
+    if [ -z "$asker" ] || ! kill -0 "$asker" 2>/dev/null; then
+      { echo 'from the host'; sleep 60; } | nc 127.0.0.1 2222 >>"/out/$name.answer" &
+      asker=$!
+    fi
     tries=$((tries + 1))
     sleep 0.3
   done
