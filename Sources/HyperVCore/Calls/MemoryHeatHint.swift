@@ -66,19 +66,19 @@ public final class MemoryHeatHint: Hypercall {
       return HypercallResult(status: .invalidParameter, repsCompleted: arguments.repStartIndex)
     }
     var done = arguments.repStartIndex
-    var cost = 0
+    var budget = pageBudget
     repeat {
       let offset = Self.frame.headerByteCount + done * GPAPageRange.byteCount
       // The input has the whole list.
       let range = GPAPageRange(rawValue: input.loadLE(at: offset) ?? 0)
       if let pages = range.pageNumbers {
-        cost = cost.addingReportingOverflow(apply(heat, pages)).partialValue
+        budget -= min(apply(heat, pages), budget)
       } else if range.pageSize != .size1GiB || range.hasReservedBits {
         return HypercallResult(status: .invalidParameter, repsCompleted: done)
       }
       // Pages of 1 GiB: nothing is done, which any hint may come to.
       done += 1
-    } while done < arguments.repCount && cost < pageBudget
+    } while done < arguments.repCount && budget > 0
     return HypercallResult(status: .success, repsCompleted: done)
   }
 }
