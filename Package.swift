@@ -149,8 +149,8 @@ let package = Package(
       name: "VMMTests",
       dependencies: [
         "Bytes", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HostSystem",
-        "HyperVCore", "KVM", "MachineSpecification", "Sandbox", "TestSupport", "VMM",
-        "ZeroTracker",
+        "HyperVCore", "KVM", "MachineSpecification", "RemoteFramebuffer", "Sandbox", "TestSupport",
+        "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
     .testTarget(

@@ -109,7 +109,7 @@ final class Canvas: PictureSource {
   var logsWrites: Bool { state.withLock { $0.logsWrites } }
   var lights: UInt8 { state.withLock { $0.lights } }
 
-  func withLine<R>(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> R) -> R {
+  func withLine(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> Void) {
     let pixels = state.withLock { state in
       // A mode of before may have had more.
       let start = line * mode.width
@@ -118,7 +118,7 @@ final class Canvas: PictureSource {
         : [UInt32](repeating: 0, count: mode.width)
     }
     // SAFETY: an integer has no padding.
-    return unsafe body(pixels.span.bytes)
+    unsafe body(pixels.span.bytes)
   }
 
   func setLogsWrites(_ logsWrites: Bool) {

@@ -322,7 +322,7 @@ private final class LockedDisplay: PictureSource, @unchecked Sendable {
   func change(_ body: (TestDisplay) -> Void) { lock.withLock { body(display) } }
   func withLock(_ body: () throws -> Void) rethrows { try lock.withLock(body) }
 
-  func withLine<R>(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> R) -> R {
+  func withLine(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> Void) {
     lock.withLock { display.withLine(line, of: mode, body) }
   }
 }

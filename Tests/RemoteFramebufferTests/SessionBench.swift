@@ -24,12 +24,12 @@ final class TestDisplay: PictureSource, @unchecked Sendable {
     written = [UInt64](repeating: 0, count: (byteCount / 4096 + 63) / 64)
   }
 
-  func withLine<R>(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> R) -> R {
+  func withLine(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> Void) {
     lineReads += 1
     let start = mode.offset + line * mode.lineByteCount
     let line = Array(memory[start..<(start + 4 * mode.width)])
     // SAFETY: a byte has no padding.
-    return unsafe body(line.span.bytes)
+    unsafe body(line.span.bytes)
   }
 
   func setLogsWrites(_ logsWrites: Bool) {

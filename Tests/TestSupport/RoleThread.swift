@@ -2,7 +2,8 @@ public import HostSystem
 public import Sandbox
 import Synchronization
 
-/// A thread under the filter of a role, which runs what other threads give it, in that order.
+/// A thread under the filter of a role, which runs what other threads give it, in that order; without
+/// a role one that may do all.
 public final class RoleThread: Sendable {
   private struct State {
     var jobs: [@Sendable () -> Void] = []
@@ -16,9 +17,9 @@ public final class RoleThread: Sendable {
 
   private let core = Core()
 
-  public init(_ role: ThreadRole, policy: SandboxPolicy = SandboxPolicy()) {
+  public init(_ role: ThreadRole?, policy: SandboxPolicy = SandboxPolicy()) {
     TestThreads.start { [core] in
-      ThreadFilter.enter(role, policy)
+      if let role { ThreadFilter.enter(role, policy) }
       while true {
         core.work.wait()
         let (job, isOver) = core.state.withLock { state in

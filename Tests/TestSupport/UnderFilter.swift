@@ -16,7 +16,11 @@ public struct UnderFilter: SuiteTrait, TestTrait, TestScoping {
     for test: Test, testCase: Test.Case?,
     performing function: @Sendable () async throws -> Void
   ) async throws {
-    try await withTaskExecutorPreference(FilteredThread(role), operation: function)
+    // The way back is by a thread without a filter: who hands a task to the pool that all tasks share
+    // may have to make one of the pool's threads.
+    try await withTaskExecutorPreference(TaskThread(nil)) { [role] in
+      try await withTaskExecutorPreference(TaskThread(role), operation: function)
+    }
   }
 }
 
@@ -28,11 +32,11 @@ extension Trait where Self == UnderFilter {
   public static var onDiskThread: UnderFilter { UnderFilter(role: .disk) }
 }
 
-/// Runs the jobs of a task on a thread under a filter.
-private final class FilteredThread: TaskExecutor {
+/// Runs the jobs of a task on a thread of its own.
+private final class TaskThread: TaskExecutor {
   private let thread: RoleThread
 
-  init(_ role: ThreadRole) {
+  init(_ role: ThreadRole?) {
     thread = RoleThread(role)
   }
 

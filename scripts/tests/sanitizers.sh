@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # logs: set by report.sh
+# shellcheck disable=SC2154 # logs: set by report.sh; lean_build: by builds.sh
 # Steps of scripts/test: the suites of the pure modules, guest memory and the devices, built with the
 # address and with the thread sanitizer. Sourced, never run.
 
@@ -32,7 +32,7 @@ run_sanitizer() {
   export VMM_RUN_SUITES=$suites
   # One job, as it builds beside another step.
   logged "$name-build" swift build --build-tests --jobs 1 "--sanitize=$name" \
-    --scratch-path "$scratch" || return 1
+    "${lean_build[@]}" --scratch-path "$scratch" || return 1
   bundles=("$(swift build --show-bin-path --scratch-path "$scratch")"/*PackageTests.xctest)
   # The test library itself leaks. A reported race ends the run at once.
   ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS=halt_on_error=1 \

@@ -10,7 +10,7 @@ public protocol PictureSource: AnyObject, Sendable {
   /// unused byte for each pixel. The guest may be changing it.
   ///
   /// - Parameter line: one of the mode's.
-  func withLine<R>(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> R) -> R
+  func withLine(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> Void)
 
   /// Starts or ends the log of written pages, which costs the guest an exit for each page that it
   /// writes. After the start all pages count as written.

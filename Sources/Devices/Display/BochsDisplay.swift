@@ -66,7 +66,7 @@ public final class BochsDisplay: PCIFunction, PictureSource {
   }
 
   /// The same without a copy. Any thread.
-  public func withLine<R>(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> R) -> R {
+  public func withLine(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> Void) {
     memory.withBytes(
       at: mode.offset + line * mode.lineByteCount, byteCount: 4 * mode.width, body)
   }

@@ -73,15 +73,51 @@ public struct SharedPicture: Sendable {
   private mutating func findMove(
     in source: any PictureSource, _ mode: DisplayMode, _ looked: [Bool]
   ) -> CopiedRectangle? {
-    guard looked.count(where: { $0 }) >= ScrollFinder.leastChanged else { return nil }
+    guard changesEnoughToMove(source, mode, looked) else { return nil }
     let old = (0..<height).map { hash(ofLine: $0) }
-    let new = (0..<height).map {
-      looked[$0] ? source.withLine($0, of: mode, ScrollFinder.hash) : old[$0]
+    var new = old
+    for line in 0..<height where looked[line] {
+      source.withLine(line, of: mode) { new[line] = ScrollFinder.hash($0) }
     }
     guard let (lines, distance) = ScrollFinder.find(old: old, new: new) else { return nil }
     return CopiedRectangle(
       rectangle: Rectangle(x: 0, y: lines.lowerBound, width: width, height: lines.count),
       sourceX: 0, sourceY: lines.lowerBound + distance)
+  }
+
+  /// Whether a copy could spare so much that it is worth a search: a block that moves, or a pointer,
+  /// changes little of its lines. Looks at some lines only.
+  private func changesEnoughToMove(
+    _ source: any PictureSource, _ mode: DisplayMode, _ looked: [Bool]
+  ) -> Bool {
+    let lines = (0..<height).filter { looked[$0] }
+    guard lines.count >= ScrollFinder.leastChanged else { return false }
+    let samples = stride(from: 0, to: lines.count, by: Self.sampledLine).map { lines[$0] }
+    var pixelCount = 0
+    for line in samples {
+      source.withLine(line, of: mode) { pixelCount += changedPixelCount(line, in: $0) }
+    }
+    return pixelCount * lines.count / samples.count >= width * height / Self.leastMovedPart
+  }
+
+  /// The pixels of the parts of a line that differ from the copy.
+  private func changedPixelCount(_ line: Int, in bytes: RawSpan) -> Int {
+    let width = self.width
+    precondition(bytes.byteCount >= 4 * width, "line of \(bytes.byteCount) bytes")
+    // SAFETY: the source has the line for the call, as long as was checked; the copy has `width`
+    // pixels from `line * width` on. Neither pointer leaves the closures.
+    return unsafe bytes.withUnsafeBytes { source in
+      unsafe pixels.withUnsafeBytes { copy in
+        guard let source = source.baseAddress,
+          let copy = unsafe copy.baseAddress?.advanced(by: 4 * line * width)
+        else { return 0 }
+        return stride(from: 0, to: width, by: Self.comparedWidth).reduce(0) { sum, start in
+          let count = min(Self.comparedWidth, width - start)
+          return unsafe memcmp(source + 4 * start, copy + 4 * start, 4 * count) == 0
+            ? sum : sum + count
+        }
+      }
+    }
   }
 
   private mutating func hash(ofLine line: Int) -> UInt64 {
@@ -146,6 +182,10 @@ public struct SharedPicture: Sendable {
     return changed
   }
 
+  /// One changed line in as many is asked how much of it changed.
+  private static let sampledLine = 8
+  /// Less than this part of the picture is sent as it is, whether it moved or not.
+  private static let leastMovedPart = 32
   /// What is compared at a time: most of a line has not changed.
   private static let comparedWidth = 64
 

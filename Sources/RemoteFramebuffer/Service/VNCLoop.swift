@@ -169,6 +169,8 @@ final class VNCLoop {
   private func look(now: UInt64) {
     lastLook = now
     counts.looks += 1
+    // Before the look: who reads the count after a write knows that the next look sees it.
+    core.setCounts(counts)
     guard let display = machine.display else { return }
     let change = picture.refresh(from: display)
     for viewer in viewers { viewer.take(change, of: picture) }

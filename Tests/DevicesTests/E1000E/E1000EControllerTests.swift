@@ -134,6 +134,8 @@ struct E1000EControllerTests {
     // The link raises Other, which does not take it along.
     driver.write(Register.causeSet, 1 << 2)
     #expect(vectors() == [0, 0, 1, 2])
+    // Nor does it come again by itself, as when a frame arrives.
+    driver.write(Register.causeSet, 0)
     #expect(driver.read(Register.cause) == 0x8000_0004)
     #expect(driver.read(Register.cause) == 0)
   }

@@ -1,5 +1,6 @@
 import Bytes
 import DeviceKit
+import Glibc
 import GuestMemory
 import HostPages
 import HostSystem
@@ -96,8 +97,12 @@ struct VirtioBalloonTests {
     /// Of each page, whether it is all zero; and else all as it was filled.
     func isZero(_ page: UInt32) throws -> Bool {
       let bytes = try memory.read(at: GPA(UInt64(page) << 12), byteCount: 4096)
-      let isZero = bytes.allSatisfy { $0 == 0 }
-      #expect(isZero || bytes.allSatisfy { $0 == 0xA5 }, "page \(page) is torn")
+      let isZero = bytes[0] == 0
+      // As one piece: a closure for each byte takes a debug build minutes.
+      let isWhole = unsafe bytes.withUnsafeBytes { page in
+        unsafe memcmp(page.baseAddress!, page.baseAddress! + 1, page.count - 1) == 0
+      }
+      #expect(isWhole && (isZero || bytes[0] == 0xA5), "page \(page) is torn")
       return isZero
     }
 

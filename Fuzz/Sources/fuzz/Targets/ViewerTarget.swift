@@ -110,12 +110,12 @@ private final class FuzzedDisplay: PictureSource {
   var mode: DisplayMode? { state.withLock { $0.isShown ? $0.mode : nil } }
   var preferredSize: (width: Int, height: Int) { (64, 16) }
 
-  func withLine<R>(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> R) -> R {
+  func withLine(_ line: Int, of mode: DisplayMode, _ body: (RawSpan) -> Void) {
     let pixels = state.withLock { state in
       Array(state.pixels[(line * mode.width)..<((line + 1) * mode.width)])
     }
     // SAFETY: an integer has no padding.
-    return unsafe body(pixels.span.bytes)
+    unsafe body(pixels.span.bytes)
   }
 
   func setLogsWrites(_ logsWrites: Bool) {}
