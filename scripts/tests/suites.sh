@@ -10,7 +10,8 @@ new_rig_filter='^(KVMTests|VMMTests|HostPagesTests)\.'
 # Tests that need /dev/kvm skip themselves where it is missing.
 run_suites_here() {
   local status=0
-  logged suites-here timeout --kill-after=10 1800 swift test --skip-build \
+  # Side by side the tests that wait for a thread of their own do it by spinning: twice the CPU time.
+  logged suites-here timeout --kill-after=10 1800 swift test --skip-build --no-parallel \
     --event-stream-output-path "$logs/events/here.json" --event-stream-version 0 || status=$?
   count_tests here "$status"
 }
@@ -24,7 +25,7 @@ run_suites_in_new_rig() {
 }
 
 # suites_in_rig SERIES FILTER STORM_CALLS: with this kernel as the host. Left out is what has a boot of its own,
-# and what is work for the processor alone. A storm's call of 0x8002 takes 11 ms
+# and what is work for the processor alone, or for several of them. A storm's call of 0x8002 takes 11 ms
 # there; on this machine it has 100 000 of them.
 suites_in_rig() {
   local name=rig-$1 status=0
@@ -35,6 +36,9 @@ suites_in_rig() {
     "${bundles[0]}" --testing-library swift-testing --no-parallel --filter "$2" \
     --skip '^VMMTests\.TrackingMatrixTests' --skip '^GuestMemoryTests\.FileTransferTests' \
     --skip '^GuestMemoryTests\.PopulationSourceTests/aPageThatIsFilledMeanwhile' \
+    --skip '^GuestMemoryTests\.WriterGateTests/neverBothInside' \
+    --skip '^GuestMemoryTests\.VerifyTests/theLowestPageWithAByteIsFound' \
+    --skip '^VMMTests\.(BzImage|PVHImage)Tests/randomDamage' \
     --event-stream-output-path /out/events.json --event-stream-version 0 || status=$?
   if [[ -e $logs/$name/events.json ]]; then
     cp "$logs/$name/events.json" "$logs/events/$name.json"
