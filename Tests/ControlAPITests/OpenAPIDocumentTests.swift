@@ -48,4 +48,14 @@ import Testing
       }
     }
   }
+
+  /// The page for people names every route, metric and event.
+  @Test(.enabled(if: isThere, "needs docs"))
+  func thePageNamesAll() throws {
+    let page = String(
+      decoding: try Data(contentsOf: Self.documents.appending(path: "control.md")), as: UTF8.self)
+    for route in ControlRoute.allCases { #expect(page.contains("`\(route.rawValue)`")) }
+    for metric in Metric.all { #expect(page.contains("`\(metric.name)`"), "\(metric.name)") }
+    for event in ControlEvent.Name.allCases { #expect(page.contains("`\(event.rawValue)`")) }
+  }
 }

@@ -23,6 +23,10 @@ public final class StreamNetwork: NetworkBackend {
   /// What is left of a frame that was cut in two.
   private let unsent = Guarded<[UInt8]>([])
   private let onGone: @Sendable () -> Void
+  private let sentFrames = Atomic<UInt64>(0)
+  private let sentBytes = Atomic<UInt64>(0)
+  private let receivedFrames = Atomic<UInt64>(0)
+  private let receivedBytes = Atomic<UInt64>(0)
 
   public let mtu: UInt16?
 
@@ -52,6 +56,36 @@ public final class StreamNetwork: NetworkBackend {
 
   public var hasLink: Bool { !isGone.load(ordering: .acquiring) }
 
+  /// What went over the cable.
+  public struct Counts: Hashable, Sendable {
+    /// Frames that the far end took.
+    public var sentFrames: UInt64 = 0
+    /// Bytes of them.
+    public var sentBytes: UInt64 = 0
+    /// Frames that came for the card, whatever it did with them.
+    public var receivedFrames: UInt64 = 0
+    /// Bytes of them.
+    public var receivedBytes: UInt64 = 0
+  }
+
+  /// So far.
+  public var counts: Counts {
+    Counts(
+      sentFrames: sentFrames.load(ordering: .relaxed),
+      sentBytes: sentBytes.load(ordering: .relaxed),
+      receivedFrames: receivedFrames.load(ordering: .relaxed),
+      receivedBytes: receivedBytes.load(ordering: .relaxed))
+  }
+
+  /// Adds frames that lie in a stream of `byteCount` bytes, each behind its length.
+  private static func count(
+    _ frameCount: Int, _ byteCount: Int, _ frames: borrowing Atomic<UInt64>,
+    _ bytes: borrowing Atomic<UInt64>
+  ) {
+    frames.add(UInt64(frameCount), ordering: .relaxed)
+    bytes.add(UInt64(max(byteCount - 4 * frameCount, 0)), ordering: .relaxed)
+  }
+
   public func start() {
     stopped.clear()
   }
@@ -75,7 +109,9 @@ public final class StreamNetwork: NetworkBackend {
           unsent = Self.rest(of: &frames, after: sent)
           return
         }
+        let frameCount = frames.frameCount(in: count)
         frames.removeStream(byteCount: count)
+        Self.count(frameCount, count, sentFrames, sentBytes)
       }
     }
     frames.removeAll()
@@ -143,7 +179,10 @@ public final class StreamNetwork: NetworkBackend {
           guard count > 0 else { return (count, error) }
         }
         guard !frames.isEmpty else { return (1, Errno(0)) }
+        let before = (frames.frameCount(in: frames.byteCount), frames.byteCount)
         take(&frames)
+        let left = (frames.frameCount(in: frames.byteCount), frames.byteCount)
+        Self.count(before.0 - left.0, before.1 - left.1, receivedFrames, receivedBytes)
         return (.max, Errno(0))
       }
       switch (count, error) {

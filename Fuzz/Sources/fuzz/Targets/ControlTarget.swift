@@ -7,7 +7,7 @@ import HostSystem
 final class ControlTarget: FuzzTarget {
   static let name = "control"
   static let maximumInputByteCount = 4096
-  static var role: ThreadRole { .viewer }
+  static var role: ThreadRole { .control }
 
   init() throws {}
 
