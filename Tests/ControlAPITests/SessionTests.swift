@@ -36,6 +36,7 @@ import Testing
     (put("vm.power-button"), .powerButton), (put("vm.reboot"), .reboot),
     (put("vm.shutdown"), .shutdown), (get("vm.info", method: "HEAD"), .info),
     (put("vm.resize", #"{"desired_balloon":8192}"#), .resize(balloonByteCount: 8192)),
+    (put("vm.nic", #"{"nic":1,"link":false}"#), .nic(number: 1, hasLink: false)),
     (put("vm.cdrom"), .cdrom(.init())),
     (put("vm.cdrom", "{}"), .cdrom(.init())),
     (put("vm.cdrom", #"{"drive":1,"medium":null}"#), .cdrom(.init(drive: 1, medium: .none))),
@@ -62,7 +63,9 @@ import Testing
     (put("vm.resize", #"{"desired_balloon":0,"desired_vcpus":2}"#), 400),
     (put("vm.resize", #"{"desired_balloon":0,"desired_balloon":0}"#), 400),
     (put("vm.cdrom", #"{"drive":-1}"#), 400), (put("vm.cdrom", #"{"drive":"0"}"#), 400),
-    (put("vm.cdrom", #"{"medium":7}"#), 400),
+    (put("vm.cdrom", #"{"medium":7}"#), 400), (put("vm.nic"), 400), (put("vm.nic", "{}"), 400),
+    (put("vm.nic", #"{"nic":0}"#), 400), (put("vm.nic", #"{"nic":0,"link":"up"}"#), 400),
+    (put("vm.nic", #"{"nic":-1,"link":true}"#), 400),
     (put("vm.cdrom", String(repeating: "[", count: 60_000)), 400),
   ]
 

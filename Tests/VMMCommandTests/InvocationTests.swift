@@ -154,6 +154,8 @@ import ZeroTracker
     #expect(resize?.request.body?.compactText == #"{"desired_balloon":1048576}"#)
     #expect(try ctl("unix:s vm.power-button")?.request == .init(route: .powerButton))
     #expect(try ctl("unix:s vm.power-button")?.path == "s")
+    #expect(
+      try ctl("s nic 1 down")?.request.body?.compactText == #"{"nic":1,"link":false}"#)
     for (line, body) in [
       ("s cdrom", "{}"), ("s cdrom next", "{}"), ("s cdrom eject", #"{"medium":null}"#),
       ("s cdrom a.iso 1", #"{"medium":"a.iso","drive":1}"#), ("s cdrom next 2", #"{"drive":2}"#),

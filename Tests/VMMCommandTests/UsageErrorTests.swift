@@ -18,13 +18,14 @@ import Testing
     (
       "ctl s puase",
       "COMMAND: 'puase' is not one of ping, info, counters, metrics, events, screenshot, pause,"
-        + " resume, power-button, reboot, shutdown, resize, cdrom; did you mean 'pause'?"
+        + " resume, power-button, reboot, shutdown, resize, cdrom, nic; did you mean 'pause'?"
     ),
     ("ctl s pause now", "unexpected argument 'now'; see 'vmm-run ctl --help'"),
     (
       "ctl s resize",
       "'ctl' needs SIZE: 'vmm-run ctl PATH COMMAND [ARG]...'; see 'vmm-run ctl --help'"
     ),
+    ("ctl s nic 0 sideways", "LINK: 'sideways' is not one of up, down"),
     ("ctl s cdrom eject x", "DRIVE: 'x' is not a number from 0 to 63"),
     ("ctl s screenshot", "option 'screenshot' works only together with '--output FILE'"),
     (

@@ -18,6 +18,8 @@ package struct ControlEvent: Equatable, Sendable {
     case balloonReached = "balloon-reached"
     /// Another medium is in a CD drive, or none.
     case mediumChanged = "cdrom-changed"
+    /// The host pulled a network card's cable, or plugged it in.
+    case linkChanged = "nic-changed"
     /// The run ends.
     case shutdown
     /// The first line of every stream: from here on nothing is missing.

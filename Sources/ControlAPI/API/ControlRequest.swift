@@ -16,6 +16,8 @@ package enum ControlRequest: Equatable, Sendable {
   /// What the guest is to give up, in bytes: a multiple of 4 KiB.
   case resize(balloonByteCount: UInt64)
   case cdrom(CDROMChange)
+  /// Whether a network card has a link.
+  case nic(number: Int, hasLink: Bool)
 
   /// What goes into a CD drive.
   package struct CDROMChange: Equatable, Sendable {
@@ -58,6 +60,14 @@ package enum ControlRequest: Equatable, Sendable {
           .badRequest, "vm.resize: desired_balloon is not a number of bytes, a multiple of 4096")
       }
       self = .resize(balloonByteCount: UInt64(count))
+    case .nic:
+      guard case .integer(let number)? = members.take("nic"), (0..<64).contains(number) else {
+        throw HTTPError(.badRequest, "vm.nic: nic is not the number of a network card")
+      }
+      guard case .flag(let hasLink)? = members.take("link") else {
+        throw HTTPError(.badRequest, "vm.nic: link is not true or false")
+      }
+      self = .nic(number: Int(number), hasLink: hasLink)
     default:
       self = .cdrom(try Self.change(&members))
     }
@@ -97,7 +107,7 @@ package enum ControlRequest: Equatable, Sendable {
     case .powerButton: .powerButton
     case .reboot: .reboot
     case .shutdown: .shutdown
-    case .resize, .cdrom: preconditionFailure("\(route) has a body")
+    case .resize, .cdrom, .nic: preconditionFailure("\(route) has a body")
     }
   }
 }

@@ -18,6 +18,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
   case shutdown = "vm.shutdown"
   case resize = "vm.resize"
   case cdrom = "vm.cdrom"
+  case nic = "vm.nic"
 
   /// What stands before a name in a target.
   package static let prefix = "/api/v1/"
@@ -36,7 +37,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
   package var method: HTTPMethod {
     switch self {
     case .ping, .info, .counters, .metrics, .events, .screenshot: .get
-    case .pause, .resume, .powerButton, .reboot, .shutdown, .resize, .cdrom: .put
+    case .pause, .resume, .powerButton, .reboot, .shutdown, .resize, .cdrom, .nic: .put
     }
   }
 
@@ -61,6 +62,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
     case .shutdown: "Ends the run, whatever the guest is doing."
     case .resize: "Changes how much memory the guest is to give up to the balloon."
     case .cdrom: "Changes the medium in a CD drive, or ejects it."
+    case .nic: "Pulls the cable of a network card, or plugs it in."
     }
   }
 
@@ -69,6 +71,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
     switch self {
     case .resize: .resize
     case .cdrom: .cdrom
+    case .nic: .nic
     default: nil
     }
   }
@@ -83,14 +86,14 @@ package enum ControlRoute: String, CaseIterable, Sendable {
     case .events: (ControlReply.lines, .event)
     case .screenshot: (ControlReply.png, nil)
     case .cdrom: (ControlReply.json, .medium)
-    case .pause, .resume, .powerButton, .reboot, .shutdown, .resize: nil
+    case .pause, .resume, .powerButton, .reboot, .shutdown, .resize, .nic: nil
     }
   }
 
   /// Errors of its own, beside those of every request.
   package var failures: [HTTPStatus] {
     switch self {
-    case .screenshot, .powerButton, .resize, .cdrom: [.conflict, .unavailable]
+    case .screenshot, .powerButton, .resize, .cdrom, .nic: [.conflict, .unavailable]
     case .pause: [.internalError, .unavailable]
     case .reboot, .counters, .metrics, .events: [.unavailable]
     case .ping, .info, .resume, .shutdown: []

@@ -10,6 +10,7 @@ package enum ControlSchema: String, CaseIterable, Sendable {
   case resize = "VmResize"
   case cdrom = "VmCdrom"
   case medium = "VmCdromState"
+  case nic = "VmNic"
   case fault = "Fault"
 
   package var value: JSONValue {
@@ -58,6 +59,7 @@ package enum ControlSchema: String, CaseIterable, Sendable {
           ("medium", .members([("type", .array([.text("string"), .text("null")]))])),
           ("is_awaited", Self.flag), ("message", Self.text),
         ])
+    case .nic: Self.object([("nic", Self.count), ("link", Self.flag)])
     case .fault: Self.object([("fault_message", Self.text)])
     }
   }

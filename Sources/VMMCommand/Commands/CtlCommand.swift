@@ -21,30 +21,36 @@ enum CtlCommand {
   private static func report(
     _ client: inout ControlClient, _ options: CtlOptions, _ patience: Int32
   ) throws -> ExitStatus {
-    let file = try options.outputPath.map { path in
-      (try OutputFile.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, named: path).release())
-    }
-    defer { if let file { _ = close(file) } }
     var body: [UInt8] = []
+    var file: FileDescriptor?
     while try client.receive(patience) {
-      guard client.status?.isSuccess == true, file != nil || options.request.route == .events else {
-        body += client.takeBody()
-        continue
+      body += client.takeBody()
+      // What is refused leaves the file as it was.
+      guard client.status?.isSuccess == true else { continue }
+      if let path = options.outputPath {
+        if file.rawValue == nil {
+          file = try OutputFile.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, named: path)
+        }
+        try write(body, to: file.rawValue ?? -1, named: path)
+        body = []
+      } else if options.request.route == .events {
+        try write(body, to: STDOUT_FILENO, named: "standard output")
+        body = []
       }
-      try write(client.takeBody(), to: file, options)
     }
     guard client.status?.isSuccess == true else {
       Diagnostics.report(failure(client.status, body, options.request.route))
       return .failure
     }
-    if !body.isEmpty { try write(pretty(body, options.request.route), to: nil, options) }
+    try write(
+      pretty(body, options.request.route), to: STDOUT_FILENO, named: "standard output")
     return .success
   }
 
-  private static func write(_ bytes: [UInt8], to file: Int32?, _ options: CtlOptions) throws {
+  private static func write(_ bytes: [UInt8], to descriptor: Int32, named name: String) throws {
+    guard !bytes.isEmpty else { return }
     var writer = PatientWriter(
-      descriptor: file ?? STDOUT_FILENO, name: options.outputPath ?? "standard output",
-      policy: .waits(.ofProcess))
+      descriptor: descriptor, name: name, policy: .waits(.ofProcess))
     if case .failed(let error) = writer.write(bytes) { throw error }
   }
 
@@ -128,6 +134,16 @@ struct CtlOptions: Equatable, Sendable {
         members.append(("drive", .integer(drive)))
       }
       return .members(members)
+    case .nic:
+      guard let word = words.popFirst() else { throw .missingOperand("NIC", command: .ctl) }
+      guard let number = Int64(word), number >= 0 else {
+        throw .invalidOperand("NIC", .number(word, in: 0...63))
+      }
+      guard let state = words.popFirst() else { throw .missingOperand("LINK", command: .ctl) }
+      guard ["up", "down"].contains(state) else {
+        throw .invalidOperand("LINK", .unknown(state, choices: ["up", "down"]))
+      }
+      return .members([("nic", .integer(number)), ("link", .flag(state == "up"))])
     default: return nil
     }
   }

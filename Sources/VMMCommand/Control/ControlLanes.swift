@@ -16,7 +16,7 @@ final class ControlLanes: Sendable {
       switch request {
       case .pause: self = .pause
       case .counters, .metrics, .screenshot, .ping, .info, .events: self = .looks
-      case .resume, .powerButton, .reboot, .shutdown, .resize, .cdrom: self = .actions
+      case .resume, .powerButton, .reboot, .shutdown, .resize, .cdrom, .nic: self = .actions
       }
     }
   }

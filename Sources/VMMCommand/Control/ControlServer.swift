@@ -67,6 +67,7 @@ final class ControlServer: Sendable {
     case .shutdown: run.shutDown()
     case .resize(let byteCount): run.resize(balloonByteCount: byteCount)
     case .cdrom(let change): run.changeMedium(change)
+    case .nic(let number, let hasLink): run.setLink(number, hasLink)
     case .screenshot: run.takeScreenshot()
     case .counters: run.counters().map { .value($0.value) } ?? ControlledRun.noMachine
     case .metrics: run.counters().map { .metrics(MetricsText($0).text) } ?? ControlledRun.noMachine

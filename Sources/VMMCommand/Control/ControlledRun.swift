@@ -243,6 +243,24 @@ final class ControlledRun: Sendable {
     }
   }
 
+  func setLink(_ number: Int, _ hasLink: Bool) -> ControlReply {
+    let name = "nic\(number)"
+    guard let cable = parts.networks.first(where: { $0.name == name })?.cable else {
+      return .failure(
+        .conflict,
+        parts.networks.isEmpty
+          ? "there is no network card; start with --net" : "there is no \(name); the first is nic0")
+    }
+    let isNews = cable.isPlugged != hasLink
+    cable.isPlugged = hasLink
+    if isNews {
+      events.post(
+        ControlEvent(
+          .linkChanged, [("nic", .integer(Int64(number))), ("link", .flag(hasLink))]))
+    }
+    return .done
+  }
+
   func takeScreenshot() -> ControlReply {
     guard parts.specification.hasDisplay else {
       return .failure(

@@ -147,8 +147,8 @@ extension CommandDefinition {
     discussion: """
       Speaks to the machine whose --control socket is PATH. COMMAND is ping, info, counters, metrics, \
       events, screenshot, pause, resume, power-button, reboot, shutdown, resize SIZE (what the guest \
-      gives up to its balloon) or cdrom [WHAT [DRIVE]], where WHAT is next, eject or an image that was \
-      named for the drive. Prints what is answered, JSON with one member a line; events as they come, \
+      gives up to its balloon), nic N up or down (its cable), or cdrom [WHAT [DRIVE]], where WHAT is \
+      next, eject or an image that was named for the drive. Prints what is answered, JSON with one member a line; events as they come, \
       one JSON object a line. Ends with status 1 when the machine cannot do it, or none is there.
       """,
     options: [.output],

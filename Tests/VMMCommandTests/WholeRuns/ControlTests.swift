@@ -1,6 +1,7 @@
 import ControlAPI
 import FoundationEssentials
 import Glibc
+import HostSystem
 import KVM
 import MachineSpecification
 import TestSupport
@@ -29,10 +30,11 @@ struct ControlTests {
     messages = try TestPipe()
   }
 
-  /// A PC whose guest prints `!` and then waits.
-  private func runPC(_ options: String = "", then code: [UInt8] = TestGuest.wait) throws -> Program
-  {
-    try directory.write(TestGuest.kernel(TestGuest.print("!") + code), to: "kernel")
+  /// A PC whose guest prints `!` and then does what it likes.
+  private func runPC(
+    _ options: String = "", _ code: [UInt8] = TestGuest.print("!") + TestGuest.wait
+  ) throws -> Program {
+    try directory.write(TestGuest.kernel(code), to: "kernel")
     let program = try Program(
       "run --kernel \(directory.path("kernel")) --memory 64M --control unix:\(path) \(options)",
       output: .descriptor(output.writer), error: .descriptor(messages.writer))
@@ -97,6 +99,38 @@ struct ControlTests {
     try shutDown(program)
   }
 
+  @Test func aPicture() throws {
+    let program = try runPC("--display 1280x800", ViewerTests.guest)
+    let (status, picture) = try ControlAsker.ask(path, .screenshot)
+    #expect(status == 200)
+    #expect(ViewerTests.isPicture(picture, [0x33, 0x66, 0x99]))
+    let file = directory.path("png")
+    #expect(try ctl("ctl \(path) screenshot --output \(file)") == (0, ""))
+    #expect(try Array(Data(contentsOf: URL(filePath: file))) == picture)
+    try shutDown(program)
+  }
+
+  /// The other end of the cable is a socket of this test.
+  @Test func aCable() throws {
+    let listener = try UnixListener(Array(directory.path("net").utf8))
+    defer { listener.removeFile() }
+    let program = try runPC("--net passt=\(directory.path("net"))")
+    let first = JSONValue.members([("nic", .integer(0)), ("link", .flag(false))])
+    func hasLink() throws -> JSONValue? {
+      guard case .array(let cards)? = try ControlAsker.value(path, .counters)["networks"] else {
+        return nil
+      }
+      return cards.first?["has_link"]
+    }
+    #expect(try hasLink() == .flag(true))
+    #expect(try ControlAsker.ask(path, .nic, first).status == 204)
+    #expect(try hasLink() == .flag(false))
+    #expect(try ctl("ctl \(path) nic 0 up") == (0, ""))
+    #expect(try hasLink() == .flag(true))
+    #expect(try ctl("ctl \(path) nic 1 up").text.contains("there is no nic1"))
+    try shutDown(program)
+  }
+
   /// The machine that comes after a reset is asked as the one before, and streams go on.
   @Test func resets() throws {
     let program = try runPC()
@@ -122,7 +156,8 @@ struct ControlTests {
   /// What a guest's own reset comes to: out 0xCF9.
   @Test func aGuestThatResetsItself() throws {
     // mov dx, 0xCF9; mov al, 6; out dx, al
-    let program = try runPC(then: [0x66, 0xBA, 0xF9, 0x0C, 0xB0, 0x06, 0xEE] + TestGuest.wait)
+    let program = try runPC(
+      "", TestGuest.print("!") + [0x66, 0xBA, 0xF9, 0x0C, 0xB0, 0x06, 0xEE] + TestGuest.wait)
     let answers = try (0..<200).map { _ in try ControlAsker.ask(path, .info).status }
     #expect(answers == [Int](repeating: 200, count: 200))
     try waitUntil {
