@@ -18,6 +18,7 @@ let package = Package(
   name: "vmm-run",
   products: [
     .library(name: "ACPI", targets: ["ACPI"]),
+    .library(name: "ControlAPI", targets: ["ControlAPI"]),
     .library(name: "DeviceKit", targets: ["DeviceKit"]),
     .library(name: "Bytes", targets: ["Bytes"]),
     .library(name: "Devices", targets: ["Devices"]),
@@ -49,6 +50,9 @@ let package = Package(
     .target(
       name: "MachineSpecification", dependencies: ["HyperVCore", "SMBIOS", "ZeroTracker"],
       swiftSettings: strict),
+
+    // What the control socket speaks: bytes and values, no socket.
+    .target(name: "ControlAPI", dependencies: ["MachineSpecification"], swiftSettings: strict),
 
     // The kernel's ABI, and what wraps it.
     .target(name: "CKVM"),
@@ -98,9 +102,9 @@ let package = Package(
     .target(
       name: "VMMCommand",
       dependencies: [
-        "Bytes", "CStart", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms", "HostSystem",
-        "HyperVCore", "KVM", "MachineSpecification", "RemoteFramebuffer", "SMBIOS", "Sandbox",
-        "VMM", "ZeroTracker",
+        "Bytes", "CStart", "ControlAPI", "DeviceKit", "Devices", "GuestMemory", "GuestPrograms",
+        "HostSystem", "HyperVCore", "KVM", "MachineSpecification", "RemoteFramebuffer", "SMBIOS",
+        "Sandbox", "VMM", "ZeroTracker",
       ],
       swiftSettings: strict),
     .executableTarget(name: "vmm-run", dependencies: ["VMMCommand"], swiftSettings: strict),
@@ -156,9 +160,9 @@ let package = Package(
     .testTarget(
       name: "VMMCommandTests",
       dependencies: [
-        "Bytes", "DeviceKit", "Devices", "HostSystem", "HyperVCore", "KVM", "MachineSpecification",
-        "RemoteFramebuffer", "SMBIOS", "Sandbox", "TestSupport", "VMM", "VMMCommand", "ZeroTracker",
-        "vmm-run",
+        "Bytes", "ControlAPI", "DeviceKit", "Devices", "HostSystem", "HyperVCore", "KVM",
+        "MachineSpecification", "RemoteFramebuffer", "SMBIOS", "Sandbox", "TestSupport", "VMM",
+        "VMMCommand", "ZeroTracker", "vmm-run",
       ],
       swiftSettings: strict),
     .testTarget(
@@ -173,6 +177,9 @@ let package = Package(
         "HyperVCore", "MachineSpecification", "SMBIOS", "TestSupport", "ZeroTracker",
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "ControlAPITests", dependencies: ["ControlAPI", "MachineSpecification", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(name: "KVMTests", dependencies: ["HostSystem", "KVM"], swiftSettings: strict),
     .testTarget(
       name: "HostPagesTests", dependencies: ["HostPages", "TestSupport"], swiftSettings: strict),
@@ -186,7 +193,7 @@ let package = Package(
 // only those need: half of the work.
 if let suites = Context.environment["VMM_RUN_SUITES"]?.split(separator: ",").map(String.init) {
   let others: Set = [
-    "CStart", "GuestPrograms", "KVM", "MachineSpecification", "VMM", "VMMCommand",
+    "CStart", "ControlAPI", "GuestPrograms", "KVM", "MachineSpecification", "VMM", "VMMCommand",
     "vmm-run",
   ]
   package.products.removeAll { others.contains($0.name) }

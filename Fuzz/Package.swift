@@ -24,6 +24,7 @@ let package = Package(
       dependencies: [
         "CLibFuzzer",
         .product(name: "Bytes", package: "vmm-run"),
+        .product(name: "ControlAPI", package: "vmm-run"),
         .product(name: "DeviceKit", package: "vmm-run"),
         .product(name: "Devices", package: "vmm-run"),
         .product(name: "GuestMemory", package: "vmm-run"),

@@ -17,4 +17,6 @@ public enum ThreadRole: UInt16, CaseIterable, Hashable, Sendable {
   case network
   /// Gives the host the memory back that a guest can do without. Makes no thread and opens no file.
   case balloon
+  /// Reads what control clients ask, and sends what they get. Makes no thread and opens no file.
+  case control
 }

@@ -1,10 +1,10 @@
 /// Why bytes are not JSON.
-struct JSONError: Error, Equatable, CustomStringConvertible {
-  let description: String
+package struct JSONError: Error, Equatable, CustomStringConvertible {
+  package let description: String
 }
 
 /// Reads JSON (RFC 8259), with the members of an object as they stand, those of one name too.
-struct JSONParser {
+package struct JSONParser {
   /// More than any machine has; keeps a file from filling the stack.
   private static let deepest = 64
 
@@ -15,7 +15,7 @@ struct JSONParser {
     self.bytes = bytes
   }
 
-  static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
+  package static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
     var parser = JSONParser(bytes)
     try parser.checkEncoding()
     // Some editors begin a file with the mark of UTF-8.

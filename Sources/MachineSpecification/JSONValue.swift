@@ -1,8 +1,13 @@
 /// A JSON value, with an object's members in their order.
-indirect enum JSONValue: Equatable, Sendable {
-  struct Member: Equatable, Sendable {
-    let name: String
-    let value: JSONValue
+package indirect enum JSONValue: Equatable, Sendable {
+  package struct Member: Equatable, Sendable {
+    package let name: String
+    package let value: JSONValue
+
+    package init(name: String, value: JSONValue) {
+      self.name = name
+      self.value = value
+    }
   }
 
   case null
@@ -15,7 +20,7 @@ indirect enum JSONValue: Equatable, Sendable {
   case object([Member])
 
   /// What it is, for messages.
-  var kind: String {
+  package var kind: String {
     switch self {
     case .null: "null"
     case .flag: "true or false"
@@ -27,7 +32,7 @@ indirect enum JSONValue: Equatable, Sendable {
   }
 
   /// Two spaces for each level, an object's members one to a line.
-  func text(indent: String = "") -> String {
+  package func text(indent: String = "") -> String {
     let inner = indent + "  "
     switch self {
     case .null: return "null"
@@ -49,6 +54,20 @@ indirect enum JSONValue: Equatable, Sendable {
   }
 }
 
+extension JSONValue {
+  /// Without spaces and line feeds: for machines, and one value a line.
+  package var compactText: String {
+    switch self {
+    case .array(let values): "[" + values.map(\.compactText).joined(separator: ",") + "]"
+    case .object(let members):
+      "{"
+        + members.map { JSONText.quoted($0.name) + ":" + $0.value.compactText }
+        .joined(separator: ",") + "}"
+    default: text()
+    }
+  }
+}
+
 /// JSON composed by hand, where an encoder would be too much.
 package enum JSONText {
   /// A JSON string (RFC 8259 §7), quotes included.
@@ -58,7 +77,8 @@ package enum JSONText {
       switch scalar {
       case "\"": quoted += "\\\""
       case "\\": quoted += "\\\\"
-      case "\u{0}"..."\u{1F}":
+      // Those above ASCII may stand as they are, but a terminal obeys them.
+      case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}":
         let digits = String(scalar.value, radix: 16)
         quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
       default: quoted.unicodeScalars.append(scalar)
@@ -77,7 +97,7 @@ extension JSONValue: Codable {
     init?(intValue: Int) { nil }
   }
 
-  init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     if let members = try? decoder.container(keyedBy: Name.self) {
       self = .object(
         try members.allKeys.sorted { $0.stringValue < $1.stringValue }.map {
@@ -103,7 +123,7 @@ extension JSONValue: Codable {
     }
   }
 
-  func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     switch self {
     case .array(let values):
       var container = encoder.unkeyedContainer()

@@ -46,7 +46,8 @@ extension MachineSpec: Codable {
     }
   }
 
-  private var value: JSONValue {
+  /// The JSON form as a value.
+  package var value: JSONValue {
     .object(
       [JSONValue.Member(name: "version", value: .integer(Int64(Self.version)))] + guest.boot
         + partition.members + guest.devices)

@@ -32,6 +32,7 @@ public enum VMMRun {
     case .demo(let options): return DemoCommand.run(options)
     case .check(let options): return CheckCommand.run(options)
     case .run(let options): return RunCommand.run(options)
+    case .ctl(let options): return CtlCommand.run(options)
     }
   }
 

@@ -61,7 +61,8 @@ import Testing
 
   private func head(_ first: String, _ second: String) -> [String] {
     let names = [
-      first, second, "vCPU", "disk", "viewer", "TPM", "network", "balloon", "service", "for",
+      first, second, "vCPU", "disk", "viewer", "TPM", "network", "balloon", "control", "service",
+      "for",
     ]
     return [
       "| \(names.joined(separator: " | ")) |",
@@ -73,7 +74,7 @@ import Testing
     _ names: [String], _ roles: SandboxRoles, _ need: SandboxPermission.Need?, _ why: String
   ) -> String {
     let marks = [
-      ThreadRole.vcpu, .disk, .viewer, .tpm, .network, .balloon, .service,
+      ThreadRole.vcpu, .disk, .viewer, .tpm, .network, .balloon, .control, .service,
     ].map { role in
       roles.contains(role) ? need == nil ? "yes" : "if asked" : ""
     }

@@ -14,6 +14,7 @@ import Testing
     policy.replacesFiles = full
     policy.servesViewers = full
     policy.hasTPM = full
+    policy.servesControl = full
     policy.hasChildren = full
     return SeccompFilter(
       policy.rules(for: role, processID: processID), role: role.rawValue)

@@ -1,3 +1,4 @@
+import ControlAPI
 import MachineSpecification
 import Testing
 import ZeroTracker
@@ -134,4 +135,34 @@ import ZeroTracker
     guard case .demo(let options) = try parse("demo --compare") else { return }
     #expect(options.compares && options.offersZeroedMemory)
   }
+
+  @Test func controlSockets() throws {
+    guard case .run(let options) = try Invocation(words("run --program p --control unix:a/b"))
+    else {
+      Issue.record("no run")
+      return
+    }
+    #expect(options.control?.path == "a/b")
+    func ctl(_ line: String) throws -> CtlOptions? {
+      guard case .ctl(let options) = try Invocation(words("ctl \(line)")) else { return nil }
+      return options
+    }
+    let resize = try ctl("vm.sock resize 1M --output f")
+    #expect(resize?.path == "vm.sock")
+    #expect(resize?.outputPath == "f")
+    #expect(resize?.request.route == .resize)
+    #expect(resize?.request.body?.compactText == #"{"desired_balloon":1048576}"#)
+    #expect(try ctl("unix:s vm.power-button")?.request == .init(route: .powerButton))
+    #expect(try ctl("unix:s vm.power-button")?.path == "s")
+    #expect(
+      try ctl("s nic 1 down")?.request.body?.compactText == #"{"nic":1,"link":false}"#)
+    for (line, body) in [
+      ("s cdrom", "{}"), ("s cdrom next", "{}"), ("s cdrom eject", #"{"medium":null}"#),
+      ("s cdrom a.iso 1", #"{"medium":"a.iso","drive":1}"#), ("s cdrom next 2", #"{"drive":2}"#),
+    ] {
+      #expect(try ctl(line)?.request.body?.compactText == body)
+    }
+  }
+
+  private func words(_ line: String) -> [String] { line.split(separator: " ").map(String.init) }
 }

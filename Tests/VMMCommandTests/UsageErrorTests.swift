@@ -6,12 +6,39 @@ import Testing
 /// Every message a wrong command line can lead to.
 @Suite struct UsageErrorTests {
   @Test(arguments: [
-    ("", "no command given; commands are demo, check, run, windows; see 'vmm-run --help'"),
+    ("", "no command given; commands are demo, check, run, windows, ctl; see 'vmm-run --help'"),
     ("dmeo", "unknown command 'dmeo'; did you mean 'demo'?"),
     ("rum --program x", "unknown command 'rum'; did you mean 'run'?"),
     (
       "start",
-      "unknown command 'start'; commands are demo, check, run, windows; see 'vmm-run --help'"
+      "unknown command 'start'; commands are demo, check, run, windows, ctl; see 'vmm-run --help'"
+    ),
+    ("ctl", "'ctl' needs PATH: 'vmm-run ctl PATH COMMAND [ARG]...'; see 'vmm-run ctl --help'"),
+    ("ctl s", "'ctl' needs COMMAND: 'vmm-run ctl PATH COMMAND [ARG]...'; see 'vmm-run ctl --help'"),
+    (
+      "ctl s puase",
+      "COMMAND: 'puase' is not one of ping, info, counters, metrics, events, screenshot, pause,"
+        + " resume, power-button, reboot, shutdown, resize, cdrom, nic; did you mean 'pause'?"
+    ),
+    ("ctl s pause now", "unexpected argument 'now'; see 'vmm-run ctl --help'"),
+    (
+      "ctl s resize",
+      "'ctl' needs SIZE: 'vmm-run ctl PATH COMMAND [ARG]...'; see 'vmm-run ctl --help'"
+    ),
+    ("ctl s nic 0 sideways", "LINK: 'sideways' is not one of up, down"),
+    ("ctl s cdrom eject x", "DRIVE: 'x' is not a number from 0 to 63"),
+    ("ctl s screenshot", "option 'screenshot' works only together with '--output FILE'"),
+    (
+      "ctl s info --memory 1G",
+      "'ctl' has no option '--memory'; it belongs to 'demo', 'run' and 'windows'"
+    ),
+    (
+      "run --program p --control vm.sock",
+      "option '--control': 'vm.sock' is not unix:PATH, with the path of a socket to make"
+    ),
+    (
+      "run --program p --control unix:",
+      "option '--control': 'unix:' is not unix:PATH, with the path of a socket to make"
     ),
     ("--memory 1G", "option '--memory' comes after a command: 'vmm-run demo --memory'"),
     ("--program=x", "option '--program' comes after a command: 'vmm-run run --program'"),
@@ -145,7 +172,7 @@ import Testing
   @Test func diagnosticsAreOneLine() {
     #expect(
       Diagnostics.line(UsageError.noCommand)
-        == "vmm-run: no command given; commands are demo, check, run, windows; see 'vmm-run --help'\n"
+        == "vmm-run: no command given; commands are demo, check, run, windows, ctl; see 'vmm-run --help'\n"
     )
   }
 

@@ -38,4 +38,19 @@ import Testing
     let answers = try inspect { $0.leave(0) }
     #expect(answers.asked == [] && answers.ended == [0])
   }
+
+  /// A thread that came to the gate later would wait for ever.
+  @Test func thereIsNoPauseAfterTheEnd() throws {
+    gate.enter(0)
+    gate.open(forGood: true)
+    #expect(try gate.close { Issue.record("nobody is to be interrupted") })
+    #expect(!gate.pass(0) { nil })
+  }
+
+  /// Who waits for a thread that is on its way need not wait for more than the end of the pause.
+  @Test func aPauseThatIsEndedIsComplete() throws {
+    gate.enter(0)
+    #expect(try gate.close { gate.open() })
+    #expect(!gate.pass(0) { nil })
+  }
 }

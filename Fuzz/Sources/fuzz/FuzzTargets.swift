@@ -11,6 +11,7 @@ enum FuzzTargets {
       PCITarget.self,
       NVMeTarget.self,
       ViewerTarget.self,
+      ControlTarget.self,
       AHCITarget.self,
       XHCITarget.self,
       TPMTarget.self,

@@ -233,6 +233,17 @@ public struct NetworkFrames: Sendable {
     return place - start
   }
 
+  /// How many frames begin in the first `count` bytes of all: for counters.
+  package func frameCount(in count: Int) -> Int {
+    var (place, frames) = (start, 0)
+    let limit = min(start + count, end)
+    while place < limit {
+      place += Self.prefixByteCount + prefix(at: place)
+      frames += 1
+    }
+    return frames
+  }
+
   /// Calls `body` with the first frames and their prefixes, `count` bytes as `byteCount(within:)`
   /// says.
   package func withStream<R>(byteCount count: Int, _ body: (RawSpan) -> R) -> R {

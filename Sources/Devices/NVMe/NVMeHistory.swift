@@ -28,6 +28,28 @@ public final class NVMeHistory: Sendable {
   private let nanoseconds: @Sendable () -> UInt64
   private let start: UInt64
 
+  /// What a disk did.
+  public struct Counts: Hashable, Sendable {
+    /// Read commands that succeeded.
+    public var readCommands: UInt64 = 0
+    public var readBytes: UInt64 = 0
+    /// Write commands that succeeded.
+    public var writeCommands: UInt64 = 0
+    public var writtenBytes: UInt64 = 0
+    /// Commands that failed.
+    public var failures: UInt64 = 0
+  }
+
+  /// So far.
+  public var counts: Counts {
+    Counts(
+      readCommands: readCommands.load(ordering: .relaxed),
+      readBytes: readBytes.load(ordering: .relaxed),
+      writeCommands: writeCommands.load(ordering: .relaxed),
+      writtenBytes: writtenBytes.load(ordering: .relaxed),
+      failures: failures.withLock { $0.count })
+  }
+
   /// A disk that is switched on now.
   ///
   /// - Parameter nanoseconds: a clock that only moves on.

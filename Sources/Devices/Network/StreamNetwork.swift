@@ -18,11 +18,19 @@ public final class StreamNetwork: NetworkBackend {
   private let socket: FileDescriptor
   private let stopped: Event
   private let isGone = Atomic(false)
-  private let isReported = Atomic(false)
+  private let isPluggedIn = Atomic(true)
+  /// Raised and cleared with its lock held: the thread that receives has to look at the cable.
+  private let moved: Event
+  /// Whether the card was last told of a link.
+  private let toldLink = Guarded(true)
   private let received: Guarded<NetworkFrames>
   /// What is left of a frame that was cut in two.
   private let unsent = Guarded<[UInt8]>([])
   private let onGone: @Sendable () -> Void
+  private let sentFrames = Atomic<UInt64>(0)
+  private let sentBytes = Atomic<UInt64>(0)
+  private let receivedFrames = Atomic<UInt64>(0)
+  private let receivedBytes = Atomic<UInt64>(0)
 
   public let mtu: UInt16?
 
@@ -38,6 +46,7 @@ public final class StreamNetwork: NetworkBackend {
   ) throws(Errno) {
     let socket = FileDescriptor(taking: descriptor)
     stopped = try Event()
+    moved = try Event()
     self.socket = socket
     self.mtu = mtu
     self.onGone = onGone
@@ -50,7 +59,51 @@ public final class StreamNetwork: NetworkBackend {
   public var offloads: NetworkOffloads { [] }
   public func setReceiveOffloads(_ offloads: NetworkOffloads) {}
 
-  public var hasLink: Bool { !isGone.load(ordering: .acquiring) }
+  public var hasLink: Bool {
+    isPluggedIn.load(ordering: .acquiring) && !isGone.load(ordering: .acquiring)
+  }
+
+  /// Whether the host has the cable plugged in. While it is not, the link is down and frames are
+  /// lost, both ways. It stays so for the card that comes after a reset.
+  public var isPlugged: Bool {
+    get { isPluggedIn.load(ordering: .acquiring) }
+    set {
+      toldLink.withLock { _ in
+        isPluggedIn.store(newValue, ordering: .releasing)
+        moved.raise()
+      }
+    }
+  }
+
+  /// What went over the cable.
+  public struct Counts: Hashable, Sendable {
+    /// Frames that the far end took.
+    public var sentFrames: UInt64 = 0
+    /// Bytes of them.
+    public var sentBytes: UInt64 = 0
+    /// Frames that came for the card, whatever it did with them.
+    public var receivedFrames: UInt64 = 0
+    /// Bytes of them.
+    public var receivedBytes: UInt64 = 0
+  }
+
+  /// So far.
+  public var counts: Counts {
+    Counts(
+      sentFrames: sentFrames.load(ordering: .relaxed),
+      sentBytes: sentBytes.load(ordering: .relaxed),
+      receivedFrames: receivedFrames.load(ordering: .relaxed),
+      receivedBytes: receivedBytes.load(ordering: .relaxed))
+  }
+
+  /// Adds frames that lie in a stream of `byteCount` bytes, each behind its length.
+  private static func count(
+    _ frameCount: Int, _ byteCount: Int, _ frames: borrowing Atomic<UInt64>,
+    _ bytes: borrowing Atomic<UInt64>
+  ) {
+    frames.add(UInt64(frameCount), ordering: .relaxed)
+    bytes.add(UInt64(max(byteCount - 4 * frameCount, 0)), ordering: .relaxed)
+  }
 
   public func start() {
     stopped.clear()
@@ -69,13 +122,17 @@ public final class StreamNetwork: NetworkBackend {
         unsent.removeFirst(count)
         guard unsent.isEmpty else { return }
       }
+      // What was begun goes out in any case, or the stream would be lost.
+      guard isPlugged else { return }
       while case let count = frames.byteCount(within: Self.writeByteCount), count > 0 {
         let sent = frames.withStream(byteCount: count) { send($0) }
         guard sent == count else {
           unsent = Self.rest(of: &frames, after: sent)
           return
         }
+        let frameCount = frames.frameCount(in: count)
         frames.removeStream(byteCount: count)
+        Self.count(frameCount, count, sentFrames, sentBytes)
       }
     }
     frames.removeAll()
@@ -124,13 +181,10 @@ public final class StreamNetwork: NetworkBackend {
 
   public func receive(_ take: (inout NetworkFrames) -> Void) -> NetworkReception {
     while !stopped.isRaised {
+      if takeLinkChange() { return .linkChanged }
       if isGone.load(ordering: .acquiring) {
-        if !isReported.exchange(true, ordering: .acquiringAndReleasing) {
-          onGone()
-          return .linkChanged
-        }
-        _ = stopped.wait(for: 0, on: -1)
-        break
+        wait(for: -1)
+        continue
       }
       let (count, error) = received.withLock { frames -> (Int, Errno) in
         if frames.isEmpty {
@@ -142,17 +196,47 @@ public final class StreamNetwork: NetworkBackend {
           let error = Errno.current
           guard count > 0 else { return (count, error) }
         }
+        if !isPlugged { frames.removeAll() }
         guard !frames.isEmpty else { return (1, Errno(0)) }
+        let before = (frames.frameCount(in: frames.byteCount), frames.byteCount)
         take(&frames)
+        let left = (frames.frameCount(in: frames.byteCount), frames.byteCount)
+        Self.count(before.0 - left.0, before.1 - left.1, receivedFrames, receivedBytes)
         return (.max, Errno(0))
       }
       switch (count, error) {
       case (.max, _): return .frames
       case (1..., _), (_, Errno(EINTR)): break
-      case (..<0, Errno(EAGAIN)): _ = stopped.wait(for: POLLIN, on: socket.rawValue)
-      default: isGone.store(true, ordering: .releasing)
+      case (..<0, Errno(EAGAIN)): wait(for: socket.rawValue)
+      default:
+        isGone.store(true, ordering: .releasing)
+        onGone()
       }
     }
     return .stopped
+  }
+
+  /// Whether the link is another one than the card knows of, which it is told by this.
+  private func takeLinkChange() -> Bool {
+    toldLink.withLock { toldLink in
+      moved.clear()
+      defer { toldLink = hasLink }
+      return toldLink != hasLink
+    }
+  }
+
+  /// Waits until a descriptor can be read, it is stopped, or the cable was moved.
+  private func wait(for descriptor: Int32) {
+    var set: [3 of pollfd] = [
+      pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: stopped.descriptor, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: moved.descriptor, events: Int16(POLLIN), revents: 0),
+    ]
+    var elements = set.mutableSpan
+    // SAFETY: the array lives for the call, which is given its true length. Where it fails, the
+    // caller looks once more.
+    _ = unsafe elements.withUnsafeMutableBufferPointer {
+      unsafe poll($0.baseAddress, nfds_t($0.count), -1)
+    }
   }
 }

@@ -72,12 +72,16 @@ extension SandboxPermission {
     SandboxPermission(.writev, .all, why: "last words of the C library"),
     SandboxPermission(.read, .peers, why: "console, /proc; wake-ups of threads that wait"),
     SandboxPermission(
-      .accept4, .viewer, need: .viewers, why: "viewers that connect"),
+      .accept4, .listeners, need: .listener, why: "viewers and control clients that connect"),
     SandboxPermission(
-      .recvfrom, .peers, need: .peers, why: "what viewers and a TPM's emulator send; frames"),
+      .getsockopt, .control, only: "SO_PEERCRED", [[.argument(1, is: 1), .argument(2, is: 17)]],
+      need: .control, why: "whose a control client is"),
+    SandboxPermission(
+      .recvfrom, .peers, need: .peers,
+      why: "what viewers, control clients and a TPM's emulator send; frames"),
     SandboxPermission(
       .sendto, .peers, only: "to no address", [[.argument(4, is: 0)]], need: .peers,
-      why: "what viewers and a TPM's emulator get; frames"),
+      why: "what viewers, control clients and a TPM's emulator get; frames"),
     SandboxPermission(.pread64, .all, why: "disks; /proc/self/pagemap; kernel and initrd"),
     SandboxPermission(.preadv, .disk, why: "disks"),
     SandboxPermission(.pwrite64, .disk, why: "disks"),
@@ -91,7 +95,7 @@ extension SandboxPermission {
       [[.argument(1, is: 0x03)], [.argument(1, is: 0x11)]], why: "a guest's discard"),
     SandboxPermission(.lseek, .guest, why: "holes of guest memory that is a file"),
     SandboxPermission(
-      .poll, .waiting, why: "console, pause, time limits, viewers, a TPM's emulator, frames"),
+      .poll, .waiting, why: "console, pause, time limits, whatever comes over sockets"),
     SandboxPermission(
       .eventfd2, .service, why: "pause, time limits, the console; again after a reset"),
     SandboxPermission(.close, .all, why: "what is no longer needed"),
@@ -109,6 +113,8 @@ extension SandboxPermission {
     SandboxPermission(.newfstatat, .service, why: "sizes of files"),
     SandboxPermission(.fstat, .service, why: "sizes of files"),
     SandboxPermission(.rename, .service, need: .fileReplacement, why: "a picture in one step"),
-    SandboxPermission(.unlink, .service, need: .fileReplacement, why: "a picture that failed"),
+    SandboxPermission(
+      .unlink, .service, need: .fileRemoval,
+      why: "a picture that failed; the control socket's file at the end"),
   ]
 }

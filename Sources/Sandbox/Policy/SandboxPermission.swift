@@ -9,9 +9,15 @@ struct SandboxPermission: Sendable {
     /// Write protection, or a look at what is populated.
     case pageTables = "page tables"
     case fileReplacement = "file replacement"
+    /// File replacement or control clients.
+    case fileRemoval = "file removal"
     case flash = "flash in a file"
     case viewers = "viewers"
-    /// Viewers or an emulator of a TPM.
+    /// Control clients.
+    case control = "control clients"
+    /// Viewers or control clients.
+    case listener = "viewers or control clients"
+    /// Viewers, control clients, network cards or an emulator of a TPM.
     case peers = "peers"
     case children = "programs of its own"
   }
@@ -55,13 +61,18 @@ struct SandboxRoles: OptionSet, Sendable {
   static let viewer: SandboxRoles = [
     .service, SandboxRoles(rawValue: 1 << ThreadRole.viewer.rawValue),
   ]
+  static let control: SandboxRoles = [
+    .service, SandboxRoles(rawValue: 1 << ThreadRole.control.rawValue),
+  ]
+  /// The threads that others connect to.
+  static let listeners: SandboxRoles = [.viewer, .control]
   static let guest: SandboxRoles = [.service, .vcpu]
   /// The threads that give pages of guest memory back, or look at them.
   static let memory: SandboxRoles = [.guest, balloon]
   private static let balloon = SandboxRoles(rawValue: 1 << ThreadRole.balloon.rawValue)
   /// The threads that exchange bytes with something outside.
   static let peers: SandboxRoles = [
-    .viewer, SandboxRoles(rawValue: 1 << ThreadRole.tpm.rawValue),
+    .listeners, SandboxRoles(rawValue: 1 << ThreadRole.tpm.rawValue),
     SandboxRoles(rawValue: 1 << ThreadRole.network.rawValue),
   ]
   /// With the threads that have a display's log of written pages.

@@ -16,6 +16,8 @@ public struct SandboxPolicy: Hashable, Sendable {
   public var keepsFlash = false
   /// Viewers of the display connect.
   public var servesViewers = false
+  /// Control clients connect, and their socket's file is removed at the end.
+  public var servesControl = false
   /// A TPM's emulator is asked by a thread.
   public var hasTPM = false
   /// Programs that were started before end with the machine.
@@ -58,9 +60,12 @@ public struct SandboxPolicy: Hashable, Sendable {
     case .writeProtection: usesWriteProtection
     case .pageTables: usesWriteProtection || looksAtPopulation
     case .fileReplacement: replacesFiles
+    case .fileRemoval: replacesFiles || servesControl
     case .flash: keepsFlash
     case .viewers: servesViewers
-    case .peers: servesViewers || hasTPM || hasNetwork
+    case .control: servesControl
+    case .listener: servesViewers || servesControl
+    case .peers: servesViewers || servesControl || hasTPM || hasNetwork
     case .children: hasChildren
     }
   }

@@ -36,6 +36,7 @@ extension ThreadRole {
     case .tpm: "a TPM"
     case .network: "a network"
     case .balloon: "a balloon"
+    case .control: "a control"
     }
   }
 }

@@ -40,6 +40,7 @@ extension SystemCall {
   static let futex = SystemCall(__NR_futex)
   static let getpid = SystemCall(__NR_getpid)
   static let getrandom = SystemCall(__NR_getrandom)
+  static let getsockopt = SystemCall(__NR_getsockopt)
   static let getrusage = SystemCall(__NR_getrusage)
   static let gettid = SystemCall(__NR_gettid)
   static let getTimeOfDay = SystemCall(__NR_gettimeofday)

@@ -282,6 +282,12 @@ public final class Machine: Sendable {
     try kvm { () throws(KVMError) in try machine.statistics() }
   }
 
+  /// The exits of each vCPU so far, by the raw values of `ExitKind`. Any thread, also after the
+  /// run; no vCPU notices.
+  public var exitCounts: [[UInt64]] {
+    runners.map(\.counts.values)
+  }
+
   /// The threads that run vCPUs, in the order of the vCPUs that started; for reading their times.
   public var vcpuThreadIDs: [Int32] {
     runners.compactMap(\.kicker.threadID)

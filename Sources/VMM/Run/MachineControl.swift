@@ -39,7 +39,7 @@ public final class MachineControl: Sendable {
     interrupt?()
     // Their threads see the flag and end; a kick does not reach them.
     startSecondaries?()
-    gate.open()
+    gate.open(forGood: true)
   }
 
   /// Notes what the guest reported. The guest goes on for a while: the kernel may yet say why.
@@ -64,6 +64,7 @@ public final class MachineControl: Sendable {
   /// itself.
   ///
   /// - Returns: false if a vCPU was still busy after 10 seconds; it will not enter the guest again.
+  ///   True, too, when the pause was ended meanwhile, or the run has.
   /// - Throws: `.unavailable` when the process has no more descriptors.
   @discardableResult
   public func pause() throws(MachineError) -> Bool {

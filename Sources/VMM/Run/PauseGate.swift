@@ -40,6 +40,8 @@ final class PauseGate: Sendable {
     var waiting: [UInt32: VCPUSnapshot?] = [:]
     var pause: Pause?
     var inspection: Inspection?
+    /// No pause begins any more.
+    var isOver = false
 
     var isComplete: Bool { waiting.count == present.count }
     var isClosed: Bool { pause != nil || inspection?.pending.isEmpty == false }
@@ -56,9 +58,12 @@ final class PauseGate: Sendable {
   ///
   /// - Parameter interrupt: kicks all vCPUs out of the guest.
   /// - Returns: false if a thread was still on its way after 10 seconds; it waits when it comes.
+  ///   True, too, when the gate was opened meanwhile, or is open for good.
   func close(interrupt: () -> Void) throws(MachineError) -> Bool {
     let pause = Pause(ends: try Event.ofMachine(), isComplete: try Event.ofMachine())
-    let current = state.withLock { state in
+    let current = state.withLock { state -> Pause? in
+      // A thread that came to it later would wait for ever.
+      guard !state.isOver else { return nil }
       let current = state.pause ?? pause
       state.pause = current
       // Before the kick: a vCPU that misses the kick sees this, one that misses this is kicked out
@@ -67,14 +72,19 @@ final class PauseGate: Sendable {
       if state.isComplete { current.isComplete.raise() }
       return current
     }
+    guard let current else { return true }
     interrupt()
     return current.isComplete.wait(seconds: 10)
   }
 
-  /// Opens the gate.
-  func open() {
+  /// Opens the gate. Who waits for it to be complete waits no longer.
+  ///
+  /// - Parameter forGood: it is never closed again.
+  func open(forGood: Bool = false) {
     state.withLock { state in
+      if forGood { state.isOver = true }
       state.pause?.ends.raise()
+      state.pause?.isComplete.raise()
       state.pause = nil
       publish(state)
     }

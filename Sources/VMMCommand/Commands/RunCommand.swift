@@ -1,6 +1,8 @@
 internal import DeviceKit
 internal import Devices
+internal import HostSystem
 internal import MachineSpecification
+internal import Synchronization
 internal import VMM
 
 /// `vmm-run run`.
@@ -31,9 +33,16 @@ enum RunCommand {
     let program = try GuestFile.program(path).read()
     let trace = try options.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
     let output = StandardOutput()
-    let sandbox = MachineSandbox(options.sandbox, tracking: options.machine.partition.tracking)
+    let service = try options.control.map {
+      try ControlService($0, ControlledRun.Parts(specification: options.machine))
+    }
+    defer { service?.stop() }
+    let sandbox = MachineSandbox(
+      options.sandbox, tracking: options.machine.partition.tracking,
+      controlPath: options.control?.path)
     let confinement = try sandbox.enter()
     let control = MachineControl()
+    let isShutDown = Atomic(false)
     let reporter = StatusReporter()
     let signals = try SignalWatcher(
       onFirst: { _ in control.end(with: .stopped) },
@@ -45,6 +54,11 @@ enum RunCommand {
         }
       })
     defer { signals.stop() }
+    try service?.start(
+      quit: {
+        isShutDown.store(true, ordering: .sequentiallyConsistent)
+        control.end(with: .stopped)
+      }, onThreadStart: { confinement.enterThread(.control) })
     let console = ConsoleWriter(output.writer(.ofProcess)) { Diagnostics.report($0) }
     var configuration = options.machine.partition.configuration(.program(program))
     configuration.portDevices = [
@@ -60,26 +74,37 @@ enum RunCommand {
     ]
     let outcome: MachineOutcome
     do {
+      try service?.run.prepare(control)
       let machine = try Machine(
         showing: confinement.machine(configuration), control: control
       ) { event in
-        trace?.record(HypercallRecord(event))
+        let record = HypercallRecord(event)
+        trace?.record(record)
+        service?.run.note(record)
       }
       try trace?.begin()
       reporter.begin(machine)
+      service?.run.begin(machine)
       outcome = machine.run()
       reporter.end()
+      service?.run.end(outcome)
     } catch MachineError.stopped {
       outcome = .stopped
     }
-    let status = status(of: outcome, signals.receivedSignal)
+    let status = status(
+      of: outcome, signals.receivedSignal,
+      isShutDown: isShutDown.load(ordering: .sequentiallyConsistent))
     return trace?.end(status) ?? status
   }
 
-  private static func status(of outcome: MachineOutcome, _ signal: Int32?) -> ExitStatus {
+  /// - Parameter isShutDown: whether a control client ended the run.
+  private static func status(
+    of outcome: MachineOutcome, _ signal: Int32?, isShutDown: Bool
+  ) -> ExitStatus {
     switch outcome {
     case .exited(let status): return .guest(UInt8(truncatingIfNeeded: status))
     case .stopped where signal != nil: return .signalled(signal ?? 0)
+    case .stopped where isShutDown: return .success
     default:
       for line in outcome.failureLines { Diagnostics.report(line) }
       return .failure

@@ -23,6 +23,8 @@ final class SystemRun: Sendable {
   private let screenshot: Screenshot?
   private let viewers: ViewerService?
   private let changer: MediaChanger
+  /// Set once, before any machine is made; nil without clients.
+  private let control = Guarded<ControlService?>(nil)
   private let summary = BootSummary()
   /// All that a running guest makes this process say.
   private let guestMessages = RateLimitedDiagnostics()
@@ -50,10 +52,14 @@ final class SystemRun: Sendable {
     // The last: what else is wrong is said before a program is started.
     let tpm = try computer.tpm.map { try TPMService($0, guestMessages) }
     configuration.computer.tpm = tpm?.configuration
+    try listen(for: configuration.computer)
+    // The last: what the others say is still told.
+    defer { control.withLock { $0 }?.stop() }
     let sandbox = MachineSandbox(
       options.sandbox, tracking: options.machine.partition.tracking,
       readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash,
-      servesViewers: viewers != nil, tpm: computer.tpm, hasNetwork: !computer.networks.isEmpty)
+      servesViewers: viewers != nil, tpm: computer.tpm, hasNetwork: !computer.networks.isEmpty,
+      controlPath: options.control?.path)
     let confinement = try sandbox.enter()
     defer { tpm?.stop() }
     let signals = try SignalWatcher(
@@ -64,6 +70,8 @@ final class SystemRun: Sendable {
     // Its thread inherits that signals are the watcher's.
     try viewers?.start { confinement.enterThread(.viewer) }
     defer { viewers?.stop() }
+    try control.withLock { $0 }?.start(
+      quit: { [self] in quit() }, onThreadStart: { confinement.enterThread(.control) })
     let status: ExitStatus
     do {
       defer { console.stop() }
@@ -84,6 +92,23 @@ final class SystemRun: Sendable {
       status = Diagnostics.end(with: error)
     }
     return trace?.end(status) ?? status
+  }
+
+  /// Makes the socket of `--control`; with it goes what clients ask of the computer.
+  private func listen(for configuration: PersonalComputerConfiguration) throws {
+    guard let options = options.control else { return }
+    var parts = ControlledRun.Parts(specification: self.options.machine)
+    parts.changer = computer.cdroms.isEmpty ? nil : changer
+    parts.balloon = configuration.balloon
+    parts.disks = zip(
+      computer.disks.enumerated().filter { $0.element.bus == .nvme }.map { "disk\($0.offset)" },
+      configuration.disks.map(\.history)
+    ).map { ($0, $1) }
+    parts.networks = configuration.networks.enumerated().compactMap { index, network in
+      (network.backend as? StreamNetwork).map { ("nic\(index)", $0) }
+    }
+    let service = try ControlService(options, parts)
+    control.withLock { $0 = service }
   }
 
   /// What is left to say of the guest, whatever the end.
@@ -118,7 +143,10 @@ final class SystemRun: Sendable {
         isFirst = false
       }
       if case .tripleFault = outcome { outcome = afterTripleFault(outcome, &tripleFaults) }
-      if case .reset = outcome, computer.onReset == .reset { continue }
+      if case .reset = outcome, computer.onReset == .reset {
+        controlled?.noteReset()
+        continue
+      }
       return outcome
     }
   }
@@ -186,13 +214,18 @@ final class SystemRun: Sendable {
       }
       viewers?.show(nil)
     }
+    try controlled?.prepare(control)
+    var outcome: MachineOutcome?
+    defer { controlled?.end(outcome) }
     if isEnding { return .stopped }
     let machine: Machine
     do throws(MachineError) {
-      machine = try Machine(showing: confined, control: control) { [trace, summary] event in
+      machine = try Machine(showing: confined, control: control) {
+        [trace, summary, controlled] event in
         let record = HypercallRecord(event)
         trace?.record(record)
         summary.note(record)
+        controlled?.note(record)
       }
     } catch {
       guard error == .stopped else { throw error }
@@ -212,7 +245,9 @@ final class SystemRun: Sendable {
     confined.configuration.computer.onSerialRoom()
     reporter.begin(machine)
     defer { reporter.end() }
-    let outcome = machine.run()
+    controlled?.begin(machine)
+    let ended = machine.run()
+    outcome = ended
     confined.configuration.computer.keptClock = machine.computer?.keptClock
     if let display = machine.computer?.display { screenshot?.keep(display) }
     summary.end(residentByteCount: try? machine.memory.residentByteCount())
@@ -221,7 +256,7 @@ final class SystemRun: Sendable {
         machine.ports.unclaimedAccesses, machine.mmio.unclaimedPages,
         unlistedAccessCount: machine.mmio.unlistedAccessCount)
     }
-    return outcome
+    return ended
   }
 
   /// The first signal is the power button; a guest that does not listen to it is stopped, and so is
@@ -245,6 +280,9 @@ final class SystemRun: Sendable {
           ?? "no screenshot: start with '\(OptionDefinition.screenshot.synopsis)'")
     }
   }
+
+  /// The run for its clients; nil without any.
+  private var controlled: ControlledRun? { control.withLock { $0?.run } }
 
   private func quit() {
     let control = current.withLock { current in

@@ -24,10 +24,11 @@ struct MachineSandbox: Sendable {
   ///   - servesViewers: whether the display has viewers.
   ///   - tpm: where the TPM's emulator is; nil for none.
   ///   - hasNetwork: whether there are network cards.
+  ///   - controlPath: where control clients connect; nil for nowhere.
   init(
     _ choice: SandboxChoice, tracking: TrackingSpec, mapPath: String? = nil,
     readsTimeZone: Bool = false, keepsFlash: Bool = false, servesViewers: Bool = false,
-    tpm: TPMSpec? = nil, hasNetwork: Bool = false
+    tpm: TPMSpec? = nil, hasNetwork: Bool = false, controlPath: String? = nil
   ) {
     guard choice == .on else {
       sandbox = nil
@@ -43,6 +44,13 @@ struct MachineSandbox: Sendable {
     policy.hasTPM = tpm != nil
     if case .directory = tpm { policy.hasChildren = true }
     policy.hasNetwork = hasNetwork
+    if let controlPath {
+      policy.servesControl = true
+      // To remove the socket's file at the end; a rule for the file itself could not say that.
+      rules.append(
+        LandlockRule(
+          path: ArgumentText.bytes(of: Self.directory(of: controlPath)), .removeFile))
+    }
     policy.looksAtPopulation = tracking.source == nil || tracking.source == .populated
     if tracking.source == .writeProtect {
       policy.usesWriteProtection = true

@@ -1,6 +1,7 @@
+internal import ControlAPI
 internal import Devices
+internal import HostSystem
 internal import MachineSpecification
-internal import Synchronization
 
 /// The CD drives of a run, and what goes into each of them in turn: all images are open before the
 /// sandbox closes. Any thread.
@@ -33,11 +34,28 @@ final class MediaChanger: Sendable {
     }
   }
 
-  private let slots: Mutex<[Slot]>
+  /// What came of a change.
+  struct Outcome: Equatable, Sendable {
+    let drive: Int
+    /// What is in, or will be; nil for nothing.
+    let medium: String?
+    /// The guest has locked the drive and is asked to eject.
+    let isAwaited: Bool
+    /// For people.
+    let text: String
+  }
+
+  /// Why nothing can be changed.
+  struct Failure: Error, Equatable, CustomStringConvertible {
+    let description: String
+  }
+
+  private let slots: Guarded<[Slot]>
+  private let listener = Guarded<(@Sendable (Outcome) -> Void)?>(nil)
 
   /// Opens and locks the images, shared with others that read.
   init(_ drives: [CDROMSpec]) throws {
-    slots = Mutex(
+    slots = Guarded(
       try drives.enumerated().map { index, drive in
         let media = try ([drive.file].compactMap(\.self) + drive.nextFiles).map { file in
           let store = try RawImageStore.opticalMedium(path: HostPath(argument: file))
@@ -62,33 +80,77 @@ final class MediaChanger: Sendable {
   ///   first.
   /// - Returns: what there is to say of it.
   func goOn(_ index: Int?) -> String {
-    slots.withLock { slots in
-      guard !slots.isEmpty else {
-        return "there is no CD drive; start with '--cdrom FILE,next=FILE'"
-      }
-      let index = index ?? slots.firstIndex { $0.hasNext } ?? 0
-      guard slots.indices.contains(index) else { return "there is no drive cdrom\(index)" }
-      slots[index].update()
-      return "cdrom\(index): " + Self.goOn(&slots[index])
+    do throws(Failure) {
+      let outcome = try change(index, to: .next)
+      return "cdrom\(outcome.drive): " + outcome.text
+    } catch {
+      return error.description
     }
   }
 
-  private static func goOn(_ slot: inout Slot) -> String {
-    guard !slot.media.isEmpty else {
-      return "no image was named for it; start with '--cdrom none,next=FILE'"
+  /// Puts a medium into a drive, or none; as `goOn` does.
+  func change(
+    _ index: Int?, to medium: ControlRequest.CDROMChange.Medium
+  ) throws(Failure) -> Outcome {
+    let outcome = try slots.withLock { (slots) throws(Failure) in
+      guard !slots.isEmpty else {
+        throw Failure(description: "there is no CD drive; start with '--cdrom FILE,next=FILE'")
+      }
+      let index = index ?? slots.firstIndex { $0.hasNext } ?? 0
+      guard slots.indices.contains(index) else {
+        throw Failure(description: "there is no drive cdrom\(index)")
+      }
+      slots[index].update()
+      return try Self.change(&slots[index], index, to: medium)
     }
-    let isForced = slot.awaited != nil
-    let next = slot.awaited ?? (slot.position + 1) % (slot.media.count + 1)
+    listener.withLock { $0 }?(outcome)
+    return outcome
+  }
+
+  /// Has somebody told of changes: all of the host's, and not of what a guest lets happen later.
+  func setListener(_ onChange: (@Sendable (Outcome) -> Void)?) {
+    listener.withLock { $0 = onChange }
+  }
+
+  private static func change(
+    _ slot: inout Slot, _ index: Int, to medium: ControlRequest.CDROMChange.Medium
+  ) throws(Failure) -> Outcome {
+    let next: Int
+    switch medium {
+    case .none: next = slot.media.count
+    case .next:
+      guard !slot.media.isEmpty else {
+        throw Failure(
+          description:
+            "cdrom\(index): no image was named for it; start with '--cdrom none,next=FILE'")
+      }
+      next = slot.awaited ?? (slot.position + 1) % (slot.media.count + 1)
+    case .file(let file):
+      guard let position = slot.media.firstIndex(where: { $0.file == file }) else {
+        throw Failure(
+          description: "cdrom\(index): \(QuotedText(file)) was not named for it; only what was can"
+            + " be opened; start with '--cdrom FILE,next=FILE'")
+      }
+      next = position
+    }
+    // Asked for twice, it is done whatever the guest has locked.
+    let isForced = slot.awaited == next
     let store = slot.media.indices.contains(next) ? slot.media[next].store : nil
+    let file = slot.media.indices.contains(next) ? slot.media[next].file : nil
     if isForced {
       slot.drive.change(to: store)
     } else if !slot.drive.requestChange(to: store) {
       slot.awaited = next
-      return "the guest has locked it and is asked to eject \(slot.name(slot.position)), then "
-        + "\(slot.name(next)) comes in; ask again to change it at once"
+      return Outcome(
+        drive: index, medium: file, isAwaited: true,
+        text: "the guest has locked it and is asked to eject \(slot.name(slot.position)), then "
+          + "\(slot.name(next)) comes in; ask again to change it at once")
     }
     slot.position = next
     slot.awaited = nil
-    return "\(slot.name(next)) is in" + (isForced ? ", though the guest had locked the drive" : "")
+    return Outcome(
+      drive: index, medium: file, isAwaited: false,
+      text: "\(slot.name(next)) is in"
+        + (isForced ? ", though the guest had locked the drive" : ""))
   }
 }

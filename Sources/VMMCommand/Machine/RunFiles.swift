@@ -101,6 +101,7 @@ extension RunOptions {
     files.addOutput(traceHypercalls?.file, of: .traceHypercalls)
     files.addOutput(screenshotPath, of: .screenshot)
     files.addOutput(vnc?.socketPath, of: .vnc)
+    files.addOutput(control?.path, of: .control)
     switch machine.guest {
     case .program(let file): files.add(file, of: .program)
     case .computer(let computer): computer.add(to: &files)

@@ -25,6 +25,8 @@ struct CommandDefinition: Sendable {
   let summary: String
   let discussion: String
   let options: [OptionDefinition]
+  /// Words that are no options, as help shows them; empty for none.
+  var operands = ""
   /// Options of which one must be given. That they exclude each other is said in `conflicts`.
   var alternatives: [OptionDefinition] = []
   var conflicts: [Conflict] = []
@@ -90,7 +92,7 @@ extension CommandDefinition {
         default: GuestSpec.program(file: "").usualMemory,
         ofSystem: ComputerSpec.usualMemory), .cpus,
       .backing, .preallocate, .transparentHugePages, .tracking, .trackingPolicy, .granularity,
-      .refine, .verifyZeroed, .memoryHints, .hyperV, .nested, .traceHypercalls, .sandbox,
+      .refine, .verifyZeroed, .memoryHints, .hyperV, .nested, .traceHypercalls, .control, .sandbox,
     ],
     alternatives: [.program, .kernel, .firmware, .configuration],
     conflicts: [
@@ -131,13 +133,30 @@ extension CommandDefinition {
       + system.filter { $0 != .disk } + [
         .memory(default: nil), .cpus, .backing, .preallocate, .transparentHugePages, .tracking,
         .trackingPolicy, .granularity, .refine, .verifyZeroed, .memoryHints, .hyperV, .nested,
-        .traceHypercalls,
-        .sandbox,
+        .traceHypercalls, .control, .sandbox,
       ],
     alternatives: [.windowsDisk],
     examples: [
       "vmm-run windows --iso windows.iso --disk windows.img:64G",
       "vmm-run windows --disk windows.img",
+    ])
+
+  static let ctl = CommandDefinition(
+    name: .ctl,
+    summary: "Ask a machine that runs, or tell it what to do.",
+    discussion: """
+      Speaks to the machine whose --control socket is PATH. COMMAND is ping, info, counters, metrics, \
+      events, screenshot, pause, resume, power-button, reboot, shutdown, resize SIZE (what the guest \
+      gives up to its balloon), nic N up or down (its cable), or cdrom [WHAT [DRIVE]], where WHAT is \
+      next, eject or an image that was named for the drive. Prints what is answered, JSON with one member a line; events as they come, \
+      one JSON object a line. Ends with status 1 when the machine cannot do it, or none is there.
+      """,
+    options: [.output],
+    operands: "PATH COMMAND [ARG]...",
+    examples: [
+      "vmm-run ctl vm.sock info",
+      "vmm-run ctl vm.sock resize 512M",
+      "vmm-run ctl vm.sock screenshot --output screen.png",
     ])
 
   private static let oneGuest = "a machine starts with one of them"

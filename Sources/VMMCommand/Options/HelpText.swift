@@ -31,7 +31,9 @@ enum HelpText {
   }
 
   private static func commandText(_ command: CommandDefinition) -> String {
-    let required = alternatives(command.alternatives).map { " \($0)" } ?? ""
+    let required =
+      (alternatives(command.alternatives).map { " \($0)" } ?? "")
+      + (command.operands.isEmpty ? "" : " \(command.operands)")
     let options = command.options.map { ($0.synopsis, $0.summary) } + [help]
     return """
       Usage: vmm-run \(command.name)\(required) [OPTION]...

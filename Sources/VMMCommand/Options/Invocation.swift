@@ -9,6 +9,7 @@ enum Invocation: Equatable, Sendable {
   case check(CheckOptions)
   /// `run` or `windows`.
   case run(RunOptions)
+  case ctl(CtlOptions)
 
   /// Reads the arguments after the program's name.
   ///
@@ -37,6 +38,7 @@ enum Invocation: Equatable, Sendable {
     case .demo: self = .demo(try DemoOptions(parsed))
     case .check: self = .check(CheckOptions(parsed))
     case .run: self = .run(try RunOptions(parsed, readConfiguration: readConfiguration))
+    case .ctl: self = .ctl(try CtlOptions(parsed))
     case .windows: self = .run(try RunOptions(windows: parsed, on: host()))
     }
   }
@@ -67,6 +69,7 @@ enum CommandName: String, CaseIterable, Sendable, CustomStringConvertible {
   case check
   case run
   case windows
+  case ctl
 
   var description: String { rawValue }
 
@@ -76,6 +79,7 @@ enum CommandName: String, CaseIterable, Sendable, CustomStringConvertible {
     case .check: .check
     case .run: .run
     case .windows: .windows
+    case .ctl: .ctl
     }
   }
 }

@@ -120,6 +120,17 @@ extension OptionDefinition {
     name: "--sandbox", placeholder: "MODE",
     summary: "Whether this program gives up what its guest does not need: on or off (default on).")
 
+  static let control = OptionDefinition(
+    name: "--control", placeholder: "unix:PATH",
+    summary: """
+      Make a socket by which programs of this user control the machine: HTTP with JSON, as \
+      'vmm-run ctl PATH COMMAND' and curl speak it.
+      """)
+
+  static let output = OptionDefinition(
+    name: "--output", placeholder: "FILE",
+    summary: "Write what is answered to FILE, as it comes.")
+
   static let program = OptionDefinition(
     name: "--program", placeholder: "FILE",
     summary: "The guest: a flat 64-bit image, loaded and entered at address 0x100000.")

@@ -17,6 +17,10 @@ struct OptionParser {
     var rest = arguments[...]
     while let argument = rest.popFirst() {
       guard argument.hasPrefix("-"), argument != "-" else {
+        if !command.operands.isEmpty {
+          parsed.operands.append(argument)
+          continue
+        }
         throw unexpected(argument, after: parsed)
       }
       // By scalars: a mark at the beginning of a value would be one character with the sign.
@@ -74,7 +78,7 @@ struct OptionParser {
       word, command: command.name, nearest: NearestName.nearest(to: word, among: names))
   }
 
-  /// No command takes bare words. One that names an option lost its dashes; for a command that
+  /// Few commands take bare words. One that names an option lost its dashes; for a command that
   /// needs one of some options and was given none yet, it is most likely the value of one.
   private func unexpected(_ word: String, after parsed: ParsedOptions) -> UsageError {
     if let option = NearestName.nearest(to: word, among: command.options.map(\.name)) {

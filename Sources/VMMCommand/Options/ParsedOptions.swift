@@ -10,6 +10,8 @@ struct ParsedOptions: Equatable {
   /// In the order given; an option without a value has an empty one. No dictionary: the types of
   /// one are made at run time, which takes longer than parsing.
   private var given: [Given] = []
+  /// Words that are no options, in the order given.
+  var operands: [String] = []
 
   mutating func add(_ value: String, to option: OptionDefinition) {
     given.append(Given(name: option.name, value: value))

@@ -9,6 +9,8 @@ struct RunOptions: Equatable, Sendable {
   var screenshotPath: String?
   /// Nil for no viewers of the display.
   var vnc: VNCOptions?
+  /// Where control clients connect; nil for nowhere.
+  var control: ControlOptions?
   /// Whether accesses that no device claimed are printed, once each, at the end.
   var tracesIO = false
   /// Whether the machine would usually have a TPM, and has none for want of swtpm.
@@ -59,6 +61,9 @@ struct RunOptions: Equatable, Sendable {
     }
     sandbox = try parsed.choice(.sandbox) ?? sandbox
     screenshotPath = parsed.text(.screenshot)
+    control = try parsed.value(.control) { (text) throws(SpecValueError) in
+      try ControlOptions(parsing: text)
+    }
     vnc = try VNCOptions(parsed, usual: usualViewers)
     if case .computer(var computer) = machine.guest {
       if vnc != nil || screenshotPath != nil { computer.display = computer.display ?? .usual }

@@ -16,6 +16,10 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
   case missingOption([String], command: CommandName)
   /// An option that makes sense only beside another.
   case missingCompanion(option: String, needs: String)
+  /// A word that has to be there.
+  case missingOperand(String, command: CommandName)
+  /// A word that is there and cannot be what it stands for.
+  case invalidOperand(String, SpecValueError)
   /// An option that is known with a value that is not.
   case invalidValue(option: String, SpecValueError)
   /// The file of `--config`, and why it cannot be read.
@@ -60,6 +64,11 @@ enum UsageError: Error, Equatable, CustomStringConvertible {
         + "; see '\(Self.helpCommand(command))'"
     case .missingCompanion(let option, let needed):
       "option '\(option)' works only together with '\(needed)'"
+    case .missingOperand(let operand, let command):
+      "'\(command)' needs \(operand): 'vmm-run \(command) \(command.definition.operands)'; see"
+        + " '\(Self.helpCommand(command))'"
+    case .invalidOperand(let operand, let error):
+      "\(operand): \(error)"
     case .invalidValue(let option, let error):
       "option '\(option)\(error.part.isEmpty ? "" : " " + error.part)': \(error)"
     case .unreadableConfiguration(let failure):

@@ -34,6 +34,11 @@ final class Screenshot: Sendable {
     patience.shorten()
   }
 
+  /// What a display shows now, as a PNG file; nil if it is off.
+  static func picture(of display: BochsDisplay) -> [UInt8]? {
+    Picture(display).map { PNGImage(width: $0.width, lines: $0.lines).bytes }
+  }
+
   /// Keeps what a display shows for the end of the run; nothing if it is off.
   func keep(_ display: BochsDisplay) {
     guard let picture = Picture(display) else { return }

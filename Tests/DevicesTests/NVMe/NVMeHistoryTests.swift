@@ -69,6 +69,10 @@ import ZeroTracker
     }
     #expect(entries[192...].allSatisfy { $0 == 0 })
     #expect(try health(160) == 1 && health(176) == 3)
+    #expect(
+      history.counts
+        == NVMeHistory.Counts(
+          readCommands: 1, readBytes: 512, writeCommands: 0, writtenBytes: 0, failures: 3))
     // A part of the page, as the announced bit of extended data allows.
     #expect(try log(1, byteCount: 64, offset: 64) == Array(entries[64..<128]))
   }

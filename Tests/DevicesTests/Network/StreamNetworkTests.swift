@@ -203,4 +203,45 @@ struct StreamNetworkTests {
       return
     }
   }
+
+  @Test func aPulledCable() throws {
+    let gone = Recorder<Bool>()
+    let cable = try Cable(goneCount: gone)
+    #expect(cable.network.hasLink)
+    cable.network.isPlugged = false
+    #expect(!cable.network.hasLink)
+    #expect(cable.receive().0 == .linkChanged)
+    // What is sent and comes meanwhile is lost.
+    cable.send([100, 200])
+    #expect(cable.read(Int32(MSG_DONTWAIT)) == nil)
+    cable.write(UInt32(60).bigEndianBytes + [UInt8](repeating: 1, count: 60))
+    TestThreads.run([
+      { #expect(cable.receive().0 == .linkChanged) },
+      {
+        // It is read, so that the far end can go on.
+        var count: Int32 = 1
+        while count > 0 {
+          _ = unsafe ioctl(cable.peer.rawValue, UInt(TIOCOUTQ), &count)
+          TestThreads.nap(microseconds: 100)
+        }
+        cable.network.isPlugged = true
+      },
+    ])
+    #expect(cable.network.hasLink)
+    cable.send([100])
+    #expect(cable.read().map(Self.lengths) == [100])
+    cable.write(UInt32(61).bigEndianBytes + [UInt8](repeating: 1, count: 61))
+    let (reception, lengths) = cable.receive()
+    #expect(reception == .frames && lengths == [61])
+    let counts = cable.network.counts
+    #expect(counts.sentFrames == 1 && counts.sentBytes == 100)
+    #expect(counts.receivedFrames == 1 && counts.receivedBytes == 61)
+    // Twice the same is no change, and neither is there and back before anybody looks.
+    cable.network.isPlugged = true
+    cable.network.isPlugged = false
+    cable.network.isPlugged = true
+    cable.network.stop()
+    #expect(cable.receive().0 == .stopped)
+    #expect(gone.values == [])
+  }
 }

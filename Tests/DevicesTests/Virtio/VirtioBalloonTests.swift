@@ -146,6 +146,18 @@ struct VirtioBalloonTests {
     #expect(!driver.balloon.activity.hasDriver)
   }
 
+  @Test func whoListensIsToldWhenTheTargetIsReached() throws {
+    let driver = try BalloonDriver(Self.all)
+    let reached = Recorder<UInt32>()
+    driver.balloon.targetPageCount = 256
+    driver.balloon.setListener { reached.append($0) }
+    for count in [100, 256, 256, 200, 256] as [UInt64] { driver.base.write(4, 4, 4, count) }
+    #expect(reached.values == [256, 256])
+    driver.balloon.targetPageCount = 10
+    driver.base.write(4, 4, 4, 10)
+    #expect(reached.values == [256, 256, 10])
+  }
+
   @Test func aNewTargetInterrupts() throws {
     let driver = try BalloonDriver(Self.all)
     driver.base.useMSIX()

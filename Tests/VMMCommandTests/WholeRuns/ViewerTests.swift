@@ -23,7 +23,7 @@ struct ViewerTests {
 
   /// Sets 1024x768, fills it with 0x336699, prints `!`, and then puts each byte of the keyboard
   /// into the first pixel.
-  private static let guest: [UInt8] = {
+  static let guest: [UInt8] = {
     // mov dword [command], 2
     var code: [UInt8] = [0xC7, 0x05] + word(display + 4) + word(2)
     // mov ebx, [BAR 2]; and ebx, -16; mov esi, [BAR 0]; and esi, -16
@@ -58,7 +58,7 @@ struct ViewerTests {
   }
 
   /// Whether a file is a PNG of 1024x768, whole, whose first pixel has these colours.
-  private static func isPicture(_ bytes: [UInt8], _ colours: [UInt8]) -> Bool {
+  static func isPicture(_ bytes: [UInt8], _ colours: [UInt8]) -> Bool {
     // Signature and header; the data's length and type, zlib's header, a block's; the filter.
     let first = 8 + 25 + 8 + 2 + 5 + 1
     return bytes.count > 3 * 1024 * 768 && bytes[16..<24].elementsEqual([0, 0, 4, 0, 0, 0, 3, 0])

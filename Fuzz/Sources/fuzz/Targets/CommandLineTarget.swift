@@ -105,6 +105,8 @@ final class CommandLineTarget: FuzzTarget {
         check(options.partition, GuestSpec.programVCPUCounts)
       case .run(let options):
         check(options.machine)
+      case .ctl(let options):
+        require(!options.path.isEmpty, "a socket without a path")
       }
     } catch {
       Self.checkMessage(error.description)

@@ -20,6 +20,7 @@ public final class Balloon: Sendable {
     var requestTime: UInt64 = 0
     /// Of the machine that runs now.
     var device: (any BalloonDevice)?
+    var onReached: (@Sendable (UInt32) -> Void)?
   }
 
   private let state: Guarded<State>
@@ -63,6 +64,14 @@ public final class Balloon: Sendable {
     }
   }
 
+  /// Has somebody told when the guest has given up what it is to, each time it gets there.
+  ///
+  /// - Parameter onReached: called with the page count, on a thread of the machine, which it may
+  ///   not keep; it may not call back.
+  public func setListener(_ onReached: (@Sendable (UInt32) -> Void)?) {
+    state.withLock { $0.onReached = onReached }
+  }
+
   // MARK: The device's side
 
   /// A machine with this balloon starts.
@@ -87,7 +96,15 @@ public final class Balloon: Sendable {
   }
 
   func note(_ change: (inout BalloonActivity) -> Void) {
-    state.withLock { change(&$0.activity) }
+    state.withLock { state in
+      let before = state.activity
+      change(&state.activity)
+      let (actual, target) = (state.activity.actualPageCount, state.activity.targetPageCount)
+      guard state.activity.hasDriver, actual == target, before.actualPageCount != target else {
+        return
+      }
+      state.onReached?(actual)
+    }
   }
 
   func note(_ statistics: BalloonStatistics) {

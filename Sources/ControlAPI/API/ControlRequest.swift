@@ -1,0 +1,152 @@
+internal import MachineSpecification
+
+/// A request that was understood.
+package enum ControlRequest: Equatable, Sendable {
+  case ping
+  case info
+  case counters
+  case metrics
+  case events
+  case screenshot
+  case pause
+  case resume
+  case powerButton
+  case reboot
+  case shutdown
+  /// What the guest is to give up, in bytes: a multiple of 4 KiB.
+  case resize(balloonByteCount: UInt64)
+  case cdrom(CDROMChange)
+  /// Whether a network card has a link.
+  case nic(number: Int, hasLink: Bool)
+
+  /// What goes into a CD drive.
+  package struct CDROMChange: Equatable, Sendable {
+    package enum Medium: Equatable, Sendable {
+      /// The next one that was named for the drive, as Ctrl-A m does.
+      case next
+      case none
+      /// One of those that were named for the drive when the run began.
+      case file(String)
+    }
+
+    /// Nil for the first drive for which more than one medium was named.
+    package var drive: Int?
+    package var medium: Medium
+
+    package init(drive: Int? = nil, medium: Medium = .next) {
+      self.drive = drive
+      self.medium = medium
+    }
+  }
+
+  /// Reads the body of a request to a route.
+  package init(_ route: ControlRoute, body: [UInt8]) throws(HTTPError) {
+    guard route.requestSchema != nil else {
+      guard body.isEmpty else {
+        throw HTTPError(.badRequest, "\(route.rawValue) takes no body")
+      }
+      self = Self.plain(route)
+      return
+    }
+    var members = try Members(route, body)
+    switch route {
+    case .resize:
+      guard let value = members.take("desired_balloon") else {
+        throw HTTPError(
+          .badRequest, "vm.resize: desired_balloon is missing: how many bytes the guest gives up")
+      }
+      guard case .integer(let count) = value, count >= 0, count % 4096 == 0 else {
+        throw HTTPError(
+          .badRequest, "vm.resize: desired_balloon is not a number of bytes, a multiple of 4096")
+      }
+      self = .resize(balloonByteCount: UInt64(count))
+    case .nic:
+      guard case .integer(let number)? = members.take("nic"), (0..<64).contains(number) else {
+        throw HTTPError(.badRequest, "vm.nic: nic is not the number of a network card")
+      }
+      guard case .flag(let hasLink)? = members.take("link") else {
+        throw HTTPError(.badRequest, "vm.nic: link is not true or false")
+      }
+      self = .nic(number: Int(number), hasLink: hasLink)
+    default:
+      self = .cdrom(try Self.change(&members))
+    }
+    try members.end()
+  }
+
+  private static func change(_ members: inout Members) throws(HTTPError) -> CDROMChange {
+    var change = CDROMChange()
+    switch members.take("drive") {
+    case nil: break
+    case .integer(let drive) where (0..<64).contains(drive): change.drive = Int(drive)
+    default: throw HTTPError(.badRequest, "vm.cdrom: drive is not the number of a drive")
+    }
+    switch members.take("medium") {
+    case nil: break
+    case .null: change.medium = .none
+    case .text(let file): change.medium = .file(file)
+    default:
+      throw HTTPError(
+        .badRequest,
+        "vm.cdrom: medium is not null or the name of an image; leave it out for the next one")
+    }
+    return change
+  }
+
+  /// Of a route without a body.
+  private static func plain(_ route: ControlRoute) -> ControlRequest {
+    switch route {
+    case .ping: .ping
+    case .info: .info
+    case .counters: .counters
+    case .metrics: .metrics
+    case .events: .events
+    case .screenshot: .screenshot
+    case .pause: .pause
+    case .resume: .resume
+    case .powerButton: .powerButton
+    case .reboot: .reboot
+    case .shutdown: .shutdown
+    case .resize, .cdrom, .nic: preconditionFailure("\(route) has a body")
+    }
+  }
+}
+
+/// The members of a body, each of which is to be taken.
+private struct Members {
+  private let route: ControlRoute
+  private var rest: [JSONValue.Member]
+
+  init(_ route: ControlRoute, _ body: [UInt8]) throws(HTTPError) {
+    self.route = route
+    // Nothing stands for nothing to change.
+    if body.isEmpty {
+      rest = []
+      return
+    }
+    let value: JSONValue
+    do throws(JSONError) {
+      value = try JSONParser.parse(body)
+    } catch {
+      throw HTTPError(.badRequest, "\(route.rawValue): the body \(error)")
+    }
+    guard case .object(let members) = value else {
+      throw HTTPError(.badRequest, "\(route.rawValue): the body is \(value.kind), not an object")
+    }
+    guard Set(members.map(\.name)).count == members.count else {
+      throw HTTPError(.badRequest, "\(route.rawValue): a member is there twice")
+    }
+    rest = members
+  }
+
+  mutating func take(_ name: String) -> JSONValue? {
+    guard let index = rest.firstIndex(where: { $0.name == name }) else { return nil }
+    return rest.remove(at: index).value
+  }
+
+  func end() throws(HTTPError) {
+    guard let stranger = rest.first else { return }
+    throw HTTPError(
+      .badRequest, "\(route.rawValue): \(JSONText.quoted(stranger.name)) is not known here")
+  }
+}

@@ -1,0 +1,102 @@
+internal import MachineSpecification
+
+/// What can be asked of a running machine, by the names of cloud-hypervisor's interface where it
+/// has the same.
+///
+/// The table of all of it: what reads requests, `vmm-run ctl` and the OpenAPI description go by it.
+package enum ControlRoute: String, CaseIterable, Sendable {
+  case ping = "vmm.ping"
+  case info = "vm.info"
+  case counters = "vm.counters"
+  case metrics = "vm.metrics"
+  case events = "vm.events"
+  case screenshot = "vm.screenshot"
+  case pause = "vm.pause"
+  case resume = "vm.resume"
+  case powerButton = "vm.power-button"
+  case reboot = "vm.reboot"
+  case shutdown = "vm.shutdown"
+  case resize = "vm.resize"
+  case cdrom = "vm.cdrom"
+  case nic = "vm.nic"
+
+  /// What stands before a name in a target.
+  package static let prefix = "/api/v1/"
+
+  /// The route of a path; nil for none.
+  package init?(path: String) {
+    guard path.hasPrefix(Self.prefix) else { return nil }
+    self.init(rawValue: String(path.dropFirst(Self.prefix.count)))
+  }
+
+  package var path: String { Self.prefix + rawValue }
+
+  /// The word for people: `pause`.
+  package var command: String { String(rawValue.drop { $0 != "." }.dropFirst()) }
+
+  package var method: HTTPMethod {
+    switch self {
+    case .ping, .info, .counters, .metrics, .events, .screenshot: .get
+    case .pause, .resume, .powerButton, .reboot, .shutdown, .resize, .cdrom, .nic: .put
+    }
+  }
+
+  /// All methods that it answers, for `Allow`.
+  package var allowed: String {
+    (method == .get ? [method, .head, .options] : [.options, method])
+      .map(\.rawValue).joined(separator: ", ")
+  }
+
+  package var summary: String {
+    switch self {
+    case .ping: "Who answers here."
+    case .info: "What the machine is and whether it runs."
+    case .counters: "What the machine has done so far, as JSON."
+    case .metrics: "The same for Prometheus, text format 0.0.4."
+    case .events: "What happens, one JSON object a line, for as long as the client stays."
+    case .screenshot: "What the display shows, as PNG."
+    case .pause: "Takes all vCPUs out of the guest. Nothing happens if it is paused."
+    case .resume: "Lets the vCPUs go on. Nothing happens if they run."
+    case .powerButton: "Presses the power button: an operating system that listens shuts down."
+    case .reboot: "Resets the machine, as the reset button of a PC does; it runs, also if paused."
+    case .shutdown: "Ends the run, whatever the guest is doing."
+    case .resize: "Changes how much memory the guest is to give up to the balloon."
+    case .cdrom: "Changes the medium in a CD drive, or ejects it."
+    case .nic: "Pulls the cable of a network card, or plugs it in."
+    }
+  }
+
+  /// The body that it takes; nil for none.
+  package var requestSchema: ControlSchema? {
+    switch self {
+    case .resize: .resize
+    case .cdrom: .cdrom
+    case .nic: .nic
+    default: nil
+    }
+  }
+
+  /// What it answers: a content type, and the schema of what is JSON. Nil for nothing.
+  package var reply: (contentType: String, schema: ControlSchema?)? {
+    switch self {
+    case .ping: (ControlReply.json, .ping)
+    case .info: (ControlReply.json, .info)
+    case .counters: (ControlReply.json, .counters)
+    case .metrics: (ControlReply.metrics, nil)
+    case .events: (ControlReply.lines, .event)
+    case .screenshot: (ControlReply.png, nil)
+    case .cdrom: (ControlReply.json, .medium)
+    case .pause, .resume, .powerButton, .reboot, .shutdown, .resize, .nic: nil
+    }
+  }
+
+  /// Errors of its own, beside those of every request.
+  package var failures: [HTTPStatus] {
+    switch self {
+    case .screenshot, .powerButton, .resize, .cdrom, .nic: [.conflict, .unavailable]
+    case .pause: [.internalError, .unavailable]
+    case .reboot, .counters, .metrics, .events: [.unavailable]
+    case .ping, .info, .resume, .shutdown: []
+    }
+  }
+}

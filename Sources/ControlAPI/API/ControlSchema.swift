@@ -1,0 +1,153 @@
+package import MachineSpecification
+
+/// The schemas of bodies (JSON Schema 2020-12), by the names that they have in the OpenAPI
+/// description.
+package enum ControlSchema: String, CaseIterable, Sendable {
+  case ping = "VmmPing"
+  case info = "VmInfo"
+  case counters = "VmCounters"
+  case event = "VmEvent"
+  case resize = "VmResize"
+  case cdrom = "VmCdrom"
+  case medium = "VmCdromState"
+  case nic = "VmNic"
+  case fault = "Fault"
+
+  package var value: JSONValue {
+    switch self {
+    case .ping: Self.object([("version", Self.text), ("pid", Self.count)])
+    case .info:
+      Self.object([
+        ("state", Self.choice(MachineInfo.State.allCases.map(\.rawValue))), ("pid", Self.count),
+        ("version", Self.text), ("uptime_seconds", Self.number),
+        (
+          "config",
+          .members([
+            ("type", .text("object")),
+            ("description", .text("What --print-config prints: docs/machine.md.")),
+          ])
+        ),
+      ])
+    case .counters: Self.countersObject
+    case .event:
+      Self.object([
+        ("timestamp", Self.object([("secs", Self.count), ("nanos", Self.count)])),
+        ("source", Self.choice(["vm"])),
+        ("event", Self.choice(ControlEvent.Name.allCases.map(\.rawValue))),
+        ("properties", .members([("type", .text("object"))])),
+      ])
+    case .resize:
+      Self.object([
+        (
+          "desired_balloon",
+          .members([
+            ("type", .text("integer")), ("minimum", .integer(0)), ("multipleOf", .integer(4096)),
+          ])
+        )
+      ])
+    case .cdrom:
+      Self.object(
+        [],
+        optional: [
+          ("drive", Self.count),
+          ("medium", .members([("type", .array([.text("string"), .text("null")]))])),
+        ])
+    case .medium:
+      Self.object(
+        [
+          ("drive", Self.count),
+          ("medium", .members([("type", .array([.text("string"), .text("null")]))])),
+          ("is_awaited", Self.flag), ("message", Self.text),
+        ])
+    case .nic: Self.object([("nic", Self.count), ("link", Self.flag)])
+    case .fault: Self.object([("fault_message", Self.text)])
+    }
+  }
+
+  private static let text = type("string")
+  private static let number = type("number")
+  private static let flag = type("boolean")
+  private static let count = JSONValue.members([
+    ("type", .text("integer")), ("minimum", .integer(0)),
+  ])
+
+  private static func type(_ name: String) -> JSONValue { .members([("type", .text(name))]) }
+
+  private static func choice(_ names: [String]) -> JSONValue {
+    .members([("type", .text("string")), ("enum", .array(names.map { .text($0) }))])
+  }
+
+  private static func list(of items: JSONValue) -> JSONValue {
+    .members([("type", .text("array")), ("items", items)])
+  }
+
+  /// An object with these members and no others.
+  private static func object(
+    _ required: [(String, JSONValue)], optional: [(String, JSONValue)] = []
+  ) -> JSONValue {
+    .members(
+      [("type", .text("object"))]
+        + (required.isEmpty
+          ? [] : [("required", .array(required.map { .text($0.0) }))])
+        + [
+          ("properties", .members(required + optional)), ("additionalProperties", .flag(false)),
+        ])
+  }
+
+  private static var countersObject: JSONValue {
+    object(
+      [
+        ("uptime_seconds", number), ("resets", count),
+        (
+          "vcpus",
+          list(
+            of: object([
+              ("id", count),
+              (
+                "exits",
+                .members([("type", .text("object")), ("additionalProperties", count)])
+              ),
+            ]))
+        ),
+        (
+          "memory",
+          object(
+            [
+              ("ram_bytes", count), ("reported_bytes", count), ("written_bytes", count),
+              ("touched_bytes", count),
+            ],
+            optional: [
+              ("populated_bytes", count), ("zero_bytes", count), ("ballooned_bytes", count),
+            ])
+        ),
+        (
+          "disks",
+          list(
+            of: object([
+              ("name", text), ("reads", count), ("read_bytes", count), ("writes", count),
+              ("written_bytes", count), ("failures", count),
+            ]))
+        ),
+        (
+          "networks",
+          list(
+            of: object([
+              ("name", text), ("has_link", flag), ("received_frames", count),
+              ("received_bytes", count), ("sent_frames", count), ("sent_bytes", count),
+            ]))
+        ),
+        (
+          "hypercalls",
+          list(of: object([("name", text), ("count", count), ("failures", count)]))
+        ),
+      ],
+      optional: [
+        (
+          "balloon",
+          object([
+            ("target_bytes", count), ("actual_bytes", count), ("given_back_bytes", count),
+          ])
+        )
+      ])
+  }
+}
