@@ -162,6 +162,27 @@ struct ControlServerTests {
     server.stop()
   }
 
+  /// More than there is room for: who has said nothing for the longest time goes.
+  @Test func whoSaysNothingMakesRoom() throws {
+    let silent = try (0..<40).map { _ in try RawClient(path) }
+    #expect(try ControlAsker.ask(path, .info).status == 200)
+    #expect(silent[0].read().isEmpty)
+    server.stop()
+  }
+
+  @Test func streamsAreBounded() throws {
+    let clients = try (0..<ControlServer.streamLimit).map { _ in
+      let client = try RawClient(path)
+      client.send("GET /api/v1/vm.events HTTP/1.1\r\nHost: x\r\n\r\n")
+      #expect(client.read(to: "subscribed").contains("subscribed"))
+      return client
+    }
+    #expect(try ControlAsker.refusal(path, .events).0 == 503)
+    #expect(try ControlAsker.ask(path, .info).status == 200)
+    server.stop()
+    for client in clients { #expect(client.read(to: "0\r\n\r\n").hasSuffix("0\r\n\r\n")) }
+  }
+
   @Test func theEndIsTold() throws {
     let client = try RawClient(path)
     client.send("GET /api/v1/vm.events HTTP/1.1\r\nHost: x\r\n\r\n")
