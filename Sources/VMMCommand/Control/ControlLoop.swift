@@ -146,8 +146,8 @@ final class ControlLoop {
     return poll(&files, until: 0, now: 0) > 0
   }
 
-  /// When another client is accepted, perhaps in place of one that is waited for; others wait in the
-  /// listener's queue until then. Where nobody can make room for long they are told so.
+  /// When another client is accepted, perhaps in place of one that is waited for; others wait in
+  /// the listener's queue until then. Where nobody can make room for long they are told so.
   private func roomTime(now: UInt64) -> UInt64 {
     guard connections.count >= ControlServer.clientLimit else {
       fullSince = nil
