@@ -24,8 +24,9 @@ package final class UnixListener: Sendable {
 
   private static let type = Int32(
     SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-  /// Connections that wait to be accepted.
-  private static let backlog: Int32 = 128
+  /// Connections that wait to be accepted; the kernel takes as many as *net.core.somaxconn* says. A
+  /// client that does not wait fails where there are more.
+  private static let backlog: Int32 = 1024
 
   private let file: FileDescriptor
   private let path: [UInt8]

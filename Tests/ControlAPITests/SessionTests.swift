@@ -109,6 +109,18 @@ import Testing
     #expect(sent.contains("\r\n\r\ntrue\nHTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 404 "))
   }
 
+  /// Room is needed: what else was asked is not answered here any more.
+  @Test func anAnswerThatIsTheLast() {
+    var session = ControlSession()
+    session.receive(Array((Self.get("vm.info") + Self.put("vm.shutdown")).utf8))
+    Self.expect(&session, .info)
+    session.answer(.done, keepsAlive: false)
+    #expect(session.isEnding)
+    Self.expect(&session, nil)
+    let sent = String(decoding: session.takeOutput(), as: UTF8.self)
+    #expect(sent == "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+  }
+
   @Test func head() {
     var session = ControlSession()
     session.receive(Array(Self.get("vm.info", method: "HEAD").utf8))

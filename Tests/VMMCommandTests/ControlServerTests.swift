@@ -1,4 +1,6 @@
 import ControlAPI
+import DeviceKit
+import Devices
 import Glibc
 import HostSystem
 import KVM
@@ -162,6 +164,27 @@ struct ControlServerTests {
     server.stop()
   }
 
+  /// More than there is room for: who has said nothing for the longest time goes.
+  @Test func whoSaysNothingMakesRoom() throws {
+    let silent = try (0..<40).map { _ in try RawClient(path) }
+    #expect(try ControlAsker.ask(path, .info).status == 200)
+    #expect(silent[0].read().isEmpty)
+    server.stop()
+  }
+
+  @Test func streamsAreBounded() throws {
+    let clients = try (0..<ControlServer.streamLimit).map { _ in
+      let client = try RawClient(path)
+      client.send("GET /api/v1/vm.events HTTP/1.1\r\nHost: x\r\n\r\n")
+      #expect(client.read(to: "subscribed").contains("subscribed"))
+      return client
+    }
+    #expect(try ControlAsker.refusal(path, .events).0 == 503)
+    #expect(try ControlAsker.ask(path, .info).status == 200)
+    server.stop()
+    for client in clients { #expect(client.read(to: "0\r\n\r\n").hasSuffix("0\r\n\r\n")) }
+  }
+
   @Test func theEndIsTold() throws {
     let client = try RawClient(path)
     client.send("GET /api/v1/vm.events HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -202,12 +225,19 @@ struct ControlServerTests {
   private static let load: [UInt8] = [0xB0, 0x00, 0xE6, 0xE8, 0xEB, 0xFC]
 
   /// A machine that runs on a thread of its own until it is told to end.
-  private func withMachine(_ body: (Machine) throws -> Void) throws {
+  ///
+  /// - Parameter onWrite: what its port does.
+  private func withMachine(
+    onWrite: @escaping @Sendable () -> Void = {}, _ body: (Machine) throws -> Void
+  ) throws {
     let control = MachineControl()
     run.begin(quit: { control.end(with: .stopped) })
     try run.prepare(control)
-    let machine = try Machine(
-      MachineConfiguration(program: Self.load, memoryByteCount: 4 << 20), control: control)
+    var configuration = MachineConfiguration(program: Self.load, memoryByteCount: 4 << 20)
+    configuration.portDevices = [
+      (PortRange(start: 0xE8, count: 1), SignalPort { _ in onWrite() })
+    ]
+    let machine = try Machine(configuration, control: control)
     run.begin(machine)
     let ended = TestSemaphore()
     TestThreads.start {
@@ -237,6 +267,29 @@ struct ControlServerTests {
         #expect(try ControlAsker.ask(path, .resume).status == 204)
         try waitUntil { count() > paused }
       }
+      #expect(try ControlAsker.value(path, .info)["state"] == .text("Running"))
+    }
+  }
+
+  /// A pause that waits for a vCPU in a device keeps nobody else waiting, and a resume ends it.
+  @Test(.enabled(if: (try? KVMSystem()) != nil, "needs read-write /dev/kvm"))
+  func aPauseThatWaits() throws {
+    let (entered, mayLeave) = (TestSemaphore(), TestSemaphore())
+    let onWrite: @Sendable () -> Void = {
+      entered.signal()
+      mayLeave.wait()
+      mayLeave.signal()
+    }
+    try withMachine(onWrite: onWrite) { _ in
+      // Whatever fails here, the machine ends.
+      defer { mayLeave.signal() }
+      entered.wait()
+      let waiting = try RawClient(path)
+      waiting.send("PUT /api/v1/vm.pause HTTP/1.1\r\nHost: x\r\n\r\n")
+      try waitUntil { try ControlAsker.value(path, .info)["state"] == .text("Paused") }
+      #expect(try ControlAsker.ask(path, .metrics).status == 200)
+      #expect(try ControlAsker.ask(path, .resume).status == 204)
+      #expect(waiting.read(to: "\r\n\r\n").hasPrefix("HTTP/1.1 204 "))
       #expect(try ControlAsker.value(path, .info)["state"] == .text("Running"))
     }
   }

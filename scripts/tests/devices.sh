@@ -94,6 +94,20 @@ check_memory() {
     "$(grep -iE '^@ warning .*(balloon|virtio)' "$out/$guest.told")" ''
 }
 
+# check_control GUEST: what its run told and counted meanwhile, over its control socket.
+check_control() {
+  local guest=$1 line
+  check_equal "$guest: what happened, in its order" \
+    "$(sed -nE 's/.*"event":"([^"]*)".*/\1/p' "$out/$guest.events" | grep -vE '^(subscribed|lost)$' | uniq |
+      tail -n 4 | tr '\n' ' ')" 'balloon-reached reset booted shutdown '
+  check_equal "$guest: the balloon as it was told" \
+    "$(grep -c '"event":"balloon-reached","properties":{"actual_bytes":134217728}' "$out/$guest.events")" 1
+  for line in 'vmm_memory_bytes{class="ram"} 805306368' 'vmm_memory_bytes{class="ballooned"} 134217728' \
+    'vmm_balloon_target_bytes 134217728' 'vmm_paused 0'; do
+    check_equal "$guest: $line" "$(grep -cxF "$line" "$out/$guest.metrics")" 1
+  done
+}
+
 run_devices_in_rig() {
   local rig_status=0 guests=Devices out=$logs/devices/out before=$failed console series
   make_device_guests "$logs/devices" || return 1
@@ -109,6 +123,7 @@ run_devices_in_rig() {
     check_devices "devices-$series"
   done
   check_memory "devices-$balloon_series"
+  check_control "devices-$balloon_series"
   if [[ $failed -eq $before ]]; then
     rm -rf "$logs/devices/guest" "$logs/devices/tree"
   else

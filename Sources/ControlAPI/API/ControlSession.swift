@@ -84,7 +84,10 @@ package struct ControlSession: Sendable {
   }
 
   /// Answers the request at hand; nothing happens without one.
-  package mutating func answer(_ reply: ControlReply) {
+  ///
+  /// - Parameter keepsAlive: false ends the connection behind the answer; a client asks again for
+  ///   what it was not answered (RFC 9112 §9.6).
+  package mutating func answer(_ reply: ControlReply, keepsAlive: Bool = true) {
     guard let request = current else { return }
     current = nil
     if reply.isStream, request.method != .head {
@@ -93,9 +96,10 @@ package struct ControlSession: Sendable {
       output += reply.response.streamHead(isChunked: isChunked)
       return
     }
+    let keepsAlive = keepsAlive && request.keepsAlive
     output += reply.response.bytes(
-      leavesBodyOut: request.method == .head, keepsAlive: request.keepsAlive)
-    if !request.keepsAlive { isEnding = true }
+      leavesBodyOut: request.method == .head, keepsAlive: keepsAlive)
+    if !keepsAlive { isEnding = true }
   }
 
   /// Whether the client gets events.

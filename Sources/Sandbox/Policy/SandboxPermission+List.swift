@@ -75,7 +75,7 @@ extension SandboxPermission {
       .accept4, .listeners, need: .listener, why: "viewers and control clients that connect"),
     SandboxPermission(
       .getsockopt, .control, only: "SO_PEERCRED", [[.argument(1, is: 1), .argument(2, is: 17)]],
-      need: .control, why: "whose a control client is"),
+      need: .control, why: "which user a control client is"),
     SandboxPermission(
       .recvfrom, .peers, need: .peers,
       why: "what viewers, control clients and a TPM's emulator send; frames"),

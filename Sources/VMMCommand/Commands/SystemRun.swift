@@ -49,12 +49,12 @@ final class SystemRun: Sendable {
     let console = try computer.serial.makeConsole(
       onRequest: { [self] in answer($0) }, onQuit: { [self] in quit() })
     var configuration = try configuration(console)
+    try listen(for: configuration.computer)
+    // It ends as the last: what the others say is still told.
+    defer { control.withLock { $0 }?.stop() }
     // The last: what else is wrong is said before a program is started.
     let tpm = try computer.tpm.map { try TPMService($0, guestMessages) }
     configuration.computer.tpm = tpm?.configuration
-    try listen(for: configuration.computer)
-    // The last: what the others say is still told.
-    defer { control.withLock { $0 }?.stop() }
     let sandbox = MachineSandbox(
       options.sandbox, tracking: options.machine.partition.tracking,
       readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash,

@@ -10,8 +10,10 @@ final class ControlConnection {
   static let patienceNanoseconds: UInt64 = 10_000_000_000
   /// How long a client may keep a connection without asking for anything.
   static let idleNanoseconds: UInt64 = 60_000_000_000
-  /// How long one that has just come, or is at work, is safe from making room for others.
-  static let graceNanoseconds: UInt64 = 1_000_000_000
+  /// How long one that has just come, or has just been answered, is safe from making room for
+  /// others. Enough for a client that has something to say; with much more, clients that say
+  /// nothing would keep the others waiting.
+  static let graceNanoseconds: UInt64 = 100_000_000
   /// Events that wait for a slow client.
   static let backlogLimit = 256
   /// Bytes taken at a time, so that no client keeps the others waiting.
@@ -121,12 +123,15 @@ final class ControlConnection {
 
   /// Sends what a client is told that is not served, as far as the socket takes it at once.
   func refuse(_ reply: ControlReply) {
+    // What it asked is read, or the answer could be lost with it.
+    receive()
     unsent = reply.response.bytes(keepsAlive: false)
     flush()
   }
 
-  func answer(_ reply: ControlReply) {
-    session.answer(reply)
+  /// - Parameter keepsAlive: false to make room for others behind the answer.
+  func answer(_ reply: ControlReply, keepsAlive: Bool) {
+    session.answer(reply, keepsAlive: keepsAlive)
     hasProgressed = true
     send()
   }

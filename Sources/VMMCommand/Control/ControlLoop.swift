@@ -7,6 +7,8 @@ internal import MachineSpecification
 final class ControlLoop {
   /// How long nothing is accepted after the host could not.
   private static let acceptPauseNanoseconds: UInt64 = 1_000_000_000
+  /// How long a new client waits, where all others are at work, before it is told so.
+  private static let fullNanoseconds: UInt64 = 2_000_000_000
   /// How long clients have at the end to take what is left.
   private static let endNanoseconds: UInt64 = 1_000_000_000
 
@@ -15,6 +17,10 @@ final class ControlLoop {
   private var connections: [ControlConnection] = []
   private var nextID: UInt64 = 0
   private var acceptsFrom: UInt64 = 0
+  /// Since when nobody can make room; nil while somebody can.
+  private var fullSince: UInt64?
+  /// Whether others wait for room: each client gets one answer then, and leaves.
+  private var isPressed = false
   /// When the thread ends, whatever is left to send; nil while the run goes on.
   private var end: UInt64?
 
@@ -26,8 +32,9 @@ final class ControlLoop {
   func run() {
     while true {
       let turn = core.takeTurn()
+      isPressed = connections.count >= ControlServer.clientLimit && listenerIsReadable
       for (id, reply) in turn.finished {
-        connections.first { $0.id == id }?.answer(reply)
+        connections.first { $0.id == id }?.answer(reply, keepsAlive: !isPressed)
       }
       spread()
       let now = HostClock.monotonicNanoseconds()
@@ -58,7 +65,7 @@ final class ControlLoop {
   private func serve(_ connection: ControlConnection) {
     while let request = connection.next() {
       if let reply = answer(request, of: connection) {
-        connection.answer(reply)
+        connection.answer(reply, keepsAlive: !isPressed)
         if reply.isStream { subscribe(connection) }
       }
     }
@@ -92,8 +99,8 @@ final class ControlLoop {
   // MARK: Waiting
 
   private func wait(now: UInt64) {
-    let room = roomTime
-    let accepts = end == nil && now >= acceptsFrom && room.map { now >= $0 } ?? false
+    let acceptTime = max(acceptsFrom, roomTime(now: now))
+    let accepts = end == nil && now >= acceptTime
     var files = [
       pollfd(fd: core.descriptor, events: Int16(POLLIN), revents: 0),
       pollfd(fd: accepts ? core.listener.descriptor : -1, events: Int16(POLLIN), revents: 0),
@@ -103,7 +110,7 @@ final class ControlLoop {
     if let end {
       times.append(end)
     } else if !accepts {
-      times += [max(acceptsFrom, room ?? 0)].filter { $0 > now }
+      times.append(acceptTime)
     }
     // An error leaves the answers as they were: none.
     guard poll(&files, until: times.min(), now: now) > 0 else { return }
@@ -133,17 +140,32 @@ final class ControlLoop {
 
   // MARK: New clients
 
-  /// When there is room for another client, perhaps in place of one that is waited for; others wait
-  /// in the listener's queue until then. Where nobody can make room they are told so at once.
-  private var roomTime: UInt64? {
-    guard connections.count >= ControlServer.clientLimit else { return 0 }
-    return connections.compactMap(\.evictionTime).min() ?? 0
+  /// Whether a client waits to be accepted.
+  private var listenerIsReadable: Bool {
+    var files = [pollfd(fd: core.listener.descriptor, events: Int16(POLLIN), revents: 0)]
+    return poll(&files, until: 0, now: 0) > 0
+  }
+
+  /// When another client is accepted, perhaps in place of one that is waited for; others wait in
+  /// the listener's queue until then. Where nobody can make room for long they are told so.
+  private func roomTime(now: UInt64) -> UInt64 {
+    guard connections.count >= ControlServer.clientLimit else {
+      fullSince = nil
+      return now
+    }
+    if let time = connections.compactMap(\.evictionTime).min() {
+      fullSince = nil
+      return time
+    }
+    let since = fullSince ?? now
+    fullSince = since
+    return since + Self.fullNanoseconds
   }
 
   private func accept() {
-    while let time = roomTime {
+    while true {
       let now = HostClock.monotonicNanoseconds()
-      guard now >= time else { return }
+      guard now >= roomTime(now: now) else { return }
       let file: FileDescriptor
       do throws(Errno) {
         file = try core.listener.accept()

@@ -184,6 +184,66 @@ struct ControlTests {
     try shutDown(program)
   }
 
+  // MARK: Hostile clients
+
+  /// What a hundred clients share.
+  private final class Storm: Sendable {
+    let problems = Guarded<[String]>([])
+    let kept = Guarded<[RawClient]>([])
+
+    /// One connection after the other, of all kinds; most of them stay.
+    func attack(_ path: String, seed: Int) throws {
+      var random = SeededGenerator(seed: UInt64(seed))
+      func request(_ method: String, _ name: String) -> String {
+        "\(method) /api/v1/\(name) HTTP/1.1\r\nHost: x\r\n\r\n"
+      }
+      for _ in 0..<10 {
+        let client = try RawClient(path)
+        switch Int.random(in: 0..<7, using: &random) {
+        case 0: client.send((0..<3000).map { _ in UInt8.random(in: 0...255, using: &random) })
+        case 1: client.send("GET /api/v1/vm.info HTTP/1.1\r\nHo")
+        case 2: client.send(String(repeating: request("GET", "vm.metrics"), count: 200))
+        case 3: client.send("GET / HTTP/1.1\r\nA: " + String(repeating: "b", count: 60_000))
+        case 4: client.send(request("GET", "vm.events"))
+        case 5: client.send(request("PUT", "vm.pause") + request("PUT", "vm.resume"))
+        default: break
+        }
+        if Bool.random(using: &random) { kept.withLock { $0.append(client) } }
+      }
+    }
+
+    func ask(_ path: String) throws {
+      for route in [ControlRoute.info, .ping, .counters, .metrics, .info] {
+        let (status, body) = try ControlAsker.ask(path, route)
+        guard status != 200 else { continue }
+        let text = String(decoding: body, as: UTF8.self)
+        problems.withLock { $0.append("\(route): \(status) \(text)") }
+      }
+    }
+  }
+
+  @Test func aHundredClients() throws {
+    let program = try runPC()
+    let storm = Storm()
+    TestThreads.run(
+      (0..<100).map { index in
+        { [path] in
+          do {
+            if index % 2 == 0 {
+              try storm.attack(path, seed: index)
+            } else {
+              try storm.ask(path)
+            }
+          } catch {
+            storm.problems.withLock { $0.append("client \(index): \(error)") }
+          }
+        }
+      })
+    #expect(storm.problems.withLock { $0 } == [])
+    storm.kept.withLock { $0 = [] }
+    try shutDown(program)
+  }
+
   /// A client that nobody here wrote.
   @Test(.enabled(if: hasCurl, "needs curl"))
   func curlIsAnswered() throws {
