@@ -438,14 +438,18 @@ extension NetworkSpec {
       }
     }
     let path = try object.text("passt")
+    let tap = try object.value("tap") { (text) throws(SpecValueError) in
+      try InterfaceName(text)
+    }
     let descriptor = try object.integer("socket", in: 3...Int(Int32.max))
-    switch (user, path, descriptor) {
-    case (let forwards?, nil, nil): self.init(.user(forwards))
-    case (nil, let path?, nil): self.init(.passt(path: path))
-    case (nil, nil, let descriptor?): self.init(.socket(descriptor: Int32(descriptor)))
+    switch (user, path, tap, descriptor) {
+    case (let forwards?, nil, nil, nil): self.init(.user(forwards))
+    case (nil, let path?, nil, nil): self.init(.passt(path: path))
+    case (nil, nil, let name?, nil): self.init(.tap(name))
+    case (nil, nil, nil, let descriptor?): self.init(.socket(descriptor: Int32(descriptor)))
     default:
       throw MachineSpecError(
-        path: object.path, problem: "a network has one of the members user, passt and socket")
+        path: object.path, problem: "a network has one of the members user, passt, tap and socket")
     }
     card = try object.choice("card") ?? card
     address = try object.value("mac") { (text) throws(SpecValueError) in
@@ -456,15 +460,18 @@ extension NetworkSpec {
   fileprivate var value: JSONValue {
     var user = JSONValue.null
     var path: String?
+    var tap: String?
     var socket = JSONValue.null
     switch farEnd {
     case .user(let forwards):
       user = .object(["forwards": .init(forwards.map { .text($0.description) })])
     case .passt(let text): path = text
+    case .tap(let name): tap = name.description
     case .socket(let descriptor): socket = .integer(Int64(descriptor))
     }
     return .object([
-      "user": user, "passt": .init(path), "socket": socket, "card": .text(card.rawValue),
+      "user": user, "passt": .init(path), "tap": .init(tap), "socket": socket,
+      "card": .text(card.rawValue),
       "mac": .init(address?.description),
     ])
   }

@@ -7,6 +7,8 @@ public struct NetworkSpec: Hashable, Sendable {
     case user([PortForward])
     /// A passt that runs already: its UNIX socket.
     case passt(path: String)
+    /// A tap device of this host, by the name of its interface.
+    case tap(InterfaceName)
     /// A connected stream socket that is open already.
     case socket(descriptor: Int32)
   }
@@ -41,6 +43,23 @@ public enum NetworkCardSpec: String, Hashable, Sendable, CaseIterable, Codable, 
   case e1000e
   /// A virtio device, for Linux and for OVMF, which has no driver for the other.
   case virtio
+}
+
+/// The name of a network interface. A thread-safe value.
+public struct InterfaceName: Hashable, Sendable, CustomStringConvertible {
+  /// As the kernel has it: 1 to 15 bytes, no space, slash or colon.
+  public let description: String
+
+  public init(_ text: String, part: String = "") throws(SpecValueError) {
+    guard (1...15).contains(text.utf8.count), text != ".", text != "..",
+      text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x2F && $0 != 0x3A && $0 != 0x7F })
+    else {
+      throw SpecValueError(
+        "\(QuotedText(text)) is no name of a network interface: 1 to 15 bytes without space, '/' and ':'",
+        part: part)
+    }
+    description = text
+  }
 }
 
 /// A port of the host that leads to the guest. A thread-safe value.

@@ -43,6 +43,7 @@ import ZeroTracker
       network.address = try! MACAddress(parsing: "52:54:00:aB:cd:ef")
       computer.networks = [
         network, NetworkSpec(.passt(path: "/s")), NetworkSpec(.socket(descriptor: 7)),
+        NetworkSpec(.tap(try! InterfaceName("tap0"))),
       ]
       computer.randomNumbers = .off
       computer.balloon = BalloonSpec(targetPageCount: 3)
@@ -271,7 +272,7 @@ import ZeroTracker
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "networks": [{"user": {}, "passt": "s"}]"#,
-        "networks[0]: a network has one of the members user, passt and socket"
+        "networks[0]: a network has one of the members user, passt, tap and socket"
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "networks": [{"user": {"forwards": ["tcp:1"]}}]"#,

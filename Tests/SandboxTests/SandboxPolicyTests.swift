@@ -14,6 +14,7 @@ import Testing
     policy.replacesFiles = full
     policy.servesViewers = full
     policy.hasTPM = full
+    policy.hasNetwork = full
     policy.servesControl = full
     policy.hasChildren = full
     return SeccompFilter(

@@ -2,8 +2,8 @@ public import HostSystem
 public import Sandbox
 import Synchronization
 
-/// A thread under the filter of a role, which runs what other threads give it, in that order; without
-/// a role one that may do all.
+/// A thread under the filter of a role, which runs what other threads give it, in that order;
+/// without a role one that may do all.
 public final class RoleThread: Sendable {
   private struct State {
     var jobs: [@Sendable () -> Void] = []

@@ -16,8 +16,8 @@ public struct UnderFilter: SuiteTrait, TestTrait, TestScoping {
     for test: Test, testCase: Test.Case?,
     performing function: @Sendable () async throws -> Void
   ) async throws {
-    // The way back is by a thread without a filter: who hands a task to the pool that all tasks share
-    // may have to make one of the pool's threads.
+    // The way back is by a thread without a filter: who hands a task to the pool that all tasks
+    // share may have to make one of the pool's threads.
     try await withTaskExecutorPreference(TaskThread(nil)) { [role] in
       try await withTaskExecutorPreference(TaskThread(role), operation: function)
     }

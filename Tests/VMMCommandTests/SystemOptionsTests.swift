@@ -301,6 +301,7 @@ import Testing
     for (line, expected): (String, [NetworkSpec.FarEnd]) in [
       ("--kernel k", []), ("--kernel k --net none", []), ("--kernel k --net user", [.user([])]),
       ("--kernel k --net passt=a,,b --nic e1000e", [.passt(path: "a,b")]),
+      ("--kernel k --net tap=tap0", [.tap(try InterfaceName("tap0"))]),
       ("--kernel k --net socket=5 --net user", [.socket(descriptor: 5), .user([])]),
       (
         "--kernel k --net user,hostfwd=tcp:127.0.0.1:3389-:3390,mac=02:00:00:00:00:01,hostfwd=udp::1-:2",
@@ -426,11 +427,25 @@ import Testing
     ),
     (
       "--kernel k --net users",
-      "option '--net': 'users' is not one of user, passt=PATH, socket=FD, none"
+      "option '--net': 'users' is not one of user, passt=PATH, tap=NAME, socket=FD, none"
     ),
     (
       "--kernel k --net passt=s,hostfwd=tcp::1-:2",
       "option '--net': 'hostfwd=tcp::1-:2' is not one of mac=ADDRESS"
+    ),
+    (
+      "--kernel k --net tap=a/b",
+      """
+      option '--net tap=': 'a/b' is no name of a network interface: 1 to 15 bytes without space, \
+      '/' and ':'
+      """
+    ),
+    (
+      "--kernel k --net tap=sixteen-bytes-xx",
+      """
+      option '--net tap=': 'sixteen-bytes-xx' is no name of a network interface: 1 to 15 bytes \
+      without space, '/' and ':'
+      """
     ),
     (
       "--kernel k --net socket=2",
@@ -476,7 +491,7 @@ import Testing
         + "character, the first and last no space"
     ),
     (
-      "--firmware f --smbios " + (0..<33).map { "oem=\($0)" }.joined(separator: ","),
+      "--firmware f --smbios \([String](repeating: "oem=x", count: 33).joined(separator: ","))",
       "option '--smbios oem=': more than 32 texts are too many"
     ),
     (

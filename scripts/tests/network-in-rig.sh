@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
-# Runs inside the rig, which has no network but its own: Linux guests with network cards, whose passt is the one
-# of /usr/bin. Of each series, /out has net-SERIES.console, .stderr, .status and .sums: what was sent, and what
+# Runs inside the rig, which has no network but its own: Linux guests with network cards, by the passt of /usr/bin or
+# by a tap device. Of each series, /out has net-SERIES.console, .stderr, .status and .sums: what was sent, and what
 # came back.
 
 # The gateway that passt makes up is this host; pings go to its address.
@@ -15,11 +15,32 @@ echo '0 2147483647' >/proc/sys/net/ipv4/ping_group_range
 # Input that does not end.
 mkfifo /tmp/silence
 
+# make_tap: a tap device, and who gives addresses there, as passt does. The gateway is on it from here on.
+make_tap() {
+  insmod /guest/tun.ko
+  mkdir -p /dev/net
+  [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200
+  tunctl -t tap0 >/dev/null
+  ip address del 10.0.2.2/32 dev lo
+  ip address add 10.0.2.2/24 dev tap0
+  ip link set tap0 up
+  printf '%s\n' 'interface tap0' 'start 10.0.2.15' 'end 10.0.2.15' 'lease_file /tmp/leases' \
+    'option subnet 255.255.255.0' 'option router 10.0.2.2' 'option mtu 1500' >/tmp/udhcpd.conf
+  touch /tmp/leases
+  udhcpd -f /tmp/udhcpd.conf 2>/dev/null &
+}
+
 for guest; do
   name=net-$guest
-  # SERIES or SERIES-virtio.
-  series=${guest%-virtio} card=e1000e
-  if [ "$series" != "$guest" ]; then card=virtio; fi
+  # SERIES, SERIES-virtio or SERIES-tap.
+  card=e1000e far=user,hostfwd=tcp:127.0.0.1:2222-:22 door='127.0.0.1 2222'
+  case $guest in
+    *-virtio) card=virtio ;;
+    *-tap)
+      card=virtio far=tap=tap0 door='10.0.2.15 22'
+      make_tap
+      ;;
+  esac
   nc -l -p 8001 </guest/data >/dev/null &
   server=$!
   # Empty before anybody looks how much has come: not missing, nor the last guest's.
@@ -28,7 +49,7 @@ for guest; do
   receiver=$!
   timeout -s KILL 300 vmm-run run --kernel "/guest/$guest.kernel" --initrd "/guest/$guest.initrd" \
     --append 'console=ttyS0 panic=-1 quiet' --memory 512M --nic $card \
-    --net user,hostfwd=tcp:127.0.0.1:2222-:22,mac=52:54:00:ab:cd:ef \
+    --net "$far,mac=52:54:00:ab:cd:ef" \
     </dev/null >"/out/$name.console" 2>"/out/$name.stderr" &
   job=$!
   # Whoever has everything ends the connection: passt of 2023 does not hand on that one half is closed.
@@ -42,7 +63,8 @@ for guest; do
   tries=0 asker=''
   while [ ! -s "/out/$name.answer" ] && [ $tries -lt 100 ]; do
     if [ -z "$asker" ] || ! kill -0 "$asker" 2>/dev/null; then
-      { echo 'from the host'; sleep 60; } | nc 127.0.0.1 2222 >>"/out/$name.answer" &
+      # shellcheck disable=SC2086 # an address and a port
+      { echo 'from the host'; sleep 60; } | nc $door >>"/out/$name.answer" &
       asker=$!
     fi
     tries=$((tries + 1))

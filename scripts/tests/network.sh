@@ -1,18 +1,18 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
-# Step of scripts/test: the network of Linux guests, by passt, in the rig. Sourced, never run.
+# Step of scripts/test: the network of Linux guests, by passt and by a tap device, in the rig. Sourced, never run.
 #
 # What runs is in network-in-rig.sh, what the guest does in network-init.sh, what must come of it here.
 
-# Kernels with all drivers, and cloud kernels, which have none but those for virtio.
-network_guests=(7.3 6.12-virtio)
+# Kernels with all drivers, and cloud kernels, which have none but those for virtio: one by passt, one by a tap device.
+network_guests=(7.3 6.12-virtio 6.12-tap)
 network_data=${NETWORK_DATA:-4M}
 
-# make_network_guest DIRECTORY SERIES[-virtio]: kernel and initramfs.
+# make_network_guest DIRECTORY SERIES[-virtio|-tap]: kernel and initramfs.
 make_network_guest() {
-  local directory=$1 kernel tree=$1/$2.tree series=${2%-virtio}-full
+  local directory=$1 kernel tree=$1/$2.tree series=${2%%-*}-full
   local -a modules=(e1000e)
-  if [[ $2 == *-virtio ]]; then series=${2%-virtio} modules=(failover net_failover virtio_net); fi
+  if [[ $2 == *-* ]]; then series=${2%%-*} modules=(failover net_failover virtio_net); fi
   get_kernel "$series" "${modules[@]}" || return 1
   mkdir -p "$tree"/{bin,dev,proc,sys}
   cp /bin/busybox "$tree/bin/"
@@ -47,7 +47,7 @@ fetch_passt() {
 }
 
 check_network_guest() {
-  local guest=net-$1 sum series=${1%-virtio} driver=e1000e speed=1000
+  local guest=net-$1 sum series=${1%%-*} driver=e1000e speed=1000
   if [[ $series != "$1" ]]; then driver=virtio_net speed=-1; fi
   check_status "$guest" 0
   sum=$(sha256sum <"$2")
@@ -64,7 +64,7 @@ check_network_guest() {
 }
 
 run_network_in_rig() {
-  local rig_status=0 guests='Linux with a network' out=$logs/network/out before=$failed guest passt
+  local rig_status=0 guests='Linux with a network' out=$logs/network/out before=$failed guest passt kernel
   local directory=$logs/network
   rm -rf "$directory"
   mkdir -p "$directory/guest"
@@ -73,6 +73,9 @@ run_network_in_rig() {
   for guest in "${network_guests[@]}"; do
     make_network_guest "$directory/guest" "$guest" || return 1
   done
+  # Of the rig's own kernel.
+  get_kernel 6.12 tun || return 1
+  cp "$kernel/tun.ko" "$directory/guest/"
   logged network "$here/rig" --timeout 1200 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$passt:/usr/bin/passt" \
     --file "$directory/guest:/guest" --script "$here/tests/network-in-rig.sh" -- \

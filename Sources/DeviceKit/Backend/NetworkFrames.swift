@@ -221,6 +221,28 @@ public struct NetworkFrames: Sendable {
     return count
   }
 
+  /// Reads one frame behind those that are there, from what has one for each read. One that is
+  /// shorter than an Ethernet header or longer than the maximum is left out. There is room.
+  ///
+  /// - Parameter read: as read(2), with the header, into a buffer of `maximumByteCount` bytes.
+  /// - Returns: what `read` returned.
+  package mutating func add(_ read: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
+    precondition(hasRoom && open == nil, "a frame too many: \(byteCount) bytes")
+    let place = end + Self.prefixByteCount
+    let range = place..<place + maximumByteCount
+    // SAFETY: the array is this value's alone while it is lent, and the range is checked.
+    let count = unsafe bytes.withUnsafeMutableBytes { all in
+      unsafe read(UnsafeMutableRawBufferPointer(rebasing: all[range]))
+    }
+    guard (Self.minimumByteCount + headerByteCount...maximumByteCount).contains(count) else {
+      return count
+    }
+    bytes.storeBE(UInt32(count), at: end)
+    end = place + count
+    filled = end
+    return count
+  }
+
   /// Bytes of whole frames with their prefixes, from the first on: as many as fit in `limit`, but
   /// at least one frame's; 0 if there is none.
   package func byteCount(within limit: Int) -> Int {

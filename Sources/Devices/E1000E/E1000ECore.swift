@@ -85,8 +85,8 @@ struct E1000ECore: Sendable {
       return
     }
     endpoint.setPin(false)
-    // *Other* stands for all causes without a vector of their own, once for each time that one comes:
-    // what it stood for stays pending when it is acknowledged.
+    // *Other* stands for all causes without a vector of their own, once for each time that one
+    // comes: what it stood for stays pending when it is acknowledged.
     let fresh = causes.intersection(mask).subtracting(signalled)
     if !fresh.isDisjoint(with: .others) { causes.insert(.other) }
     let pending = causes.intersection(mask)

@@ -85,8 +85,8 @@ public struct SharedPicture: Sendable {
       sourceX: 0, sourceY: lines.lowerBound + distance)
   }
 
-  /// Whether a copy could spare so much that it is worth a search: a block that moves, or a pointer,
-  /// changes little of its lines. Looks at some lines only.
+  /// Whether a copy could spare so much that it is worth a search: a block that moves, or a
+  /// pointer, changes little of its lines. Looks at some lines only.
   private func changesEnoughToMove(
     _ source: any PictureSource, _ mode: DisplayMode, _ looked: [Bool]
   ) -> Bool {

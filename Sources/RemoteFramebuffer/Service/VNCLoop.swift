@@ -6,6 +6,9 @@ internal import HostSystem
 final class VNCLoop {
   /// 30 looks a second, at most.
   private static let lookNanoseconds: UInt64 = 33_333_333
+  /// How far looks are apart when nothing has changed and nobody has typed for a while.
+  private static let stillLookNanoseconds: UInt64 = 100_000_000
+  private static let stillNanoseconds: UInt64 = 2_000_000_000
   /// How long nothing is accepted after the host could not, and after a wrong password.
   private static let acceptPauseNanoseconds: UInt64 = 1_000_000_000
 
@@ -17,6 +20,8 @@ final class VNCLoop {
   private var held = HeldInput()
   private var logsWrites = false
   private var lastLook: UInt64 = 0
+  /// When the picture changed or a viewer did something.
+  private var lastStir: UInt64 = 0
   private var acceptsFrom: UInt64 = 0
   private var counts = VNCServer.Counts()
 
@@ -29,13 +34,11 @@ final class VNCLoop {
       if generation != self.generation { take(machine, generation) }
       core.acknowledge(generation)
       let now = HostClock.monotonicNanoseconds()
-      if viewers.contains(where: \.isWaiting), now >= lastLook + Self.lookNanoseconds {
+      if viewers.contains(where: \.isWaiting), now >= nextLook {
         look(now: now)
       }
       for viewer in viewers {
-        let events = viewer.update(from: picture)
-        viewer.deliver(
-          events, self.machine, &held, width: picture.width, height: picture.height)
+        deliver(viewer.update(from: picture), of: viewer)
       }
       removeGone()
       core.setCounts(counts)
@@ -88,7 +91,7 @@ final class VNCLoop {
   private func wakeTime(accepts: Bool) -> UInt64? {
     var times = viewers.compactMap(\.wakeTime)
     if viewers.contains(where: \.isWaiting), machine.display != nil {
-      times.append(lastLook + Self.lookNanoseconds)
+      times.append(nextLook)
     }
     if !accepts { times.append(acceptsFrom) }
     return times.min()
@@ -111,13 +114,19 @@ final class VNCLoop {
   private func handle(_ files: [pollfd]) {
     for (viewer, file) in zip(viewers, files.dropFirst(2)) where file.revents != 0 {
       if file.revents & Int16(POLLIN) != 0 {
-        let events = viewer.receive()
-        viewer.deliver(events, machine, &held, width: picture.width, height: picture.height)
+        deliver(viewer.receive(), of: viewer)
       } else if file.revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 {
         viewer.end()
       }
     }
     if files[1].revents != 0 { accept() }
+  }
+
+  /// Hands what a viewer's user did to the machine, and looks at its answer soon.
+  private func deliver(_ events: [ViewerEvent], of viewer: ViewerConnection) {
+    guard !events.isEmpty else { return }
+    lastStir = HostClock.monotonicNanoseconds()
+    viewer.deliver(events, machine, &held, width: picture.width, height: picture.height)
   }
 
   private func accept() {
@@ -166,6 +175,11 @@ final class VNCLoop {
 
   // MARK: The picture
 
+  private var nextLook: UInt64 {
+    let isStill = lastLook >= lastStir + Self.stillNanoseconds
+    return lastLook + (isStill ? Self.stillLookNanoseconds : Self.lookNanoseconds)
+  }
+
   private func look(now: UInt64) {
     lastLook = now
     counts.looks += 1
@@ -173,6 +187,7 @@ final class VNCLoop {
     core.setCounts(counts)
     guard let display = machine.display else { return }
     let change = picture.refresh(from: display)
+    if change != .none { lastStir = now }
     for viewer in viewers { viewer.take(change, of: picture) }
     guard let lights = machine.keyboard?.lights else { return }
     let bits: UInt8 =

@@ -24,8 +24,9 @@ public struct ShownMachine: Sendable {
 /// Shows a machine's display to viewers of VNC, and takes their keys and pointers. Any thread.
 ///
 /// One thread serves all viewers. It looks at the display at most 30 times a second, and only while
-/// a viewer waits for a change; without a viewer it sleeps, and the display logs nothing. A viewer
-/// that does not read misses updates, and no other waits for it.
+/// a viewer waits for a change; 10 times when nothing has changed for two seconds and nobody has
+/// typed or pointed. Without a viewer it sleeps, and the display logs nothing. A viewer that does
+/// not read misses updates, and no other waits for it.
 public final class VNCServer: Sendable {
   /// Viewers at a time; more are sent away.
   public static let viewerLimit = 16

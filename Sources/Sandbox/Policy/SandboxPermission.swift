@@ -19,6 +19,7 @@ struct SandboxPermission: Sendable {
     case listener = "viewers or control clients"
     /// Viewers, control clients, network cards or an emulator of a TPM.
     case peers = "peers"
+    case network = "network cards"
     case children = "programs of its own"
   }
 
@@ -66,6 +67,9 @@ struct SandboxRoles: OptionSet, Sendable {
   ]
   /// The threads that others connect to.
   static let listeners: SandboxRoles = [.viewer, .control]
+  static let network: SandboxRoles = [
+    .service, SandboxRoles(rawValue: 1 << ThreadRole.network.rawValue),
+  ]
   static let guest: SandboxRoles = [.service, .vcpu]
   /// The threads that give pages of guest memory back, or look at them.
   static let memory: SandboxRoles = [.guest, balloon]
@@ -73,7 +77,7 @@ struct SandboxRoles: OptionSet, Sendable {
   /// The threads that exchange bytes with something outside.
   static let peers: SandboxRoles = [
     .listeners, SandboxRoles(rawValue: 1 << ThreadRole.tpm.rawValue),
-    SandboxRoles(rawValue: 1 << ThreadRole.network.rawValue),
+    .network,
   ]
   /// With the threads that have a display's log of written pages.
   static let pictures: SandboxRoles = [.guest, .viewer]

@@ -22,7 +22,7 @@ public struct SandboxPolicy: Hashable, Sendable {
   public var hasTPM = false
   /// Programs that were started before end with the machine.
   public var hasChildren = false
-  /// Network cards are connected to sockets.
+  /// Network cards are connected to sockets or tap devices.
   public var hasNetwork = false
 
   /// The policy of a machine without any of these.
@@ -66,6 +66,7 @@ public struct SandboxPolicy: Hashable, Sendable {
     case .control: servesControl
     case .listener: servesViewers || servesControl
     case .peers: servesViewers || servesControl || hasTPM || hasNetwork
+    case .network: hasNetwork
     case .children: hasChildren
     }
   }

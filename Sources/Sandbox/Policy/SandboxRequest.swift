@@ -1,4 +1,5 @@
 internal import CKVM
+internal import CLinux
 
 /// A request of ioctl(2), the roles that may make it, and why.
 struct SandboxRequest: Sendable {
@@ -44,6 +45,9 @@ struct SandboxRequest: Sendable {
       why: "guest memory; a dirty log's beginning and end, also by an answer or a viewer"),
     SandboxRequest(
       "KVM_GET_MP_STATE", CKVM_GET_MP_STATE, .guest, why: "what a vCPU does, for a report"),
+    SandboxRequest(
+      "TUNSETOFFLOAD", CLINUX_TUNSETOFFLOAD, .network, need: .network,
+      why: "what a guest's network card takes unfinished from a tap device"),
     SandboxRequest("TIOCGWINSZ", 0x5413, .guest, why: "width of the progress line"),
     SandboxRequest(
       "TIOCGPGRP", 0x540F, .service, why: "whether a shell has the terminal"),

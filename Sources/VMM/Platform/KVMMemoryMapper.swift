@@ -82,8 +82,8 @@ private final class KVMMemoryMapping: MemoryMapping {
     do {
       var span = log.mutableSpan
       try machine.readDirtyLog(of: slot, into: &span)
-      // With manual protect reading left them set; without, there is nothing to clear. Most looks at
-      // a screen find nothing.
+      // With manual protect reading left them set; without, there is nothing to clear. Most looks
+      // at a screen find nothing.
       guard log.contains(where: { $0 != 0 }) else { return true }
       try? machine.clearDirtyLog(of: slot, words: log)
     } catch {

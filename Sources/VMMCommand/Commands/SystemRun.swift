@@ -105,7 +105,7 @@ final class SystemRun: Sendable {
       configuration.disks.map(\.history)
     ).map { ($0, $1) }
     parts.networks = configuration.networks.enumerated().compactMap { index, network in
-      (network.backend as? StreamNetwork).map { ("nic\(index)", $0) }
+      (network.backend as? any PluggableNetwork).map { ("nic\(index)", $0) }
     }
     let service = try ControlService(options, parts)
     control.withLock { $0 = service }

@@ -20,7 +20,7 @@ final class ControlledRun: Sendable {
     var balloon: Balloon?
     /// With the name of each.
     var disks: [(name: String, history: NVMeHistory)] = []
-    var networks: [(name: String, cable: StreamNetwork)] = []
+    var networks: [(name: String, cable: any PluggableNetwork)] = []
   }
 
   private struct State {

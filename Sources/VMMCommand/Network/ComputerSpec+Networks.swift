@@ -50,6 +50,12 @@ extension NetworkSpec {
           "cannot connect to passt at \(ArgumentText.printable(path)): \(error); start it with:"
             + " passt -f -m 1500 -s \(ArgumentText.printable(path))")
       }
+    case .tap(let name):
+      do throws(TapNetwork.Failure) {
+        return try TapNetwork(name: name.description, onGone: onGone)
+      } catch {
+        throw NetworkError("--net tap=\(name): \(error)")
+      }
     case .socket(let number):
       do throws(Errno) {
         try Self.checkStream(number)

@@ -6,12 +6,13 @@ extension NetworkSpec {
   static let none = "none"
   private static let userWord = "user"
   private static let passtKey = "passt"
+  private static let tapKey = "tap"
   private static let socketKey = "socket"
   private static let forwardKey = "hostfwd"
   private static let addressKey = "mac"
 
-  /// `user[,hostfwd=tcp:[ADDRESS]:PORT-:PORT]...`, `passt=PATH` or `socket=FD`, each with
-  /// `,mac=ADDRESS`. Two commas stand for one in a path.
+  /// `user[,hostfwd=tcp:[ADDRESS]:PORT-:PORT]...`, `passt=PATH`, `tap=NAME` or `socket=FD`, each
+  /// with `,mac=ADDRESS`. Two commas stand for one in a path.
   init(option text: String) throws(UsageError) {
     let words = CommaList.split(text)
     do throws(SpecValueError) {
@@ -27,6 +28,7 @@ extension NetworkSpec {
     switch (key, value) {
     case (userWord, nil): return .user([])
     case (passtKey, let path?) where !path.isEmpty: return .passt(path: path)
+    case (tapKey, let name?): return .tap(try InterfaceName(name, part: "\(tapKey)="))
     case (socketKey, let text?):
       guard let descriptor = Int32(text), descriptor > 2 else {
         throw SpecValueError(
@@ -36,7 +38,8 @@ extension NetworkSpec {
       return .socket(descriptor: descriptor)
     default:
       throw .unknown(
-        word, choices: [userWord, "\(passtKey)=PATH", "\(socketKey)=FD", none], nearest: nil,
+        word, choices: [userWord, "\(passtKey)=PATH", "\(tapKey)=NAME", "\(socketKey)=FD", none],
+        nearest: nil,
         part: "")
     }
   }

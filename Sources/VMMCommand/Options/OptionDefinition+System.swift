@@ -87,8 +87,8 @@ extension OptionDefinition {
     name: "--net", placeholder: "WHERE",
     summary: """
       A network card, connected to: user, this host's network by passt, which is started; passt=PATH, \
-      the socket of one that runs; socket=FD, a connected stream socket; or none (default none, user \
-      for 'windows'). user,hostfwd=tcp:127.0.0.1:3389-:3389 leads a port of this host to the guest; \
+      the socket of one that runs; tap=NAME, a tap device of this host; socket=FD, a connected stream \
+      socket; or none (default none, user for 'windows'). user,hostfwd=tcp:127.0.0.1:3389-:3389 leads a port of this host to the guest; \
       mac=ADDRESS sets the card's address.
       """,
     isRepeatable: true)

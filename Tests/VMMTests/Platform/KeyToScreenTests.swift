@@ -17,8 +17,8 @@ struct KeyToScreenTests {
   /// Configuration registers of the display in slot 30.
   private static let display: UInt32 = 0xB000_0000 | 30 << 15
 
-  /// Sets a mode of 320x200 and prints a byte of 0; then each code goes into the first pixel, and after that
-  /// to the serial port.
+  /// Sets a mode of 320x200 and prints a byte of 0; then each code goes into the first pixel, and
+  /// after that to the serial port.
   private static let guest: [UInt8] = {
     var code = KernelCode.store(display + 4, 2)
     // and eax, -16; mov ebx, eax
