@@ -38,9 +38,8 @@ lint_scripts() {
   printf '%d scripts\n' "${#scripts[@]}"
 }
 
-# For builds that only run: reports have their lines, debuggers no variables, editors no index. A fifth of the
-# compiler's time less.
-lean_build=(--disable-index-store -Xswiftc -gline-tables-only)
+# For builds that only run: reports have their lines, debuggers no variables. A tenth of the compiler's time less.
+lean_build=(-Xswiftc -gline-tables-only)
 
 # A person's build is the one that `swift build` and debuggers have, so that neither builds it anew.
 build_debug() {
