@@ -64,7 +64,7 @@ run_linux_suites() {
   get_kernel 6.12 || return 1
   make_tiny_initramfs "$logs/tiny-initramfs.gz" || return 1
   rm -rf "$logs/linux-suites"
-  logged suites-linux-in-rig "$here/rig" --timeout 1800 --cpus 1 --out "$logs/linux-suites" \
+  logged suites-linux-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$logs/linux-suites" \
     --file "$kernel/vmlinuz:/linux/vmlinuz" --file "$logs/tiny-initramfs.gz:/linux/initramfs.gz" \
     --env LINUX_KERNEL=/linux/vmlinuz --env LINUX_INITRD=/linux/initramfs.gz -- \
     "${bundles[0]}" --testing-library swift-testing \

@@ -27,7 +27,7 @@ struct LinuxTruthTests {
 
   /// Each is a boot of 20 seconds in the rig.
   static let cases =
-    Host.sources.map { Case(source: $0, vcpuCount: 2) }
+    Host.sources.map { Case(source: $0, vcpuCount: 1) }
     + [4 << 10, 2 << 20].map {
       Case(source: .dirtyLog, vcpuCount: 1, granularityByteCount: $0)
     }
@@ -36,6 +36,11 @@ struct LinuxTruthTests {
   /// that is late would show as far more.
   private static let maximumLaterPageCount = 256
 
+  /// Far more than a boot takes in the rig.
+  private static let patienceSeconds = 150
+
+  /// One vCPU: with two the whole rig stood still in two of three runs on 29 November 2026 (QEMU
+  /// 10.0.2 with all of its processor's time, and nothing of its kernel was heard any more).
   @Test(arguments: cases)
   func everyPageReportedIsZero(_ test: Case) throws {
     let guest = try #require(UserSpaceGuest.given)
@@ -57,7 +62,7 @@ struct LinuxTruthTests {
       watch.giveUp()
       end.signal()
     }
-    let isReached = watch.wait()
+    let isReached = watch.wait(seconds: Self.patienceSeconds)
     if isReached {
       // The line is out, the sleep not yet begun: the guest writes still.
       sleep(1)
@@ -65,12 +70,14 @@ struct LinuxTruthTests {
       machine.memory.refine(GuestMemory.RefinementBudget(readByteCount: 512 << 20))
       let refined = check(machine.memory)
       print("\(test.testDescription): reported \(coarse), refined \(refined)")
+    } else {
+      print("\(test.testDescription): no user space after \(Self.patienceSeconds) s: \(watch.tail)")
+      for processor in try machine.status(waitingSeconds: 10).processors { print(processor) }
     }
     control.end(with: .stopped)
     end.wait()
     let ended = outcome.withLock { "\($0, default: "none")" }
-    #expect(isReached, "\(ended): \(watch.tail)")
-    #expect(ended == "stopped")
+    #expect(isReached && ended == "stopped", "\(ended): \(watch.tail)")
   }
 
   /// Asks the tracker and looks at each page of its answer, by `GuestMemory`'s check and by memcmp.

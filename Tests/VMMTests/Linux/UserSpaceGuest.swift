@@ -63,9 +63,9 @@ final class SerialWatch: Sendable {
     seen.signal()
   }
 
-  /// Waits for the line, or for `giveUp()`; false if it was not seen.
-  func wait() -> Bool {
-    seen.wait()
+  /// Waits for the line, for `giveUp()` or for the time to be up; false if it was not seen.
+  func wait(seconds: Int) -> Bool {
+    _ = seen.wait(timeout: .now() + .seconds(seconds))
     return state.withLock { $0.hasSeen }
   }
 
