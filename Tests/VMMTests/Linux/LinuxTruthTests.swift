@@ -39,7 +39,7 @@ struct LinuxTruthTests {
   /// Far more than a boot takes in the rig.
   private static let patienceSeconds = 150
 
-  /// One vCPU: with two the whole rig stood still in two of three runs on 29 November 2026 (QEMU
+  /// One vCPU: with two the whole rig stood still in both runs of 29 November 2026 (QEMU
   /// 10.0.2 with all of its processor's time, and nothing of its kernel was heard any more).
   @Test(arguments: cases)
   func everyPageReportedIsZero(_ test: Case) throws {
