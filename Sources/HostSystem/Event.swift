@@ -72,13 +72,15 @@ package final class Event: Sendable {
   ///
   /// - Parameters:
   ///   - descriptor: -1 waits for this event alone.
+  ///   - other: an event that ends the wait as well.
   ///   - timeoutMilliseconds: -1 waits for as long as it takes.
   package func wait(
-    for events: Int32, on descriptor: Int32, timeoutMilliseconds: Int32 = -1
+    for events: Int32, on descriptor: Int32, or other: Event? = nil, timeoutMilliseconds: Int32 = -1
   ) -> Readiness {
-    var set: [2 of pollfd] = [
+    var set: [3 of pollfd] = [
       pollfd(fd: descriptor, events: Int16(events), revents: 0),
       pollfd(fd: file.rawValue, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: other?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
     ]
     while poll(&set, timeoutMilliseconds) < 0 {
       // Other than EINTR, poll fails only for want of kernel memory, which a pause may bring. It
@@ -88,7 +90,7 @@ package final class Event: Sendable {
     return Readiness(isRaised: set[1].revents != 0, events: set[0].revents)
   }
 
-  private func poll(_ set: inout [2 of pollfd], _ timeoutMilliseconds: Int32) -> Int32 {
+  private func poll(_ set: inout [3 of pollfd], _ timeoutMilliseconds: Int32) -> Int32 {
     var elements = set.mutableSpan
     // SAFETY: the array lives for the call, which is given its true length.
     return unsafe elements.withUnsafeMutableBufferPointer {

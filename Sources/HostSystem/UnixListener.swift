@@ -22,8 +22,6 @@ package final class UnixListener: Sendable {
     }
   }
 
-  private static let type = Int32(
-    SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
   /// Connections that wait to be accepted; the kernel takes as many as *net.core.somaxconn* says. A
   /// client that does not wait fails where there are more.
   private static let backlog: Int32 = 1024
@@ -37,33 +35,17 @@ package final class UnixListener: Sendable {
     let number: ino_t
   }
 
-  /// Listens. The mask of new files is changed meanwhile, so no other thread makes files now.
-  ///
-  /// A socket file that nobody answers at, left over by a program that was killed, makes room.
+  /// Listens, as `UnixSocket.listening` says.
   package init(_ path: [UInt8]) throws(Failure) {
-    let address = try Self.system { () throws(Errno) in try UnixSocketAddress(path) }
-    let file = try Self.system { () throws(Errno) in
-      try FileDescriptor { socket(AF_UNIX, Self.type, 0) }
-    }
-    let mask = umask(0o177)
-    defer { _ = umask(mask) }
     do throws(Errno) {
-      try address.bind(file.rawValue)
+      file = try UnixSocket.listening(at: path, backlog: Self.backlog)
+    } catch Errno(EADDRINUSE) {
+      throw UnixSocket.isSocket(path) ? .isInUse : .isNoSocket
     } catch {
-      guard error == Errno(EADDRINUSE) else { throw .system(error) }
-      guard Self.status(path).map({ $0.st_mode & S_IFMT == S_IFSOCK }) == true else {
-        throw .isNoSocket
-      }
-      guard try Self.isLeftOver(address) else { throw .isInUse }
-      _ = unsafe Self.withPath(path) { unsafe unlink($0) }
-      try Self.system { () throws(Errno) in try address.bind(file.rawValue) }
+      throw .system(error)
     }
-    identity = Self.identity(path)
-    let result = listen(file.rawValue, Self.backlog)
-    let error = Errno.current
-    guard result == 0 else { throw .system(error) }
-    self.file = file
     self.path = path
+    identity = Self.identity(path)
   }
 
   package var descriptor: Int32 { file.rawValue }
@@ -78,50 +60,11 @@ package final class UnixListener: Sendable {
   /// Removes the file, unless another one has its name by now.
   package func removeFile() {
     guard let identity, Self.identity(path) == identity else { return }
-    _ = unsafe Self.withPath(path) { unsafe unlink($0) }
-  }
-
-  /// Whether nobody listens on a socket file.
-  private static func isLeftOver(_ address: UnixSocketAddress) throws(Failure) -> Bool {
-    let probe = try system { () throws(Errno) in
-      try FileDescriptor { socket(AF_UNIX, type, 0) }
-    }
-    do throws(Errno) {
-      try address.connect(probe.rawValue)
-      return false
-    } catch {
-      // Anything else may be a server that is busy, or another user's.
-      return error == Errno(ECONNREFUSED)
-    }
+    _ = unsafe UnixSocket.withPath(path) { unsafe unlink($0) }
   }
 
   private static func identity(_ path: [UInt8]) -> Identity? {
-    status(path).map { Identity(device: $0.st_dev, number: $0.st_ino) }
-  }
-
-  /// Of the file itself, not of what a link leads to.
-  private static func status(_ path: [UInt8]) -> stat? {
-    var status = stat()
-    // SAFETY: the structure lives for the call.
-    let result = unsafe withPath(path) { unsafe lstat($0, &status) }
-    return result == 0 ? status : nil
-  }
-
-  private static func withPath<R>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> R) -> R {
-    // SAFETY: terminated, and lent for the call.
-    unsafe (path + [0]).withUnsafeBytes {
-      unsafe body($0.baseAddress!.assumingMemoryBound(to: CChar.self))
-    }
-  }
-
-  private static func system<R: ~Copyable>(
-    _ body: () throws(Errno) -> R
-  ) throws(Failure) -> R {
-    do throws(Errno) {
-      return try body()
-    } catch {
-      throw .system(error)
-    }
+    UnixSocket.status(path).map { Identity(device: $0.st_dev, number: $0.st_ino) }
   }
 }
 

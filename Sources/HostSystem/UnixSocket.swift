@@ -54,6 +54,67 @@ package enum UnixSocket {
     return (ends[0], ends[1])
   }
 
+  /// One that listens at a path and never waits. The file is made with mode 0600: there is no
+  /// instant at which another user could connect. The mask of new files is changed meanwhile, so no
+  /// other thread makes files now.
+  ///
+  /// A socket file that nobody answers at, left over by a program that was killed, makes room.
+  ///
+  /// - Parameter backlog: connections that wait to be accepted.
+  /// - Throws: *EADDRINUSE* for a file that is no socket, and where somebody listens.
+  package static func listening(at path: [UInt8], backlog: Int32) throws(Errno) -> FileDescriptor {
+    let address = try UnixSocketAddress(path)
+    let type = type | Int32(SOCK_NONBLOCK.rawValue)
+    let file = try FileDescriptor { socket(AF_UNIX, type, 0) }
+    let mask = umask(0o177)
+    defer { _ = umask(mask) }
+    do throws(Errno) {
+      try address.bind(file.rawValue)
+    } catch {
+      // connect(2) would refuse any other file just so.
+      guard error == Errno(EADDRINUSE), isSocket(path), try isLeftOver(address) else { throw error }
+      _ = unsafe withPath(path) { unsafe unlink($0) }
+      try address.bind(file.rawValue)
+    }
+    let result = listen(file.rawValue, backlog)
+    let error = Errno.current
+    guard result == 0 else { throw error }
+    return file
+  }
+
+  /// Whether nobody listens on a socket file.
+  private static func isLeftOver(_ address: UnixSocketAddress) throws(Errno) -> Bool {
+    let type = type | Int32(SOCK_NONBLOCK.rawValue)
+    let probe = try FileDescriptor { socket(AF_UNIX, type, 0) }
+    do throws(Errno) {
+      try address.connect(probe.rawValue)
+      return false
+    } catch {
+      // Anything else may be a server that is busy, or another user's.
+      return error == Errno(ECONNREFUSED)
+    }
+  }
+
+  /// Whether a socket file is there, and no other file.
+  static func isSocket(_ path: [UInt8]) -> Bool {
+    status(path).map { $0.st_mode & S_IFMT == S_IFSOCK } ?? false
+  }
+
+  /// Of the file itself, not of what a link leads to.
+  static func status(_ path: [UInt8]) -> stat? {
+    var status = stat()
+    // SAFETY: the structure lives for the call.
+    let result = unsafe withPath(path) { unsafe lstat($0, &status) }
+    return result == 0 ? status : nil
+  }
+
+  static func withPath<R>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> R) -> R {
+    // SAFETY: terminated, and lent for the call.
+    unsafe (path + [0]).withUnsafeBytes {
+      unsafe body($0.baseAddress!.assumingMemoryBound(to: CChar.self))
+    }
+  }
+
   /// One that is connected to the socket at a path.
   package static func connected(to path: [UInt8]) throws(Errno) -> FileDescriptor {
     let address = try UnixSocketAddress(path)

@@ -10,13 +10,10 @@ static const uint16_t CLINUX_IFF_NO_PI = IFF_NO_PI;
 static const uint16_t CLINUX_IFF_VNET_HDR = IFF_VNET_HDR;
 static const uint16_t CLINUX_IFF_MULTI_QUEUE = IFF_MULTI_QUEUE;
 static const unsigned long CLINUX_TUNSETIFF = TUNSETIFF;
-static const unsigned long CLINUX_TUNSETPERSIST = TUNSETPERSIST;
 static const unsigned long CLINUX_TUNSETOFFLOAD = TUNSETOFFLOAD;
 static const unsigned long CLINUX_TUNSETVNETHDRSZ = TUNSETVNETHDRSZ;
 // Of <linux/sockios.h>.
 static const unsigned long CLINUX_SIOCGIFMTU = 0x8921;
-static const unsigned long CLINUX_SIOCGIFFLAGS = 0x8913;
-static const unsigned long CLINUX_SIOCSIFFLAGS = 0x8914;
 
 // Declared here and not by <sys/ioctl.h>: a C header belongs to the first module that includes it, and
 // that one is Glibc's.

@@ -128,16 +128,6 @@ public final class NetworkCable: Sendable {
   ///
   /// - Parameter descriptor: -1 for none.
   func waitToReceive(_ descriptor: Int32) {
-    var set: [3 of pollfd] = [
-      pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
-      pollfd(fd: stopped.descriptor, events: Int16(POLLIN), revents: 0),
-      pollfd(fd: moved.descriptor, events: Int16(POLLIN), revents: 0),
-    ]
-    var elements = set.mutableSpan
-    // SAFETY: the array lives for the call, which is given its true length. Where it fails, the
-    // caller looks once more.
-    _ = unsafe elements.withUnsafeMutableBufferPointer {
-      unsafe poll($0.baseAddress, nfds_t($0.count), -1)
-    }
+    _ = stopped.wait(for: POLLIN, on: descriptor, or: moved)
   }
 }

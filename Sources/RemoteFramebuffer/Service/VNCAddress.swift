@@ -98,7 +98,7 @@ public struct VNCListener: ~Copyable, Sendable {
       case .tcp(let host, let port):
         file = try Self.listen(host: host, port: port)
       case .unix(let bytes):
-        file = try Self.listen(path: bytes)
+        file = try UnixSocket.listening(at: bytes, backlog: Self.backlog)
       }
     } catch {
       throw Failure(address: address, reason: error)
@@ -117,6 +117,7 @@ public struct VNCListener: ~Copyable, Sendable {
     return try VNCListener(.loopback(display: 99))
   }
 
+  private static let backlog: Int32 = 16
   private static let type = Int32(
     SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
 
@@ -150,51 +151,8 @@ public struct VNCListener: ~Copyable, Sendable {
       result = bind(file.rawValue, &address)
     }
     try check(result)
-    try check(Glibc.listen(file.rawValue, 16))
+    try check(Glibc.listen(file.rawValue, backlog))
     return file
-  }
-
-  private static func listen(path bytes: [UInt8]) throws(Errno) -> FileDescriptor {
-    let address = try UnixSocketAddress(bytes)
-    let file = try FileDescriptor { socket(AF_UNIX, type, 0) }
-    // Only this user connects.
-    let mask = umask(0o177)
-    defer { _ = umask(mask) }
-    do throws(Errno) {
-      try address.bind(file.rawValue)
-    } catch {
-      guard error == Errno(EADDRINUSE), isSocket(bytes), isLeftOver(address) else { throw error }
-      _ = unsafe withPath(bytes) { unsafe unlink($0) }
-      try address.bind(file.rawValue)
-    }
-    try check(Glibc.listen(file.rawValue, 16))
-    return file
-  }
-
-  /// Whether a socket file is there, and no other file, which connect(2) would refuse just so.
-  private static func isSocket(_ path: [UInt8]) -> Bool {
-    var status = stat()
-    // SAFETY: the structure lives for the call.
-    let result = unsafe withPath(path) { unsafe lstat($0, &status) }
-    return result == 0 && status.st_mode & S_IFMT == S_IFSOCK
-  }
-
-  private static func withPath<R>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> R) -> R {
-    // SAFETY: terminated, and lent for the call.
-    unsafe (path + [0]).withUnsafeBytes {
-      unsafe body($0.baseAddress!.assumingMemoryBound(to: CChar.self))
-    }
-  }
-
-  /// Whether nothing listens on a socket file.
-  private static func isLeftOver(_ address: UnixSocketAddress) -> Bool {
-    guard let probe = try? FileDescriptor({ socket(AF_UNIX, type, 0) }) else { return false }
-    do throws(Errno) {
-      try address.connect(probe.rawValue)
-      return false
-    } catch {
-      return error == Errno(ECONNREFUSED)
-    }
   }
 
   private static func bind<T>(_ descriptor: Int32, _ address: inout T) -> Int32 {

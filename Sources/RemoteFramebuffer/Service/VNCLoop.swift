@@ -80,7 +80,7 @@ final class VNCLoop {
       pollfd(fd: accepts ? core.listener.rawValue : -1, events: Int16(POLLIN), revents: 0),
     ]
     files += viewers.map { pollfd(fd: $0.descriptor, events: $0.events, revents: 0) }
-    let count = poll(&files, until: wakeTime(accepts: accepts), now: now)
+    let count = PollSet.wait(&files, until: wakeTime(accepts: accepts), now: now)
     // An error leaves the answers as they were: none.
     if count > 0 { handle(files) }
     let after = HostClock.monotonicNanoseconds()
@@ -95,20 +95,6 @@ final class VNCLoop {
     }
     if !accepts { times.append(acceptsFrom) }
     return times.min()
-  }
-
-  private func poll(_ files: inout [pollfd], until time: UInt64?, now: UInt64) -> Int32 {
-    let timeout: Int32 =
-      if let time {
-        // Rounded up, so that the time has come.
-        Int32(clamping: (max(time, now) - now + 999_999) / 1_000_000)
-      } else {
-        -1
-      }
-    // SAFETY: the array lives for the call, which is given its true length.
-    return unsafe files.withUnsafeMutableBufferPointer {
-      unsafe Glibc.poll($0.baseAddress, nfds_t($0.count), timeout)
-    }
   }
 
   private func handle(_ files: [pollfd]) {

@@ -113,7 +113,7 @@ final class ControlLoop {
       times.append(acceptTime)
     }
     // An error leaves the answers as they were: none.
-    guard poll(&files, until: times.min(), now: now) > 0 else { return }
+    guard PollSet.wait(&files, until: times.min(), now: now) > 0 else { return }
     for (connection, file) in zip(connections, files.dropFirst(2)) where file.revents != 0 {
       if file.revents & Int16(POLLIN) != 0 {
         connection.receive()
@@ -124,26 +124,12 @@ final class ControlLoop {
     if files[1].revents != 0 { accept() }
   }
 
-  private func poll(_ files: inout [pollfd], until time: UInt64?, now: UInt64) -> Int32 {
-    let timeout: Int32 =
-      if let time {
-        // Rounded up, so that the time has come.
-        Int32(clamping: (max(time, now) - now + 999_999) / 1_000_000)
-      } else {
-        -1
-      }
-    // SAFETY: the array lives for the call, which is given its true length.
-    return unsafe files.withUnsafeMutableBufferPointer {
-      unsafe Glibc.poll($0.baseAddress, nfds_t($0.count), timeout)
-    }
-  }
-
   // MARK: New clients
 
   /// Whether a client waits to be accepted.
   private var listenerIsReadable: Bool {
     var files = [pollfd(fd: core.listener.descriptor, events: Int16(POLLIN), revents: 0)]
-    return poll(&files, until: 0, now: 0) > 0
+    return PollSet.wait(&files, until: 0, now: 0) > 0
   }
 
   /// When another client is accepted, perhaps in place of one that is waited for; others wait in

@@ -17,19 +17,18 @@ import ZeroTracker
 struct LinuxTruthTests {
   struct Case: CustomTestStringConvertible, Sendable {
     var source: WrittenPageSourceKind
-    var vcpuCount: Int
     var granularityByteCount: UInt64 = 64 << 10
 
     var testDescription: String {
-      "\(source.rawValue), \(vcpuCount) vCPUs, \(granularityByteCount >> 10) KiB"
+      "\(source.rawValue), \(granularityByteCount >> 10) KiB"
     }
   }
 
   /// Each is a boot of 20 seconds in the rig.
   static let cases =
-    Host.sources.map { Case(source: $0, vcpuCount: 1) }
+    Host.sources.map { Case(source: $0) }
     + [4 << 10, 2 << 20].map {
-      Case(source: .dirtyLog, vcpuCount: 1, granularityByteCount: $0)
+      Case(source: .dirtyLog, granularityByteCount: $0)
     }
 
   /// What a sleeping guest may write between an answer and its check: timers, the console. A source
@@ -46,7 +45,7 @@ struct LinuxTruthTests {
     let guest = try #require(UserSpaceGuest.given)
     let watch = SerialWatch(for: UserSpaceGuest.marker)
     var configuration = MachineConfiguration.confined(
-      try guest.image(), memoryByteCount: 512 << 20, vcpuCount: test.vcpuCount)
+      try guest.image(), memoryByteCount: 512 << 20)
     configuration.hyperV = .kernel
     configuration.trackingPolicy = .always
     configuration.writtenPageSource = test.source
