@@ -42,6 +42,22 @@ public final class DeviceThreads: Sendable {
     }
   }
 
+  /// Holds the list of work, and waits until all of them wait for it.
+  ///
+  /// - Throws: `StateError.busy` if one is still at work after 10 seconds.
+  public func pause() throws(StateError) {
+    work.hold()
+    let count = threads.withLock(\.count)
+    guard work.waitForIdleThreads(count: count, seconds: 10) else {
+      throw .busy("it is still at work after 10 seconds")
+    }
+  }
+
+  /// Lets them go on.
+  public func resume() {
+    work.release()
+  }
+
   /// Closes the list of work and waits for the threads' ends; may be called again. Not on one of
   /// them.
   public func stop() {
