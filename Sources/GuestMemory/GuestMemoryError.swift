@@ -22,6 +22,8 @@ public enum GuestMemoryError: Error, Equatable, Sendable {
   case interrupted
   /// A file ended before all bytes were transferred.
   case fileEnded(GPA, byteCount: Int, transferredByteCount: Int)
+  /// Bytes of saved memory are not those that were saved.
+  case savedPages(GPA, byteCount: Int)
   /// A call on existing memory failed. `operation` is the call's name.
   case system(operation: String, GPA, byteCount: Int, errno: Int32)
   /// How much memory is resident cannot be read.
@@ -52,10 +54,13 @@ extension GuestMemoryError: CustomStringConvertible {
       return "\(operation) of \(byteCount) bytes of \(backing.name) guest memory: \(Errno(errno)); "
         + cure(backing, byteCount, errno)
     case .interrupted:
-      return "allocating guest memory was interrupted"
+      return "work on guest memory was interrupted"
     case .fileEnded(let address, let byteCount, let transferred):
       return "transfer of \(hex(byteCount)) bytes between a file and GPA \(address): "
         + "the file ended after \(hex(transferred)); give a larger file or fewer bytes"
+    case .savedPages(let address, let byteCount):
+      return "saved memory: the \(hex(byteCount)) bytes of GPA \(address) have changed since; use "
+        + "another copy of the file"
     case .system(let operation, let address, let byteCount, let errno):
       return "\(operation) of \(hex(byteCount)) bytes at GPA \(address): \(Errno(errno))"
     case .residency(let operation, let errno):

@@ -53,6 +53,13 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
   /// KVM_CAP_HYPERV_ENFORCE_CPUID: MSRs and hypercalls obey the CPUID leaves.
   public static let hyperVEnforceCPUID = KVMCapability(rawValue: KVM_CAP_HYPERV_ENFORCE_CPUID)
 
+  /// KVM_CAP_XSAVE2: how many bytes a vCPU's extended state has, where it may be more than 4096.
+  public static let extendedState = KVMCapability(rawValue: KVM_CAP_XSAVE2)
+  /// KVM_CAP_SREGS2: system registers with the page directory pointers.
+  public static let systemRegisters2 = KVMCapability(rawValue: KVM_CAP_SREGS2)
+  /// KVM_CAP_XCRS: extended control registers.
+  public static let extendedControl = KVMCapability(rawValue: KVM_CAP_XCRS)
+
   /// Name and first kernel of each capability above, for messages.
   private static let known: [(capability: KVMCapability, name: String, since: String)] = [
     (.memorySlots, "KVM_CAP_NR_MEMSLOTS", "2.6.26"),
@@ -69,6 +76,9 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
     (.statistics, "KVM_CAP_BINARY_STATS_FD", "5.14"),
     (.systemManagementMode, "KVM_CAP_X86_SMM", "4.2"),
     (.addressSpaces, "KVM_CAP_MULTI_ADDRESS_SPACE", "4.2"),
+    (.extendedState, "KVM_CAP_XSAVE2", "5.17"),
+    (.systemRegisters2, "KVM_CAP_SREGS2", "5.14"),
+    (.extendedControl, "KVM_CAP_XCRS", "2.6.36"),
     (.hyperV, "KVM_CAP_HYPERV", "2.6.34"),
     (.hyperVCPUID, "KVM_CAP_HYPERV_CPUID", "5.0"),
     (.systemHyperVCPUID, "KVM_CAP_SYS_HYPERV_CPUID", "5.11"),

@@ -6,7 +6,7 @@ internal import HostSystem
 ///
 /// Safe to use from any thread. Source: KVM API, "System ioctls".
 public final class KVMSystem: Sendable {
-  private let descriptor: FileDescriptor
+  let descriptor: FileDescriptor
   /// Bytes of the run page that each vCPU shares with the kernel.
   private let runPageByteCount: Int
 

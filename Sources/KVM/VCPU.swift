@@ -30,7 +30,7 @@ public struct VCPU: ~Copyable {
   /// run.
   var heldSets: UInt64 = 0
   // The VM outlives its vCPUs: memory slots go only with it.
-  private let machine: VirtualMachine
+  let machine: VirtualMachine
 
   init(
     id: UInt32, descriptor: consuming FileDescriptor, machine: VirtualMachine

@@ -2,7 +2,7 @@
 ///
 /// To save a machine, vCPUs leave the guest, each device is paused, saved and resumed. To restore
 /// one, a device that is as new, and not started yet, takes the saved state.
-public protocol Device: AnyObject, Sendable {
+public protocol Device: StatefulDevice {
   /// Starts its threads. Once, before the guest's first instruction; what they will need is open.
   ///
   /// - Throws: `DeviceError`; the machine then does not run, and `stop` follows.
@@ -22,10 +22,13 @@ public protocol Device: AnyObject, Sendable {
 
   /// Goes on after a pause; may be called without one.
   func resume()
+}
 
+/// What has a state that a saved machine has to have.
+public protocol StatefulDevice: AnyObject, Sendable {
   /// Saves all that a guest could find out, or restores it: not what is elsewhere, as a disk's
-  /// content. During a pause, or before `start`. A device that is restored drives its interrupt
-  /// lines again, and sends no message.
+  /// content. During a pause, or before `Device.start`. A device that is restored drives its
+  /// interrupt lines again, and sends no message.
   ///
   /// - Throws: `StateError`; after one while restoring, the device is of no use.
   func transferState(_ transfer: inout StateTransfer) throws(StateError)

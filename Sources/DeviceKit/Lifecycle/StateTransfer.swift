@@ -36,7 +36,10 @@ public struct StateTransfer: Sendable {
 
   /// A number.
   public mutating func integer<T: LittleEndianInteger>(_ value: inout T) throws(StateError) {
-    guard isRestoring else { return bytes += value.littleEndianBytes }
+    guard isRestoring else {
+      bytes += value.littleEndianBytes
+      return
+    }
     let size = MemoryLayout<T>.size
     guard size <= bytes.count - position else { throw .truncated }
     value = bytes.loadLE(at: position)
@@ -91,7 +94,10 @@ public struct StateTransfer: Sendable {
   ) throws(StateError) {
     var count = value.count
     try integer(&count, in: 0...maximumCount)
-    guard isRestoring else { return bytes += value }
+    guard isRestoring else {
+      bytes += value
+      return
+    }
     guard count <= bytes.count - position else { throw .truncated }
     value = Array(bytes[position..<position + count])
     position += count
@@ -146,13 +152,16 @@ public struct StateTransfer: Sendable {
   ) throws(StateError) {
     var isThere = value != nil
     try flag(&isThere)
-    guard isThere else { return value = nil }
+    guard isThere else {
+      value = nil
+      return
+    }
     var element = value ?? new()
     try body(&self, &element)
     value = element
   }
 
-  /// What is behind a class's lock: the same values, changed nowhere else meanwhile.
+  /// What the machine was made with, and has to be made with again.
   ///
   /// - Throws: `.invalid` while restoring, if the saved value is another.
   public mutating func constant<T: LittleEndianInteger>(

@@ -1,4 +1,5 @@
-internal import GuestMemory
+internal import Bytes
+package import GuestMemory
 internal import HostSystem
 
 /// A BAR with memory behind it: mapped where nothing else is decoded, else accessed by exits.
@@ -104,6 +105,41 @@ final class MappedBAR: Sendable {
         let page = Int(index / 4096)
         state.written[page / 64] |= 1 << UInt64(page % 64)
       }
+    }
+  }
+}
+
+extension MappedBAR {
+  /// The bytes of the memory; all of it counts as written after restoring.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try memory.transferContents(&transfer)
+    guard transfer.isRestoring else { return }
+    state.withLock { $0.setAllWritten(memory.byteCount / 4096) }
+  }
+}
+
+extension DeviceMemory {
+  private static let pageByteCount = 4096
+
+  /// The bytes: pages that are zero take no room. Restored into memory that may hold anything.
+  package func transferContents(_ transfer: inout StateTransfer) throws(StateError) {
+    let pageCount = byteCount / Self.pageByteCount
+    try transfer.constant(UInt64(byteCount), "its memory's size")
+    if transfer.isRestoring { clear(at: 0, byteCount: byteCount) }
+    var pages =
+      transfer.isRestoring
+      ? []
+      : (0..<pageCount).filter { page in
+        withBytes(at: page * Self.pageByteCount, byteCount: Self.pageByteCount) { bytes in
+          (0..<Self.pageByteCount / 8).contains { bytes.loadLE(at: 8 * $0, as: UInt64.self) != 0 }
+        }
+      }
+    try transfer.elements(&pages, maximumCount: pageCount, new: 0) {
+      (transfer, page) throws(StateError) in
+      try transfer.integer(&page, in: 0...pageCount - 1)
+      var bytes = read(at: page * Self.pageByteCount, byteCount: Self.pageByteCount)
+      try transfer.bytes(&bytes)
+      if transfer.isRestoring { write(bytes, at: page * Self.pageByteCount) }
     }
   }
 }

@@ -41,3 +41,12 @@ final class INTxPin: Sendable {
     line?.set(isAsserted)
   }
 }
+
+extension INTxPin {
+  /// Whether attention is wanted; the line is driven anew.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    var isPending = state.withLock { $0.isPending }
+    try transfer.flag(&isPending)
+    if transfer.isRestoring { set(isPending) }
+  }
+}

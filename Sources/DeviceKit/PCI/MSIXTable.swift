@@ -216,3 +216,29 @@ extension PCIConfigurationSpace {
     return MSIXControl(rawValue: value(at: msix.capability + 2)).contains(.enable)
   }
 }
+
+extension MSIXTable {
+  /// Table and pending bits; the rest follows from the configuration, which is restored before.
+  func transferState(
+    _ transfer: inout StateTransfer, _ configuration: PCIConfiguration
+  ) throws(StateError) {
+    let control = MSIXControl(rawValue: configuration.value(at: layout.capability + 2))
+    let isBusMaster = configuration.isBusMaster
+    try state.withLock { (state) throws(StateError) in
+      try transfer.bytes(&state.bytes)
+      try transfer.elements(&state.pending) { (transfer, isPending) throws(StateError) in
+        try transfer.flag(&isPending)
+      }
+      guard transfer.isRestoring else { return }
+      for vector in 0..<count {
+        let start = vector * Self.entryByteCount
+        // Bits that a guest cannot write.
+        state.bytes[start] &= 0xFC
+        state.bytes[start + 12] &= 1
+        for place in 13...15 { state.bytes[start + place] = 0 }
+      }
+      state.control = control
+      state.isBusMaster = isBusMaster
+    }
+  }
+}

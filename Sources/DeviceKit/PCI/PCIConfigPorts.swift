@@ -74,3 +74,13 @@ public final class PCIConfigPorts: BusDevice {
     return (place, Int(address & 0xFC) + Int(offset - 4))
   }
 }
+
+extension PCIConfigPorts: StatefulDevice {
+  /// The address register; the other device saves itself.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try address.withLock { (address) throws(StateError) in
+      try transfer.integer(&address)
+      address &= Self.writableMask
+    }
+  }
+}

@@ -140,3 +140,14 @@ public final class PCIConfiguration: Sendable {
     }
   }
 }
+
+extension PCIConfiguration: StatefulDevice {
+  /// The registers; whether there is a function of this kind was known before.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try state.withLock { (state) throws(StateError) in
+      try state.space.transfer(&transfer)
+      try transfer.flag(&state.isResetting)
+      noteBusMaster(state)
+    }
+  }
+}

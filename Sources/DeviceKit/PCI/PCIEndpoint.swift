@@ -151,3 +151,14 @@ public struct PCIContext: Sendable {
     self.onThreadStart = onThreadStart
   }
 }
+
+extension PCIEndpoint: StatefulDevice {
+  /// Configuration registers, messages, pin, memory behind BARs: what a model need not save. Where
+  /// BARs are decoded follows in `PCIHost`.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try configuration.transferState(&transfer)
+    try vectors?.transferState(&transfer, configuration)
+    for mapped in mappedBARs { try mapped.transferState(&transfer) }
+    try pin.transferState(&transfer)
+  }
+}

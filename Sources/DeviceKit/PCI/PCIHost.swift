@@ -206,3 +206,74 @@ public final class PCIHost: Sendable {
     }
   }
 }
+
+extension PCIHost {
+  /// Pauses all functions, for `saveState`; `resume` follows, after an error too.
+  package func pause() throws(SavedStateError) {
+    for address in addresses {
+      guard let function = functions[address] else { continue }
+      do {
+        try function.pause()
+      } catch {
+        throw SavedStateError(part: Self.name(address, function), reason: error)
+      }
+    }
+  }
+
+  /// Lets all functions go on.
+  package func resume() {
+    for address in addresses { functions[address]?.resume() }
+  }
+
+  /// Adds what all functions are, paused.
+  package func saveState(to state: inout SavedState) throws(SavedStateError) {
+    for address in addresses {
+      guard let function = functions[address] else { continue }
+      try state.save(function, as: Self.name(address, function))
+    }
+    try state.save(self, as: Self.name)
+  }
+
+  /// Restores all functions, which are as new and not started.
+  package func restoreState(from state: SavedState) throws(SavedStateError) {
+    for address in addresses {
+      guard let function = functions[address] else { continue }
+      try state.restore(function, from: Self.name(address, function))
+    }
+    try state.restore(self, from: Self.name)
+  }
+
+  private static let name = "PCI bus"
+
+  /// In messages; and the parts of a saved state are found by it.
+  private static func name(_ address: PCIAddress, _ function: any PCIFunction) -> String {
+    "\(type(of: function)) in PCI slot \(address.device)"
+      + (address.function == 0 ? "" : ".\(address.function)")
+  }
+}
+
+extension PCIHost: StatefulDevice {
+  /// Which of BARs that overlap answers: the order in which they were placed. Where they are, their
+  /// functions know.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try decoded.withLock { (decoded) throws(StateError) in
+      var order = decoded.map {
+        UInt32($0.address.device) << 16 | UInt32($0.address.function) << 8 | UInt32($0.bar.index)
+      }
+      try transfer.elements(&order, maximumCount: 256 * 6, new: 0) {
+        (transfer, place) throws(StateError) in
+        try transfer.integer(&place)
+      }
+      guard transfer.isRestoring else { return }
+      for (address, function) in functions { Self.refresh(&decoded, address, function) }
+      let rank = Dictionary(order.enumerated().map { ($1, $0) }) { first, _ in first }
+      func place(_ entry: Decoded) -> Int {
+        rank[
+          UInt32(entry.address.device) << 16 | UInt32(entry.address.function) << 8
+            | UInt32(entry.bar.index)] ?? order.count
+      }
+      decoded.sort { place($0) < place($1) }
+      placeMappedBARs(decoded)
+    }
+  }
+}

@@ -155,3 +155,11 @@ public final class HostBridge: PCIFunction {
     configurationChanged()
   }
 }
+
+extension HostBridge {
+  /// The registers, and what follows from them.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try endpoint.transferState(&transfer)
+    if transfer.isRestoring { configurationChanged() }
+  }
+}

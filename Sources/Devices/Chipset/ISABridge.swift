@@ -161,3 +161,11 @@ public final class ISABridge: PCIFunction, AddressDecoder {
     }
   }
 }
+
+extension ISABridge {
+  /// The registers, and what follows from them.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try endpoint.transferState(&transfer)
+    if transfer.isRestoring { configurationChanged() }
+  }
+}

@@ -1,4 +1,5 @@
 public import DeviceKit
+internal import Synchronization
 
 /// The ACPI power management timer: counts up at 3.579545 MHz, three times the PC's timer clock.
 ///
@@ -10,6 +11,8 @@ public final class PMTimer: BusDevice {
   private let valueMask: UInt64
   private let carryShift: UInt64
   private let nanoseconds: @Sendable () -> UInt64
+  /// What is added to them, with a carry that is dropped: a restored timer goes on where it was.
+  private let offset = Atomic<UInt64>(0)
 
   /// A timer of 24 or 32 bits.
   ///
@@ -40,9 +43,20 @@ public final class PMTimer: BusDevice {
   /// Nothing: the counter is read-only.
   public func write(offset: UInt64, width: Int, value: UInt64) {}
 
+  private var now: UInt64 { nanoseconds() &+ offset.load(ordering: .relaxed) }
+
   private var ticks: UInt64 {
     // Exact, and the quotient fits: the upper half is below the frequency, so below the divisor.
-    let product = nanoseconds().multipliedFullWidth(by: Self.frequencyHertz)
+    let product = now.multipliedFullWidth(by: Self.frequencyHertz)
     return (1_000_000_000 as UInt64).dividingFullWidth(product).quotient
+  }
+}
+
+extension PMTimer: StatefulDevice {
+  /// The time that has passed: whatever the clock behind it shows elsewhere, it goes on.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    var now = now
+    try transfer.integer(&now)
+    if transfer.isRestoring { offset.store(now &- nanoseconds(), ordering: .relaxed) }
   }
 }

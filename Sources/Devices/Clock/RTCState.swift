@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// The registers of an MC146818 clock, as functions of the time now; knows neither lock nor line.
 ///
 /// Times are nanoseconds since 1970 as the guest counts them: the host's plus what the guest has
@@ -308,5 +310,31 @@ struct RTCState: Sendable {
   private static func floor<T: SignedInteger>(_ value: T, _ divisor: T) -> T {
     let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
     return remainder < 0 ? quotient - 1 : quotient
+  }
+}
+
+extension RTCState {
+  /// Far beyond all years of four digits, far from where sums overflow.
+  private static let possibleTimes = -(1 as Int128) << 70...(1 as Int128) << 70
+
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.bytes(&memory)
+    try transfer.value(&control)
+    try transfer.integer(&rate)
+    try transfer.value(&flags)
+    // The host's clock goes on while a machine is saved, and so does this one.
+    try Self.transfer(&offset, &transfer)
+    try Self.transfer(&checked, &transfer)
+    if transfer.isRestoring { latch = nil }
+  }
+
+  private static func transfer(
+    _ time: inout Int128, _ transfer: inout StateTransfer
+  ) throws(StateError) {
+    var raw = UInt128(bitPattern: time)
+    try transfer.integer(&raw)
+    let new = Int128(bitPattern: raw)
+    try transfer.check(possibleTimes.contains(new), "a clock of another age")
+    time = new
   }
 }

@@ -148,3 +148,19 @@ public final class RealTimeClock: BusDevice {
     onNextInterrupt(next)
   }
 }
+
+extension RealTimeClock: StatefulDevice {
+  /// The registers. The time is the host's, as before, with what the guest has set: an alarm that
+  /// has passed meanwhile sounds now.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try state.withLock { (state) throws(StateError) in
+      try transfer.integer(&state.index, in: 0...0x7F)
+      try state.clock.transfer(&transfer)
+      try transfer.flag(&state.isAlarming)
+      guard transfer.isRestoring else { return }
+      let now = Int128(nanosecondsSince1970())
+      state.clock.update(hostTime: now)
+      drive(&state, now)
+    }
+  }
+}

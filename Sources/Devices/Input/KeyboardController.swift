@@ -121,3 +121,13 @@ private final class KeyboardPort: BusDevice {
     controller.write(UInt8(truncatingIfNeeded: value), isCommand: isCommand)
   }
 }
+
+extension KeyboardController: StatefulDevice {
+  /// The controller with keyboard and mouse.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try state.withLock { (state) throws(StateError) in
+      try state.registers.transfer(&transfer)
+      if transfer.isRestoring { state.driveLines() }
+    }
+  }
+}

@@ -1,5 +1,7 @@
+internal import DeviceKit
+
 /// Where a byte in the output buffer comes from.
-enum PS2Source: Sendable {
+enum PS2Source: UInt8, Sendable {
   /// The keyboard, or the controller's answer to a command.
   case keyboard
   case mouse
@@ -149,5 +151,31 @@ struct KeyboardControllerState: Sendable {
   private mutating func answer(_ byte: UInt8, from source: PS2Source = .keyboard) {
     if answers.count == Self.maximumAnswerCount { answers.removeFirst() }
     answers.append(Output(byte: byte, source: source))
+  }
+}
+
+extension KeyboardControllerState {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try keyboard.transfer(&transfer)
+    try mouse.transfer(&transfer)
+    try translator.transfer(&transfer)
+    try transfer.bytes(&memory)
+    try transfer.optional(&output, new: Output(byte: 0, source: .keyboard), Self.transfer)
+    try transfer.integer(&lastByte)
+    try transfer.elements(
+      &answers, maximumCount: Self.maximumAnswerCount, new: Output(byte: 0, source: .keyboard),
+      Self.transfer)
+    try transfer.optional(&pendingCommand, new: 0) { (transfer, command) throws(StateError) in
+      try transfer.integer(&command)
+    }
+    try transfer.flag(&wasCommandWritten)
+    try transfer.integer(&outputPort)
+  }
+
+  private static func transfer(
+    _ transfer: inout StateTransfer, _ output: inout Output
+  ) throws(StateError) {
+    try transfer.integer(&output.byte)
+    try transfer.value(&output.source)
   }
 }

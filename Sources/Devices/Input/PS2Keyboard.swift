@@ -243,3 +243,37 @@ private struct KeySet: Sendable {
     (0...UInt8.max).lazy.map(KeyboardKey.init).filter { contains($0) != other.contains($0) }
   }
 }
+
+extension PS2Keyboard {
+  /// The longest code of a key has 8 bytes.
+  private static let maximumCodeByteCount = 16
+
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.optional(&command, new: 0) { (transfer, command) throws(StateError) in
+      try transfer.integer(&command)
+    }
+    try transfer.integer(&scanCodeSet, in: 1...2)
+    try transfer.flag(&isScanning)
+    try transfer.value(&lights)
+    try transfer.bytes(&answers, maximumCount: Self.maximumAnswerByteCount)
+    try transfer.bytes(&code, maximumCount: Self.maximumCodeByteCount)
+    // After an overrun all keys may be among them.
+    try transfer.elements(
+      &events, maximumCount: Self.maximumEventCount + 256,
+      new: Event(key: KeyboardKey(rawValue: 0), isDown: false)
+    ) { (transfer, event) throws(StateError) in
+      try transfer.value(&event.key)
+      try transfer.flag(&event.isDown)
+    }
+    try downKeys.transfer(&transfer)
+    try reportedKeys.transfer(&transfer)
+    try transfer.flag(&hasOverrun)
+    try transfer.bytes(&printCode, maximumCount: Self.maximumCodeByteCount)
+  }
+}
+
+extension KeySet {
+  fileprivate mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    for index in words.indices { try transfer.integer(&words[index]) }
+  }
+}

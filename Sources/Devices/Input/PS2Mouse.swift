@@ -244,3 +244,32 @@ extension Comparable {
     min(max(self, range.lowerBound), range.upperBound)
   }
 }
+
+extension PS2Mouse {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.optional(&command, new: 0) { (transfer, command) throws(StateError) in
+      try transfer.integer(&command)
+    }
+    try transfer.flag(&isReporting)
+    try transfer.flag(&isRemote)
+    try transfer.flag(&isEchoing)
+    try transfer.flag(&doublesMoves)
+    try transfer.integer(&rate)
+    try transfer.integer(&resolution, in: 0...3)
+    try transfer.bytes(&rates, maximumCount: 3)
+    try transfer.integer(&identifier)
+    try transfer.bytes(&answers, maximumCount: Self.maximumAnswerByteCount)
+    try transfer.bytes(&packet, maximumCount: 4)
+    try transfer.elements(
+      &events, maximumCount: Self.maximumEventCount, new: Event(buttons: [])
+    ) { (transfer, event) throws(StateError) in
+      try transfer.integer(&event.x, in: Self.sums)
+      try transfer.integer(&event.y, in: Self.sums)
+      try transfer.integer(&event.wheel, in: Self.sums)
+      try transfer.value(&event.buttons)
+    }
+    try transfer.value(&buttons)
+    // Viewers come anew: there is nothing that the next place could be compared with.
+    if transfer.isRestoring { place = nil }
+  }
+}

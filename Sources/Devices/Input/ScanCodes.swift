@@ -83,3 +83,9 @@ struct ScanCodeTranslator: Sendable {
     return ScanCodes.translated(byte) | (isRelease ? 0x80 : 0)
   }
 }
+
+extension ScanCodeTranslator {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.flag(&isRelease)
+  }
+}

@@ -162,3 +162,17 @@ public final class PowerManagement: BusDevice {
     state.line.set(state.status & state.enabled != 0)
   }
 }
+
+extension PowerManagement: StatefulDevice {
+  /// The registers and the timer.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try timer.transferState(&transfer)
+    try state.withLock { (state) throws(StateError) in
+      try transfer.integer(&state.status)
+      try transfer.integer(&state.enabled)
+      try transfer.integer(&state.control)
+      try transfer.integer(&state.seenCarryCount)
+      if transfer.isRestoring { Self.driveLine(&state) }
+    }
+  }
+}

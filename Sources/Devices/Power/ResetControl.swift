@@ -65,3 +65,17 @@ public final class SystemControlPort: BusDevice {
     if byte & Self.fastReset != 0 { onReset() }
   }
 }
+
+extension ResetControl: StatefulDevice {
+  /// The register.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try value.withLock { (value) throws(StateError) in try transfer.integer(&value) }
+  }
+}
+
+extension SystemControlPort: StatefulDevice {
+  /// The register.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try value.withLock { (value) throws(StateError) in try transfer.integer(&value) }
+  }
+}

@@ -124,3 +124,17 @@ public final class SystemManagementControl: BusDevice {
     }
   }
 }
+
+extension SystemManagementControl: StatefulDevice {
+  /// The registers, and what firmware has agreed on.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try state.withLock { (state) throws(StateError) in
+      try transfer.integer(&state.enabled)
+      try transfer.flag(&state.isLocked)
+      try transfer.integer(&state.control)
+      try transfer.integer(&state.status)
+      try transfer.integer(&state.requested)
+      try transfer.flag(&state.isAgreed)
+    }
+  }
+}

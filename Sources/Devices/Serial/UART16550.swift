@@ -110,3 +110,16 @@ public final class UART16550: BusDevice {
     return true
   }
 }
+
+extension UART16550: StatefulDevice {
+  /// The registers and what has been received.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try state.withLock { (state) throws(StateError) in
+      try state.registers.transfer(&transfer)
+      guard transfer.isRestoring else { return }
+      // Whoever sends comes anew.
+      state.owesRoomNotice = false
+      Self.driveLine(&state)
+    }
+  }
+}

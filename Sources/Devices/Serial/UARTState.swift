@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// The registers and the receive FIFO of a 16550A; knows neither lock nor line.
 ///
 /// Source: National Semiconductor PC16550D, "Registers". A written byte leaves at once, so that the
@@ -152,5 +154,21 @@ struct UARTState: Sendable {
     if modemControl.contains(.out1) { lines |= 0x40 }
     if modemControl.contains(.out2) { lines |= 0x80 }
     return lines
+  }
+}
+
+extension UARTState {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.value(&enabled)
+    try transfer.integer(&lineControl)
+    try transfer.value(&modemControl)
+    try transfer.value(&errors)
+    try transfer.integer(&modemChanges)
+    try transfer.integer(&scratch)
+    try transfer.integer(&divisor)
+    try transfer.flag(&hasFIFO)
+    try transfer.integer(&triggerByteCount, in: 1...Self.fifoByteCount)
+    try transfer.bytes(&received, maximumCount: capacity)
+    try transfer.flag(&isTransmitterInterruptPending)
   }
 }

@@ -31,3 +31,10 @@ public final class PhysicalPresenceMemory: BusDevice {
     }
   }
 }
+
+extension PhysicalPresenceMemory: StatefulDevice {
+  /// The memory.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try bytes.withLock { (bytes) throws(StateError) in try transfer.bytes(&bytes) }
+  }
+}

@@ -60,6 +60,62 @@ public struct SyntheticMSRs: Sendable {
     self = SyntheticMSRs(enlightenments: enlightenments, clock: clock)
   }
 
+  /// What the guest has written: with ``clock`` and ``enlightenments`` all that they are.
+  public struct Contents: Hashable, Sendable {
+    /// GUEST_OS_ID.
+    public var guestOSID: UInt64 = 0
+    /// HYPERCALL and REFERENCE_TSC as they read.
+    public var hypercall: UInt64 = 0
+    public var referenceTSC: UInt64 = 0
+    /// VP_ASSIST_PAGE of the VPs that have written theirs.
+    public var vpAssistPages: [VPAssistPage] = []
+    /// CRASH_P0 to CRASH_P4: five.
+    public var crashParameters: [UInt64] = [0, 0, 0, 0, 0]
+
+    /// VP_ASSIST_PAGE of one VP, as it reads.
+    public struct VPAssistPage: Hashable, Sendable {
+      public var vpIndex: UInt32
+      public var register: UInt64
+
+      public init(vpIndex: UInt32, register: UInt64) {
+        self.vpIndex = vpIndex
+        self.register = register
+      }
+    }
+
+    /// As after reset.
+    public init() {}
+  }
+
+  /// What the guest has written, for a machine that is saved.
+  public var contents: Contents {
+    var contents = Contents()
+    contents.guestOSID = guestOSID
+    contents.hypercall = hypercall.rawValue
+    contents.referenceTSC = referenceTSC.rawValue
+    contents.vpAssistPages = vpAssistPages.map {
+      Contents.VPAssistPage(vpIndex: $0.vpIndex, register: $0.register.rawValue)
+    }
+    contents.crashParameters = crashParameters
+    return contents
+  }
+
+  /// Takes over what a guest had written, and asks for nothing: overlay pages are in its memory.
+  ///
+  /// Any values are accepted; crash parameters are the first five, and zero where there are fewer.
+  public mutating func restore(_ contents: Contents) {
+    reset()
+    guestOSID = contents.guestOSID
+    hypercall = OverlayPageMSR(rawValue: contents.hypercall)
+    referenceTSC = OverlayPageMSR(rawValue: contents.referenceTSC)
+    vpAssistPages = contents.vpAssistPages.map {
+      ($0.vpIndex, OverlayPageMSR(rawValue: $0.register))
+    }
+    for (index, value) in contents.crashParameters.prefix(5).enumerated() {
+      crashParameters[index] = value
+    }
+  }
+
   /// RDMSR by a guest.
   public mutating func read(
     _ msr: SyntheticMSR, context: VirtualProcessorContext

@@ -20,6 +20,7 @@ struct SandboxPermission: Sendable {
     /// Viewers, control clients, network cards or an emulator of a TPM.
     case peers = "peers"
     case network = "network cards"
+    case saving = "saved machines"
     case children = "programs of its own"
   }
 

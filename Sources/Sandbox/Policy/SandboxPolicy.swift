@@ -25,6 +25,9 @@ public struct SandboxPolicy: Hashable, Sendable {
   /// Network cards are connected to sockets or tap devices.
   public var hasNetwork = false
 
+  /// The machine can be saved, or is one that was.
+  public var savesMachines = false
+
   /// The policy of a machine without any of these.
   public init() {}
 
@@ -67,6 +70,7 @@ public struct SandboxPolicy: Hashable, Sendable {
     case .listener: servesViewers || servesControl
     case .peers: servesViewers || servesControl || hasTPM || hasNetwork
     case .network: hasNetwork
+    case .saving: savesMachines
     case .children: hasChildren
     }
   }

@@ -70,6 +70,8 @@ struct SandboxRequest: Sendable {
     SandboxRequest("KVM_X86_SET_MSR_FILTER", CKVM_X86_SET_MSR_FILTER, .service, why: set),
     SandboxRequest("KVM_SET_CPUID2", CKVM_SET_CPUID2, .service, why: set),
     SandboxRequest("KVM_GET_TSC_KHZ", CKVM_GET_TSC_KHZ, .service, why: set),
+    SandboxRequest(
+      "KVM_GET_TSC_KHZ, when saved", CKVM_GET_TSC_KHZ, .guest, need: .saving, why: saved),
     SandboxRequest("KVM_SET_MSRS", CKVM_SET_MSRS, .service, why: set),
     SandboxRequest("KVM_SET_MP_STATE", CKVM_SET_MP_STATE, .service, why: set),
     SandboxRequest("KVM_GET_STATS_FD", CKVM_GET_STATS_FD, .service, why: "KVM's counters"),
@@ -86,7 +88,47 @@ struct SandboxRequest: Sendable {
       "UFFDIO_REGISTER", CKVM_UFFDIO_REGISTER, .service, need: .writeProtection, why: set),
     SandboxRequest(
       "UFFDIO_WRITEPROTECT", CKVM_UFFDIO_WRITEPROTECT, .service, need: .writeProtection, why: set),
+    SandboxRequest(
+      "KVM_GET_SREGS2", CKVM_GET_SREGS2, .guest, need: .saving, why: saved),
+    SandboxRequest(
+      "KVM_GET_XSAVE", CKVM_GET_XSAVE, .guest, need: .saving, why: saved),
+    SandboxRequest(
+      "KVM_GET_XSAVE2", CKVM_GET_XSAVE2, .guest, need: .saving, why: saved),
+    SandboxRequest(
+      "KVM_GET_XCRS", CKVM_GET_XCRS, .guest, need: .saving, why: saved),
+    SandboxRequest(
+      "KVM_GET_DEBUGREGS", CKVM_GET_DEBUGREGS, .guest, need: .saving, why: saved),
+    SandboxRequest(
+      "KVM_GET_LAPIC", CKVM_GET_LAPIC, .guest, need: .saving, why: saved),
+    SandboxRequest(
+      "KVM_GET_MSR_INDEX_LIST", CKVM_GET_MSR_INDEX_LIST, .service, need: .saving, why: saved),
+    SandboxRequest(
+      "KVM_GET_IRQCHIP", CKVM_GET_IRQCHIP, .service, need: .saving, why: saved),
+    SandboxRequest(
+      "KVM_GET_PIT2", CKVM_GET_PIT2, .service, need: .saving, why: saved),
+    SandboxRequest(
+      "KVM_GET_CLOCK", CKVM_GET_CLOCK, .service, need: .saving, why: saved),
+    SandboxRequest(
+      "KVM_SET_SREGS2", CKVM_SET_SREGS2, .service, need: .saving, why: restored),
+    SandboxRequest(
+      "KVM_SET_XSAVE", CKVM_SET_XSAVE, .service, need: .saving, why: restored),
+    SandboxRequest(
+      "KVM_SET_XCRS", CKVM_SET_XCRS, .service, need: .saving, why: restored),
+    SandboxRequest(
+      "KVM_SET_DEBUGREGS", CKVM_SET_DEBUGREGS, .service, need: .saving, why: restored),
+    SandboxRequest(
+      "KVM_SET_LAPIC", CKVM_SET_LAPIC, .service, need: .saving, why: restored),
+    SandboxRequest(
+      "KVM_SET_TSC_KHZ", CKVM_SET_TSC_KHZ, .service, need: .saving, why: restored),
+    SandboxRequest(
+      "KVM_SET_IRQCHIP", CKVM_SET_IRQCHIP, .service, need: .saving, why: restored),
+    SandboxRequest(
+      "KVM_SET_PIT2", CKVM_SET_PIT2, .service, need: .saving, why: restored),
+    SandboxRequest(
+      "KVM_SET_CLOCK", CKVM_SET_CLOCK, .service, need: .saving, why: restored),
   ]
 
+  private static let saved = "what a vCPU or the kernel has, for a machine that is saved"
+  private static let restored = "the same, for a machine that goes on"
   private static let set = "makes a machine, again after a reset"
 }

@@ -57,6 +57,9 @@ public struct MachineConfiguration: Sendable {
   public var secondsAfterCrash = 5
   /// What each thread that the machine makes does before anything else, such as to enter a sandbox.
   public var onThreadStart: @Sendable (ThreadRole) -> Void = { _ in }
+  /// What the machine goes on from, in place of its image's start; nil for one that starts. For one
+  /// machine: a reset starts it.
+  public var restoration: MachineRestoration?
   /// Port devices besides.
   public var portDevices: [(PortRange, any BusDevice)] = []
   /// Memory-mapped devices besides; RAM hides what lies in it.

@@ -20,6 +20,12 @@ final class SynICPages {
     self.memory = memory
   }
 
+  /// The pages are there already, as in a machine that was saved.
+  func restore(eventPage: UInt64, messagePage: UInt64) {
+    self.eventPage = OverlayPageMSR(rawValue: eventPage)
+    self.messagePage = OverlayPageMSR(rawValue: messagePage)
+  }
+
   /// The guest wrote `msr`; both pages' registers as they are now.
   func change(msr: UInt32, eventPage: UInt64, messagePage: UInt64) {
     switch SyntheticMSR(rawValue: msr) {

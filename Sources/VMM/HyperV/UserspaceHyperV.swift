@@ -79,6 +79,17 @@ final class UserspaceHyperV: Sendable {
     }
   }
 
+  /// What the guest has written, for a machine that is saved.
+  var contents: SyntheticMSRs.Contents { registers.withLock { $0.contents } }
+
+  /// Takes over what a guest had written before it was saved; no vCPU runs yet.
+  func restore(_ contents: SyntheticMSRs.Contents) {
+    registers.withLock { registers in
+      registers.restore(contents)
+      admission.store(registers.admissionState.rawValue, ordering: .releasing)
+    }
+  }
+
   /// What the guest said it is.
   var guestIdentity: GuestIdentity {
     GuestIdentity(rawValue: registers.withLock { $0.guestOSID })

@@ -46,6 +46,8 @@ public final class PersonalComputer: Sendable {
   private let board: Board
   private let onThreadStart: @Sendable (ThreadRole) -> Void
   private let flashChip: FlashChip?
+  /// What has a state and is no PCI function, in the order in which it is restored.
+  private let parts: [(name: String, device: any StatefulDevice)]
   let portDevices: [(PortRange, any BusDevice)]
   let memoryDevices: [(MMIORange, any BusDevice)]
   /// The same for vCPUs in system management mode.
@@ -135,35 +137,47 @@ public final class PersonalComputer: Sendable {
     portDecoder = PCIPorts(host: host, bridge: board.isaBridge)
     memoryDecoder = PCIMemory(host: host, bridge: board.hostBridge)
 
+    let systemControlPort = SystemControlPort(onReset: reset)
+    let resetControl = ResetControl(onReset: reset)
+    let configurationPorts = PCIConfigPorts(host: host, resetControl: resetControl)
     var portDevices: [(PortRange, any BusDevice)] =
       inputs.attachments + [
         (RealTimeClock.ports, clock), (UART16550.firstSerialPort, serialPort),
-        (SystemControlPort.ports, SystemControlPort(onReset: reset)),
-        (
-          PCIConfigPorts.ports,
-          PCIConfigPorts(host: host, resetControl: ResetControl(onReset: reset))
-        ),
+        (SystemControlPort.ports, systemControlPort),
+        (PCIConfigPorts.ports, configurationPorts),
       ]
+    var parts: [(name: String, device: any StatefulDevice)] = [
+      ("serial port", serialPort), ("keyboard controller", inputs),
+      ("power management", power), ("real-time clock", clock),
+      ("system control port", systemControlPort), ("reset control", resetControl),
+      ("PCI configuration ports", configurationPorts),
+    ]
     var memoryDevices: [(MMIORange, any BusDevice)] = []
     if let tpm, let presence = own.tpm?.physicalPresence {
       memoryDevices += [(TPMInterface.range, tpm), (PhysicalPresenceMemory.range, presence)]
+      parts += [("TPM", tpm), ("physical presence", presence)]
     }
     var managementDevices = memoryDevices
     if let managementControl {
       portDevices.append((SystemManagementControl.ports, managementControl))
+      parts.append(("system management control", managementControl))
     }
     if let firmware {
       let items = try FirmwareItems(
         own, diskSlots: functions.prefix(own.disks.count).map(\.0.device), vcpuCount: vcpuCount,
         processor: ProcessorIdentity(of: machine),
         layout: memory.layout, board: board, liveFiles: managementControl?.files ?? [])
-      portDevices.append(
-        (FirmwareConfiguration.ports, FirmwareConfiguration(items: items, memory: memory)))
+      let firmwareConfiguration = FirmwareConfiguration(items: items, memory: memory)
+      portDevices.append((FirmwareConfiguration.ports, firmwareConfiguration))
+      parts.append(("firmware configuration", firmwareConfiguration))
       let flash = try FirmwareFlash(firmware, with: machine, numbers: numbers)
       memoryDevices += flash.devices
       managementDevices += flash.managementDevices
     }
+    if let management { parts.append(("system management memory", management)) }
     flashChip = firmware?.variables
+    if let flashChip { parts.append(("flash", flashChip)) }
+    self.parts = parts
     self.portDevices = portDevices
     self.memoryDevices = memoryDevices
     self.managementDevices = managementDevices
@@ -382,6 +396,30 @@ public final class PersonalComputer: Sendable {
       case .unavailable(let what, let cure): throw .unavailable(what: what, cure: cure)
       }
     }
+  }
+
+  /// Pauses the devices and adds what they are; `resumeDevices` follows, after an error too.
+  func saveDevices(to state: inout SavedState) throws(SavedStateError) {
+    try host.pause()
+    do throws(StateError) {
+      try tpm?.pause()
+    } catch {
+      throw SavedStateError(part: "TPM", reason: error)
+    }
+    for (name, device) in parts { try state.save(device, as: name) }
+    try host.saveState(to: &state)
+  }
+
+  /// Lets the devices go on.
+  func resumeDevices() {
+    tpm?.resume()
+    host.resume()
+  }
+
+  /// Makes the devices, which are as new, what they were.
+  func restoreDevices(from state: SavedState) throws(SavedStateError) {
+    for (name, device) in parts { try state.restore(device, from: name) }
+    try host.restoreState(from: state)
   }
 
   /// Ends the devices' work, which waits for what was accepted, and the clock's interrupts.

@@ -97,3 +97,10 @@ final class SystemManagement: Sendable {
   /// How many interrupts there were.
   var interruptCount: UInt64 { count.load(ordering: .sequentiallyConsistent) }
 }
+
+extension SystemManagement: StatefulDevice {
+  /// The memory. Whether it is open follows from the host bridge.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try memory.transferContents(&transfer)
+  }
+}

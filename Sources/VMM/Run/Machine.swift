@@ -47,7 +47,14 @@ public final class Machine: Sendable {
   /// Devices mapped into memory; accesses that exit and belong to no RAM come here.
   public let mmio: MMIOBus
 
-  private let machine: VirtualMachine
+  let virtualMachine: VirtualMachine
+  /// Nil where KVM has Hyper-V's registers.
+  let userspaceHyperV: UserspaceHyperV?
+  /// Whether they are in the kernel.
+  let hasInterruptControllers: Bool
+  let offersNesting: Bool
+  /// Whether a restored program had started its other vCPUs.
+  private let startsSecondaries: Bool
   let control: MachineControl
   let runners: [VCPURunner]
   private let trackingEnd: TrackingEnd
@@ -121,7 +128,12 @@ public final class Machine: Sendable {
     let slots = try TrackedSlots(
       registering: guest, with: machine, numbers: numbers, source: source,
       refinement: configuration.refinement, hasSystemManagement: hasManagement)
-    try platform.boot.load(into: guest)
+    let restoration = configuration.restoration
+    if let restoration {
+      try restoration.load(into: guest, control: control)
+    } else {
+      try platform.boot.load(into: guest)
+    }
     try slots.start(guest.tracker)
 
     let trackingEnd = TrackingEnd(
@@ -138,6 +150,7 @@ public final class Machine: Sendable {
       control: control, onHypercall: onHypercall)
     var userspace: UserspaceHyperV?
     var runners: [VCPURunner] = []
+    var startedVCPUCount = 0
     for id in 0..<UInt32(vcpuCount) {
       var vcpu = try kvm { () throws(KVMError) in try machine.makeVCPU(id: id) }
       if transport == .userspace && userspace == nil {
@@ -159,11 +172,16 @@ public final class Machine: Sendable {
         // which no flat program sends: `startSecondaryVCPUs` stands for it.
         if platform.computer == nil, hasInterruptControllers { try vcpu.setActivity(.runnable) }
       }
-      try platform.boot.enter(vcpu: vcpu)
-      runners.append(
-        VCPURunner(
-          vcpu: vcpu, platform: platform, endsOnCrash: configuration.endsOnCrash,
-          control: control, userspace: userspace, service: service, memory: guest))
+      let restored = try restoration?.enter(vcpu)
+      if restored == nil { try platform.boot.enter(vcpu: vcpu) }
+      let runner = VCPURunner(
+        vcpu: vcpu, platform: platform, endsOnCrash: configuration.endsOnCrash,
+        control: control, userspace: userspace, service: service, memory: guest)
+      if let restored {
+        runner.restored(restored)
+        startedVCPUCount += 1
+      }
+      runners.append(runner)
     }
     platform.computer?.management?.attach(runners.map(\.kicker))
     memory = guest
@@ -173,7 +191,12 @@ public final class Machine: Sendable {
     self.transport = transport
     self.enlightenments = enlightenments
     missingEnlightenments = choice.missing
-    self.machine = machine
+    virtualMachine = machine
+    userspaceHyperV = userspace
+    self.hasInterruptControllers = hasInterruptControllers
+    self.offersNesting = offersNesting
+    // A program's other vCPUs start when it asks for them: if they had, it does not ask again.
+    startsSecondaries = startedVCPUCount > 1
     self.control = control
     self.runners = runners
     self.trackingEnd = trackingEnd
@@ -181,6 +204,10 @@ public final class Machine: Sendable {
     let endsOnCrash = configuration.endsOnCrash && enlightenments.contains(.crash)
     secondsAfterCrash = endsOnCrash ? configuration.secondsAfterCrash : nil
     writtenPageSource = source
+    if let restoration {
+      try restoration.check(MachineKind(of: self))
+      try restoration.finish(machine, userspace, platform.computer)
+    }
   }
 
   private static func memory(
@@ -228,6 +255,7 @@ public final class Machine: Sendable {
     control.attach(
       startSecondaries: { secondariesStart.raise() },
       interruptAll: { [self] in for runner in runners { runner.kicker.kick() } })
+    if startsSecondaries { control.startSecondaryVCPUs() }
     // It may have ended before there was anybody to interrupt.
     if let outcome = control.outcome { control.end(with: outcome) }
     let startService: @Sendable () -> Void = { [onThreadStart] in onThreadStart(.service) }
@@ -279,7 +307,7 @@ public final class Machine: Sendable {
   /// KVM's counters of the machine, by the kernel's names; `pages_2m` is how many 2 MiB mappings
   /// the guest has now. Any thread, also after the run. Source: KVM API, KVM_GET_STATS_FD.
   public func kvmStatistics() throws(MachineError) -> [String: UInt64] {
-    try kvm { () throws(KVMError) in try machine.statistics() }
+    try kvm { () throws(KVMError) in try virtualMachine.statistics() }
   }
 
   /// The exits of each vCPU so far, by the raw values of `ExitKind`. Any thread, also after the

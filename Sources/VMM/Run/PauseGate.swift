@@ -1,4 +1,5 @@
 internal import HostSystem
+internal import KVM
 internal import Synchronization
 
 /// Where vCPU threads wait while the machine is paused, and where they say what they are doing when
@@ -31,6 +32,16 @@ final class PauseGate: Sendable {
     var answers: [UInt32: VCPUSnapshot]
   }
 
+  /// A look at all that vCPUs are, during a pause.
+  fileprivate struct Collection {
+    let isComplete: Event
+    /// Those that have not delivered.
+    var pending: Set<UInt32>
+    let parts: VCPUStateParts
+    var states: [UInt32: VCPUState] = [:]
+    var failure: KVMError?
+  }
+
   fileprivate struct State {
     /// vCPUs whose threads are between `enter` and `leave`.
     var present: Set<UInt32> = []
@@ -40,6 +51,10 @@ final class PauseGate: Sendable {
     var waiting: [UInt32: VCPUSnapshot?] = [:]
     var pause: Pause?
     var inspection: Inspection?
+    var collection: Collection?
+    /// The pause has to last: `open` waits for the end of that.
+    var isHeld = false
+    var opensLater = false
     /// No pause begins any more.
     var isOver = false
 
@@ -77,16 +92,88 @@ final class PauseGate: Sendable {
     return current.isComplete.wait(seconds: 10)
   }
 
-  /// Opens the gate. Who waits for it to be complete waits no longer.
+  /// Opens the gate. Who waits for it to be complete waits no longer. While the gate is held it
+  /// opens later, unless it is for good.
   ///
   /// - Parameter forGood: it is never closed again.
   func open(forGood: Bool = false) {
     state.withLock { state in
+      guard forGood || !state.isHeld else {
+        state.opensLater = true
+        return
+      }
       if forGood { state.isOver = true }
+      state.collection?.isComplete.raise()
+      state.collection = nil
       state.pause?.ends.raise()
       state.pause?.isComplete.raise()
       state.pause = nil
       publish(state)
+    }
+  }
+
+  /// Holds a gate that is closed, with all vCPUs at it: nobody opens it until `release`.
+  ///
+  /// - Returns: false if it is not closed, or held by another.
+  func hold() -> Bool {
+    state.withLock { state in
+      guard state.pause != nil, state.isComplete, !state.isHeld, !state.isOver else { return false }
+      state.isHeld = true
+      state.opensLater = false
+      return true
+    }
+  }
+
+  /// Ends `hold`; the gate opens if somebody has asked for that meanwhile.
+  func release() {
+    let opens = state.withLock { state in
+      defer { (state.isHeld, state.opensLater) = (false, false) }
+      return state.opensLater
+    }
+    if opens { open() }
+  }
+
+  /// Whether the gate will not close any more: the run ends.
+  var isOver: Bool { state.withLock { $0.isOver } }
+
+  /// Asks all vCPUs what they are, at a gate that is held.
+  ///
+  /// - Returns: nil if the run ends meanwhile, or a thread does not come within 10 seconds.
+  func collect(
+    _ parts: VCPUStateParts
+  ) throws(MachineError) -> [UInt32: VCPUState]? {
+    let next = Pause(ends: try Event.ofMachine(), isComplete: try Event.ofMachine())
+    let isComplete = try Event.ofMachine()
+    let isAsked = state.withLock { state in
+      guard let pause = state.pause, state.isHeld else { return false }
+      state.collection = Collection(
+        isComplete: isComplete, pending: state.present, parts: parts)
+      if state.present.isEmpty { isComplete.raise() }
+      // Sends the threads around once: the gate stays closed, and they find the next pause.
+      state.pause = next
+      pause.ends.raise()
+      pause.isComplete.raise()
+      return true
+    }
+    guard isAsked, isComplete.wait(seconds: 10) else { return nil }
+    let collection = state.withLock { state in
+      defer { state.collection = nil }
+      return state.collection
+    }
+    guard let collection, collection.pending.isEmpty else { return nil }
+    if let failure = collection.failure { throw .kvm(failure) }
+    return collection.states
+  }
+
+  /// On a vCPU's thread, when `pass` asked for it.
+  func deliver(_ id: UInt32, _ result: Result<VCPUState, KVMError>) {
+    state.withLock { state in
+      guard state.collection?.pending.remove(id) != nil else { return }
+      switch result {
+      case .success(let vcpu): state.collection?.states[id] = vcpu
+      case .failure(let error): state.collection?.failure = error
+      }
+      if state.collection?.pending.isEmpty == true { state.collection?.isComplete.raise() }
     }
   }
 
@@ -140,31 +227,46 @@ final class PauseGate: Sendable {
       state.ended.insert(id)
       state.inspection?.asked.remove(id)
       state.answerInspection(id, nil)
+      if state.collection?.pending.remove(id) != nil, state.collection?.pending.isEmpty == true {
+        state.collection?.isComplete.raise()
+      }
       publish(state)
       if state.isComplete { state.pause?.isComplete.raise() }
     }
+  }
+
+  /// What `pass` found.
+  enum Passage {
+    /// Nothing: the guest may be entered.
+    case open
+    /// The gate was closed, and has to be passed again.
+    case closed
+    /// It is closed, and the vCPU's state is wanted: `deliver` it, then pass again.
+    case delivers(VCPUStateParts)
   }
 
   /// On a vCPU's thread: says what the vCPU is doing if that is asked, and waits while there is a
   /// pause.
   ///
   /// - Parameter snapshot: what the vCPU is doing; nil if KVM does not tell.
-  /// - Returns: whether the gate was closed.
-  func pass(_ id: UInt32, snapshot: () -> VCPUSnapshot?) -> Bool {
-    guard isClosed.load(ordering: .sequentiallyConsistent) else { return false }
+  func pass(_ id: UInt32, snapshot: () -> VCPUSnapshot?) -> Passage {
+    guard isClosed.load(ordering: .sequentiallyConsistent) else { return .open }
     let snapshot = snapshot()
-    let pause = state.withLock { state in
+    let (pause, parts) = state.withLock { state in
       state.answerInspection(id, snapshot)
       publish(state)
-      guard state.pause != nil else { return nil as Pause? }
+      guard state.pause != nil else { return (nil as Pause?, nil as VCPUStateParts?) }
+      if let collection = state.collection, collection.pending.contains(id) {
+        return (nil, collection.parts)
+      }
       state.waiting[id] = .some(snapshot)
       if state.isComplete { state.pause?.isComplete.raise() }
-      return state.pause
+      return (state.pause, nil)
     }
-    guard let pause else { return true }
+    guard let pause else { return parts.map { .delivers($0) } ?? .closed }
     while !pause.ends.wait(seconds: 3600) {}
     state.withLock { state in _ = state.waiting.removeValue(forKey: id) }
-    return true
+    return .closed
   }
 
   /// Under the lock.

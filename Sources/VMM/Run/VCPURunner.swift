@@ -48,6 +48,14 @@ final class VCPURunner: @unchecked Sendable {
     synICPages = SynICPages(memory: memory)
   }
 
+  /// The vCPU is one that was saved; before it runs.
+  func restored(_ state: VCPUState) {
+    func value(_ msr: SyntheticMSR) -> UInt64 {
+      state.msrs.first { $0.index == msr.rawValue }?.value ?? 0
+    }
+    synICPages.restore(eventPage: value(.siefp), messagePage: value(.simp))
+  }
+
   /// The thread's body: until the run ends.
   func run() {
     guard var vcpu = vcpu.take() else { preconditionFailure("a vCPU run twice at once") }
@@ -57,13 +65,33 @@ final class VCPURunner: @unchecked Sendable {
     defer { control.gate.leave(id) }
     do throws(KVMError) {
       while !control.isEnding {
-        if control.gate.pass(id, snapshot: { try? VCPUSnapshot(of: vcpu) }) { continue }
-        try handle(try vcpu.run(), of: &vcpu)
+        switch control.gate.pass(id, snapshot: { try? VCPUSnapshot(of: vcpu) }) {
+        case .open: try handle(try vcpu.run(), of: &vcpu)
+        case .closed: break
+        case .delivers(let parts): control.gate.deliver(id, state(of: &vcpu, parts))
+        }
       }
     } catch {
       control.end(with: .failed(.kvm(error)))
     }
     self.vcpu = consume vcpu
+  }
+
+  /// What the vCPU is, when the last exit has been carried out to its end.
+  private func state(
+    of vcpu: inout VCPU, _ parts: VCPUStateParts
+  ) -> Result<VCPUState, KVMError> {
+    do throws(KVMError) {
+      if let management { try interrupt(vcpu, by: management) }
+      // A string of accesses goes on with the next one.
+      while let exit = try vcpu.finishPendingExit() {
+        try handle(exit, of: &vcpu)
+        if control.isEnding { break }
+      }
+      return .success(try vcpu.state(parts))
+    } catch {
+      return .failure(error)
+    }
   }
 
   private func handle(_ exit: VCPUExit, of vcpu: inout VCPU) throws(KVMError) {

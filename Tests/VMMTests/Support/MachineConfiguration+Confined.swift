@@ -26,6 +26,7 @@ extension MachineConfiguration {
       policy.keepsFlash = true
       policy.hasNetwork = true
       policy.hasTPM = true
+      policy.savesMachines = true
       ThreadFilter.enter(role, policy)
     }
     return configuration

@@ -126,3 +126,15 @@ public final class FirmwareConfiguration: BusDevice {
     }
   }
 }
+
+extension FirmwareConfiguration: StatefulDevice {
+  /// What is selected, and the files that were made when they were asked for.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try state.withLock { (state) throws(StateError) in
+      try state.items.transfer(&transfer)
+      try transfer.integer(&state.selector)
+      try transfer.integer(&state.offset, in: 0...state.items[state.selector].count)
+      try transfer.integer(&state.addressHigh)
+    }
+  }
+}

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 
 /// What firmware can ask for by number and, for files, by name: the contents of a
 /// `FirmwareConfiguration`.
@@ -66,6 +67,8 @@ public struct FirmwareItems: Sendable {
   private var files: [File] = []
   private var lateFiles: [LateFiles] = []
   private var liveFiles: [UInt16: LiveFile] = [:]
+  /// Those of `lateFiles` that have been completed.
+  private var completed: [UInt16] = []
 
   /// The items of a machine, without files.
   ///
@@ -145,6 +148,7 @@ public struct FirmwareItems: Sendable {
       return
     }
     let late = lateFiles.remove(at: index)
+    completed += late.selectors
     for (selector, bytes) in zip(late.selectors, late.contents()) {
       guard let file = files.first(where: { $0.selector == selector }) else { continue }
       items[selector] = Self.fitting(bytes, file.byteCount)
@@ -206,5 +210,26 @@ public enum FirmwareItemError: Error, Equatable, Sendable, CustomStringConvertib
     case .tooMany:
       "more than \(FirmwareItems.maximumFileCount) firmware files"
     }
+  }
+}
+
+extension FirmwareItems {
+  /// What was completed, and live files as they were last seen; the rest is the machine's kind.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.elements(
+      &completed, maximumCount: Self.maximumFileCount, new: 0
+    ) { (transfer, selector) throws(StateError) in
+      try transfer.integer(&selector)
+    }
+    let selectors = completed + liveFiles.keys.sorted()
+    for selector in selectors {
+      guard let file = files.first(where: { $0.selector == selector }) else {
+        throw .invalid("a file that this machine does not have")
+      }
+      var bytes = items[selector] ?? []
+      try transfer.bytes(&bytes, maximumCount: file.byteCount)
+      items[selector] = bytes
+    }
+    lateFiles.removeAll { late in late.selectors.contains { completed.contains($0) } }
   }
 }

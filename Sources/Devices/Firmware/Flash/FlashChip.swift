@@ -125,3 +125,23 @@ public final class FlashChip: BusDevice {
     }
   }
 }
+
+extension FlashChip: StatefulDevice {
+  /// The chip's mode and contents. Contents that a file keeps must be those that were saved: a
+  /// restored system has some of them in its memory.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try state.withLock { (state) throws(StateError) in
+      save(&state)
+      try state.machine.transfer(&transfer)
+      let before = transfer.isRestoring ? contents.read(at: 0, byteCount: contents.byteCount) : []
+      try contents.transferContents(&transfer)
+      guard transfer.isRestoring else { return }
+      if !(store is VolatileFlashStore) {
+        let isSame = contents.read(at: 0, byteCount: contents.byteCount) == before
+        if !isSame { contents.write(before, at: 0) }
+        try transfer.check(isSame, "the variables have changed since it was saved")
+      }
+      if state.machine.mode != .array { state.onReadable?(false) }
+    }
+  }
+}

@@ -1,7 +1,9 @@
+internal import DeviceKit
+
 /// What a flash chip does with each byte written to it: a value, without the chip's contents.
 struct FlashStateMachine: Hashable, Sendable {
   /// What reads return.
-  enum Mode: Hashable, Sendable {
+  enum Mode: UInt8, Sendable {
     /// The contents.
     case array
     case status
@@ -10,7 +12,7 @@ struct FlashStateMachine: Hashable, Sendable {
   }
 
   /// What the next write completes.
-  private enum Pending: Hashable, Sendable {
+  private enum Pending: UInt8, Sendable {
     case nothing, program, erase
   }
 
@@ -94,4 +96,12 @@ struct FlashStatus: OptionSet, Hashable, Sendable {
   static let programFailed = FlashStatus(rawValue: 1 << 4)
   /// An erase that was not confirmed: both failures at once.
   static let badSequence: FlashStatus = [.eraseFailed, .programFailed]
+}
+
+extension FlashStateMachine {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.value(&mode)
+    try transfer.value(&status)
+    try transfer.value(&pending)
+  }
 }

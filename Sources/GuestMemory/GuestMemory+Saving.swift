@@ -1,0 +1,143 @@
+internal import Glibc
+public import ZeroTracker
+
+/// Pages that follow each other and are not all zero, in a file of saved memory: at the offset that
+/// is their GPA.
+public struct SavedPages: Hashable, Sendable {
+  public var pages: PageRange
+  /// `PageChecksum` of their bytes.
+  public var checksum: UInt64
+
+  public init(pages: PageRange, checksum: UInt64) {
+    self.pages = pages
+    self.checksum = checksum
+  }
+}
+
+// Guest memory saved to a sparse file, and restored. What is zero is a hole there and takes no
+// time: memory that nobody populated is not even looked at.
+extension GuestMemory {
+  /// Writes all pages that are not zero, each at its GPA. Neither the guest nor a device may write
+  /// meanwhile. Any thread; what it reads has to be opened by `prepareInspection`.
+  ///
+  /// - Parameters:
+  ///   - descriptor: of a regular file, empty, open for writing.
+  ///   - goesOn: asked again and again; false gives up.
+  /// - Returns: what was written, ascending.
+  /// - Throws: `GuestMemoryError.interrupted`, `.system`, `.residency`.
+  public func save(
+    to descriptor: Int32, goesOn: () -> Bool
+  ) throws(GuestMemoryError) -> [SavedPages] {
+    var saved: [SavedPages] = []
+    for (region, mapping) in zip(layout.regions, mappings) {
+      let pageCount = Int(region.pages.pageCount)
+      var next = 0
+      while next < pageCount {
+        guard goesOn() else { throw .interrupted }
+        let count = min(HostMapping.presencePageCount, pageCount - next)
+        let presence = try mapping.presence(next * GPN.byteCount, pageCount: count)
+        var page = 0
+        while page < count {
+          guard presence[page] != .absent, !mapping.isZeroPage((next + page) * GPN.byteCount) else {
+            page += 1
+            continue
+          }
+          var end = page + 1
+          while end < count, presence[end] != .absent,
+            !mapping.isZeroPage((next + end) * GPN.byteCount)
+          {
+            end += 1
+          }
+          saved.append(try save(region, mapping, next + page..<next + end, to: descriptor))
+          page = end
+        }
+        next += count
+      }
+    }
+    return saved
+  }
+
+  /// Pages of a region, by their numbers in it.
+  private func save(
+    _ region: GuestMemoryLayout.Region, _ mapping: HostMapping, _ pages: Range<Int>,
+    to descriptor: Int32
+  ) throws(GuestMemoryError) -> SavedPages {
+    let start = GPN(rawValue: region.pages.start.rawValue + UInt64(pages.lowerBound))
+    let byteCount = pages.count * GPN.byteCount
+    try writeFile(
+      descriptor: descriptor, fileOffset: off_t(start.rawValue) << 12, byteCount: byteCount,
+      at: GPA(start.rawValue << 12))
+    let bytes = unsafe mapping.bytes(pages.lowerBound * GPN.byteCount, byteCount)
+    return SavedPages(
+      pages: PageRange(start: start, pageCount: UInt64(pages.count)),
+      // SAFETY: the mapping lives as long as self.
+      checksum: unsafe PageChecksum.value(of: UnsafeRawBufferPointer(bytes)))
+  }
+
+  /// Reads pages that were saved into memory that is still zero; all of them are marked as
+  /// touched.
+  ///
+  /// - Parameters:
+  ///   - saved: what `save` returned; as it comes from a file, any values are accepted.
+  ///   - descriptor: of that file, open for reading.
+  ///   - goesOn: asked again and again; false gives up.
+  /// - Throws: `GuestMemoryError.notRAM` for pages that are no RAM here, `.fileEnded`, `.system`,
+  ///   `.savedPages` for bytes that are not those that were saved, `.interrupted`. Memory is of no
+  ///   use then.
+  public func restore(
+    _ saved: [SavedPages], from descriptor: Int32, goesOn: () -> Bool
+  ) throws(GuestMemoryError) {
+    for part in saved {
+      guard goesOn() else { throw .interrupted }
+      let number = part.pages.start.rawValue
+      guard number < UInt64(1) << 40, part.pages.pageCount < UInt64(1) << 32 else {
+        throw .notRAM(GPA(.max), byteCount: .max)
+      }
+      let address = GPA(number << 12)
+      let byteCount = Int(part.pages.pageCount) * GPN.byteCount
+      try readFile(
+        descriptor: descriptor, fileOffset: off_t(number) << 12, byteCount: byteCount, at: address)
+      guard let bytes = unsafe bytes(at: address, byteCount),
+        // SAFETY: the mapping lives as long as self.
+        unsafe PageChecksum.value(of: UnsafeRawBufferPointer(bytes)) == part.checksum
+      else { throw .savedPages(address, byteCount: byteCount) }
+    }
+  }
+}
+
+/// A checksum of whole words of 8 bytes, against files that were cut, mixed up or worn out, not
+/// against anybody's will: four chains, so that the processor works on them at once.
+package enum PageChecksum {
+  private static let factor: UInt64 = 0x9E37_79B9_7F4A_7C15
+
+  package static func value(of bytes: UnsafeRawBufferPointer) -> UInt64 {
+    var chains: (UInt64, UInt64, UInt64, UInt64) = (1, 2, 3, 4)
+    var offset = 0
+    while offset &+ 32 <= bytes.count {
+      // SAFETY: 32 bytes are there.
+      let words = unsafe (
+        bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self),
+        bytes.loadUnaligned(fromByteOffset: offset &+ 8, as: UInt64.self),
+        bytes.loadUnaligned(fromByteOffset: offset &+ 16, as: UInt64.self),
+        bytes.loadUnaligned(fromByteOffset: offset &+ 24, as: UInt64.self)
+      )
+      chains.0 = mix(chains.0, words.0)
+      chains.1 = mix(chains.1, words.1)
+      chains.2 = mix(chains.2, words.2)
+      chains.3 = mix(chains.3, words.3)
+      offset &+= 32
+    }
+    var last = mix(mix(chains.0, chains.1), mix(chains.2, chains.3))
+    while offset < bytes.count {
+      last = mix(last, UInt64(unsafe bytes[offset]))
+      offset &+= 1
+    }
+    return mix(last, UInt64(bytes.count))
+  }
+
+  @inline(__always)
+  private static func mix(_ sum: UInt64, _ word: UInt64) -> UInt64 {
+    let product = (sum ^ word) &* factor
+    return product ^ product &>> 29
+  }
+}

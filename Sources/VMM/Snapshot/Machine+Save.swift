@@ -1,0 +1,200 @@
+internal import DeviceKit
+internal import GuestMemory
+internal import HyperVCore
+internal import KVM
+internal import MachineSpecification
+
+extension Machine {
+  /// What the machine is, with its memory in a file. For a machine that is paused
+  /// (`MachineControl.pause`); it stays paused, and may go on after that. Any thread but a vCPU's.
+  ///
+  /// The content of disks is not saved, but is consistent with the rest until the machine goes on:
+  /// devices have finished what they had begun, and disks are flushed.
+  ///
+  /// - Parameter descriptor: of an empty regular file, open for writing: each page lies at the
+  ///   offset that is its GPA, and what is zero is a hole.
+  /// - Throws: `SavedMachineError`; a machine that can still go on then does so unchanged.
+  public func save(memoryTo descriptor: Int32) throws(SavedMachineError) -> SavedMachine {
+    guard !offersNesting else {
+      throw .part(
+        SavedStateError(part: "vCPU 0", reason: .unsupported("a machine with nested guests")))
+    }
+    let parts = try machineError { () throws(MachineError) in
+      try kvm { () throws(KVMError) in
+        var parts = try VCPUStateParts(
+          of: virtualMachine, on: KVMSystem(), hasLocalAPIC: hasInterruptControllers)
+        // Ours, whatever KVM may have at those numbers.
+        if transport == .userspace { parts.msrs.removeAll { SyntheticMSR.range.contains($0) } }
+        return parts
+      }
+    }
+    guard control.gate.hold() else { throw .notPaused }
+    defer { control.gate.release() }
+    defer { computer?.resumeDevices() }
+    var saved = SavedMachine()
+    do throws(SavedStateError) {
+      try computer?.saveDevices(to: &saved.state)
+    } catch {
+      throw .part(error)
+    }
+    // Behind the devices: their messages are in the local APICs.
+    let vcpus = try machineError { () throws(MachineError) in try control.gate.collect(parts) }
+    guard let vcpus, computer == nil || vcpus.count == runners.count else { throw .interrupted }
+    try save(vcpus, to: &saved.state)
+    // The wires last of all: what comes later than a device's state is one interrupt too many, and
+    // not one too few.
+    try saveKernel(to: &saved.state)
+    saved.memory = try machineError { () throws(MachineError) in
+      try VMM.memory { () throws(GuestMemoryError) in
+        try memory.save(to: descriptor) { !control.gate.isOver }
+      }
+    }
+    guard !control.gate.isOver else { throw .interrupted }
+    return saved
+  }
+
+  private func save(
+    _ vcpus: [UInt32: VCPUState], to state: inout SavedState
+  ) throws(SavedMachineError) {
+    for (id, vcpu) in vcpus.sorted(by: { $0.key < $1.key }) {
+      try add(StateBox(vcpu), as: StateName.vcpu(id), to: &state)
+    }
+  }
+
+  private func saveKernel(to state: inout SavedState) throws(SavedMachineError) {
+    let kernel = try machineError { () throws(MachineError) in
+      try kvm { () throws(KVMError) in
+        try virtualMachine.state(
+          hasInterruptControllers: hasInterruptControllers, hasIntervalTimer: computer != nil)
+      }
+    }
+    try add(StateBox(kernel), as: StateName.kernel, to: &state)
+    if let contents = userspaceHyperV?.contents {
+      try add(StateBox(contents), as: StateName.hyperV, to: &state)
+    }
+    try add(
+      StateBox(MachineKind(of: self)), as: StateName.kind, to: &state)
+  }
+
+  private func add<T>(
+    _ box: StateBox<T>, as name: String, to state: inout SavedState
+  ) throws(SavedMachineError) {
+    do throws(SavedStateError) {
+      try state.save(box, as: name)
+    } catch {
+      throw .part(error)
+    }
+  }
+}
+
+/// Runs `body`, giving the machine's errors as those of saving.
+func machineError<R>(_ body: () throws(MachineError) -> R) throws(SavedMachineError) -> R {
+  do throws(MachineError) { return try body() } catch { throw .machine(error) }
+}
+
+/// The names of the parts that are no devices.
+enum StateName {
+  static let kind = "machine"
+  static let kernel = "KVM"
+  static let hyperV = "Hyper-V registers"
+
+  static func vcpu(_ id: UInt32) -> String { "vCPU \(id)" }
+}
+
+/// What has to be the same where a machine is restored.
+struct MachineKind: Sendable {
+  var vcpuCount: UInt32
+  var memoryByteCount: UInt64
+  /// 0 for KVM's own Hyper-V, 1 for ours.
+  var transport: UInt8
+  var enlightenments: UInt64
+
+  init(of machine: Machine) {
+    vcpuCount = UInt32(machine.runners.count)
+    memoryByteCount = machine.memory.layout.ramByteCount
+    transport = machine.transport == .kernel ? 0 : 1
+    enlightenments = UInt64(machine.enlightenments.rawValue)
+  }
+}
+
+extension MachineKind: StateTransferable {
+  /// Compares.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.constant(vcpuCount, "the number of vCPUs is")
+    try transfer.constant(memoryByteCount, "the size of memory is")
+    try transfer.constant(
+      transport, "Hyper-V's interface comes from another place (0 is KVM, 1 is this program):")
+    try transfer.constant(enlightenments, "the set of enlightenments is")
+  }
+}
+
+/// A value with one function for both ways.
+protocol StateTransferable: Sendable {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError)
+}
+
+/// Lends a value to `SavedState`, which takes devices. Used by one thread.
+final class StateBox<T: StateTransferable>: StatefulDevice, @unchecked Sendable {
+  // Sendable: made, used and read by one thread, as a local variable.
+  private(set) var value: T
+
+  init(_ value: T) {
+    self.value = value
+  }
+
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try value.transfer(&transfer)
+  }
+}
+
+extension VCPUState: StateTransferable {
+  /// AMX and what may yet come.
+  private static let maximumByteCount = 1 << 16
+  private static let maximumMSRCount = 4096
+
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.bytes(&registers, maximumCount: Self.maximumByteCount)
+    try transfer.bytes(&systemRegisters, maximumCount: Self.maximumByteCount)
+    try transfer.bytes(&extendedState, maximumCount: Self.maximumByteCount)
+    try transfer.bytes(&extendedControl, maximumCount: Self.maximumByteCount)
+    try transfer.bytes(&debugRegisters, maximumCount: Self.maximumByteCount)
+    try transfer.bytes(&localAPIC, maximumCount: Self.maximumByteCount)
+    try transfer.bytes(&events, maximumCount: Self.maximumByteCount)
+    try transfer.value(&activity)
+    try transfer.elements(
+      &msrs, maximumCount: Self.maximumMSRCount, new: ModelSpecificRegister(index: 0, value: 0)
+    ) { (transfer, msr) throws(StateError) in
+      try transfer.integer(&msr.index)
+      try transfer.integer(&msr.value)
+    }
+    try transfer.integer(&tscKilohertz)
+  }
+}
+
+extension VirtualMachineState: StateTransferable {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.elements(&interruptControllers, maximumCount: 3, new: []) {
+      (transfer, bytes) throws(StateError) in
+      try transfer.bytes(&bytes, maximumCount: 4096)
+    }
+    try transfer.bytes(&intervalTimer, maximumCount: 4096)
+    try transfer.integer(&clockNanoseconds)
+  }
+}
+
+extension SyntheticMSRs.Contents: StateTransferable {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&guestOSID)
+    try transfer.integer(&hypercall)
+    try transfer.integer(&referenceTSC)
+    try transfer.elements(
+      &vpAssistPages, maximumCount: 4096, new: VPAssistPage(vpIndex: 0, register: 0)
+    ) { (transfer, page) throws(StateError) in
+      try transfer.integer(&page.vpIndex)
+      try transfer.integer(&page.register)
+    }
+    try transfer.elements(&crashParameters) { (transfer, parameter) throws(StateError) in
+      try transfer.integer(&parameter)
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import DeviceKit
+import Devices
+import Glibc
+import GuestMemory
+import HyperVCore
+import MachineSpecification
+import Synchronization
+import TestSupport
+import Testing
+import ZeroTracker
+
+@testable import VMM
+
+/// A machine is saved while it runs, and another one goes on from there.
+@Suite(
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
+struct SavedMachineTests {
+  /// Counts in a register and in memory, and ends the run as soon as the two differ or time goes
+  /// back: neither vCPU may lose an instruction, nor do one twice. The second vCPU, once started,
+  /// has the next 8 bytes of memory.
+  private static let program: [UInt8] = [
+    0x31, 0xC9,  // xor ecx, ecx
+    0x31, 0xDB,  // xor ebx, ebx
+    0xE6, 0xEC,  // round: out 0xEC, al: start the others (again and again, which does nothing)
+    0x48, 0xFF, 0xC1,  // inc rcx
+    0x48, 0xFF, 0x04, 0xF5, 0x00, 0x00, 0x20, 0x00,  // inc qword [rsi*8 + 0x200000]
+    0x48, 0x3B, 0x0C, 0xF5, 0x00, 0x00, 0x20, 0x00,  // cmp rcx, [rsi*8 + 0x200000]
+    0x75, 0x13,  // jne wrong
+    0x0F, 0x31,  // rdtsc
+    0x48, 0xC1, 0xE2, 0x20,  // shl rdx, 32
+    0x48, 0x09, 0xD0,  // or rax, rdx
+    0x48, 0x39, 0xD8,  // cmp rax, rbx
+    0x72, 0x05,  // jb wrong
+    0x48, 0x89, 0xC3,  // mov rbx, rax
+    0xEB, 0xD6,  // jmp round
+    0xB0, 0x01,  // wrong: mov al, 1
+    0xE6, 0xF4,  // out 0xF4, al
+  ]
+
+  private func configuration(
+    _ control: MachineControl, _ transport: HyperVTransport
+  ) -> MachineConfiguration {
+    var configuration = MachineConfiguration.confined(
+      program: Self.program, memoryByteCount: 16 << 20, vcpuCount: 2)
+    configuration.hyperV = transport == .kernel ? .kernel : .userspace
+    configuration.portDevices = [
+      (PortRange(start: 0xEC, count: 1), SignalPort { _ in control.startSecondaryVCPUs() }),
+      (ExitPort.ports, ExitPort { control.end(with: .exited(status: $0)) }),
+    ]
+    return configuration
+  }
+
+  private func counts(_ memory: GuestMemory) throws -> [UInt64] {
+    try [0x20_0000, 0x20_0008].map { try memory.load(at: GPA($0)) }
+  }
+
+  /// Lets both vCPUs count on.
+  private func waitForCounting(_ machine: Machine) async throws {
+    let before = try counts(machine.memory)
+    while try zip(counts(machine.memory), before).contains(where: { $0 == $1 }) {
+      await Task.yield()
+    }
+  }
+
+  /// Five times in a row, each from the one before; the one that was saved goes on as well.
+  @Test(arguments: Host.transports)
+  func bothGoOn(transport: HyperVTransport) async throws {
+    let files = try (0..<5).map { _ in try SavedFile() }
+    var restoration: MachineRestoration?
+    var last: [UInt64] = [0, 0]
+    for round in 0..<5 {
+      let control = MachineControl()
+      var configuration = configuration(control, transport)
+      configuration.restoration = restoration
+      let machine = try Machine(configuration, control: control)
+      #expect(try counts(machine.memory) == last, "round \(round)")
+      let outcome = Task { await machine.runOnThread() }
+      try await waitForCounting(machine)
+      #expect(try control.pause())
+      last = try counts(machine.memory)
+      let descriptor = files[round].descriptor
+      let saved = try machine.save(memoryTo: descriptor)
+      #expect(try counts(machine.memory) == last, "it is paused")
+      control.resume()
+      try await waitForCounting(machine)
+      control.end(with: .stopped)
+      guard case .stopped = await outcome.value else {
+        Issue.record("the guest found something wrong in round \(round)")
+        return
+      }
+      restoration = MachineRestoration(
+        try SavedMachine(decoding: saved.encoded), memoryDescriptor: descriptor)
+    }
+  }
+}
+
+/// A file without a name, as long as this lives.
+@safe final class SavedFile {
+  private let file: UnsafeMutablePointer<FILE>
+
+  init() throws {
+    unsafe file = try unsafe #require(tmpfile())
+  }
+
+  deinit {
+    unsafe fclose(file)
+  }
+
+  var descriptor: Int32 { unsafe fileno(file) }
+}
