@@ -8,6 +8,8 @@ package struct ControlEvent: Equatable, Sendable {
     case booted
     case paused
     case resumed
+    /// It was saved, and goes on or stays paused.
+    case saved
     /// The guest, or somebody, reset the machine.
     case reset
     /// The guest reported its own crash.

@@ -13,6 +13,7 @@ package enum ControlRequest: Equatable, Sendable {
   case powerButton
   case reboot
   case shutdown
+  case snapshot(SnapshotName)
   /// What the guest is to give up, in bytes: a multiple of 4 KiB.
   case resize(balloonByteCount: UInt64)
   case cdrom(CDROMChange)
@@ -60,6 +61,14 @@ package enum ControlRequest: Equatable, Sendable {
           .badRequest, "vm.resize: desired_balloon is not a number of bytes, a multiple of 4096")
       }
       self = .resize(balloonByteCount: UInt64(count))
+    case .snapshot:
+      guard case .text(let text)? = members.take("name"), let name = SnapshotName(text) else {
+        throw HTTPError(
+          .badRequest,
+          "vm.snapshot: name is not 1 to \(SnapshotName.maximumCount) letters, digits, '.', '-' and"
+            + " '_', the first a letter or digit")
+      }
+      self = .snapshot(name)
     case .nic:
       guard case .integer(let number)? = members.take("nic"), (0..<64).contains(number) else {
         throw HTTPError(.badRequest, "vm.nic: nic is not the number of a network card")
@@ -107,7 +116,7 @@ package enum ControlRequest: Equatable, Sendable {
     case .powerButton: .powerButton
     case .reboot: .reboot
     case .shutdown: .shutdown
-    case .resize, .cdrom, .nic: preconditionFailure("\(route) has a body")
+    case .resize, .cdrom, .nic, .snapshot: preconditionFailure("\(route) has a body")
     }
   }
 }

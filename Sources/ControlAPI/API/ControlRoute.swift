@@ -16,6 +16,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
   case powerButton = "vm.power-button"
   case reboot = "vm.reboot"
   case shutdown = "vm.shutdown"
+  case snapshot = "vm.snapshot"
   case resize = "vm.resize"
   case cdrom = "vm.cdrom"
   case nic = "vm.nic"
@@ -38,6 +39,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
     switch self {
     case .ping, .info, .counters, .metrics, .events, .screenshot: .get
     case .pause, .resume, .powerButton, .reboot, .shutdown, .resize, .cdrom, .nic: .put
+    case .snapshot: .put
     }
   }
 
@@ -60,6 +62,9 @@ package enum ControlRoute: String, CaseIterable, Sendable {
     case .powerButton: "Presses the power button: an operating system that listens shuts down."
     case .reboot: "Resets the machine, as the reset button of a PC does; it runs, also if paused."
     case .shutdown: "Ends the run, whatever the guest is doing."
+    case .snapshot:
+      "Saves the machine under a name in the directory of --snapshots, in place of what has it; one"
+        + " that runs is paused meanwhile."
     case .resize: "Changes how much memory the guest is to give up to the balloon."
     case .cdrom: "Changes the medium in a CD drive, or ejects it."
     case .nic: "Pulls the cable of a network card, or plugs it in."
@@ -69,6 +74,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
   /// The body that it takes; nil for none.
   package var requestSchema: ControlSchema? {
     switch self {
+    case .snapshot: .snapshot
     case .resize: .resize
     case .cdrom: .cdrom
     case .nic: .nic
@@ -86,6 +92,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
     case .events: (ControlReply.lines, .event)
     case .screenshot: (ControlReply.png, nil)
     case .cdrom: (ControlReply.json, .medium)
+    case .snapshot: (ControlReply.json, .snapshotState)
     case .pause, .resume, .powerButton, .reboot, .shutdown, .resize, .nic: nil
     }
   }
@@ -95,6 +102,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
     switch self {
     case .screenshot, .powerButton, .resize, .cdrom, .nic: [.conflict, .unavailable]
     case .pause: [.internalError, .unavailable]
+    case .snapshot: [.conflict, .internalError, .unavailable]
     case .reboot, .counters, .metrics, .events: [.unavailable]
     case .ping, .info, .resume, .shutdown: []
     }

@@ -11,6 +11,8 @@ package enum ControlSchema: String, CaseIterable, Sendable {
   case cdrom = "VmCdrom"
   case medium = "VmCdromState"
   case nic = "VmNic"
+  case snapshot = "VmSnapshot"
+  case snapshotState = "VmSnapshotState"
   case fault = "Fault"
 
   package var value: JSONValue {
@@ -60,6 +62,16 @@ package enum ControlSchema: String, CaseIterable, Sendable {
           ("is_awaited", Self.flag), ("message", Self.text),
         ])
     case .nic: Self.object([("nic", Self.count), ("link", Self.flag)])
+    case .snapshot:
+      Self.object([
+        (
+          "name",
+          .members([
+            ("type", .text("string")), ("pattern", .text(SnapshotName.pattern)),
+          ])
+        )
+      ])
+    case .snapshotState: Self.object([("path", Self.text)])
     case .fault: Self.object([("fault_message", Self.text)])
     }
   }

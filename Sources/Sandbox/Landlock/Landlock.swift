@@ -115,6 +115,10 @@ public struct LandlockAccess: OptionSet, Hashable, Sendable {
   public static let readFile = LandlockAccess(rawValue: 1 << 2)
   /// *REMOVE_FILE*, in a directory.
   public static let removeFile = LandlockAccess(rawValue: 1 << 5)
+  /// *READ_DIR*, of a directory.
+  public static let readDirectory = LandlockAccess(rawValue: 1 << 3)
+  /// *MAKE_DIR*, in a directory.
+  public static let makeDirectory = LandlockAccess(rawValue: 1 << 7)
   /// *MAKE_REG*, in a directory.
   public static let makeFile = LandlockAccess(rawValue: 1 << 8)
   /// *TRUNCATE*, ABI 3.

@@ -113,6 +113,7 @@ extension SandboxPermission {
     SandboxPermission(.newfstatat, .service, why: "sizes of files"),
     SandboxPermission(.fstat, .service, why: "sizes of files"),
     SandboxPermission(.rename, .service, need: .fileReplacement, why: "a picture in one step"),
+    SandboxPermission(.mkdir, .service, need: .saving, why: "a place for a saved machine"),
     SandboxPermission(
       .unlink, .service, need: .fileRemoval,
       why: "a picture that failed; the control socket's file at the end"),

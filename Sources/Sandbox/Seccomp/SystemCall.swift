@@ -34,6 +34,7 @@ extension SystemCall {
   static let exit = SystemCall(__NR_exit)
   static let exitGroup = SystemCall(__NR_exit_group)
   static let fallocate = SystemCall(__NR_fallocate)
+  static let mkdir = SystemCall(__NR_mkdir)
   static let fdatasync = SystemCall(__NR_fdatasync)
   static let fstat = SystemCall(__NR_fstat)
   static let ftruncate = SystemCall(__NR_ftruncate)

@@ -13,8 +13,11 @@ extension Machine {
   ///
   /// - Parameter descriptor: of an empty regular file, open for writing: each page lies at the
   ///   offset that is its GPA, and what is zero is a hole.
+  /// - Parameter atRest: called while disks and all else are at rest.
   /// - Throws: `SavedMachineError`; a machine that can still go on then does so unchanged.
-  public func save(memoryTo descriptor: Int32) throws(SavedMachineError) -> SavedMachine {
+  public func save(
+    memoryTo descriptor: Int32, atRest: () -> Void = {}
+  ) throws(SavedMachineError) -> SavedMachine {
     guard !offersNesting else {
       throw .part(
         SavedStateError(part: "vCPU 0", reason: .unsupported("a machine with nested guests")))
@@ -37,6 +40,7 @@ extension Machine {
     } catch {
       throw .part(error)
     }
+    atRest()
     // Behind the devices: their messages are in the local APICs.
     let vcpus = try machineError { () throws(MachineError) in try control.gate.collect(parts) }
     guard let vcpus, computer == nil || vcpus.count == runners.count else { throw .interrupted }

@@ -10,7 +10,13 @@ enum CtlCommand {
       var client = try ControlClient(options.path)
       try client.send(options.request)
       // Only a pause takes longer than a moment, and no event ever has to come.
-      let patience: Int32 = options.request.route == .events ? -1 : 30_000
+      let patience: Int32 =
+        switch options.request.route {
+        case .events: -1
+        // A large memory goes to a slow disk.
+        case .snapshot: 3_600_000
+        default: 30_000
+        }
       return try report(&client, options, patience)
     } catch {
       Diagnostics.report("\(error)")
@@ -113,6 +119,9 @@ struct CtlOptions: Equatable, Sendable {
     of route: ControlRoute, _ words: inout ArraySlice<String>
   ) throws(UsageError) -> JSONValue? {
     switch route {
+    case .snapshot:
+      guard let word = words.popFirst() else { throw .missingOperand("NAME", command: .ctl) }
+      return .members([("name", .text(word))])
     case .resize:
       guard let word = words.popFirst() else { throw .missingOperand("SIZE", command: .ctl) }
       do throws(ByteCountError) {

@@ -33,13 +33,19 @@ enum RunCommand {
     let program = try GuestFile.program(path).read()
     let trace = try options.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
     let output = StandardOutput()
+    let snapshot = try options.restoredFrom?.open()
+    let snapshots = try options.snapshotsPath.map {
+      try SnapshotDirectory($0, of: options.machine)
+    }
     let service = try options.control.map {
-      try ControlService($0, ControlledRun.Parts(specification: options.machine))
+      try ControlService(
+        $0, ControlledRun.Parts(specification: options.machine, snapshots: snapshots))
     }
     defer { service?.stop() }
     let sandbox = MachineSandbox(
       options.sandbox, tracking: options.machine.partition.tracking,
-      controlPath: options.control?.path)
+      controlPath: options.control?.path, snapshotsPath: options.snapshotsPath,
+      isRestored: options.restoredFrom != nil)
     let confinement = try sandbox.enter()
     let control = MachineControl()
     let isShutDown = Atomic(false)
@@ -61,6 +67,7 @@ enum RunCommand {
       }, onThreadStart: { confinement.enterThread(.control) })
     let console = ConsoleWriter(output.writer(.ofProcess)) { Diagnostics.report($0) }
     var configuration = options.machine.partition.configuration(.program(program))
+    configuration.restoration = snapshot?.restoration
     configuration.portDevices = [
       (DebugConsole.ports, DebugConsole { console.write([$0]) }),
       (

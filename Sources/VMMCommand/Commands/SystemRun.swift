@@ -23,6 +23,7 @@ final class SystemRun: Sendable {
   private let screenshot: Screenshot?
   private let viewers: ViewerService?
   private let changer: MediaChanger
+  private let snapshots: SnapshotDirectory?
   /// Set once, before any machine is made; nil without clients.
   private let control = Guarded<ControlService?>(nil)
   private let summary = BootSummary()
@@ -39,6 +40,7 @@ final class SystemRun: Sendable {
     screenshot = try options.screenshotPath.map { try Screenshot(path: $0) }
     viewers = try options.vnc.map { try ViewerService($0, name: computer.title) }
     changer = try MediaChanger(computer.cdroms)
+    snapshots = try options.snapshotsPath.map { try SnapshotDirectory($0, of: options.machine) }
   }
 
   static func run(_ computer: ComputerSpec, _ options: RunOptions) throws -> ExitStatus {
@@ -48,7 +50,10 @@ final class SystemRun: Sendable {
   private func run() throws -> ExitStatus {
     let console = try computer.serial.makeConsole(
       onRequest: { [self] in answer($0) }, onQuit: { [self] in quit() })
+    // Before its disks are open: what is wrong with them is said first.
+    let snapshot = try options.restoredFrom?.open()
     var configuration = try configuration(console)
+    configuration.restoration = snapshot?.restoration
     try listen(for: configuration.computer)
     // It ends as the last: what the others say is still told.
     defer { control.withLock { $0 }?.stop() }
@@ -59,7 +64,8 @@ final class SystemRun: Sendable {
       options.sandbox, tracking: options.machine.partition.tracking,
       readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash,
       servesViewers: viewers != nil, tpm: computer.tpm, hasNetwork: !computer.networks.isEmpty,
-      controlPath: options.control?.path)
+      controlPath: options.control?.path, snapshotsPath: options.snapshotsPath,
+      isRestored: options.restoredFrom != nil)
     let confinement = try sandbox.enter()
     defer { tpm?.stop() }
     let signals = try SignalWatcher(
@@ -98,6 +104,7 @@ final class SystemRun: Sendable {
   private func listen(for configuration: PersonalComputerConfiguration) throws {
     guard let options = options.control else { return }
     var parts = ControlledRun.Parts(specification: self.options.machine)
+    parts.snapshots = snapshots
     parts.changer = computer.cdroms.isEmpty ? nil : changer
     parts.balloon = configuration.balloon
     parts.disks = zip(
@@ -142,6 +149,8 @@ final class SystemRun: Sendable {
         if isFirst { try begin() }
         isFirst = false
       }
+      // A reset starts the machine, whatever its first life went on from.
+      machine.configuration.restoration = nil
       if case .tripleFault = outcome { outcome = afterTripleFault(outcome, &tripleFaults) }
       if case .reset = outcome, computer.onReset == .reset {
         controlled?.noteReset()

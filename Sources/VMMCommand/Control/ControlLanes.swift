@@ -5,7 +5,7 @@ internal import HostSystem
 /// a vCPU keeps nobody from looking at the machine, nor from resuming it.
 final class ControlLanes: Sendable {
   enum Lane: Int, CaseIterable, Sendable {
-    /// Waits for vCPUs, up to 10 seconds.
+    /// Waits for vCPUs, up to 10 seconds; saves.
     case pause
     /// Waits for the locks of devices.
     case actions
@@ -14,7 +14,7 @@ final class ControlLanes: Sendable {
 
     init(_ request: ControlRequest) {
       switch request {
-      case .pause: self = .pause
+      case .pause, .snapshot: self = .pause
       case .counters, .metrics, .screenshot, .ping, .info, .events: self = .looks
       case .resume, .powerButton, .reboot, .shutdown, .resize, .cdrom, .nic: self = .actions
       }

@@ -61,6 +61,7 @@ final class ControlServer: Sendable {
   private static func carryOut(_ request: ControlRequest, _ run: ControlledRun) -> ControlReply {
     switch request {
     case .pause: run.pause()
+    case .snapshot(let name): run.save(as: name)
     case .resume: run.resume()
     case .powerButton: run.pressPowerButton()
     case .reboot: run.reboot()

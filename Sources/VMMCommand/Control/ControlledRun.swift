@@ -15,6 +15,8 @@ final class ControlledRun: Sendable {
   /// What belongs to the run, whatever its machines.
   struct Parts: Sendable {
     var specification: MachineSpec
+    /// Where machines are saved; nil for nowhere.
+    var snapshots: SnapshotDirectory?
     /// Nil without CD drives.
     var changer: MediaChanger?
     var balloon: Balloon?
@@ -182,6 +184,32 @@ final class ControlledRun: Sendable {
     control?.resume()
     if wasPaused { events.post(ControlEvent(.resumed)) }
     return .done
+  }
+
+  /// Saves the machine; one that runs is paused meanwhile.
+  func save(as name: SnapshotName) -> ControlReply {
+    guard let snapshots = parts.snapshots else {
+      return .failure(
+        .conflict, "there is no place for saved machines; start it with --snapshots DIR")
+    }
+    let (control, machine) = state.withLock { ($0.control, $0.machine) }
+    guard let control, let machine else { return Self.noMachine }
+    // Whoever pauses or resumes it meanwhile gets that afterwards.
+    defer {
+      if !state.withLock({ $0.isPaused }) { control.resume() }
+    }
+    do {
+      guard try control.pause() else {
+        return .failure(.internalError, "a vCPU is still busy in a device after 10 seconds")
+      }
+      let path = try snapshots.save(machine, as: name.description)
+      events.post(ControlEvent(.saved, [("path", .text(path))]))
+      return .value(.members([("path", .text(path))]))
+    } catch let error as SnapshotError {
+      return .failure(.internalError, error.description)
+    } catch {
+      return .failure(.unavailable, "\(error)")
+    }
   }
 
   func reboot() -> ControlReply {

@@ -49,6 +49,15 @@ struct GuestFile {
     }
   }
 
+  /// The machine of `restore`.
+  static func savedMachine(_ path: String) throws(UsageError) -> MachineSpec {
+    do throws(SnapshotError) {
+      return try SnapshotFiles(directory: path).specification()
+    } catch {
+      throw .unreadableConfiguration(error.description)
+    }
+  }
+
   func read() throws(SystemError) -> [UInt8] {
     let file: FileDescriptor
     do throws(Errno) {

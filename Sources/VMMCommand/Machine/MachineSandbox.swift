@@ -25,10 +25,13 @@ struct MachineSandbox: Sendable {
   ///   - tpm: where the TPM's emulator is; nil for none.
   ///   - hasNetwork: whether there are network cards.
   ///   - controlPath: where control clients connect; nil for nowhere.
+  ///   - snapshotsPath: where the machine can be saved; nil for nowhere.
+  ///   - isRestored: whether it is one that was saved.
   init(
     _ choice: SandboxChoice, tracking: TrackingSpec, mapPath: String? = nil,
     readsTimeZone: Bool = false, keepsFlash: Bool = false, servesViewers: Bool = false,
-    tpm: TPMSpec? = nil, hasNetwork: Bool = false, controlPath: String? = nil
+    tpm: TPMSpec? = nil, hasNetwork: Bool = false, controlPath: String? = nil,
+    snapshotsPath: String? = nil, isRestored: Bool = false
   ) {
     guard choice == .on else {
       sandbox = nil
@@ -50,6 +53,17 @@ struct MachineSandbox: Sendable {
       rules.append(
         LandlockRule(
           path: ArgumentText.bytes(of: Self.directory(of: controlPath)), .removeFile))
+    }
+    policy.savesMachines = isRestored || snapshotsPath != nil
+    if let snapshotsPath {
+      policy.replacesFiles = true
+      rules.append(
+        LandlockRule(
+          path: ArgumentText.bytes(of: snapshotsPath),
+          [
+            .readFile, .readDirectory, .writeFile, .truncate, .makeFile, .removeFile,
+            .makeDirectory,
+          ]))
     }
     policy.looksAtPopulation = tracking.source == nil || tracking.source == .populated
     if tracking.source == .writeProtect {

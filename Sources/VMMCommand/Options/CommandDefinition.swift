@@ -92,7 +92,8 @@ extension CommandDefinition {
         default: GuestSpec.program(file: "").usualMemory,
         ofSystem: ComputerSpec.usualMemory), .cpus,
       .backing, .preallocate, .transparentHugePages, .tracking, .trackingPolicy, .granularity,
-      .refine, .verifyZeroed, .memoryHints, .hyperV, .nested, .traceHypercalls, .control, .sandbox,
+      .refine, .verifyZeroed, .memoryHints, .hyperV, .nested, .traceHypercalls, .control, .snapshots,
+      .sandbox,
     ],
     alternatives: [.program, .kernel, .firmware, .configuration],
     conflicts: [
@@ -109,6 +110,7 @@ extension CommandDefinition {
       Dependency(options: system, on: [.kernel, .firmware], orFile: true),
       Dependency(options: [.noPersist], on: [.variables], orFile: true),
       Dependency(options: [.vncPasswordFile, .vncKeyboard], on: [.vnc]),
+      Dependency(options: [.snapshots], on: [.control]),
     ],
     examples: [
       "vmm-run run --firmware OVMF_CODE_4M.fd --vars vars.fd --disk disk.img",
@@ -133,12 +135,37 @@ extension CommandDefinition {
       + system.filter { $0 != .disk } + [
         .memory(default: nil), .cpus, .backing, .preallocate, .transparentHugePages, .tracking,
         .trackingPolicy, .granularity, .refine, .verifyZeroed, .memoryHints, .hyperV, .nested,
-        .traceHypercalls, .control, .sandbox,
+        .traceHypercalls, .control, .snapshots, .sandbox,
       ],
     alternatives: [.windowsDisk],
+    dependencies: [Dependency(options: [.snapshots], on: [.control])],
     examples: [
       "vmm-run windows --iso windows.iso --disk windows.img:64G",
       "vmm-run windows --disk windows.img",
+    ])
+
+  static let restore = CommandDefinition(
+    name: .restore,
+    summary: "Go on with a machine that was saved.",
+    discussion: """
+      DIR is what 'vmm-run ctl PATH snapshot NAME' has made: the directory NAME below that of \
+      --snapshots. The guest goes on at the instruction at which it was paused, on this host or \
+      another of the same kind, with the disks, CDs and firmware variables that it had then: they \
+      must not have changed. What belongs to a run, and not to the machine, is given anew. A reset \
+      starts the machine as 'run' would.
+      """,
+    options: [
+      .serial, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .traceHypercalls, .traceIO,
+      .control, .snapshots, .sandbox,
+    ],
+    operands: "DIR",
+    dependencies: [
+      Dependency(options: [.vncPasswordFile, .vncKeyboard], on: [.vnc]),
+      Dependency(options: [.snapshots], on: [.control]),
+    ],
+    examples: [
+      "vmm-run restore saved/before-update",
+      "vmm-run restore saved/before-update --vnc :1 --control unix:vm.sock --snapshots saved",
     ])
 
   static let ctl = CommandDefinition(
@@ -146,8 +173,9 @@ extension CommandDefinition {
     summary: "Ask a machine that runs, or tell it what to do.",
     discussion: """
       Speaks to the machine whose --control socket is PATH. COMMAND is ping, info, counters, metrics, \
-      events, screenshot, pause, resume, power-button, reboot, shutdown, resize SIZE (what the guest \
-      gives up to its balloon), nic N up or down (its cable), or cdrom [WHAT [DRIVE]], where WHAT is \
+      events, screenshot, pause, resume, power-button, reboot, shutdown, \
+      snapshot NAME (below the directory of --snapshots), resize SIZE (what the guest gives up to its \
+      balloon), nic N up or down (its cable), or cdrom [WHAT [DRIVE]], where WHAT is \
       next, eject or an image that was named for the drive. Prints what is answered, JSON with one member a line; events as they come, \
       one JSON object a line. Ends with status 1 when the machine cannot do it, or none is there.
       """,

@@ -7,7 +7,7 @@ enum Invocation: Equatable, Sendable {
   case version
   case demo(DemoOptions)
   case check(CheckOptions)
-  /// `run` or `windows`.
+  /// `run`, `windows` or `restore`.
   case run(RunOptions)
   case ctl(CtlOptions)
 
@@ -19,9 +19,11 @@ enum Invocation: Equatable, Sendable {
   /// - Parameters:
   ///   - host: what a machine for Windows goes by; looked at for that alone.
   ///   - readConfiguration: reads the file of `--config`.
+  ///   - readSnapshot: reads what a saved machine is.
   init(
     _ arguments: [String], on host: @autoclosure () -> HostSize,
-    readConfiguration: (String) throws(UsageError) -> MachineSpec
+    readConfiguration: (String) throws(UsageError) -> MachineSpec,
+    readSnapshot: (String) throws(UsageError) -> MachineSpec = GuestFile.savedMachine
   ) throws(UsageError) {
     guard let first = arguments.first else { throw .noCommand }
     let rest = Array(arguments.dropFirst())
@@ -39,6 +41,8 @@ enum Invocation: Equatable, Sendable {
     case .check: self = .check(CheckOptions(parsed))
     case .run: self = .run(try RunOptions(parsed, readConfiguration: readConfiguration))
     case .ctl: self = .ctl(try CtlOptions(parsed))
+    case .restore:
+      self = .run(try RunOptions(restoring: parsed, readSnapshot: readSnapshot))
     case .windows: self = .run(try RunOptions(windows: parsed, on: host()))
     }
   }
@@ -69,6 +73,7 @@ enum CommandName: String, CaseIterable, Sendable, CustomStringConvertible {
   case check
   case run
   case windows
+  case restore
   case ctl
 
   var description: String { rawValue }
@@ -79,6 +84,7 @@ enum CommandName: String, CaseIterable, Sendable, CustomStringConvertible {
     case .check: .check
     case .run: .run
     case .windows: .windows
+    case .restore: .restore
     case .ctl: .ctl
     }
   }

@@ -127,6 +127,13 @@ extension OptionDefinition {
       'vmm-run ctl PATH COMMAND' and curl speak it.
       """)
 
+  static let snapshots = OptionDefinition(
+    name: "--snapshots", placeholder: "DIR",
+    summary: """
+      Where the machine may be saved by 'vmm-run ctl PATH snapshot NAME', each time in a directory \
+      of its own; made if it is missing. 'vmm-run restore DIR/NAME' goes on from there.
+      """)
+
   static let output = OptionDefinition(
     name: "--output", placeholder: "FILE",
     summary: "Write what is answered to FILE, as it comes.")

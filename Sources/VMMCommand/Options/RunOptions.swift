@@ -11,6 +11,10 @@ struct RunOptions: Equatable, Sendable {
   var vnc: VNCOptions?
   /// Where control clients connect; nil for nowhere.
   var control: ControlOptions?
+  /// Where the machine can be saved; nil for nowhere.
+  var snapshotsPath: String?
+  /// The saved machine that is to go on; nil for one that starts.
+  var restoredFrom: SnapshotFiles?
   /// Whether accesses that no device claimed are printed, once each, at the end.
   var tracesIO = false
   /// Whether the machine would usually have a TPM, and has none for want of swtpm.
@@ -43,6 +47,21 @@ struct RunOptions: Equatable, Sendable {
     try self.init(parsed, changing: machine)
   }
 
+  /// The options of `restore`.
+  init(
+    restoring parsed: ParsedOptions,
+    readSnapshot: (String) throws(UsageError) -> MachineSpec
+  ) throws(UsageError) {
+    guard let path = parsed.operands.first else {
+      throw .missingOperand("DIR", command: .restore)
+    }
+    if let stranger = parsed.operands.dropFirst().first {
+      throw .unexpectedArgument(stranger, command: .restore, suggestions: [])
+    }
+    try self.init(parsed, changing: try readSnapshot(path))
+    restoredFrom = SnapshotFiles(directory: path)
+  }
+
   /// Takes what was given into a machine.
   ///
   /// - Parameter usualViewers: what counts without `--vnc`.
@@ -64,6 +83,7 @@ struct RunOptions: Equatable, Sendable {
     control = try parsed.value(.control) { (text) throws(SpecValueError) in
       try ControlOptions(parsing: text)
     }
+    snapshotsPath = parsed.text(.snapshots)
     vnc = try VNCOptions(parsed, usual: usualViewers)
     if case .computer(var computer) = machine.guest {
       if vnc != nil || screenshotPath != nil { computer.display = computer.display ?? .usual }

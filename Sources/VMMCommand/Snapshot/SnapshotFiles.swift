@@ -1,0 +1,252 @@
+internal import DeviceKit
+internal import Devices
+internal import Glibc
+internal import HostSystem
+internal import MachineSpecification
+internal import VMM
+
+/// The files of one saved machine.
+struct SnapshotFiles: Equatable, Sendable {
+  private static let machineName = "machine"
+  private static let memoryNames = ["memory-a", "memory-b"]
+  /// Frame buffers make the most of it.
+  private static let maximumByteCount = 2 << 30
+
+  let directory: String
+
+  private var machinePath: String { path(Self.machineName) }
+
+  private func path(_ name: String) -> String { "\(directory)/\(name)" }
+
+  // MARK: Saving
+
+  /// The name of a memory file that no machine which is there uses.
+  var otherMemoryName: String {
+    let used = (try? read())?.notes.memoryName
+    return Self.memoryNames.first { $0 != used } ?? Self.memoryNames[0]
+  }
+
+  /// Makes a file that is empty, for this user alone: guests have secrets in their memory.
+  func create(_ name: String) throws(SnapshotError) -> FileDescriptor {
+    do throws(Errno) {
+      // SAFETY: the path is lent, terminated, for the call.
+      return try FileDescriptor {
+        unsafe HostPath(argument: path(name)).withCString {
+          unsafe Glibc.open($0, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        }
+      }
+    } catch {
+      throw SnapshotError(SystemError("write \(path(name))", code: error.rawValue))
+    }
+  }
+
+  /// Returns when what was written survives a loss of power.
+  func synchronize(_ descriptor: Int32, _ name: String) throws(SnapshotError) {
+    guard fdatasync(descriptor) == 0 || errno == EINVAL || errno == EROFS else {
+      throw SnapshotError(SystemError("write \(path(name))", code: errno))
+    }
+  }
+
+  /// Puts a machine in place of the one that is there, in one step.
+  ///
+  /// - Parameter memoryName: the memory file that it names.
+  func replaceMachine(with bytes: [UInt8], memoryName: String) throws(SnapshotError) {
+    let draftName = Self.machineName + ".new"
+    let draft = try create(draftName)
+    try SnapshotError.system { () throws(SystemError) in
+      var writer = PatientWriter(
+        descriptor: draft.rawValue, name: path(draftName), policy: .waits(.ofProcess))
+      if case .failed(let error) = writer.write(bytes) { throw error }
+    }
+    try synchronize(draft.rawValue, draftName)
+    // SAFETY: both paths are lent, terminated, for the call.
+    let result = unsafe HostPath(argument: path(draftName)).withCString { from in
+      unsafe HostPath(argument: machinePath).withCString { unsafe rename(from, $0) }
+    }
+    guard result == 0 else {
+      throw SnapshotError(SystemError("write \(machinePath)", code: errno))
+    }
+    for name in Self.memoryNames where name != memoryName {
+      // Nobody's any more.
+      _ = unsafe HostPath(argument: path(name)).withCString { unsafe unlink($0) }
+    }
+    // The name as well; if that is not possible the machine is there all the same.
+    if let directory = try? OutputFile.open(
+      directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, named: directory)
+    {
+      _ = fdatasync(directory.rawValue)
+    }
+  }
+
+  // MARK: Restoring
+
+  /// The machine that is there.
+  func read() throws(SnapshotError) -> (machine: SavedMachine, notes: SnapshotNotes) {
+    let bytes = try SnapshotError.system { () throws(SystemError) in
+      try GuestFile(
+        role: "saved machine", path: machinePath, maximumByteCount: Self.maximumByteCount
+      ).read()
+    }
+    do throws(SavedMachineError) {
+      let machine = try SavedMachine(decoding: bytes)
+      return (machine, try SnapshotNotes(of: machine))
+    } catch {
+      throw SnapshotError("\(machinePath): \(error)")
+    }
+  }
+
+  /// What the machine is.
+  func specification() throws(SnapshotError) -> MachineSpec {
+    let (_, notes) = try read()
+    do throws(MachineSpecError) {
+      return try MachineSpec(json: notes.specification)
+    } catch {
+      throw SnapshotError("\(machinePath): \(error)")
+    }
+  }
+
+  /// Opens what a machine goes on from, and looks whether its disks are as they were.
+  ///
+  /// - Returns: with the memory's file, which has to be open until the machine is made.
+  func open() throws(SnapshotError) -> OpenSnapshot {
+    let (machine, notes) = try read()
+    for medium in notes.media { try medium.check() }
+    guard Self.memoryNames.contains(notes.memoryName) else {
+      throw SnapshotError("\(machinePath): it names no memory")
+    }
+    do throws(Errno) {
+      // SAFETY: the path is lent, terminated, for the call.
+      let file = try FileDescriptor {
+        unsafe HostPath(argument: path(notes.memoryName)).withCString {
+          unsafe Glibc.open($0, O_RDONLY | O_CLOEXEC)
+        }
+      }
+      return OpenSnapshot(machine, file)
+    } catch {
+      throw SnapshotError(
+        SystemError("read \(path(notes.memoryName))", code: error.rawValue))
+    }
+  }
+}
+
+/// A saved machine whose files are open, as long as this lives.
+final class OpenSnapshot: Sendable {
+  let restoration: MachineRestoration
+  private let memory: FileDescriptor
+
+  init(_ machine: SavedMachine, _ memory: consuming FileDescriptor) {
+    restoration = MachineRestoration(machine, memoryDescriptor: memory.rawValue)
+    self.memory = memory
+  }
+}
+
+/// What is kept of a run with its machine.
+struct SnapshotNotes: Equatable, Sendable {
+  private static let specificationPart = "specification"
+  private static let filesPart = "files"
+  private static let maximumNameByteCount = 4096
+
+  /// As JSON, files named from the root.
+  var specification: [UInt8] = []
+  var memoryName = ""
+  var media: [MediumIdentity] = []
+
+  init(specification: [UInt8], memoryName: String, media: [MediumIdentity]) {
+    self.specification = specification
+    self.memoryName = memoryName
+    self.media = media
+  }
+
+  /// Reads those of a machine.
+  init(of saved: SavedMachine) throws(SavedMachineError) {
+    do throws(SavedStateError) {
+      specification = try saved.state.bytes(of: Self.specificationPart)
+      var transfer = StateTransfer(restoring: try saved.state.bytes(of: Self.filesPart))
+      do throws(StateError) {
+        try self.transfer(&transfer)
+        try transfer.finish()
+      } catch {
+        throw SavedStateError(part: Self.filesPart, reason: error)
+      }
+    } catch {
+      throw .part(error)
+    }
+  }
+
+  func add(to saved: inout SavedMachine) {
+    saved.state.add(specification, as: Self.specificationPart)
+    var transfer = StateTransfer()
+    var copy = self
+    // Names are paths, which are no longer than that.
+    try? copy.transfer(&transfer)
+    saved.state.add(transfer.bytes, as: Self.filesPart)
+  }
+
+  private mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    var name = Array(memoryName.utf8)
+    try transfer.bytes(&name, maximumCount: Self.maximumNameByteCount)
+    memoryName = String(decoding: name, as: UTF8.self)
+    try transfer.elements(&media, maximumCount: 256, new: MediumIdentity()) {
+      (transfer, medium) throws(StateError) in
+      var path = ArgumentText.bytes(of: medium.path)
+      try transfer.bytes(&path, maximumCount: Self.maximumNameByteCount)
+      medium.path = ArgumentText.string(from: path)
+      try transfer.integer(&medium.byteCount)
+      try transfer.integer(&medium.changedNanoseconds)
+    }
+  }
+}
+
+/// By what a disk's image is known again: nobody wrote it since.
+struct MediumIdentity: Equatable, Sendable {
+  var path = ""
+  /// 0 for what has no time of its last change, as a block device.
+  var byteCount: UInt64 = 0
+  /// The last change (*st_mtim*), in nanoseconds since 1970.
+  var changedNanoseconds: UInt64 = 0
+
+  init() {}
+
+  /// As it is now.
+  init(path: String) {
+    self.path = path
+    var status = stat()
+    // SAFETY: the structure lives for the call; the path is lent, terminated.
+    let isThere =
+      unsafe HostPath(argument: path).withCString { unsafe stat($0, &status) } == 0
+    guard isThere, status.st_mode & S_IFMT == S_IFREG else { return }
+    byteCount = UInt64(status.st_size)
+    changedNanoseconds =
+      UInt64(bitPattern: Int64(status.st_mtim.tv_sec)) &* 1_000_000_000
+      &+ UInt64(bitPattern: Int64(status.st_mtim.tv_nsec))
+  }
+
+  /// - Throws: if it has changed: what the guest has in memory would destroy it.
+  func check() throws(SnapshotError) {
+    guard byteCount != 0, MediumIdentity(path: path) != self else { return }
+    throw SnapshotError(
+      "\(QuotedText(path)) has changed since the machine was saved, which would be destroyed by what"
+        + " the guest remembers of it; put back a copy made then (cp --preserve=timestamps), or start"
+        + " the machine anew")
+  }
+}
+
+/// Why a machine is not saved, or cannot go on. One line.
+struct SnapshotError: Error, Equatable, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) {
+    self.description = description
+  }
+
+  init(_ error: SystemError) {
+    description = error.description
+  }
+
+  /// Runs `body`, giving the system's errors as those of snapshots.
+  static func system<R: ~Copyable>(
+    _ body: () throws(SystemError) -> R
+  ) throws(SnapshotError) -> R {
+    do throws(SystemError) { return try body() } catch { throw SnapshotError(error) }
+  }
+}
