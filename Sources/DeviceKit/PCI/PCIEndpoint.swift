@@ -151,3 +151,8 @@ public struct PCIContext: Sendable {
     self.onThreadStart = onThreadStart
   }
 }
+
+extension PCIEndpoint {
+  /// Saves or restores the configuration registers, and what follows from them.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {}
+}
