@@ -136,6 +136,13 @@ internal import Synchronization
     return isClosed
   }
 
+  /// Whether the list is closed or held: a thread that goes on by itself is to come back.
+  public var isAtRest: Bool {
+    lock()
+    defer { unlock() }
+    return isClosed || isHeld
+  }
+
   /// How many numbers wait.
   public var waitingCount: Int {
     lock()

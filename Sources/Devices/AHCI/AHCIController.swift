@@ -64,6 +64,7 @@ public final class AHCIController: PCIFunction {
   ///
   /// - Throws: `DeviceError` when the host gives no more threads; none is left then.
   public func start() throws(DeviceError) {
+    engine.serveRestoredPorts()
     try threads.start(count: threadCount, kind: "SATA") { [engine] in engine.servePorts() }
   }
 
@@ -71,6 +72,26 @@ public final class AHCIController: PCIFunction {
   /// May be called again. Not on a thread of the adapter.
   public func stop() {
     threads.stop()
+  }
+
+  /// Waits for the commands that run, and has the disks keep what they wrote. Commands that were
+  /// not begun wait for `resume`.
+  ///
+  /// - Throws: `StateError.busy`, also if a disk cannot keep it.
+  public func pause() throws(StateError) {
+    try threads.pause()
+    try engine.flush()
+  }
+
+  /// Goes on with the commands that wait.
+  public func resume() {
+    threads.resume()
+  }
+
+  /// Saves or restores registers, and of optical drives all but which medium is in them.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try endpoint.transferState(&transfer)
+    try engine.transferState(&transfer)
   }
 
   /// Reads registers.

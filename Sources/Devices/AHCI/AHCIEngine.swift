@@ -193,10 +193,12 @@ final class AHCIEngine: Sendable {
   }
 
   private func serve(_ port: Int) {
-    while !work.isOver, let fetched = fetch(port) {
+    while let fetched = fetch(port) {
       var data = fetched.data
       let result = devices[port].run(fetched.command, data: &data)
       finish(fetched, of: port, result, data)
+      // The rest waits for the end of a pause.
+      if work.isAtRest { return work.add(port) }
     }
   }
 
@@ -311,5 +313,34 @@ final class AHCIEngine: Sendable {
         result.registers.fis(interrupts: true),
         at: Self.place(port.receivedFIS, Self.registerOffset))
     }
+  }
+}
+
+extension AHCIEngine {
+  /// Returns when what was written to the devices is safe. During a pause.
+  func flush() throws(StateError) {
+    do throws(BlockStoreError) {
+      for device in devices { try device.flush() }
+    } catch {
+      throw .busy("what was written to its disk is not safe: \(error)")
+    }
+  }
+
+  /// Saves or restores it, while no command runs.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try state.withLock { state throws(StateError) in
+      try transfer.flag(&state.isInterruptEnabled)
+      try transfer.elements(&state.ports) { (transfer, port) throws(StateError) in
+        try port.transfer(&transfer)
+      }
+      for device in devices { try device.transferState(&transfer) }
+      // The message, if there is one to be sent, was sent.
+      if transfer.isRestoring { _ = updateInterrupt(&state) }
+    }
+  }
+
+  /// Has the ports served in which there may be commands already: those of a restored adapter.
+  func serveRestoredPorts() {
+    for port in devices.indices { work.add(port) }
   }
 }

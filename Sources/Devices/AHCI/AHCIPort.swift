@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// A port's registers, without their lock. Source: AHCI 1.3.1 §3.3.
 struct AHCIPort: Sendable {
   /// Offsets from the port's first register.
@@ -328,5 +330,30 @@ struct AHCIPort: Sendable {
     guard hasSignatureToSend, command.contains(.receivesFIS) else { return nil }
     hasSignatureToSend = false
     return powerOnRegisters.fis(interrupts: false)
+  }
+}
+
+extension AHCIPort {
+  /// While no command is with the device: nothing is to be answered later.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    guard !isBusy else { throw .busy("commands are in flight") }
+    try transfer.integer(&commandList)
+    try transfer.integer(&receivedFIS)
+    try transfer.value(&latchedInterrupts)
+    try transfer.integer(&interruptEnable)
+    try transfer.value(&command)
+    try transfer.check(
+      command.isSubset(of: .writable) && latchedInterrupts.isSubset(of: .all),
+      "registers of a port")
+    try registers.transfer(&transfer)
+    try transfer.flag(&isBusyStatus)
+    try transfer.integer(&sataControl, in: 0...0xFFF)
+    try transfer.integer(&sataError)
+    try transfer.value(&power)
+    try transfer.integer(&issued)
+    try transfer.integer(&slot, in: 0...31)
+    try transfer.flag(&isHalted)
+    try transfer.flag(&isInSoftwareReset)
+    try transfer.flag(&hasSignatureToSend)
   }
 }

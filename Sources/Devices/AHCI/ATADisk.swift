@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 internal import GuestMemory
 
 /// A disk on a SATA port, with addresses of 48 bits. Source: ACS-3.
@@ -22,6 +23,11 @@ final class ATADisk: SATADevice {
 
   func reset() {}
 
+  func flush() throws(BlockStoreError) { try store.flush() }
+
+  /// All that there is is on the disk.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {}
+
   var activity: AHCIActivity.Device? { .disk }
 
   func run(_ command: ATACommand, data: inout AHCIData) -> ATAResult {
@@ -43,7 +49,7 @@ final class ATADisk: SATADevice {
     // READ VERIFY.
     case 0x40: return verify(command.short)
     case 0x42: return verify(command.long)
-    case 0xE7, 0xEA: return flush()
+    case 0xE7, 0xEA: return answerFlush()
     case 0x90: return ATAResult(registers: signature)
     case 0xE5:
       // CHECK POWER MODE: active.
@@ -96,14 +102,14 @@ final class ATADisk: SATADevice {
     guard !store.isReadOnly, data.write(to: store, at: offset, byteCount: byteCount) else {
       return .failure(lba: sectors.first)
     }
-    return mustFlush ? flush() : .success()
+    return mustFlush ? answerFlush() : .success()
   }
 
   private func verify(_ sectors: ATASectors) -> ATAResult {
     range(sectors) == nil ? .failure(ATAStatus.notFound, lba: sectors.first) : .success()
   }
 
-  private func flush() -> ATAResult {
+  private func answerFlush() -> ATAResult {
     (try? store.flush()) == nil ? .failure() : .success()
   }
 

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 internal import GuestMemory
 
 /// An optical drive on a SATA port: ATA commands, and PACKET, which brings MMC's. Source: ACS-3,
@@ -16,6 +17,13 @@ final class ATAPIDevice: SATADevice {
 
   func reset() {
     drive.reset()
+  }
+
+  /// Nothing is ever written.
+  func flush() throws(BlockStoreError) {}
+
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try drive.transferState(&transfer)
   }
 
   var activity: AHCIActivity.Device? { drive.activity.map { .opticalDrive($0) } }

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 internal import GuestMemory
 
 /// A device on a SATA port, as AHCI talks to it. Calls come on one thread at a time and may block.
@@ -13,6 +14,12 @@ protocol SATADevice: AnyObject, Sendable {
 
   /// COMRESET or a software reset.
   func reset()
+
+  /// Returns when what was written is safe from a loss of power. During a pause.
+  func flush() throws(BlockStoreError)
+
+  /// Saves or restores what is not in the port's registers. While it carries out nothing.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError)
 
   /// What it is and looks like, from any thread; nil if its lock was taken.
   var activity: AHCIActivity.Device? { get }
@@ -58,6 +65,16 @@ struct ATARegisters: Hashable, Sendable {
     }
     bytes[7] = device
     bytes.storeLE(count, at: 12)
+  }
+}
+
+extension ATARegisters {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&status)
+    try transfer.integer(&error)
+    try transfer.integer(&lba, in: 0...0xFFFF_FFFF_FFFF)
+    try transfer.integer(&device)
+    try transfer.integer(&count)
   }
 }
 

@@ -64,6 +64,7 @@ public final class NVMeController: PCIFunction {
   ///
   /// - Throws: `DeviceError` when the host gives no more threads; none is left then.
   public func start() throws(DeviceError) {
+    engine.serveRestoredQueues()
     try threads.start(count: threadCount, kind: "disk") { [engine] in engine.serveQueues() }
   }
 
@@ -71,6 +72,30 @@ public final class NVMeController: PCIFunction {
   /// memory is left alone from then on. May be called again. Not on a thread of the controller.
   public func stop() {
     threads.stop()
+  }
+
+  /// Waits for the commands that run, and has the back-end keep what they wrote. Commands that were
+  /// not begun wait for `resume`.
+  ///
+  /// - Throws: `StateError.busy`, also if the back-end cannot keep it.
+  public func pause() throws(StateError) {
+    try threads.pause()
+    do throws(BlockStoreError) {
+      try engine.io.store.flush()
+    } catch {
+      throw .busy("what was written to its disk is not safe: \(error)")
+    }
+  }
+
+  /// Goes on with the commands that wait.
+  public func resume() {
+    threads.resume()
+  }
+
+  /// Saves or restores registers, queues and features, and the disk's history.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try endpoint.transferState(&transfer)
+    try engine.transferState(&transfer)
   }
 
   /// What its queues hold; nil if its lock is not free within a moment. Any thread.

@@ -53,7 +53,7 @@ final class NVMeEngine: Sendable {
   /// Carries out commands of a queue, until there are none or other queues have waited long enough.
   private func serve(_ queue: Int) {
     var turn = NVMeQueueTurn()
-    while turn.hasTime, !work.isOver {
+    while turn.hasTime, !work.isAtRest {
       guard let fetched = fetch(queue) else {
         signal(&turn)
         return
@@ -292,5 +292,40 @@ struct NVMeState: Sendable {
       queues.completion[queue]?.eventIndex = nil
       queues.followHead(queue, memory)
     }
+  }
+}
+
+extension NVMeState {
+  fileprivate mutating func transfer(
+    _ transfer: inout StateTransfer, vectorCount: Int
+  ) throws(StateError) {
+    // A stop waits for commands too.
+    guard inFlightCount == 0, !isStopping else { throw .busy("commands are in flight") }
+    try registers.transfer(&transfer)
+    try queues.transfer(&transfer, vectorCount: vectorCount)
+    try features.transfer(&transfer)
+    try transfer.flag(&asksForHeads)
+    try transfer.integer(&parkedEventCount, in: 0...NVMeIdentify.eventRequestLimit)
+    let hasAdminQueues = queues.submission[0] != nil && queues.completion[0] != nil
+    try transfer.check(registers.isReady == hasAdminQueues, "a controller that is half enabled")
+  }
+}
+
+extension NVMeEngine {
+  /// Saves or restores it, while no command runs.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try state.withLock { [endpoint] state throws(StateError) in
+      try state.transfer(&transfer, vectorCount: endpoint.vectorCount)
+      if transfer.isRestoring { updatePin(state) }
+    }
+    try history.transfer(&transfer)
+  }
+
+  /// Has the queues served in which there may be commands already: those of a restored controller.
+  func serveRestoredQueues() {
+    addWork(
+      state.withLock { state in
+        state.queues.submission.indices.filter { state.queues.submission[$0] != nil }
+      })
   }
 }

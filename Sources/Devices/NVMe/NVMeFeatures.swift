@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// The values behind Get Features and Set Features (NVMe 1.4 §5.21.1).
 ///
 /// Guests try many features and give up on a disk that knows none; most are stored and read back.
@@ -86,5 +88,16 @@ struct NVMeFeatures: Sendable {
     let vector = Int(command.dword(11) & 0xFFFF)
     guard disablesCoalescing.indices.contains(vector) else { throw NVMeFailure(.invalidField) }
     return vector
+  }
+}
+
+extension NVMeFeatures {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.elements(&values) { (transfer, value) throws(StateError) in
+      try transfer.integer(&value)
+    }
+    try transfer.elements(&disablesCoalescing) { (transfer, isDisabled) throws(StateError) in
+      try transfer.flag(&isDisabled)
+    }
   }
 }

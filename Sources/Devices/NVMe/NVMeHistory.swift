@@ -11,6 +11,7 @@ internal import Synchronization
 public final class NVMeHistory: Sendable {
   /// Entries of the error log; the oldest make room.
   static let errorLogEntryCount = 64
+  private static let errorLogEntryByteCount = 64
 
   private struct Failures: Sendable {
     /// The newest last.
@@ -27,6 +28,8 @@ public final class NVMeHistory: Sendable {
   private let failures = Guarded(Failures())
   private let nanoseconds: @Sendable () -> UInt64
   private let start: UInt64
+  /// For how long it had been on in the machine that was saved.
+  private let earlierNanoseconds = Atomic<UInt64>(0)
 
   /// What a disk did.
   public struct Counts: Hashable, Sendable {
@@ -83,7 +86,7 @@ public final class NVMeHistory: Sendable {
   private static func entry(
     number: UInt64, _ status: NVMeStatus, _ command: NVMeCommand, queue: Int
   ) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: 64)
+    var bytes = [UInt8](repeating: 0, count: errorLogEntryByteCount)
     bytes.storeLE(number, at: 0)
     bytes.storeLE(UInt16(truncatingIfNeeded: queue), at: 8)
     bytes.storeLE(command.identifier, at: 10)
@@ -102,7 +105,8 @@ public final class NVMeHistory: Sendable {
   /// *Error Information*: the newest entry first, then entries that say there is none.
   var errorLog: [UInt8] {
     let bytes = failures.withLock { $0.entries.reversed().flatMap(\.self) }
-    return bytes + [UInt8](repeating: 0, count: Self.errorLogEntryCount * 64 - bytes.count)
+    let byteCount = Self.errorLogEntryCount * Self.errorLogEntryByteCount
+    return bytes + [UInt8](repeating: 0, count: byteCount - bytes.count)
   }
 
   /// *SMART / Health Information* (NVMe 1.4 §5.14.1.2): nothing is worn, and it is 27 °C.
@@ -116,13 +120,50 @@ public final class NVMeHistory: Sendable {
     bytes.storeLE(readCommands.load(ordering: .relaxed), at: 64)
     bytes.storeLE(writeCommands.load(ordering: .relaxed), at: 80)
     bytes.storeLE(UInt64(1), at: 112)  // power cycles
-    let now = nanoseconds()
-    bytes.storeLE((now < start ? 0 : now - start) / 3_600_000_000_000, at: 128)  // power on hours
+    bytes.storeLE(onNanoseconds / 3_600_000_000_000, at: 128)  // power on hours
     failures.withLock { failures in
       bytes.storeLE(failures.mediaErrorCount, at: 160)
       bytes.storeLE(failures.count, at: 176)
     }
     return bytes
+  }
+
+  /// For how long the disk has been on.
+  private var onNanoseconds: UInt64 {
+    let now = nanoseconds()
+    return earlierNanoseconds.load(ordering: .relaxed) &+ (now < start ? 0 : now - start)
+  }
+
+  /// Saves or restores it, while no command runs.
+  func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    var on = onNanoseconds
+    try transfer.integer(&on, in: Self.possibleCounts)
+    if transfer.isRestoring { earlierNanoseconds.store(on, ordering: .relaxed) }
+    try Self.transfer(readCommands, &transfer)
+    try Self.transfer(readBytes, &transfer)
+    try Self.transfer(writeCommands, &transfer)
+    try Self.transfer(writtenBytes, &transfer)
+    try failures.withLock { failures throws(StateError) in
+      try transfer.integer(&failures.count, in: Self.possibleCounts)
+      try transfer.integer(&failures.mediaErrorCount, in: Self.possibleCounts)
+      try transfer.elements(
+        &failures.entries, maximumCount: Self.errorLogEntryCount,
+        new: [UInt8](repeating: 0, count: Self.errorLogEntryByteCount)
+      ) { (transfer, entry) throws(StateError) in
+        try transfer.bytes(&entry)
+      }
+    }
+  }
+
+  /// What a life is too short to count to: no later step overflows.
+  private static let possibleCounts: ClosedRange<UInt64> = 0...(1 << 62)
+
+  private static func transfer(
+    _ counter: borrowing Atomic<UInt64>, _ transfer: inout StateTransfer
+  ) throws(StateError) {
+    var value = counter.load(ordering: .relaxed)
+    try transfer.integer(&value, in: possibleCounts)
+    if transfer.isRestoring { counter.store(value, ordering: .relaxed) }
   }
 
   /// Thousands of 512 bytes, whatever the sectors have, rounded up.

@@ -1,10 +1,11 @@
+internal import DeviceKit
 internal import GuestMemory
 
 /// A ring of commands that the guest fills.
 struct NVMeSubmissionQueue: Sendable {
-  let start: GPA
-  let count: UInt32
-  let completionQueue: Int
+  private(set) var start: GPA
+  private(set) var count: UInt32
+  private(set) var completionQueue: Int
   var head: UInt32 = 0
   var tail: UInt32 = 0
   /// Commands fetched and not completed. Parked ones are not counted.
@@ -35,10 +36,10 @@ struct NVMeSubmissionQueue: Sendable {
 
 /// A ring of completions that the guest empties.
 struct NVMeCompletionQueue: Sendable {
-  let start: GPA
-  let count: UInt32
+  private(set) var start: GPA
+  private(set) var count: UInt32
   /// Nil if the queue does not interrupt.
-  let vector: Int?
+  private(set) var vector: Int?
   var head: UInt32 = 0
   var tail: UInt32 = 0
   /// The tag of entries written in this round; it changes with each.
@@ -206,5 +207,84 @@ struct NVMeQueueSet: Sendable {
     completion[ring.completionQueue] = target
     followHead(ring.completionQueue, memory)
     return true
+  }
+}
+
+// While nothing is in flight: no entries are promised, no thread polls, no deletion waits.
+extension NVMeSubmissionQueue {
+  /// A queue to restore.
+  fileprivate init() {
+    self.init(start: GPA(0), count: 2, completionQueue: 0)
+  }
+
+  fileprivate mutating func transfer(
+    _ transfer: inout StateTransfer, queueCount: Int
+  ) throws(StateError) {
+    try transfer.value(&start)
+    try transfer.integer(&count, in: 2...NVMeRegisters.maximumQueueEntryCount)
+    try transfer.integer(&completionQueue, in: 0...(queueCount - 1))
+    try transfer.integer(&head, in: 0...(count - 1))
+    try transfer.integer(&tail, in: 0...(count - 1))
+    try transfer.integer(&pollHoldOff, in: 0...NVMeQueueSet.pollHoldOff)
+    let last = count - 1
+    try transfer.optional(&eventIndex, new: 0) { (transfer, index) throws(StateError) in
+      try transfer.integer(&index, in: 0...last)
+    }
+  }
+}
+
+extension NVMeCompletionQueue {
+  /// A queue to restore.
+  fileprivate init() {
+    self.init(start: GPA(0), count: 2, vector: nil)
+  }
+
+  fileprivate mutating func transfer(
+    _ transfer: inout StateTransfer, vectorCount: Int
+  ) throws(StateError) {
+    try transfer.value(&start)
+    try transfer.integer(&count, in: 2...NVMeRegisters.maximumQueueEntryCount)
+    try transfer.optional(&vector, new: 0) { (transfer, vector) throws(StateError) in
+      try transfer.integer(&vector, in: 0...(vectorCount - 1))
+    }
+    try transfer.integer(&head, in: 0...(count - 1))
+    try transfer.integer(&tail, in: 0...(count - 1))
+    try transfer.flag(&phase)
+    let last = count - 1
+    try transfer.optional(&eventIndex, new: 0) { (transfer, index) throws(StateError) in
+      try transfer.integer(&index, in: 0...last)
+    }
+    try transfer.flag(&holdsBack)
+  }
+}
+
+extension NVMeQueueSet {
+  mutating func transfer(
+    _ transfer: inout StateTransfer, vectorCount: Int
+  ) throws(StateError) {
+    let queueCount = completion.count
+    try transfer.elements(&submission) { (transfer, queue) throws(StateError) in
+      try transfer.optional(&queue, new: NVMeSubmissionQueue()) {
+        (transfer, queue) throws(StateError) in
+        try queue.transfer(&transfer, queueCount: queueCount)
+      }
+    }
+    try transfer.elements(&completion) { (transfer, queue) throws(StateError) in
+      try transfer.optional(&queue, new: NVMeCompletionQueue()) {
+        (transfer, queue) throws(StateError) in
+        try queue.transfer(&transfer, vectorCount: vectorCount)
+      }
+    }
+    for (index, queue) in submission.enumerated() {
+      guard let target = queue?.completionQueue else { continue }
+      try transfer.check(
+        completion[target] != nil && (index == 0) == (target == 0),
+        "queue \(index) completes to \(target), which is not there for it")
+    }
+    try transfer.optional(&shadows, new: NVMeShadowDoorbells()) {
+      (transfer, shadows) throws(StateError) in
+      try shadows.transfer(&transfer)
+    }
+    try transfer.flag(&tellsEachHead)
   }
 }

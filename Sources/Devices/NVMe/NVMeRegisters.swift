@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// The controller's registers (NVMe 1.4 §3.1) without doorbells, as 32-bit halves.
 struct NVMeRegisters: Sendable {
   /// Entries of the largest queue.
@@ -125,5 +127,18 @@ struct NVMeRegisters: Sendable {
 
   private static func setHigh(_ register: inout UInt64, _ value: UInt32) {
     register = register & 0xFFFF_FFFF | UInt64(value) << 32
+  }
+}
+
+extension NVMeRegisters {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&interruptMask)
+    try transfer.integer(&configuration)
+    try transfer.integer(&adminQueueAttributes)
+    try transfer.integer(&adminSubmissionQueue)
+    try transfer.integer(&adminCompletionQueue)
+    try transfer.flag(&isReady)
+    try transfer.flag(&isFailed)
+    try transfer.flag(&isShutDown)
   }
 }

@@ -1,3 +1,4 @@
+internal import DeviceKit
 internal import GuestMemory
 internal import Synchronization
 
@@ -18,8 +19,8 @@ struct NVMeShadowDoorbells: Hashable, Sendable {
     case head = 4
   }
 
-  private let values: GPA
-  private let eventIndices: GPA
+  private var values: GPA
+  private var eventIndices: GPA
 
   /// The pages that a command names.
   ///
@@ -70,5 +71,20 @@ struct NVMeShadowDoorbells: Hashable, Sendable {
   /// Within the page: there are 255 queue pairs at most.
   private static func place(_ kind: Kind, _ queue: Int, _ page: GPA) -> GPA? {
     page.advanced(by: 8 * UInt64(queue) + kind.rawValue)
+  }
+}
+
+extension NVMeShadowDoorbells {
+  /// Pages to restore.
+  init() {
+    (values, eventIndices) = (GPA(0), GPA(0))
+  }
+
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.value(&values)
+    try transfer.value(&eventIndices)
+    try transfer.check(
+      values.offsetInPage == 0 && eventIndices.offsetInPage == 0,
+      "shadow doorbells at \(values) and \(eventIndices)")
   }
 }

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 internal import HostSystem
 
 /// A CD and DVD drive with a tray: the commands of MMC, whichever bus brings them.
@@ -96,6 +97,12 @@ public final class OpticalDrive: Sendable {
   /// As after power-on, with the medium as it is. The tray stays as it is, too.
   func reset() {
     state.withLock { $0.reset() }
+  }
+
+  /// Saves or restores all but the medium. If another one is in the drive than was in that of the
+  /// machine that was saved, the guest finds it as one that was put in.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try state.withLock { state throws(StateError) in try state.transfer(&transfer) }
   }
 }
 
@@ -488,5 +495,31 @@ struct OpticalDriveState: Sendable {
   private static func msf(_ block: UInt64) -> [UInt8] {
     let frames = block + 150
     return [0, UInt8(min(frames / 4500, 255)), UInt8(frames / 75 % 60), UInt8(frames % 75)]
+  }
+}
+
+extension OpticalDriveState {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.flag(&isTrayOpen)
+    try transfer.flag(&isLocked)
+    try sense.transfer(&transfer)
+    try transfer.flag(&isAttentionPending)
+    try transfer.integer(&event, in: 0...3)
+    // The time since is not saved: the other machine's clock is another.
+    var isChangeRecent = changedAt.map { now() - $0 < Self.lateEjectNanoseconds } ?? false
+    try transfer.flag(&isChangeRecent)
+    var isChangeAwaited = awaitedChange != nil
+    try transfer.flag(&isChangeAwaited)
+    var byteCount = medium?.byteCount
+    try transfer.optional(&byteCount, new: 0) { (transfer, byteCount) throws(StateError) in
+      try transfer.integer(&byteCount)
+    }
+    guard transfer.isRestoring else { return }
+    changedAt = isChangeRecent ? now() : nil
+    // What was to come in may be what is in now.
+    guard isChangeAwaited || byteCount != medium?.byteCount else { return }
+    let wasReady = byteCount != nil && !isTrayOpen
+    change(to: medium)
+    if medium == nil, wasReady { event = 3 }
   }
 }

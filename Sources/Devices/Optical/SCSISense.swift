@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// Why a SCSI command failed, in numbers. Source: SPC-4 §4.5.
 struct SCSISense: Hashable, Sendable {
   /// *Sense key*.
@@ -38,5 +40,13 @@ struct SCSISense: Hashable, Sendable {
     bytes[12] = code
     bytes[13] = qualifier
     return bytes
+  }
+}
+
+extension SCSISense {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&key)
+    try transfer.integer(&code)
+    try transfer.integer(&qualifier)
   }
 }

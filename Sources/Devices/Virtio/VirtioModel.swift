@@ -29,6 +29,9 @@ package struct VirtioDescription: Sendable {
 /// What is behind a virtio device's queues: requests are taken from `VirtioLink.queues` on threads
 /// of its own.
 ///
+/// It may be restored before `start`: then it looks into all queues when it starts, as nobody
+/// notifies it of what was there before. Its `transferState` comes after that of the queues.
+///
 /// Everything but `start` and `stop` is called on vCPU threads, for which nothing may wait.
 package protocol VirtioModel: Device {
   /// The device's configuration (virtio 1.2 §2.5) now; of the same length always, 256 bytes at

@@ -22,6 +22,7 @@ final class VirtioRNG: VirtioModel {
   }
 
   func start() throws(DeviceError) {
+    work.add(0)
     try threads.start(count: 1, kind: "random number") { [self] in
       while work.next() != nil { serve() }
     }
@@ -30,6 +31,17 @@ final class VirtioRNG: VirtioModel {
   func stop() {
     threads.stop()
   }
+
+  func pause() throws(StateError) {
+    try threads.pause()
+  }
+
+  func resume() {
+    threads.resume()
+  }
+
+  /// All that there is is in the queue.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {}
 
   func notify(_ queue: Int) {
     work.add(0)

@@ -38,15 +38,32 @@ final class TestAdapter {
         onThreadStart: { ThreadFilter.enter(.disk) }))
     host = PCIHost([(Self.address, controller)])
     try controller.start()
+    configureFunction(usesMSI: usesMSI)
+    guard starts else { return }
+    write(0x04, 0x8000_0002)
+    for port in ports.indices { start(port) }
+  }
+
+  /// Another adapter over the same memory, which is to go on where the first one is: as new, not
+  /// started, and with configuration registers as the first one has them.
+  init(insteadOf other: TestAdapter, _ ports: [AHCIController.Port], usesMSI: Bool = false) {
+    memory = other.memory
+    controller = AHCIController(
+      ports: ports,
+      context: PCIContext(
+        memory: memory, messages: sink, interruptLine: line,
+        onThreadStart: { ThreadFilter.enter(.disk) }))
+    host = PCIHost([(Self.address, controller)])
+    configureFunction(usesMSI: usesMSI)
+  }
+
+  private func configureFunction(usesMSI: Bool) {
     configure(0x04, 2, 6)
     if usesMSI {
       configure(0x44, 4, 0xFEE0_0000)
       configure(0x4C, 2, 0x41)
       configure(0x42, 2, 1)
     }
-    guard starts else { return }
-    write(0x04, 0x8000_0002)
-    for port in ports.indices { start(port) }
   }
 
   func configure(_ offset: Int, _ width: Int, _ value: UInt64) {

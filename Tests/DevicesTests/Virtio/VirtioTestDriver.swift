@@ -46,8 +46,26 @@ final class VirtioTestDriver {
     find()
   }
 
+  /// The driver after its device was saved and restored into another one over the same memory:
+  /// that one is as new, not started, and has configuration registers as the first one.
+  convenience init(
+    insteadOf other: VirtioTestDriver, role: ThreadRole = .disk,
+    _ make: (PCIContext) -> VirtioPCIDevice
+  ) throws {
+    try self.init(memory: other.memory, starts: false, role: role, make)
+    if other.device.endpoint.usesMSIX { useMSIX() }
+  }
+
   deinit {
     device.stop()
+  }
+
+  /// All that can be read without an effect: registers but those of queues that are not selected,
+  /// and the device's own configuration.
+  static func registers(_ device: VirtioPCIDevice) -> [UInt64] {
+    [0x0000, 0x2000].flatMap { start in
+      (0..<0x40).map { device.readBAR(0, offset: UInt64(start + $0), width: 1) }
+    }
   }
 
   private func find() {

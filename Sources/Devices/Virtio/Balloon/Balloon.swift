@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 internal import HostSystem
 
 /// A memory balloon, the host's end: how much of its memory the guest is to give up, and what has
@@ -74,9 +75,10 @@ public final class Balloon: Sendable {
 
   // MARK: The device's side
 
-  /// A machine with this balloon starts.
+  /// A machine with this balloon starts, or is restored: nothing has come of it yet.
   func attach(_ device: any BalloonDevice) {
     state.withLock { state in
+      guard state.device !== device else { return }
       let target = state.activity.targetPageCount
       state.activity = BalloonActivity(targetPageCount: target)
       state.device = device
@@ -87,6 +89,17 @@ public final class Balloon: Sendable {
   func detach(_ device: any BalloonDevice) {
     state.withLock { state in
       if state.device === device { state.device = nil }
+    }
+  }
+
+  /// Saves or restores the target and what has come of it, except the statistics, which come anew.
+  func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try state.withLock { state throws(StateError) in
+      try transfer.integer(&state.activity.targetPageCount)
+      try transfer.integer(&state.activity.actualPageCount)
+      try transfer.flag(&state.activity.hasDriver)
+      try transfer.integer(&state.activity.givenBackByteCount)
+      try transfer.integer(&state.activity.keptPageCount)
     }
   }
 

@@ -28,9 +28,9 @@ final class VirtioBalloon: VirtioModel, BalloonDevice {
     var features: VirtioFeatures = []
     /// *poison_val*: what free pages are filled with.
     var poison: UInt32 = 0
-    /// Counts resets, of the device and of the queue for statistics: a buffer that was taken before
-    /// one is answered no more.
-    var life: UInt64 = 0
+    /// The buffer for statistics, while the device has it: the answer asks the driver for new ones.
+    /// Set and taken with the queue's lock held, so none outlives a reset of it.
+    var statistics: VirtioChain?
 
     /// Whether a free page's bytes may become zeros.
     var allowsZeroedPages: Bool { !features.contains(.pagePoison) || poison == 0 }
@@ -70,6 +70,7 @@ final class VirtioBalloon: VirtioModel, BalloonDevice {
 
   func start() throws(DeviceError) {
     balloon.attach(self)
+    for queue in link.queues.indices { work.add(queue) }
     try threads.start(count: 1, kind: "memory balloon") { [self] in
       var server = VirtioBalloonServer(self)
       while let item = work.next() { server.serve(item) }
@@ -79,6 +80,37 @@ final class VirtioBalloon: VirtioModel, BalloonDevice {
   func stop() {
     balloon.detach(self)
     threads.stop()
+  }
+
+  func pause() throws(StateError) {
+    try threads.pause()
+  }
+
+  func resume() {
+    threads.resume()
+  }
+
+  /// The target is saved too: a guest that was given it goes on with it.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    // What is in it is the restored machine's from now on, and not anew at its start.
+    if transfer.isRestoring { balloon.attach(self) }
+    try balloon.transfer(&transfer)
+    try driver.withLock { [link] driver throws(StateError) in
+      try transfer.value(&driver.features)
+      try transfer.check(
+        driver.features.isSubset(of: Self.description.features.union(.ofTransport)),
+        "features that were not offered")
+      try transfer.integer(&driver.poison)
+      let index = link.queues.indices.first { driver.purpose(of: $0) == .statistics }
+      let entryCount = index.map { link.queues[$0].entryCount } ?? 0
+      // A queue that ended by a fault will have no answer.
+      if !transfer.isRestoring, entryCount == 0 { driver.statistics = nil }
+      try transfer.optional(&driver.statistics, new: VirtioChain()) {
+        (transfer, chain) throws(StateError) in
+        guard entryCount > 0 else { throw .invalid("a buffer of no queue") }
+        try chain.transfer(&transfer, entryCount: entryCount)
+      }
+    }
   }
 
   // MARK: The host
@@ -117,7 +149,7 @@ final class VirtioBalloon: VirtioModel, BalloonDevice {
   }
 
   func driverStopped() {
-    driver.withLock { $0 = Driver(life: $0.life &+ 1) }
+    driver.withLock { $0 = Driver() }
     balloon.note { activity in
       (activity.hasDriver, activity.actualPageCount, activity.statistics) = (false, 0, nil)
     }
@@ -125,7 +157,7 @@ final class VirtioBalloon: VirtioModel, BalloonDevice {
 
   func queueStopped(_ queue: Int) {
     driver.withLock { driver in
-      if driver.purpose(of: queue) == .statistics { driver.life &+= 1 }
+      if driver.purpose(of: queue) == .statistics { driver.statistics = nil }
     }
   }
 

@@ -20,8 +20,6 @@ struct VirtioBalloonServer {
   private var chain = VirtioChain()
   private var bytes: [UInt8] = []
   private var pages: [UInt32] = []
-  /// The buffer for statistics, and when it was taken: the answer asks the driver for new ones.
-  private var held: (chain: VirtioChain, life: UInt64)?
   /// Chains with pages so far.
   private var chainCount: UInt64 = 0
   /// What came of the chain at hand.
@@ -43,7 +41,12 @@ struct VirtioBalloonServer {
   mutating func serve(_ item: Int) {
     guard item != VirtioBalloon.statisticsWork else { return askForStatistics() }
     let before = chainCount
-    while !device.work.isOver, serveOne(item) {}
+    while serveOne(item) {
+      guard device.work.isAtRest else { continue }
+      // The rest waits for the end of a pause.
+      device.work.add(item)
+      break
+    }
     // After what changes them, and not by a clock: nobody is woken for nothing.
     if chainCount != before { askForStatistics() }
   }
@@ -61,11 +64,11 @@ struct VirtioBalloonServer {
       case .statistics:
         try readStatistics(memory)
         // A driver has one buffer; of one that has more, the last is held.
-        let before = held
-        held = (chain, driver.life)
-        if let before, before.life == driver.life {
-          try queue.put(before.chain, byteCount: 0, memory)
+        let before = device.driver.withLock { [chain] driver in
+          defer { driver.statistics = chain }
+          return driver.statistics
         }
+        if let before { try queue.put(before, byteCount: 0, memory) }
         return true
       case .reporting: report(memory, allowsZeroedPages: driver.allowsZeroedPages)
       }
@@ -92,14 +95,13 @@ struct VirtioBalloonServer {
 
   /// Gives the buffer back, in which the driver then puts new ones.
   private mutating func askForStatistics() {
-    guard let (chain, life) = held, balloon.takeRefresh() else { return }
     let index = device.driver.withLock { driver in
-      device.link.queues.indices.first { driver.purpose(of: $0) == .statistics }
+      driver.statistics == nil
+        ? nil : device.link.queues.indices.first { driver.purpose(of: $0) == .statistics }
     }
-    guard let index else { return }
+    guard let index, balloon.takeRefresh() else { return }
     _ = device.link.queues[index].work { (queue, memory) throws(VirtqueueFault) in
-      held = nil
-      guard device.driver.withLock({ $0.life }) == life else { return }
+      guard let chain = device.driver.withLock({ $0.statistics.take() }) else { return }
       try queue.put(chain, byteCount: 0, memory)
     }
   }

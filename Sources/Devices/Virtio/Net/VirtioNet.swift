@@ -29,6 +29,8 @@ final class VirtioNet: VirtioModel {
     /// What the driver takes unfinished, and what of it the far end has been told.
     var receiveOffloads: NetworkOffloads = []
     var toldOffloads: NetworkOffloads = []
+    /// Frames for the driver wait at the far end.
+    var isHeld = false
   }
 
   let link: VirtioLink
@@ -68,6 +70,7 @@ final class VirtioNet: VirtioModel {
 
   func start() throws(DeviceError) {
     turn.begin()
+    sending.add(0)
     try senders.start(count: 1, kind: "network") { [self] in
       var sender = VirtioNetSender(self)
       while sending.next() != nil { sender.serve() }
@@ -82,6 +85,41 @@ final class VirtioNet: VirtioModel {
     turn.end()
     senders.stop()
     receivers.stop()
+  }
+
+  /// The thread that receives may be waiting for the far end, and is left there: what comes finds
+  /// no buffers.
+  func pause() throws(StateError) {
+    receiving.hold()
+    state.withLock { $0.isHeld = true }
+    // Frames are delivered with the queue's lock held, and with a look at `isHeld` in it: those
+    // that did not see it are done after this.
+    _ = link.queues[Queue.receive].isLive
+    try senders.pause()
+  }
+
+  func resume() {
+    state.withLock { $0.isHeld = false }
+    receiving.release()
+    // Frames may have come meanwhile, of which no buffer will tell.
+    receiving.add(0)
+    senders.resume()
+  }
+
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    var hasLink = backend.hasLink
+    try transfer.flag(&hasLink)
+    let offered = VirtioFeatures.ofNetwork(backend).union(.ofTransport)
+    try state.withLock { state throws(StateError) in
+      try transfer.value(&state.features)
+      try transfer.check(state.features.isSubset(of: offered), "features that were not offered")
+      try state.filter.transfer(&transfer)
+      try transfer.value(&state.receiveOffloads)
+      try transfer.check(
+        state.receiveOffloads.isSubset(of: state.features.receiveOffloads),
+        "offloads that the driver does not have")
+    }
+    if hasLink != backend.hasLink { link.signals.noteChangedConfiguration() }
   }
 
   // MARK: The driver

@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// Which frames a card takes, as its driver has set it (virtio 1.2 §5.1.6.5.1 and §5.1.6.5.2).
 struct VirtioNetFilter: Sendable {
   /// Addresses of each kind; a driver that names more gets the whole kind.
@@ -51,5 +53,34 @@ struct VirtioNetFilter: Sendable {
     if has(.noUnicast) { return false }
     return destination == address || has(.allUnicast) || hasAllUnicast
       || addresses.contains(destination)
+  }
+}
+
+extension VirtioNetFilter {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try address.transfer(&transfer)
+    // A bit for each mode.
+    var bits = modes.reduce(UInt8(0)) { $0 | 1 << $1 }
+    try transfer.integer(&bits, in: 0...(1 << UInt8(Mode.allCases.count) - 1))
+    // Sets have no order, and what is saved twice is to be the same.
+    var table = addresses.sorted { $0.rawValue < $1.rawValue }
+    try transfer.elements(
+      &table, maximumCount: 2 * Self.maximumAddressCount, new: EthernetAddress(rawValue: 0)
+    ) { (transfer, address) throws(StateError) in
+      try address.transfer(&transfer)
+    }
+    try transfer.flag(&hasAllUnicast)
+    try transfer.flag(&hasAllMulticast)
+    guard transfer.isRestoring else { return }
+    modes = Set(Mode.allCases.map(\.rawValue).filter { bits >> $0 & 1 == 1 })
+    addresses = Set(table)
+  }
+}
+
+extension EthernetAddress {
+  fileprivate mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    var value = rawValue
+    try transfer.integer(&value, in: 0...Self.broadcast.rawValue)
+    self = EthernetAddress(rawValue: value)
   }
 }

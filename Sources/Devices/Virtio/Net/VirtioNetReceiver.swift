@@ -41,8 +41,9 @@ struct VirtioNetReceiver {
   mutating func deliver(_ frames: inout NetworkFrames) -> Bool {
     let queue = card.link.queues[VirtioNet.Queue.receive]
     while !frames.isEmpty {
-      let state = card.state.withLock { $0 }
       let isShort = queue.work { (queue, memory) throws(VirtqueueFault) in
+        let state = card.state.withLock { $0 }
+        guard !state.isHeld else { return true }
         // Buffers are looked for when a frame is there; of more of them nothing needs to be known.
         try queue.disarm(memory)
         for _ in 0..<VirtioNet.batchCount where !frames.isEmpty {

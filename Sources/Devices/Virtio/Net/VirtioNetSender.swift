@@ -17,11 +17,13 @@ struct VirtioNetSender {
   /// Sends all that waits.
   mutating func serve() {
     tellOffloads()
-    while !card.sending.isOver {
+    while !card.sending.isAtRest {
       let hasMore = takeBatch()
       if !frames.isEmpty { card.backend.send(&frames) }
       guard hasMore else { return }
     }
+    // The rest waits for the end of a pause.
+    card.sending.add(0)
   }
 
   /// Here and not where the driver asks for it: the call is this thread's to make.

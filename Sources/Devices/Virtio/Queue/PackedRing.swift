@@ -1,3 +1,4 @@
+internal import DeviceKit
 internal import GuestMemory
 internal import Synchronization
 
@@ -28,7 +29,7 @@ struct PackedRing: Sendable {
     static let descriptor: UInt32 = 2
   }
 
-  private let layout: VirtqueueLayout
+  let layout: VirtqueueLayout
   /// Where the next request is, and where the next answer goes.
   private var next = Place()
   private var used = Place()
@@ -37,7 +38,8 @@ struct PackedRing: Sendable {
   /// Entries of the answers that it has not been shown.
   private var unpublishedCount: UInt32 = 0
 
-  init(_ layout: VirtqueueLayout, _ memory: GuestMemory) throws(VirtqueueFault) {
+  /// - Parameter memory: nil not to look whether all of it is RAM.
+  init(_ layout: VirtqueueLayout, _ memory: GuestMemory?) throws(VirtqueueFault) {
     let size = Int(layout.size)
     try layout.check(
       size: (1...1 << 15).contains(size),
@@ -169,5 +171,15 @@ struct PackedRing: Sendable {
       layout.device, 0)
     atomicMemoryFence(ordering: .sequentiallyConsistent)
     return try hasMore(memory)
+  }
+}
+
+extension PackedRing {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    let last = layout.size - 1
+    try transfer.integer(&next.index, in: 0...last)
+    try transfer.flag(&next.wrap)
+    try transfer.integer(&used.index, in: 0...last)
+    try transfer.flag(&used.wrap)
   }
 }

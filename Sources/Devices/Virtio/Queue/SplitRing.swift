@@ -1,3 +1,4 @@
+internal import DeviceKit
 internal import GuestMemory
 internal import Synchronization
 
@@ -6,7 +7,7 @@ internal import Synchronization
 /// A loop of descriptors, a chain out of RAM, an index outside the ring are faults; the work for
 /// one request is bounded by the ring's size.
 struct SplitRing: Sendable {
-  private let layout: VirtqueueLayout
+  let layout: VirtqueueLayout
   /// The next entry of the available ring.
   private var availableIndex: UInt16 = 0
   /// *idx* of the available ring when it was last read.
@@ -18,7 +19,8 @@ struct SplitRing: Sendable {
   /// *VIRTQ_USED_F_NO_NOTIFY*, *VIRTQ_AVAIL_F_NO_INTERRUPT*.
   private static let silent: UInt16 = 1
 
-  init(_ layout: VirtqueueLayout, _ memory: GuestMemory) throws(VirtqueueFault) {
+  /// - Parameter memory: nil not to look whether all of it is RAM.
+  init(_ layout: VirtqueueLayout, _ memory: GuestMemory?) throws(VirtqueueFault) {
     let size = Int(layout.size)
     try layout.check(
       size: size.nonzeroBitCount == 1 && size <= 1 << 15,
@@ -124,5 +126,17 @@ struct SplitRing: Sendable {
     // As in `publish`.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
     return try hasMore(memory)
+  }
+}
+
+extension SplitRing {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&availableIndex)
+    try transfer.integer(&knownIndex)
+    try transfer.check(
+      knownIndex &- availableIndex <= layout.size,
+      "\(knownIndex &- availableIndex) requests in a ring of \(layout.size)")
+    try transfer.integer(&usedIndex)
+    publishedIndex = usedIndex
   }
 }

@@ -1,3 +1,4 @@
+internal import DeviceKit
 package import GuestMemory
 
 /// The buffers of one request, in order: what the device reads, then what it writes. All are RAM.
@@ -103,5 +104,17 @@ package struct VirtioChain: Sendable {
       (skipped, done) = (0, done + count)
     }
     return done
+  }
+}
+
+extension VirtioChain {
+  /// Of a chain that the device has, what the answer needs: its buffers are not kept.
+  ///
+  /// - Parameter entryCount: those of the ring, at least 1.
+  mutating func transfer(
+    _ transfer: inout StateTransfer, entryCount limit: UInt16
+  ) throws(StateError) {
+    try transfer.integer(&identifier)
+    try transfer.integer(&entryCount, in: 1...limit)
   }
 }

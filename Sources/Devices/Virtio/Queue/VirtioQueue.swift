@@ -70,3 +70,34 @@ package final class VirtioQueue: Sendable {
     queue.withLock { $0 = nil }
   }
 }
+
+extension VirtioQueue {
+  /// Entries of its ring; 0 if there is no queue now.
+  var entryCount: UInt16 { queue.withLock { $0?.entryCount ?? 0 } }
+
+  /// Saves or restores it, while nothing works on it.
+  ///
+  /// - Parameters:
+  ///   - layout: by its registers.
+  ///   - mayBeLive: whether the driver has enabled it.
+  func transfer(
+    _ transfer: inout StateTransfer, _ layout: VirtqueueLayout, isPacked: Bool, mayBeLive: Bool
+  ) throws(StateError) {
+    try queue.withLock { queue throws(StateError) in
+      var isLive = queue != nil
+      try transfer.flag(&isLive)
+      try transfer.check(mayBeLive || !isLive, "a queue that was not enabled")
+      guard isLive else {
+        queue = nil
+        return
+      }
+      if transfer.isRestoring {
+        guard let new = Virtqueue(restoring: layout, isPacked: isPacked) else {
+          throw .invalid("a queue of \(layout.size) at \(layout.descriptors)")
+        }
+        queue = new
+      }
+      try queue?.transfer(&transfer)
+    }
+  }
+}

@@ -1,3 +1,4 @@
+internal import DeviceKit
 package import GuestMemory
 
 /// A virtqueue, split or packed, the device's side: requests out, answers in. A value without a
@@ -87,6 +88,41 @@ package struct Virtqueue: Sendable {
       return try split.arm(memory)
     case .packed(let packed):
       return try packed.arm(memory)
+    }
+  }
+}
+
+// Between two holdings of the queue's lock: all answers were shown.
+extension Virtqueue {
+  /// A queue that was laid out before; nil if no driver could have. Whether it is all RAM shows
+  /// when it is used.
+  init?(restoring layout: VirtqueueLayout, isPacked: Bool) {
+    do throws(VirtqueueFault) {
+      if isPacked {
+        ring = .packed(try PackedRing(layout, nil))
+      } else {
+        ring = .split(try SplitRing(layout, nil))
+      }
+    } catch {
+      return nil
+    }
+  }
+
+  var entryCount: UInt16 {
+    switch ring {
+    case .split(let split): split.layout.size
+    case .packed(let packed): packed.layout.size
+    }
+  }
+
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    switch ring {
+    case .split(var split):
+      defer { ring = .split(split) }
+      try split.transfer(&transfer)
+    case .packed(var packed):
+      defer { ring = .packed(packed) }
+      try packed.transfer(&transfer)
     }
   }
 }

@@ -62,15 +62,16 @@ struct VirtqueueLayout: Hashable, Sendable {
   var hasIndirectDescriptors: Bool
   var hasEventIndex: Bool
 
-  /// Checks alignment and that all of it is RAM; what a driver does later is checked at every use.
+  /// Checks alignment, and that all of it is RAM if there is memory to look at; what a driver does
+  /// later is checked at every use.
   func check(
     size isValidSize: Bool, _ areas: [(start: GPA, alignment: UInt64, byteCount: Int)],
-    _ memory: GuestMemory
+    _ memory: GuestMemory?
   ) throws(VirtqueueFault) {
     guard isValidSize else { throw .layout }
     for area in areas {
       guard area.start.rawValue % area.alignment == 0 else { throw .layout }
-      guard memory.isRAM(area.start, byteCount: area.byteCount) else { throw .notRAM }
+      guard memory?.isRAM(area.start, byteCount: area.byteCount) != false else { throw .notRAM }
     }
   }
 

@@ -63,12 +63,31 @@ public final class VirtioPCIDevice: PCIFunction {
   /// - Throws: `DeviceError` when the host gives no more threads; `stop` ends those there may be.
   public func start() throws(DeviceError) {
     try transport.model.start()
+    transport.link.signals.release()
   }
 
   /// Ends the threads. Guest memory is left alone from then on. May be called again. Not on one of
   /// them.
   public func stop() {
     transport.model.stop()
+  }
+
+  /// Waits until nothing works on the queues.
+  public func pause() throws(StateError) {
+    transport.link.signals.hold()
+    try transport.model.pause()
+  }
+
+  /// Goes on with what waits in the queues, and announces what has changed meanwhile.
+  public func resume() {
+    transport.link.signals.release()
+    transport.model.resume()
+  }
+
+  /// Saves or restores registers, queues and what is behind them.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try endpoint.transferState(&transfer)
+    try transport.transferState(&transfer)
   }
 
   /// Reads the structures.

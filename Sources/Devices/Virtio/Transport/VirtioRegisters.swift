@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 
 /// The common configuration of a virtio device (*virtio_pci_common_cfg*, virtio 1.2 §4.1.4.3): what
 /// its driver negotiates. A value without a lock.
@@ -187,4 +188,44 @@ struct VirtioRegisters: Sendable {
       configurationVector = vector
     }
   }
+}
+
+extension VirtioRegisters {
+  /// - Parameter vectorCount: vectors of MSI-X that there are.
+  mutating func transfer(
+    _ transfer: inout StateTransfer, vectorCount: Int
+  ) throws(StateError) {
+    try transfer.integer(&deviceFeatureSelect)
+    try transfer.integer(&driverFeatureSelect)
+    try transfer.integer(&queueSelect)
+    try transfer.value(&status)
+    try transfer.value(&driverFeatures)
+    try Self.transfer(&transfer, vector: &configurationVector, vectorCount)
+    var number = 0
+    try transfer.elements(&queues) { [sizes] (transfer, queue) throws(StateError) in
+      try transfer.integer(&queue.size, in: 1...sizes[number])
+      try Self.transfer(&transfer, vector: &queue.vector, vectorCount)
+      try transfer.flag(&queue.isEnabled)
+      for area in queue.areas.indices { try transfer.integer(&queue.areas[area]) }
+      number += 1
+    }
+    let isNegotiated = status.contains(.featuresOK)
+    try transfer.check(
+      status.isSubset(of: .writable) && (isNegotiated || !status.contains(.driverOK)),
+      "a status of \(status.rawValue)")
+    try transfer.check(
+      !isNegotiated || driverFeatures.isSubset(of: offered) && driverFeatures.contains(.version1),
+      "features that were not offered")
+  }
+
+  private static func transfer(
+    _ transfer: inout StateTransfer, vector: inout UInt16, _ vectorCount: Int
+  ) throws(StateError) {
+    try transfer.integer(&vector)
+    try transfer.check(
+      vector == VirtioSignals.noVector || Int(vector) < vectorCount, "vector \(vector)")
+  }
+
+  /// Of each queue, then of the configuration.
+  var vectors: [UInt16] { queues.map(\.vector) + [configurationVector] }
 }

@@ -17,6 +17,9 @@ final class VirtioSignals: Sendable {
     /// Whether the driver is there to hear of the configuration.
     var isListening = false
     var generation: UInt8 = 0
+    /// Nothing is announced now, and whether the configuration is to be then.
+    var isHeld = false
+    var isAnnouncementDue = false
   }
 
   let endpoint: PCIEndpoint
@@ -40,9 +43,37 @@ final class VirtioSignals: Sendable {
   /// The configuration is another.
   func announceConfiguration() {
     state.withLock { state in
-      state.generation &+= 1
-      if state.isListening { interrupt(&state, queueCount, bit: 2) }
+      guard !state.isHeld else {
+        state.isAnnouncementDue = true
+        return
+      }
+      announceConfiguration(&state)
     }
+  }
+
+  private func announceConfiguration(_ state: inout State) {
+    state.generation &+= 1
+    if state.isListening { interrupt(&state, queueCount, bit: 2) }
+  }
+
+  /// Holds back that the configuration is another, which the host may bring about at any time.
+  func hold() {
+    state.withLock { $0.isHeld = true }
+  }
+
+  /// Announces what was held back, or has changed on the way from another machine.
+  func release() {
+    state.withLock { state in
+      state.isHeld = false
+      guard state.isAnnouncementDue else { return }
+      state.isAnnouncementDue = false
+      announceConfiguration(&state)
+    }
+  }
+
+  /// The configuration is another than the machine had that was saved: `release` announces it.
+  func noteChangedConfiguration() {
+    state.withLock { $0.isAnnouncementDue = true }
   }
 
   /// The driver broke a rule: *DEVICE_NEEDS_RESET*.
@@ -98,10 +129,28 @@ final class VirtioSignals: Sendable {
   /// Everything as after power-on, except the generation, which only moves on.
   func reset() {
     state.withLock { state in
-      let generation = state.generation
+      let (generation, isHeld) = (state.generation, state.isHeld)
       state = State(vectors: Array(repeating: Self.noVector, count: queueCount + 1))
-      state.generation = generation
+      (state.generation, state.isHeld) = (generation, isHeld)
       endpoint.setPin(false)
+    }
+  }
+}
+
+extension VirtioSignals {
+  /// - Parameter registers: restored already.
+  func transfer(
+    _ transfer: inout StateTransfer, _ registers: borrowing VirtioRegisters
+  ) throws(StateError) {
+    let (vectors, isListening) = (registers.vectors, registers.status.contains(.driverOK))
+    try state.withLock { state throws(StateError) in
+      try transfer.integer(&state.interruptStatus, in: 0...3)
+      try transfer.flag(&state.needsReset)
+      try transfer.integer(&state.generation)
+      try transfer.flag(&state.isAnnouncementDue)
+      guard transfer.isRestoring else { return }
+      (state.vectors, state.isListening) = (vectors, isListening)
+      endpoint.setPin(state.interruptStatus != 0)
     }
   }
 }

@@ -112,16 +112,22 @@ final class VirtioTransport: Sendable {
   }
 
   private func begin(_ index: Int, _ registers: borrowing VirtioRegisters) {
-    let (queue, features) = (registers.queues[index], registers.driverFeatures)
     link.queues[index].begin(
-      VirtqueueLayout(
-        size: queue.size, descriptors: GPA(queue.areas[0]), driver: GPA(queue.areas[1]),
-        device: GPA(queue.areas[2]),
-        hasIndirectDescriptors: features.contains(.indirectDescriptors),
-        hasEventIndex: features.contains(.eventIndex)),
-      isPacked: features.contains(.packedRing))
+      Self.layout(of: index, registers),
+      isPacked: registers.driverFeatures.contains(.packedRing))
     // The driver may have filled it before.
     model.notify(index)
+  }
+
+  private static func layout(
+    of index: Int, _ registers: borrowing VirtioRegisters
+  ) -> VirtqueueLayout {
+    let (queue, features) = (registers.queues[index], registers.driverFeatures)
+    return VirtqueueLayout(
+      size: queue.size, descriptors: GPA(queue.areas[0]), driver: GPA(queue.areas[1]),
+      device: GPA(queue.areas[2]),
+      hasIndirectDescriptors: features.contains(.indirectDescriptors),
+      hasEventIndex: features.contains(.eventIndex))
   }
 
   /// Work may have waited for *Bus Master*.
@@ -139,5 +145,23 @@ final class VirtioTransport: Sendable {
     signals.reset()
     model.driverStopped()
     registers = Self.initialRegisters(description)
+  }
+}
+
+extension VirtioTransport {
+  /// Saves or restores registers and queues, then the model. Queues that were live are so again.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try registers.withLock { [link] registers throws(StateError) in
+      try registers.transfer(&transfer, vectorCount: link.signals.endpoint.vectorCount)
+      let isReady = registers.status.contains(.driverOK)
+      for (index, queue) in link.queues.enumerated() {
+        try queue.transfer(
+          &transfer, Self.layout(of: index, registers),
+          isPacked: registers.driverFeatures.contains(.packedRing),
+          mayBeLive: isReady && registers.queues[index].isEnabled)
+      }
+      try link.signals.transfer(&transfer, registers)
+    }
+    try model.transferState(&transfer)
   }
 }

@@ -28,7 +28,8 @@ final class DriverQueue {
   let number: Int
   let submissionStart: UInt64
   let completionStart: UInt64
-  private let controller: NVMeController
+  /// Another one goes on in its place after a restore.
+  var controller: NVMeController
   private let memory: GuestMemory
   private let vcpu: RoleThread
   private let count: Int

@@ -37,15 +37,37 @@ final class TestDisk {
     host = PCIHost([(Self.address, controller)])
     try controller.start()
     admin = try DriverQueue(0, controller, memory, count: adminCount, vcpu: vcpu)
-    configure(0x04, 2, 6)
-    if usesMSIX {
-      for vector in 0...UInt64(pairs) {
-        write(0x2000 + 16 * vector, 0xFEE0_0000, width: 8)
-        write(0x2008 + 16 * vector, vector, width: 8)
-      }
-      configure(0x42, 2, 0x8000)
-    }
+    configureFunction(usesMSIX: usesMSIX)
     enable(adminCount: adminCount)
+  }
+
+  /// Another controller over the same memory, which is to go on where the first one is: as new,
+  /// not started, and with configuration registers as the first one has them.
+  init(
+    insteadOf other: TestDisk, _ store: any BlockStore, pairs: Int = 4, usesMSIX: Bool = true,
+    history: NVMeHistory = NVMeHistory { 0 }
+  ) {
+    memory = other.memory
+    controller = NVMeController(
+      store: store, identity: NVMeIdentity(serial: "S-1"), history: history,
+      queuePairCount: pairs,
+      context: PCIContext(
+        memory: memory, messages: sink, interruptLine: line,
+        onThreadStart: { ThreadFilter.enter(.disk) }))
+    host = PCIHost([(Self.address, controller)])
+    admin = other.admin
+    configureFunction(usesMSIX: usesMSIX)
+  }
+
+  /// *Bus Master*, and vectors.
+  private func configureFunction(usesMSIX: Bool) {
+    configure(0x04, 2, 6)
+    guard usesMSIX else { return }
+    for vector in 0..<UInt64(controller.endpoint.vectorCount) {
+      write(0x2000 + 16 * vector, 0xFEE0_0000, width: 8)
+      write(0x2008 + 16 * vector, vector, width: 8)
+    }
+    configure(0x42, 2, 0x8000)
   }
 
   func configure(_ offset: Int, _ width: Int, _ value: UInt64) {
