@@ -29,7 +29,8 @@ final class TemporaryDirectory: Sendable {
     Array(try Data(contentsOf: URL(filePath: path(name))))
   }
 
-  func names() throws -> [String] {
-    try FileManager.default.contentsOfDirectory(atPath: root).sorted()
+  /// - Parameter name: of a directory in it.
+  func names(in name: String = "") throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: path(name)).sorted()
   }
 }

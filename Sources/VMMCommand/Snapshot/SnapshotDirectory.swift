@@ -31,7 +31,8 @@ final class SnapshotDirectory: Sendable {
     let file = try OutputFile.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, named: path)
     guard flock(file.rawValue, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
       throw SystemError(
-        "use \(path) for saved machines", code: EBUSY, cure: "another run has it; name one for each")
+        "use \(path) for saved machines", code: EBUSY, cure: "another run has it; name one for each"
+      )
     }
     descriptor = file.release()
   }
@@ -46,15 +47,18 @@ final class SnapshotDirectory: Sendable {
       throw SystemError("find the working directory", code: errno, cure: "change to one")
     }
     defer { unsafe free(directory) }
-    return unsafe ArgumentText.string(from: Array(UnsafeBufferPointer(
-      start: UnsafeRawPointer(directory).assumingMemoryBound(to: UInt8.self),
-      count: strlen(directory))))
+    return unsafe ArgumentText.string(
+      from: Array(
+        UnsafeBufferPointer(
+          start: UnsafeRawPointer(directory).assumingMemoryBound(to: UInt8.self),
+          count: strlen(directory))))
   }
 
   private static func make(_ path: String) throws(SystemError) {
     // SAFETY: the path is lent, terminated, for the call. The guest's memory is nobody else's.
-    guard unsafe HostPath(argument: path).withCString({ unsafe mkdir($0, 0o700) }) == 0
-      || errno == EEXIST
+    guard
+      unsafe HostPath(argument: path).withCString({ unsafe mkdir($0, 0o700) }) == 0
+        || errno == EEXIST
     else { throw SystemError("make the directory \(path)", code: errno) }
   }
 

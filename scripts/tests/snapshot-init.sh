@@ -1,0 +1,46 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+# shellcheck disable=SC2154 # rounds: a word of the kernel's command line
+# /init of the Linux guests that scripts/tests/snapshot.sh saves and restores while they work: a chain of checksums,
+# of which each round's goes to the disk and is read back from there. What it has to tell goes to the console in lines
+# that begin with @.
+
+# shellcheck source=scripts/tests/guest-init.sh
+. /guest-init.sh
+
+end() {
+  tell_warnings
+  tell poweroff
+  sleep 0.3
+  poweroff -f
+  sleep 1000
+}
+
+insert devices
+disk=/dev/nvme0n1
+tries=0
+while [ ! -b $disk ] && [ $tries -lt 100 ]; do
+  sleep 0.1
+  tries=$((tries + 1))
+done
+tell "kernel $(uname -r)"
+tell "clock source $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
+
+# Keeps every processor, and the random number device, busy beside it.
+while true; do head -c 64 /dev/hwrng 2>/dev/null | sha256sum >/tmp/random; done &
+
+sum=start
+round=0
+while [ $round -lt "$rounds" ]; do
+  # 4 MiB of it, by way of the disk.
+  line=$(echo "$sum" | sha256sum)
+  yes "$line" | head -c 1M >/tmp/block
+  dd if=/tmp/block of=$disk bs=1M seek=$((round % 16)) conv=fsync 2>/dev/null
+  echo 1 >/proc/sys/vm/drop_caches
+  sum=$(dd if=$disk bs=1M skip=$((round % 16)) count=1 2>/dev/null | sha256sum | cut -d ' ' -f 1)
+  round=$((round + 1))
+  # Time does not go back, nor stand still.
+  tell "round $round $sum at $(cut -d ' ' -f 1 /proc/uptime)"
+done
+tell "errors $(cat /sys/class/nvme/nvme0/state) $(dmesg | grep -c -i -E 'nvme.*(timeout|abort|reset)|soft lockup|clocksource.*unstable|stall')"
+end

@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154,SC2034 # here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
+# Step of scripts/test: Linux guests that are saved and restored while they work, in the rig. Sourced, never run.
+#
+# What runs is in snapshot-in-rig.sh, what the guests do in snapshot-init.sh, what must come of it here.
+
+# SERIES-CPUS.
+snapshot_guests=(6.12-1 7.3-2)
+snapshot_times=${SNAPSHOT_TIMES:-6}
+snapshot_rounds=$((snapshot_times + 6))
+
+# make_snapshot_guest DIRECTORY SERIES: kernel and initramfs.
+make_snapshot_guest() {
+  local directory=$1 series=$2 kernel tree=$1/$2.tree
+  get_kernel "$series" virtio-rng || return 1
+  mkdir -p "$tree"/{bin,dev,proc,sys,tmp}
+  cp /bin/busybox "$tree/bin/"
+  add_modules "$tree" "$kernel" devices virtio-rng || return 1
+  install_init "$tree" "$here/tests/snapshot-init.sh"
+  pack_initramfs "$tree" | gzip -1 >"$directory/$series.initrd" || return 1
+  cp "$kernel/vmlinuz" "$directory/$series.kernel"
+  rm -r "$tree"
+}
+
+# snapshot_sums ROUNDS: what the guests have to find, a line each.
+snapshot_sums() {
+  local sum=start line round
+  for ((round = 1; round <= $1; round++)); do
+    line=$(sha256sum <<<"$sum")
+    sum=$(yes "$line" 2>/dev/null | head -c 1M | sha256sum | cut -d ' ' -f 1)
+    echo "@ round $round $sum"
+  done
+}
+
+check_snapshot_guest() {
+  local guest=snapshot-$1
+  check_status "$guest" 0
+  check_equal "$guest: saved and restored" "$(cat "$out/$guest.saved")" "$snapshot_times"
+  tr -d '\r' <"$out/$guest.console" | grep -a '^@ ' >"$out/$guest.told"
+  check_equal "$guest: every round, once and right" \
+    "$(sed -n 's/^\(@ round .*\) at .*/\1/p' "$out/$guest.told")" "$(snapshot_sums $snapshot_rounds)"
+  check_equal "$guest: time went on" \
+    "$(sed -n 's/^@ round .* at //p' "$out/$guest.told" | sort -n -u | wc -l)" "$snapshot_rounds"
+  check_seen "$guest" 'errors live 0'
+  check_seen "$guest" poweroff
+  check_messages "$guest"
+}
+
+run_snapshots_in_rig() {
+  local rig_status=0 guests='Linux that is saved and restored' out=$logs/snapshot/out before=$failed guest
+  local directory=$logs/snapshot
+  rm -rf "$directory"
+  mkdir -p "$directory/guest"
+  for guest in "${snapshot_guests[@]}"; do
+    make_snapshot_guest "$directory/guest" "${guest%-*}" || return 1
+  done
+  truncate -s 16M "$directory/guest/disk.img"
+  logged snapshot "$here/rig" --timeout 900 --cpus 1 --out "$out" \
+    --file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" \
+    --script "$here/tests/snapshot-in-rig.sh" -- \
+    "$snapshot_times" "$snapshot_rounds" "${snapshot_guests[@]}" || rig_status=$?
+  if [[ $rig_status -ne 0 ]]; then
+    fail_check "$guests: the rig's exit status $rig_status"
+  fi
+  for guest in "${snapshot_guests[@]}"; do check_snapshot_guest "$guest"; done
+  if [[ $failed -eq $before ]]; then
+    rm -rf "$directory/guest"
+  else
+    cat "$logs/snapshot.log"
+  fi
+}
