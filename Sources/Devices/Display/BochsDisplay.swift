@@ -123,6 +123,14 @@ public final class BochsDisplay: PCIFunction, PictureSource {
     }
   }
 
+  /// Saves or restores registers and, with the endpoint, the memory.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try endpoint.transferState(&transfer)
+    try state.withLock { state throws(StateError) in try state.transfer(&transfer) }
+    // Viewers know nothing of what is shown now.
+    if transfer.isRestoring { wasCleared.store(true, ordering: .releasing) }
+  }
+
   /// Off.
   public func functionLevelReset() {
     state.withLock { $0 = BochsRegisters(memoryByteCount: memory.byteCount) }

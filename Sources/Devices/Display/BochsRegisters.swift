@@ -98,3 +98,12 @@ struct BochsRegisters: Sendable {
     }
   }
 }
+
+extension BochsRegisters {
+  /// Any values are possible, as for the guest.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.elements(&values) { (transfer, value) throws(StateError) in
+      try transfer.integer(&value)
+    }
+  }
+}

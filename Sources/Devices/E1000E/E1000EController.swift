@@ -59,6 +59,9 @@ public final class E1000EController: PCIFunction {
   /// - Throws: `DeviceError` when the host gives no more threads; `stop` ends the one there may be.
   public func start() throws(DeviceError) {
     turn.begin()
+    // A restored card may have something to send, and another far end.
+    engine.transmitWork.add(0)
+    engine.release()
     try transmitThread.start(count: 1, kind: "network") { [engine] in engine.serveTransmit() }
     try receiveThread.start(count: 1, kind: "network") { [engine] in engine.serveReceive() }
   }
@@ -69,6 +72,25 @@ public final class E1000EController: PCIFunction {
     turn.end()
     transmitThread.stop()
     receiveThread.stop()
+  }
+
+  /// Waits until nothing is sent; what comes in waits at the far end.
+  public func pause() throws(StateError) {
+    engine.hold()
+    try transmitThread.pause()
+  }
+
+  /// Goes on with what there is to send, and what has come in.
+  public func resume() {
+    engine.release()
+    transmitThread.resume()
+  }
+
+  /// Saves or restores registers and queues. The link is the far end's from the start on.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try endpoint.transferState(&transfer)
+    try portAddress.withLock { address throws(StateError) in try transfer.integer(&address) }
+    try engine.transferState(&transfer)
   }
 
   /// Reads registers.

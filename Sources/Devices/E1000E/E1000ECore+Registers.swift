@@ -1,3 +1,4 @@
+internal import DeviceKit
 internal import HostSystem
 
 /// The registers, 4 bytes each. What has no effect here is stored, as drivers read it back.
@@ -103,11 +104,11 @@ extension E1000ECore {
       return .transmit
     case E1000ERegister
       .receiveRing..<(E1000ERegister.receiveRing + 2 * E1000ERegister.ringByteCount):
-      writeRing(offset, value)
+      self[offset] = Self.ringValue(offset, value)
       return isTail(offset) ? .receive : []
     case E1000ERegister
       .transmitRing..<(E1000ERegister.transmitRing + 2 * E1000ERegister.ringByteCount):
-      writeRing(offset, value)
+      self[offset] = Self.ringValue(offset, value)
       return isTail(offset) ? .transmit : []
     default:
       self[offset] = value
@@ -119,12 +120,13 @@ extension E1000ECore {
     offset % E1000ERegister.ringByteCount == E1000ERegister.Ring.tail
   }
 
-  private mutating func writeRing(_ offset: UInt64, _ value: UInt32) {
+  /// What of a value is kept in a register of a ring.
+  private static func ringValue(_ offset: UInt64, _ value: UInt32) -> UInt32 {
     switch offset % E1000ERegister.ringByteCount {
-    case E1000ERegister.Ring.addressLow: self[offset] = value & ~0xF
-    case E1000ERegister.Ring.length: self[offset] = value & 0xF_FF80
-    case E1000ERegister.Ring.head, E1000ERegister.Ring.tail: self[offset] = value & 0xFFFF
-    default: self[offset] = value
+    case E1000ERegister.Ring.addressLow: value & ~0xF
+    case E1000ERegister.Ring.length: value & 0xF_FF80
+    case E1000ERegister.Ring.head, E1000ERegister.Ring.tail: value & 0xFFFF
+    default: value
     }
   }
 
@@ -155,5 +157,36 @@ extension E1000ECore {
     }
     self[E1000ERegister.phyAccess] = result | PHYAccess.ready
     if value & PHYAccess.interrupt != 0 { raise(.phyAccess) }
+  }
+}
+
+extension E1000ECore {
+  private struct Stored {
+    var index = 0
+    var value: UInt32 = 0
+  }
+
+  /// Registers that are not 0, of which there are few.
+  mutating func transferRegisters(_ transfer: inout StateTransfer) throws(StateError) {
+    let count = registers.count
+    var stored = registers.indices.filter { registers[$0] != 0 }.map {
+      Stored(index: $0, value: registers[$0])
+    }
+    var next = 0
+    try transfer.elements(&stored, maximumCount: count, new: Stored()) {
+      (transfer, register) throws(StateError) in
+      try transfer.integer(&register.index, in: min(next, count - 1)...(count - 1))
+      try transfer.integer(&register.value)
+      next = register.index + 1
+    }
+    guard transfer.isRestoring else { return }
+    registers = Array(repeating: 0, count: count)
+    for register in stored { registers[register.index] = register.value }
+    for ring in [E1000ERegister.receiveRing, E1000ERegister.transmitRing] {
+      for offset in stride(from: ring, to: ring + 2 * E1000ERegister.ringByteCount, by: 4) {
+        try transfer.check(
+          Self.ringValue(offset, self[offset]) == self[offset], "a ring's register \(offset)")
+      }
+    }
   }
 }

@@ -31,6 +31,18 @@ struct E1000EContext: Hashable, Sendable {
     headerByteCount = Int(high >> 40 & 0xFF)
     segmentByteCount = Int(high >> 48 & 0xFFFF)
   }
+
+  /// As the descriptor had it: all values are possible.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    var low = [(ipStart, 0), (ipChecksum, 8), (ipEnd, 16), (transportStart, 32)]
+      .reduce(UInt64(0)) { $0 | UInt64($1.0) << UInt64($1.1) }
+    low |= UInt64(transportChecksum) << 40 | UInt64(transportEnd) << 48
+    var high = UInt64(headerByteCount) << 40 | UInt64(segmentByteCount) << 48
+    high |= (isTCP ? 1 << 24 : 0) | (isIPv4 ? 1 << 25 : 0)
+    try transfer.integer(&low)
+    try transfer.integer(&high)
+    self = E1000EContext(low, high)
+  }
 }
 
 /// A transmit queue, beside its ring.
@@ -40,6 +52,12 @@ struct E1000ETransmitQueue: Sendable {
   var isInPacket = false
   /// The guest is to know that descriptors are done.
   var hasReported = false
+
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try context.transfer(&transfer)
+    try transfer.flag(&isInPacket)
+    try transfer.flag(&hasReported)
+  }
 }
 
 /// A packet as the guest's descriptors have it, before it is cut into frames.
@@ -76,6 +94,26 @@ struct E1000EPacket: Sendable {
       return (try? memory.read(at: address, into: &part)) != nil
     }
     byteCount += count
+  }
+}
+
+extension E1000EPacket {
+  /// A packet of which only some descriptors have come.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    var content = Array(bytes[..<byteCount])
+    try transfer.bytes(&content, maximumCount: Self.maximumByteCount)
+    if transfer.isRestoring {
+      bytes.replaceSubrange(..<content.count, with: content)
+      byteCount = content.count
+    }
+    try transfer.flag(&isWhole)
+    try context.transfer(&transfer)
+    try transfer.flag(&isSegmented)
+    try transfer.flag(&sumsIP)
+    try transfer.flag(&sumsTransport)
+    try transfer.optional(&tag, new: 0) { (transfer, tag) throws(StateError) in
+      try transfer.integer(&tag)
+    }
   }
 }
 

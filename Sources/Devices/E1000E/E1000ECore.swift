@@ -19,6 +19,8 @@ struct E1000ECore: Sendable {
   var hasCarrier: Bool
   /// Frames wait for buffers: the next that the guest gives are to be made known.
   var isShortOfBuffers = false
+  /// Frames, and what becomes of the link, wait at the far end.
+  var isHeld = false
 
   var causes: E1000ECauses = []
   var mask: E1000ECauses = []
@@ -193,5 +195,22 @@ struct E1000EStatistic: Sendable {
 
   static func isLowerHalf(_ offset: UInt64) -> Bool {
     wide.contains { $0.offset == offset }
+  }
+}
+
+extension E1000ECore {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transferRegisters(&transfer)
+    try nvm.transfer(&transfer)
+    try phy.transfer(&transfer)
+    try transfer.elements(&transmitQueues) { (transfer, queue) throws(StateError) in
+      try queue.transfer(&transfer)
+    }
+    try transfer.flag(&hasCarrier)
+    try transfer.flag(&isShortOfBuffers)
+    try transfer.value(&causes)
+    try transfer.value(&mask)
+    try transfer.value(&signalled)
+    try transfer.check(mask.isSubset(of: .all), "a mask of \(mask.rawValue)")
   }
 }

@@ -100,7 +100,9 @@ final class E1000EEngine: Sendable {
   func transmit() {
     transmitter.withLock { transmitter in
       var goesOn = true
-      while goesOn, !transmitWork.isOver {
+      // The rest waits for the end of a pause.
+      defer { if transmitWork.isAtRest { transmitWork.add(0) } }
+      while goesOn, !transmitWork.isAtRest {
         goesOn = false
         while transmitter.frames.byteCount < Self.batchByteCount, gather(&transmitter) {
           goesOn = true
@@ -156,8 +158,7 @@ final class E1000EEngine: Sendable {
       case .stopped: return
       case .linkChanged:
         core.withLock { core in
-          core.setCarrier(backend.hasLink)
-          core.updateInterrupts(endpoint)
+          if !core.isHeld { followCarrier(&core) }
         }
       case .frames:
         if waits, receiveWork.next() == nil { return }
@@ -165,12 +166,18 @@ final class E1000EEngine: Sendable {
     }
   }
 
+  private func followCarrier(_ core: inout E1000ECore) {
+    core.setCarrier(backend.hasLink)
+    core.updateInterrupts(endpoint)
+  }
+
   /// Gives frames to the guest, or drops what it does not want.
   ///
-  /// - Returns: false if frames are left, for which there are no buffers.
+  /// - Returns: false if frames are left, for which there are no buffers, or which wait.
   func deliver(_ frames: inout NetworkFrames) -> Bool {
     scratch.withLock { scratch in
       core.withLock { core in
+        guard !core.isHeld else { return false }
         defer { core.updateInterrupts(endpoint) }
         let memory = endpoint.memory
         let skipped = frames.headerByteCount
@@ -184,6 +191,42 @@ final class E1000EEngine: Sendable {
           case .taken, .dropped: frames.removeFirst()
           }
         }
+      }
+    }
+  }
+}
+
+extension E1000EEngine {
+  /// Leaves frames, and changes of the link, at the far end. The thread that receives may be
+  /// waiting there: it is not woken.
+  func hold() {
+    receiveWork.hold()
+    core.withLock { $0.isHeld = true }
+  }
+
+  /// Goes on with the far end as it is now.
+  func release() {
+    core.withLock { core in
+      core.isHeld = false
+      followCarrier(&core)
+    }
+    receiveWork.release()
+    // Frames may have come meanwhile, of which no buffer will tell.
+    receiveWork.add(0)
+  }
+
+  /// Saves or restores it, while nothing is sent or received.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try transmitter.withLock { transmitter throws(StateError) in
+      let hasParts = try core.withLock { core throws(StateError) in
+        try core.transfer(&transfer)
+        if transfer.isRestoring {
+          endpoint.setPin(!endpoint.usesMSIX && !core.causes.isDisjoint(with: core.mask))
+        }
+        return core.transmitQueues.map(\.isInPacket)
+      }
+      for queue in hasParts.indices where hasParts[queue] {
+        try transmitter.packets[queue].transfer(&transfer)
       }
     }
   }

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 
 /// The card's non-volatile memory: 64 words, among them its address, and a sum that drivers check.
 /// Source: 82574 datasheet, chapter 6.
@@ -99,6 +100,22 @@ struct E1000EPHY: Sendable {
     default:
       words[register] = value
       return false
+    }
+  }
+}
+
+extension E1000ENVM {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.elements(&words) { (transfer, word) throws(StateError) in
+      try transfer.integer(&word)
+    }
+  }
+}
+
+extension E1000EPHY {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.elements(&words) { (transfer, word) throws(StateError) in
+      try transfer.integer(&word)
     }
   }
 }

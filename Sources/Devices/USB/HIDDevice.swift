@@ -25,6 +25,8 @@ protocol HIDFunction: Sendable {
   mutating func nextReport() -> [UInt8]?
   /// Takes a report of the host.
   mutating func setReport(_ bytes: [UInt8])
+  /// Saves or restores it.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError)
 }
 
 extension HIDFunction {
@@ -124,5 +126,16 @@ struct HIDDevice: Sendable {
     default: return nil
     }
     return []
+  }
+}
+
+extension HIDDevice {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&configuration, in: 0...1)
+    try transfer.integer(&idleRate)
+    try transfer.integer(&reportProtocol, in: 0...1)
+    try transfer.flag(&mayWakeHost)
+    try transfer.flag(&isHalted)
+    try function.transfer(&transfer)
   }
 }

@@ -78,3 +78,21 @@ struct USBKeyboard: HIDFunction {
       ])
   }
 }
+
+extension USBKeyboard {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&modifiers)
+    // Each at most once.
+    try transfer.bytes(&keys, maximumCount: Int(UInt8.max))
+    try transfer.check(
+      Set(keys).count == keys.count && keys.allSatisfy { $0 >= Self.firstKey },
+      "keys that there are not")
+    try transfer.elements(
+      &reports, maximumCount: Self.maximumEventCount,
+      new: [UInt8](repeating: 0, count: Self.keyCount + 2)
+    ) { (transfer, report) throws(StateError) in
+      try transfer.bytes(&report)
+    }
+    try transfer.value(&lights)
+  }
+}

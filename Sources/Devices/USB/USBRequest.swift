@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 
 /// A control transfer's first eight bytes. Source: USB 2.0 §9.3.
 struct USBRequest: Equatable, Sendable {
@@ -37,6 +38,34 @@ enum USBAnswer: Equatable, Sendable {
   case done([UInt8])
   /// It does not know the request, or does not do it.
   case stalled
+}
+
+extension USBRequest {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&type)
+    try transfer.integer(&code)
+    try transfer.integer(&value)
+    try transfer.integer(&index)
+    try transfer.integer(&byteCount)
+  }
+}
+
+extension USBAnswer {
+  /// Longer than any descriptor here.
+  private static let maximumByteCount = 1024
+
+  /// How many bytes there are for the host.
+  var byteCount: Int {
+    if case .done(let bytes) = self { bytes.count } else { 0 }
+  }
+
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    var data: [UInt8]? = if case .done(let bytes) = self { bytes } else { nil }
+    try transfer.optional(&data, new: []) { (transfer, bytes) throws(StateError) in
+      try transfer.bytes(&bytes, maximumCount: Self.maximumByteCount)
+    }
+    self = data.map { .done($0) } ?? .stalled
+  }
 }
 
 /// Descriptors of a device with one HID interface and one interrupt endpoint. Source: USB 2.0 §9.6,

@@ -11,9 +11,9 @@ struct USBTablet: HIDFunction {
   /// Pictures beyond that make no difference, and no overflow.
   private static let maximumSize = 1 << 24
   private static let notches = -127...127
-  private static let sums = -10_000...10_000
+  fileprivate static let sums = -10_000...10_000
 
-  private struct Event: Equatable {
+  fileprivate struct Event: Equatable {
     var x: UInt16 = 0
     var y: UInt16 = 0
     var wheel = 0
@@ -111,5 +111,25 @@ struct USBTablet: HIDFunction {
         0x75, 0x08, 0x95, 0x01, 0x81, 0x06,  // 8 bits, relative
         0xC0, 0xC0,
       ])
+  }
+}
+
+extension USBTablet {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.elements(&events, maximumCount: Self.maximumEventCount, new: Event()) {
+      (transfer, event) throws(StateError) in
+      try event.transfer(&transfer)
+    }
+    try last.transfer(&transfer)
+    try transfer.value(&reported)
+  }
+}
+
+extension USBTablet.Event {
+  fileprivate mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&x)
+    try transfer.integer(&y)
+    try transfer.integer(&wheel, in: USBTablet.sums)
+    try transfer.value(&buttons)
   }
 }

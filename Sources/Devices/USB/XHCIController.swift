@@ -64,6 +64,8 @@ public final class XHCIController: PCIFunction {
   ///
   /// - Throws: `DeviceError` when the host gives no more threads.
   public func start() throws(DeviceError) {
+    // A restored controller may have something to do.
+    engine.work.add(0)
     try threads.start(count: 1, kind: "USB") { [engine] in engine.serve() }
   }
 
@@ -71,6 +73,23 @@ public final class XHCIController: PCIFunction {
   /// thread itself.
   public func stop() {
     threads.stop()
+  }
+
+  /// Waits until the thread is idle. Viewers' keys and pointers are taken all the same, and get to
+  /// the guest after `resume`.
+  public func pause() throws(StateError) {
+    try threads.pause()
+  }
+
+  /// Goes on with what there is to do.
+  public func resume() {
+    threads.resume()
+  }
+
+  /// Saves or restores the controller and what is plugged in.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try endpoint.transferState(&transfer)
+    try engine.transferState(&transfer)
   }
 
   /// Reads registers.

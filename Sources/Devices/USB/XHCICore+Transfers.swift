@@ -5,7 +5,7 @@ internal import GuestMemory
 /// Transfers: of control and interrupt endpoints. Source: xHCI 1.2 §4.9 to §4.11.
 extension XHCICore {
   /// What a host sends with a request: more is taken, and dropped.
-  private static let maximumReceivedByteCount = 64
+  static let maximumReceivedByteCount = 64
 
   /// A block of a transfer, while it is carried out.
   private struct Block {

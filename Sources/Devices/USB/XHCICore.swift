@@ -237,3 +237,32 @@ struct XHCICore: Sendable {
     slots[bell]?.endpoints[index] = endpoint
   }
 }
+
+extension XHCICore {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.flag(&isRunning)
+    try transfer.integer(&command)
+    try transfer.integer(&status)
+    try transfer.check(
+      command & ~Command.stored == 0 && status & ~Status.clearable == 0,
+      "a controller's status of \(status)")
+    try transfer.integer(&notifications)
+    try transfer.integer(&configuration)
+    try transfer.integer(&contextArray)
+    try commandRing.transfer(&transfer)
+    try transfer.flag(&isCommandRingRunning)
+    try transfer.flag(&hasStoppedCommands)
+    try transfer.integer(&commandCredit, in: 0...Self.bellCredit)
+    try interrupter.transfer(&transfer)
+    try transfer.elements(&ports) { (transfer, port) throws(StateError) in
+      try port.transfer(&transfer)
+    }
+    let portCount = ports.count
+    try transfer.elements(&slots) { (transfer, slot) throws(StateError) in
+      try transfer.optional(&slot, new: XHCISlot()) { (transfer, slot) throws(StateError) in
+        try slot.transfer(&transfer, portCount: portCount)
+      }
+    }
+    try transfer.check(slots[0] == nil, "a slot 0")
+  }
+}

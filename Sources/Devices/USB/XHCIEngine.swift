@@ -112,7 +112,9 @@ final class XHCIEngine: Sendable {
   }
 
   private func serveOnce() {
-    while !work.isOver {
+    // The rest waits for the end of a pause.
+    defer { if work.isAtRest { work.add(0) } }
+    while !work.isAtRest {
       let (mustSignal, goesOn) = inputs.core.withLock { core in
         guard let memory = endpoint.memory else { return (false, false) }
         let goesOn = core.work(memory)
@@ -120,6 +122,17 @@ final class XHCIEngine: Sendable {
       }
       if mustSignal { endpoint.signal(0) }
       guard goesOn else { return }
+    }
+  }
+}
+
+extension XHCIEngine {
+  /// Saves or restores it. Viewers may come in at any time: what they did is in it, or is not.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try inputs.core.withLock { core throws(StateError) in
+      try core.transfer(&transfer)
+      // A message that was to go out has gone.
+      if transfer.isRestoring { endpoint.setPin(!endpoint.usesMSIX && core.isInterrupting) }
     }
   }
 }

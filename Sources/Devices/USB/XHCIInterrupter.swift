@@ -9,8 +9,8 @@ struct XHCIInterrupter: Sendable {
   private static let segmentByteCounts: ClosedRange<UInt64> = 16...4096
 
   private struct Segment: Sendable {
-    let start: UInt64
-    let count: UInt64
+    var start: UInt64
+    var count: UInt64
   }
 
   /// *IMAN*'s IP and IE.
@@ -179,5 +179,30 @@ struct XHCIInterrupter: Sendable {
       }
     }
     if raises { raise() }
+  }
+}
+
+extension XHCIInterrupter {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.flag(&isPending)
+    try transfer.flag(&isEnabled)
+    try transfer.integer(&moderation)
+    try transfer.integer(&segmentCount, in: 0...0xFFFF)
+    try transfer.integer(&table)
+    try transfer.integer(&dequeue)
+    try transfer.flag(&isHandlerBusy)
+    try transfer.flag(&hasSaidFull)
+    try transfer.elements(
+      &segments, maximumCount: 1 << Int(Self.maximumSegmentExponent),
+      new: Segment(start: 0, count: Self.segmentByteCounts.lowerBound)
+    ) { (transfer, segment) throws(StateError) in
+      try transfer.integer(&segment.start)
+      try transfer.integer(&segment.count, in: Self.segmentByteCounts)
+    }
+    try transfer.integer(&segment, in: 0...max(segments.count - 1, 0))
+    // The place is in the ring, or 0 without one.
+    let last = segments.isEmpty ? 0 : segments[segment].count - 1
+    try transfer.integer(&index, in: 0...last)
+    try transfer.flag(&cycle)
   }
 }

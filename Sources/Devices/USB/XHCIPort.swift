@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// A root port, with what is plugged in. Source: xHCI 1.2 §4.19, §5.4.8.
 struct XHCIPort: Sendable {
   /// Bits of *PORTSC*.
@@ -132,5 +134,25 @@ struct XHCIPort: Sendable {
     // Windows asks idle ports to resume.
     default: break
     }
+  }
+}
+
+extension XHCIPort {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&link)
+    try transfer.check(
+      [
+        Link.active, Link.suspended, Link.disabled, Link.detecting, Link.polling, Link.resume,
+      ].contains(link), "a link in state \(link)")
+    try transfer.flag(&isEnabled)
+    try transfer.integer(&changes)
+    try transfer.integer(&wakes)
+    try transfer.check(
+      changes & ~Bit.changes == 0 && wakes & ~Bit.wakes == 0, "a port's changes \(changes)")
+    try transfer.integer(&powerManagement)
+    try transfer.integer(&hardwareManagement)
+    try transfer.flag(&hasEvent)
+    try transfer.constant(device == nil ? 0 : device?.isKeyboard == true ? 2 : 1 as UInt8, "device")
+    try device?.transfer(&transfer)
   }
 }

@@ -86,7 +86,7 @@ struct XHCIEndpoint: Sendable {
 
   /// A control transfer between its setup and status stages.
   struct ControlTransfer: Sendable {
-    let request: USBRequest
+    var request: USBRequest
     /// What the device answered; nil for what it has yet to take.
     var answer: USBAnswer?
     /// How much the guest has got of the answer.
@@ -148,5 +148,79 @@ struct XHCIEndpoint: Sendable {
     transfer = Transfer()
     credit = 0
     isWaiting = false
+  }
+}
+
+extension XHCISlot {
+  mutating func transfer(_ transfer: inout StateTransfer, portCount: Int) throws(StateError) {
+    try transfer.value(&state)
+    try transfer.integer(&contexts)
+    try transfer.bytes(&context)
+    try transfer.optional(&port, new: 0) { (transfer, port) throws(StateError) in
+      try transfer.integer(&port, in: 0...(portCount - 1))
+    }
+    for index in endpoints.indices {
+      var isThere = endpoints[index] != nil
+      try transfer.flag(&isThere)
+      try transfer.check(index > 0 || !isThere, "an endpoint 0")
+      guard isThere else {
+        endpoints[index] = nil
+        continue
+      }
+      try XHCIEndpoint.transfer(&endpoints[index], index, &transfer)
+    }
+  }
+}
+
+extension XHCIEndpoint {
+  /// More than a packet, which is what reports are.
+  fileprivate static let maximumReportByteCount = 64
+
+  fileprivate static func transfer(
+    _ endpoint: inout XHCIEndpoint?, _ index: Int, _ transfer: inout StateTransfer
+  ) throws(StateError) {
+    var context = endpoint?.context ?? [UInt8](repeating: 0, count: XHCISlot.contextByteCount)
+    try transfer.bytes(&context)
+    if transfer.isRestoring { endpoint = XHCIEndpoint(context, index: index) }
+    guard endpoint != nil else { throw .invalid("endpoint \(index) is none") }
+    try endpoint?.transfer(&transfer)
+  }
+
+  private mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.value(&state)
+    try ring.transfer(&transfer)
+    try transfer.integer(&credit, in: 0...XHCICore.bellCredit)
+    try transfer.flag(&isPolled)
+    try transfer.flag(&isWaiting)
+    try transfer.flag(&hasRestarted)
+    try transfer.optional(&control, new: ControlTransfer(request: USBRequest(0))) {
+      (transfer, control) throws(StateError) in
+      try control.transfer(&transfer)
+    }
+    try self.transfer.transfer(&transfer)
+  }
+}
+
+extension XHCIEndpoint.ControlTransfer {
+  fileprivate mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try request.transfer(&transfer)
+    try transfer.optional(&answer, new: .stalled) { (transfer, answer) throws(StateError) in
+      try answer.transfer(&transfer)
+    }
+    try transfer.integer(&offset, in: 0...(answer?.byteCount ?? 0))
+    try transfer.bytes(&received, maximumCount: XHCICore.maximumReceivedByteCount)
+    try transfer.flag(&isInDataStage)
+  }
+}
+
+extension XHCIEndpoint.Transfer {
+  fileprivate mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&eventByteCount, in: 0...0xFF_FFFF)
+    try transfer.flag(&isShort)
+    try transfer.flag(&hasReported)
+    try transfer.optional(&report, new: []) { (transfer, report) throws(StateError) in
+      try transfer.bytes(&report, maximumCount: XHCIEndpoint.maximumReportByteCount)
+    }
+    try transfer.integer(&offset, in: 0...(report?.count ?? 0))
   }
 }

@@ -144,3 +144,12 @@ extension GuestMemory {
     }
   }
 }
+
+extension XHCIRing {
+  /// As registers and contexts have it: the place and the cycle bit in one.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    var value = value
+    try transfer.integer(&value)
+    self = XHCIRing(value)
+  }
+}

@@ -25,7 +25,7 @@ final class E1000ETestDriver {
   typealias Register = E1000ERegister
 
   let memory: GuestMemory
-  let cable = TestCable(maximumFrameByteCount: 65_535)
+  let cable: TestCable
   let card: E1000EController
   let sink = RecordingSink()
   let line = RecordingLine()
@@ -35,26 +35,46 @@ final class E1000ETestDriver {
 
   init(usesMSIX: Bool = false, starts: Bool = true) throws {
     memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount))
+    cable = TestCable(maximumFrameByteCount: 65_535)
+    card = Self.makeCard(cable, memory, sink, line)
+    host = PCIHost([(Self.place, card)])
+    try configureFunction(usesMSIX: usesMSIX)
+    try card.start()
+    if starts { try start() }
+  }
+
+  /// The driver with another card over the same memory, at the same cable, which is to go on where
+  /// the first one is: as new, not started, and with configuration registers as the first one has
+  /// them.
+  init(insteadOf other: E1000ETestDriver) throws {
+    (memory, cable, transmitTail) = (other.memory, other.cable, other.transmitTail)
+    card = Self.makeCard(cable, memory, sink, line)
+    host = PCIHost([(Self.place, card)])
+    try configureFunction(usesMSIX: other.card.endpoint.usesMSIX)
+  }
+
+  private static func makeCard(
+    _ cable: TestCable, _ memory: GuestMemory, _ sink: RecordingSink, _ line: RecordingLine
+  ) -> E1000EController {
     var policy = SandboxPolicy()
     policy.hasNetwork = true
-    card = E1000EController(
-      address: Self.address, backend: cable,
+    return E1000EController(
+      address: address, backend: cable,
       context: PCIContext(
         memory: memory, messages: sink, interruptLine: line,
         onThreadStart: { [policy] in ThreadFilter.enter(.network, policy) }))
-    host = PCIHost([(Self.place, card)])
+  }
+
+  private func configureFunction(usesMSIX: Bool) throws {
     configure(0x04, 2, 6)
-    if usesMSIX {
-      for vector in 0..<UInt64(5) {
-        writeVector(16 * vector, 0xFEE0_0000)
-        writeVector(16 * vector + 8, 0x40 + vector)
-        writeVector(16 * vector + 12, 0)
-      }
-      let capability = try #require(msixCapability)
-      configure(capability + 2, 2, 0x8000)
+    guard usesMSIX else { return }
+    for vector in 0..<UInt64(5) {
+      writeVector(16 * vector, 0xFEE0_0000)
+      writeVector(16 * vector + 8, 0x40 + vector)
+      writeVector(16 * vector + 12, 0)
     }
-    try card.start()
-    if starts { try start() }
+    let capability = try #require(msixCapability)
+    configure(capability + 2, 2, 0x8000)
   }
 
   private var msixCapability: Int? {
@@ -101,7 +121,7 @@ final class E1000ETestDriver {
 
   static func buffer(_ index: Int) -> UInt64 { buffers + 0x1000 * UInt64(index) }
 
-  private func putBuffer(_ index: Int) throws {
+  func putBuffer(_ index: Int) throws {
     let descriptor = GPA(Self.receiveRing + 16 * UInt64(index))
     try memory.store(Self.buffer(index), at: descriptor)
     try memory.store(UInt64(0), at: GPA(descriptor.rawValue + 8))

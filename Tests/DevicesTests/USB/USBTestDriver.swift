@@ -54,15 +54,33 @@ final class USBTestDriver {
         memory: memory, messages: sink, interruptLine: line,
         onThreadStart: { ThreadFilter.enter(.disk) }))
     host = PCIHost([(Self.address, controller)])
-    configure(0x04, 2, 6)
-    if usesMSIX {
-      write(UInt64(Register.endOffset), 0xFEE0_0000)
-      write(Register.endOffset + 8, 0x41)
-      write(Register.endOffset + 12, 0)
-      configure(0x42, 2, 0x8000)
-    }
+    configureFunction(usesMSIX: usesMSIX)
     try controller.start()
     if starts { try start() }
+  }
+
+  /// The driver with another controller over the same memory, which is to go on where the first one
+  /// is: as new, not started, and with configuration registers as the first one has them.
+  init(insteadOf other: USBTestDriver, _ devices: [XHCIController.Device] = [.tablet, .keyboard]) {
+    memory = other.memory
+    controller = XHCIController(
+      devices,
+      context: PCIContext(
+        memory: memory, messages: sink, interruptLine: line,
+        onThreadStart: { ThreadFilter.enter(.disk) }))
+    host = PCIHost([(Self.address, controller)])
+    (command, endpoints) = (other.command, other.endpoints)
+    (eventIndex, eventCount, eventCycle) = (other.eventIndex, other.eventCount, other.eventCycle)
+    configureFunction(usesMSIX: other.controller.endpoint.usesMSIX)
+  }
+
+  private func configureFunction(usesMSIX: Bool) {
+    configure(0x04, 2, 6)
+    guard usesMSIX else { return }
+    write(UInt64(Register.endOffset), 0xFEE0_0000)
+    write(Register.endOffset + 8, 0x41)
+    write(Register.endOffset + 12, 0)
+    configure(0x42, 2, 0x8000)
   }
 
   /// As drivers do: slots, contexts, rings, interrupts, run; takes the events of ports.
