@@ -1,3 +1,4 @@
+internal import ControlAPI
 internal import MachineSpecification
 
 /// One command, declared: parsing, messages and help all read this table, so they cannot disagree.
@@ -7,6 +8,12 @@ struct CommandDefinition: Sendable {
     let first: OptionDefinition
     let second: OptionDefinition
     let reason: String
+  }
+
+  /// What stands behind a first operand, and what it does.
+  struct Verb: Sendable {
+    let name: String
+    let summary: String
   }
 
   /// Options that mean nothing without one of some others.
@@ -27,6 +34,8 @@ struct CommandDefinition: Sendable {
   let options: [OptionDefinition]
   /// Words that are no options, as help shows them; empty for none.
   var operands = ""
+  /// Words that the second operand can be; the first is a file then.
+  var verbs: [Verb] = []
   /// Options of which one must be given. That they exclude each other is said in `conflicts`.
   var alternatives: [OptionDefinition] = []
   var conflicts: [Conflict] = []
@@ -153,6 +162,7 @@ extension CommandDefinition {
       """,
     options: [.output],
     operands: "PATH COMMAND [ARG]...",
+    verbs: ControlRoute.allCases.map { Verb(name: $0.command, summary: $0.summary) },
     examples: [
       "vmm-run ctl vm.sock info",
       "vmm-run ctl vm.sock resize 512M",
