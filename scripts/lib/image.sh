@@ -110,12 +110,12 @@ make_image() {
     {
       schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json", config: $config, layers: $layers
     }' | add_blob application/vnd.oci.image.manifest.v1+json) || return 1
-  # Debian's versions may have a tilde, tags may not.
-  jq -n --argjson manifest "$manifest" --arg tag "${version//\~/-}" '
+  # One name: `podman load` asks which where there are two.
+  jq -n --argjson manifest "$manifest" '
     {
       schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json",
-      manifests: [("latest", $tag) as $name | $manifest + {
-        platform: {architecture: "amd64", os: "linux"}, annotations: {"org.opencontainers.image.ref.name": $name}
+      manifests: [$manifest + {
+        platform: {architecture: "amd64", os: "linux"}, annotations: {"org.opencontainers.image.ref.name": "latest"}
       }]
     }' >"$layout/index.json"
   printf '{"imageLayoutVersion":"1.0.0"}\n' >"$layout/oci-layout"

@@ -99,8 +99,8 @@ rm -f /root/unit.results
 printf '\xf3\x90\xeb\xfc' >/usr/share/guest.bin
 vmm-run run --program /usr/share/guest.bin --memory 16M --print-config >/etc/vmm-run/flat.json
 make_listener
-vmm-run run --kernel /usr/share/listener.elf --memory 64M --serial none --tpm tpm --net user --print-config \
-  >/etc/vmm-run/listener.json
+vmm-run run --kernel /usr/share/listener.elf --memory 64M --serial none --tpm tpm \
+  --net user,hostfwd=tcp:127.0.0.77:33890-:3389 --print-config >/etc/vmm-run/listener.json
 
 systemctl start vmm-run@flat
 report $? 'the unit starts a machine'
@@ -118,6 +118,9 @@ report $? 'a guest without a power button is stopped by SIGTERM, in order'
 systemctl start vmm-run@listener
 until_true is_running listener && has_programs listener vmm-run passt swtpm
 report $? 'passt and swtpm run beside a machine, as the unit confines them'
+# 127.0.0.77:33890, in the state LISTEN.
+until_true grep -q ' 4D00007F:8462 00000000:0000 0A ' /proc/net/tcp
+report $? 'passt leads a port to the guest'
 [[ -d /var/lib/vmm-run/listener/tpm ]]
 report $? 'its files are in a directory of its own'
 systemctl stop vmm-run@listener
