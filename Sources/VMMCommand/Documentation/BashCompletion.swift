@@ -8,7 +8,7 @@ enum BashCompletion {
 
       _vmm_run() {
         local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-        local command=${COMP_WORDS[1]} option='' options='' valued='' words='' verbs=''
+        local command=${COMP_WORDS[1]} option='' options='' valued='' words='' first='' verbs=''
         local takes='' word index operands=0
         COMPREPLY=()
         if ((COMP_CWORD == 1)); then
@@ -31,7 +31,7 @@ enum BashCompletion {
           takes=files current=''
         elif [[ $previous == ':' ]]; then
           takes=files
-        elif [[ -z $takes && $current != -* && -n $verbs ]]; then
+        elif [[ -z $takes && $current != -* && -n $first ]]; then
           for ((index = 2; index < COMP_CWORD; index++)); do
             word=${COMP_WORDS[index]}
             case $word in
@@ -47,7 +47,7 @@ enum BashCompletion {
             esac
           done
           case $operands in
-            0) takes=files ;;
+            0) takes=$first ;;
             1) takes=words words=$verbs ;;
             *) takes=nothing ;;
           esac
@@ -72,7 +72,8 @@ enum BashCompletion {
     let names = options.map(\.name).joined(separator: " ")
     let valued = options.filter(\.takesValue)
     var lines = ["    \(command.name))", "      options='\(names)'"]
-    if !command.verbs.isEmpty {
+    if command.takesFile {
+      lines.append("      first=files")
       lines.append("      valued='\(valued.map(\.name).joined(separator: " "))'")
       lines.append("      verbs='\(command.verbs.map(\.name).joined(separator: " "))'")
     }

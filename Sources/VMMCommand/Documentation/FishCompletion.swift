@@ -29,14 +29,14 @@ enum FishCompletion {
     let options = command.completedOptions.map { option in
       line("\(command.name)", "-l \(option.name.dropFirst(2))\(values(of: option))", option.summary)
     }
-    guard !command.verbs.isEmpty else { return options.joined(separator: "\n") }
     let path =
-      "complete -c vmm-run -n '__vmm_run_is \(command.name); and __vmm_run_operand 1' -F"
+      command.takesFile
+      ? ["complete -c vmm-run -n '__vmm_run_is \(command.name); and __vmm_run_operand 1' -F"] : []
     let verbs = command.verbs.map { verb in
       "complete -c vmm-run -n '__vmm_run_is \(command.name); and __vmm_run_operand 2'"
         + " -a \(verb.name) -d " + CompletionText.quoted(CompletionText.brief(verb.summary))
     }
-    return (options + [path] + verbs).joined(separator: "\n")
+    return (options + path + verbs).joined(separator: "\n")
   }
 
   private static func line(_ command: String, _ what: String, _ summary: String) -> String {

@@ -64,9 +64,8 @@ enum ZshCompletion {
       (option.isRepeatable ? "*" : "") + option.name + (option.takesValue ? "=" : "")
         + "[\(described(option.summary))]" + values(of: option)
     }
-    if !command.verbs.isEmpty {
-      specifications += ["1:PATH:_files", "2:COMMAND:_vmm-run_\(command.name)"]
-    }
+    if command.takesFile { specifications.append("1:PATH:_files") }
+    if !command.verbs.isEmpty { specifications.append("2:COMMAND:_vmm-run_\(command.name)") }
     return """
               \(command.name))
                 _arguments \\

@@ -34,13 +34,16 @@ struct CommandDefinition: Sendable {
   let options: [OptionDefinition]
   /// Words that are no options, as help shows them; empty for none.
   var operands = ""
-  /// Words that the second operand can be; the first is a file then.
+  /// Words that the second operand can be.
   var verbs: [Verb] = []
   /// Options of which one must be given. That they exclude each other is said in `conflicts`.
   var alternatives: [OptionDefinition] = []
   var conflicts: [Conflict] = []
   var dependencies: [Dependency] = []
   let examples: [String]
+
+  /// Whether shells complete the first operand as a file's name.
+  var takesFile: Bool { OptionDefinition.standsForFile(operands) }
 
   func option(named name: String) -> OptionDefinition? {
     options.first { $0.name == name }

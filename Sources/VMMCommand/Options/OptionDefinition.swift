@@ -16,7 +16,11 @@ struct OptionDefinition: Equatable, Sendable {
 
   var takesValue: Bool { placeholder != nil }
   /// Whether shells complete its value as a file's name.
-  var takesFile: Bool { placeholder?.hasPrefix("FILE") ?? false }
+  var takesFile: Bool { placeholder.map(Self.standsForFile) ?? false }
+  /// Whether what help shows for a value, or for an operand, is a name in the file system.
+  static func standsForFile(_ placeholder: String) -> Bool {
+    ["DIR", "FILE", "PATH"].contains { placeholder.hasPrefix($0) }
+  }
   var synopsis: String {
     (placeholder.map { "\(name) \($0)" } ?? name) + (isRepeatable ? "..." : "")
   }
