@@ -1,3 +1,4 @@
+internal import ControlAPI
 internal import MachineSpecification
 
 /// One command, declared: parsing, messages and help all read this table, so they cannot disagree.
@@ -7,6 +8,12 @@ struct CommandDefinition: Sendable {
     let first: OptionDefinition
     let second: OptionDefinition
     let reason: String
+  }
+
+  /// What stands behind a first operand, and what it does.
+  struct Verb: Sendable {
+    let name: String
+    let summary: String
   }
 
   /// Options that mean nothing without one of some others.
@@ -27,11 +34,16 @@ struct CommandDefinition: Sendable {
   let options: [OptionDefinition]
   /// Words that are no options, as help shows them; empty for none.
   var operands = ""
+  /// Words that the second operand can be.
+  var verbs: [Verb] = []
   /// Options of which one must be given. That they exclude each other is said in `conflicts`.
   var alternatives: [OptionDefinition] = []
   var conflicts: [Conflict] = []
   var dependencies: [Dependency] = []
   let examples: [String]
+
+  /// Whether shells complete the first operand as a file's name.
+  var takesFile: Bool { OptionDefinition.standsForFile(operands) }
 
   func option(named name: String) -> OptionDefinition? {
     options.first { $0.name == name }
@@ -182,6 +194,7 @@ extension CommandDefinition {
       """,
     options: [.output],
     operands: "PATH COMMAND [ARG]...",
+    verbs: ControlRoute.allCases.map { Verb(name: $0.command, summary: $0.summary) },
     examples: [
       "vmm-run ctl vm.sock info",
       "vmm-run ctl vm.sock resize 512M",

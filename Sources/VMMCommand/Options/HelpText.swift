@@ -3,7 +3,11 @@ enum HelpText {
   /// Fits the narrowest terminal in common use.
   static let columnCount = 80
 
-  private static let help = ("-h, --help", OptionDefinition.help.summary)
+  static let help = ("-h, --help", OptionDefinition.help.summary)
+  static let purpose = """
+    A virtual machine monitor that tells its guest which memory is already zero, so that the guest \
+    need not zero it again.
+    """
 
   static func text(for command: CommandName?) -> String {
     command.map { commandText($0.definition) } ?? overview
@@ -15,8 +19,7 @@ enum HelpText {
     return """
       Usage: vmm-run COMMAND [OPTION]...
 
-      A virtual machine monitor that tells its guest which memory is already zero, so
-      that the guest need not zero it again.
+      \(wrap(purpose, to: columnCount).joined(separator: "\n"))
 
       Commands:
       \(list(summaries))
@@ -31,12 +34,9 @@ enum HelpText {
   }
 
   private static func commandText(_ command: CommandDefinition) -> String {
-    let required =
-      (alternatives(command.alternatives).map { " \($0)" } ?? "")
-      + (command.operands.isEmpty ? "" : " \(command.operands)")
     let options = command.options.map { ($0.synopsis, $0.summary) } + [help]
     return """
-      Usage: vmm-run \(command.name)\(required) [OPTION]...
+      Usage: \(usage(of: command))
 
       \(wrap(command.discussion, to: columnCount).joined(separator: "\n"))
 
@@ -47,6 +47,14 @@ enum HelpText {
       \(command.examples.map { "  " + $0 }.joined(separator: "\n"))
 
       """
+  }
+
+  /// `vmm-run demo [OPTION]...`.
+  static func usage(of command: CommandDefinition) -> String {
+    let required =
+      (alternatives(command.alternatives).map { " \($0)" } ?? "")
+      + (command.operands.isEmpty ? "" : " \(command.operands)")
+    return "vmm-run \(command.name)\(required) [OPTION]..."
   }
 
   /// `{--program | --kernel} FILE`: options of which one is needed, all with the same kind of

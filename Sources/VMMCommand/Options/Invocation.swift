@@ -10,6 +10,8 @@ enum Invocation: Equatable, Sendable {
   /// `run`, `windows` or `restore`.
   case run(RunOptions)
   case ctl(CtlOptions)
+  /// For packages; help does not show it.
+  case documentation(DocumentationOptions)
 
   /// Reads the arguments after the program's name.
   ///
@@ -27,6 +29,10 @@ enum Invocation: Equatable, Sendable {
   ) throws(UsageError) {
     guard let first = arguments.first else { throw .noCommand }
     let rest = Array(arguments.dropFirst())
+    if first == DocumentationOptions.command {
+      self = .documentation(try DocumentationOptions(rest))
+      return
+    }
     guard let command = CommandName(rawValue: first) else {
       self = try Self.global(first, rest)
       return

@@ -8,7 +8,8 @@ extension OptionDefinition {
       The guest: UEFI firmware, such as /usr/share/OVMF/OVMF_CODE_4M.fd. Without FILE, or with auto: \
       the first that fits of those that QEMU's firmware descriptors name; 'vmm-run check' shows it.
       """,
-    impliedValue: FirmwareSpec.automaticImage)
+    impliedValue: FirmwareSpec.automaticImage,
+    words: [FirmwareSpec.automaticImage])
 
   static let variables = OptionDefinition(
     name: "--vars", placeholder: "FILE",

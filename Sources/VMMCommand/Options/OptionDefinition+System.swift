@@ -1,3 +1,5 @@
+internal import MachineSpecification
+
 /// The options of `run --kernel`, and those of every PC.
 extension OptionDefinition {
   static let kernel = OptionDefinition(
@@ -29,14 +31,16 @@ extension OptionDefinition {
       an empty drive. Ctrl-A m or SIGRTMIN puts in what is next, as often as one is named. A comma \
       in a name is doubled.
       """,
-    isRepeatable: true)
+    isRepeatable: true,
+    words: ["none"])
 
   static let serial = OptionDefinition(
     name: "--serial", placeholder: "WHERE",
     summary: """
       The first serial port: stdio, pty, file:FILE or none (default stdio). file:FILE,append \
       keeps what the file has; a comma in its name is doubled.
-      """)
+      """,
+    words: ["stdio", "pty", "none"])
 
   static let display = OptionDefinition(
     name: "--display", placeholder: "WIDTHxHEIGHT",
@@ -54,7 +58,8 @@ extension OptionDefinition {
       Show the display to VNC viewers, plain or in a browser (WebSocket), and take their keys and \
       pointers: [HOST]:DISPLAY, unix:PATH, auto (the first free display) or none (default none, auto \
       for 'windows'). Without a host only this one reaches it, at port 5900 + DISPLAY.
-      """)
+      """,
+    words: [VNCOptions.firstFree, VNCOptions.off])
 
   static let vncPasswordFile = OptionDefinition(
     name: "--vnc-password-file", placeholder: "FILE",
@@ -65,7 +70,8 @@ extension OptionDefinition {
     summary: """
       The keyboard layout that the guest has set, us or de, for viewers that send characters and no \
       keys (default us).
-      """)
+      """,
+    words: words(of: VNCOptions.LayoutChoice.self))
 
   static let usb = OptionDefinition(
     name: "--usb", placeholder: "LIST",
@@ -73,7 +79,8 @@ extension OptionDefinition {
       What is plugged into a USB controller (xHCI): tablet, keyboard, both (tablet,keyboard) or \
       none (default tablet with '--vnc' and for 'windows', else none). A guest that has set them up \
       gets pointers and keys of viewers there, any other by PS/2.
-      """)
+      """,
+    words: words(of: USBDeviceSpec.self) + ["tablet,keyboard", "none"])
 
   static let tpm = OptionDefinition(
     name: "--tpm", placeholder: "WHERE",
@@ -81,7 +88,8 @@ extension OptionDefinition {
       A TPM 2.0, emulated by swtpm with its state in the directory WHERE, which is made if it is \
       missing; socket=PATH, for one that runs; or none (default none, for 'windows' a directory \
       beside the variables, in FILE.tpm, where swtpm is installed).
-      """)
+      """,
+    words: ["none"])
 
   static let net = OptionDefinition(
     name: "--net", placeholder: "WHERE",
@@ -91,21 +99,24 @@ extension OptionDefinition {
       socket; or none (default none, user for 'windows'). user,hostfwd=tcp:127.0.0.1:3389-:3389 leads a port of this host to the guest; \
       mac=ADDRESS sets the card's address.
       """,
-    isRepeatable: true)
+    isRepeatable: true,
+    words: ["user", "none"])
 
   static let nic = OptionDefinition(
     name: "--nic", placeholder: "CARD",
     summary: """
       What the network cards are: e1000e, Intel's 82574L, or virtio, which Debian's cloud kernels and \
       OVMF have a driver for (default e1000e).
-      """)
+      """,
+    words: words(of: NetworkCardSpec.self))
 
   static let randomNumbers = OptionDefinition(
     name: "--rng", placeholder: "CHOICE",
     summary: """
       A source of random numbers for the guest (virtio-rng): on or off (default on with \
       '--firmware', off with '--kernel' and for 'windows').
-      """)
+      """,
+    words: words(of: RandomNumberChoice.self))
 
   static let balloon = OptionDefinition(
     name: "--balloon", placeholder: "SIZE",
@@ -114,29 +125,34 @@ extension OptionDefinition {
       gets it back. SIZE, 0 when left out, is what the guest is to give up beside that; or none \
       (default none).
       """,
-    impliedValue: "0")
+    impliedValue: "0",
+    words: ["none"])
 
   static let rtc = OptionDefinition(
     name: "--rtc", placeholder: "CLOCK",
-    summary: "The time the real-time clock starts at: utc or local (default utc).")
+    summary: "The time the real-time clock starts at: utc or local (default utc).",
+    words: words(of: ClockChoice.self))
 
   static let hyperVFeatures = OptionDefinition(
     name: "--hyperv-features", placeholder: "LIST",
     summary: """
       Hyper-V enlightenments by name, separated by commas; or none, default or all, then names to add \
       (+NAME) and remove (-NAME), spinlocks=N, version=V, vendor-id=TEXT. A wrong name lists all.
-      """)
+      """,
+    words: ["default", "all", "none"])
 
   static let onCrash = OptionDefinition(
     name: "--on-crash", placeholder: "ACTION",
     summary: """
       When the guest reports its crash: report, which ends with status 1, or ignore (default \
       report).
-      """)
+      """,
+    words: words(of: CrashAction.self))
 
   static let onReset = OptionDefinition(
     name: "--on-reset", placeholder: "ACTION",
-    summary: "When the guest resets: reset the machine, or exit with status 0 (default reset).")
+    summary: "When the guest resets: reset the machine, or exit with status 0 (default reset).",
+    words: words(of: ResetAction.self))
 
   static let traceIO = OptionDefinition(
     name: "--trace-io", placeholder: nil,

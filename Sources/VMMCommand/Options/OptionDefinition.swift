@@ -11,14 +11,27 @@ struct OptionDefinition: Equatable, Sendable {
   var isRepeatable = false
   /// What the option means without a value; nil if it must have one.
   var impliedValue: String?
+  /// Values that are words, for shells to complete; others may be possible beside them.
+  var words: [String] = []
 
   var takesValue: Bool { placeholder != nil }
+  /// Whether shells complete its value as a file's name.
+  var takesFile: Bool { placeholder.map(Self.standsForFile) ?? false }
+  /// Whether what help shows for a value, or for an operand, is a name in the file system.
+  static func standsForFile(_ placeholder: String) -> Bool {
+    ["DIR", "FILE", "PATH"].contains { placeholder.hasPrefix($0) }
+  }
   var synopsis: String {
     (placeholder.map { "\(name) \($0)" } ?? name) + (isRepeatable ? "..." : "")
   }
 }
 
 extension OptionDefinition {
+  /// The words of a choice, as `words` has them.
+  static func words<Choice: SpecChoice>(of choice: Choice.Type) -> [String] {
+    choice.allCases.map(\.rawValue)
+  }
+
   /// - Parameters:
   ///   - byteCount: the default; nil for one that goes by the host.
   ///   - systemDefault: the default with `--kernel` or `--firmware`, where it is another one.
@@ -39,7 +52,8 @@ extension OptionDefinition {
 
   static let backing = OptionDefinition(
     name: "--backing", placeholder: "KIND",
-    summary: "What holds guest memory: anonymous, memfd or hugetlb (default anonymous).")
+    summary: "What holds guest memory: anonymous, memfd or hugetlb (default anonymous).",
+    words: words(of: MemorySpec.Backing.self))
 
   static let preallocate = OptionDefinition(
     name: "--prealloc", placeholder: nil,
@@ -58,21 +72,24 @@ extension OptionDefinition {
     summary: """
       What tells the guest's writes: auto, populated, dirty-log or write-protect (default auto: \
       populated, but the dirty log with --prealloc).
-      """)
+      """,
+    words: ["auto"] + words(of: WrittenPageSourceKind.self))
 
   static let trackingPolicy = OptionDefinition(
     name: "--tracking-policy", placeholder: "WHEN",
     summary: """
       How long, where it costs the guest speed: until-answered (30 seconds after the first \
       answer), until-answered=SECONDS, always; or never.
-      """)
+      """,
+    words: ["always", "never", "until-answered"])
 
   static let refine = OptionDefinition(
     name: "--refine", placeholder: "SIZE",
     summary: """
       How much memory that is in use is searched for zero pages before an answer \
       (default 256M), or off.
-      """)
+      """,
+    words: ["off"])
 
   static let verifyZeroed = OptionDefinition(
     name: "--verify-zeroed", placeholder: nil,
@@ -83,11 +100,13 @@ extension OptionDefinition {
     summary: """
       Which of the guest's hints about memory that it does not need are taken: none, discard or all \
       (default discard, but none with --prealloc or hugetlb).
-      """)
+      """,
+    words: words(of: MemoryHints.self))
 
   static let hyperV = OptionDefinition(
     name: "--hyperv", placeholder: "KIND",
-    summary: "Who implements the Hyper-V interface: auto, kernel or userspace (default auto).")
+    summary: "Who implements the Hyper-V interface: auto, kernel or userspace (default auto).",
+    words: words(of: HyperVSelection.self))
 
   static let nested = OptionDefinition(
     name: "--nested", placeholder: nil,
@@ -118,7 +137,8 @@ extension OptionDefinition {
 
   static let sandbox = OptionDefinition(
     name: "--sandbox", placeholder: "MODE",
-    summary: "Whether this program gives up what its guest does not need: on or off (default on).")
+    summary: "Whether this program gives up what its guest does not need: on or off (default on).",
+    words: words(of: SandboxChoice.self))
 
   static let control = OptionDefinition(
     name: "--control", placeholder: "unix:PATH",
