@@ -21,7 +21,7 @@ for guest; do
   set -- --control unix:/tmp/vm.sock --snapshots /tmp/saved
   timeout -s KILL 300 vmm-run run --kernel "/guest/$series.kernel" --initrd "/guest/$series.initrd" \
     --append "console=ttyS0 panic=-1 quiet rounds=$rounds" --memory 256M --cpus "$cpus" --disk /tmp/disk.img \
-    --serial "file:$console" --rng on --display 640x480 --usb tablet,keyboard "$@" </dev/null 2>"/out/$name.stderr" &
+    --serial "file:$console" --rng on --display 1024x768 --usb tablet,keyboard "$@" </dev/null 2>"/out/$name.stderr" &
   job=$!
   saved=0
   touch "$console"

@@ -32,9 +32,9 @@ while true; do head -c 64 /dev/hwrng 2>/dev/null | sha256sum >/tmp/random; done 
 sum=start
 round=0
 while [ $round -lt "$rounds" ]; do
-  # 4 MiB of it, by way of the disk.
+  # 1 MiB of it, by way of the disk.
   line=$(echo "$sum" | sha256sum)
-  yes "$line" | head -c 1M >/tmp/block
+  yes "$line" | head -c 1048576 >/tmp/block
   dd if=/tmp/block of=$disk bs=1M seek=$((round % 16)) conv=fsync 2>/dev/null
   echo 1 >/proc/sys/vm/drop_caches
   sum=$(dd if=$disk bs=1M skip=$((round % 16)) count=1 2>/dev/null | sha256sum | cut -d ' ' -f 1)
