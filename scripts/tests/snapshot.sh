@@ -6,8 +6,8 @@
 
 # SERIES-CPUS.
 snapshot_guests=(6.12-1 7.3-2)
-snapshot_times=${SNAPSHOT_TIMES:-6}
-snapshot_rounds=$((snapshot_times + 6))
+snapshot_times=${SNAPSHOT_TIMES:-3}
+snapshot_rounds=$((snapshot_times + 4))
 
 # make_snapshot_guest DIRECTORY SERIES: kernel and initramfs.
 make_snapshot_guest() {
