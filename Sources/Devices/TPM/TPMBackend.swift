@@ -1,4 +1,5 @@
 internal import Bytes
+public import DeviceKit
 
 /// What answers the commands of a TPM 2.0: an emulator. It outlives machines: a reset makes a new
 /// `TPMInterface` for the same back-end.
@@ -19,8 +20,19 @@ public protocol TPMBackend: AnyObject, Sendable {
   /// never at the same time as another call of it; does not wait.
   func setCancels(_ cancels: Bool)
 
+  /// Saves or restores the TPM's own state, while no command is under way: before `begin`, or in a
+  /// pause. What was restored the next `restart` leaves as it is. May wait.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError)
+
   /// Ends what `restart` and `answer` wait for, until `begin`. Any thread; does not wait.
   func end()
+}
+
+extension TPMBackend {
+  /// Refuses.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    throw .unsupported("a TPM of this kind")
+  }
 }
 
 /// The header of commands and responses, big-endian: a tag of 16 bits, the length of all, a code of

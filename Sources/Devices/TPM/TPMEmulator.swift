@@ -1,5 +1,6 @@
 internal import Bytes
 internal import CLinux
+public import DeviceKit
 internal import Glibc
 public import HostSystem
 
@@ -22,6 +23,8 @@ public final class TPMEmulator: TPMBackend {
     static let initialize: UInt32 = 0x02
     static let shutDown: UInt32 = 0x03
     static let cancelCommand: UInt32 = 0x09
+    static let getState: UInt32 = 0x0C
+    static let setState: UInt32 = 0x0D
     static let stop: UInt32 = 0x0E
     static let setDataDescriptor: UInt32 = 0x10
     static let setBufferByteCount: UInt32 = 0x11
@@ -33,6 +36,8 @@ public final class TPMEmulator: TPMBackend {
       case stop: "STOP"
       case setDataDescriptor: "SET_DATAFD"
       case setBufferByteCount: "SET_BUFFERSIZE"
+      case getState: "GET_STATEBLOB"
+      case setState: "SET_STATEBLOB"
       default: "0x" + String(code, radix: 16)
       }
     }
@@ -40,8 +45,16 @@ public final class TPMEmulator: TPMBackend {
 
   /// *PTM_CAP_INIT*, *SHUTDOWN*, *CANCEL_TPM_CMD*, *STOP*, *SET_DATAFD*, *SET_BUFFERSIZE*.
   private static let neededCapabilities: UInt64 = 0x1 | 0x2 | 0x20 | 0x400 | 0x1000 | 0x2000
+  /// *PTM_CAP_GET_STATEBLOB*, *SET_STATEBLOB*: only those that are saved and restored need them.
+  private static let stateCapabilities: UInt64 = 0x100 | 0x200
   /// *PTM_INIT_FLAG_DELETE_VOLATILE*: a power-on, and not the end of a suspension.
   private static let powerOn: UInt32 = 1
+  /// *PTM_BLOB_TYPE_PERMANENT*, *_VOLATILE*, *_SAVESTATE*.
+  private static let stateKinds: ClosedRange<UInt32> = 1...3
+  /// *TPM_RETRY*, which the emulator says of a part that there is not.
+  private static let retry: UInt32 = 0x800
+  /// Of each; more than libtpms keeps.
+  private static let maximumStateByteCount = 1 << 20
 
   private struct State {
     /// What the TPM is since its power-on: nothing was asked yet.
@@ -51,6 +64,14 @@ public final class TPMEmulator: TPMBackend {
     /// Of replies on the control socket that were not read.
     var owedControlByteCount = 0
     var isGone = false
+    var capabilities: UInt64 = 0
+  }
+
+  /// A part of the TPM's state.
+  private struct StatePart {
+    /// *state_flags*, as the emulator gave them: whether it is encrypted.
+    var flags: UInt32 = 0
+    var bytes: [UInt8] = []
   }
 
   /// Why an exchange did not come to its end.
@@ -189,15 +210,20 @@ public final class TPMEmulator: TPMBackend {
   }
 
   /// Runs `body`; marks the emulator as gone if it fails.
+  ///
+  /// - Returns: how it failed.
+  @discardableResult
   private func attempt(
     _ state: inout State, _ body: (inout State) throws(Interruption) -> Void
-  ) {
+  ) -> String? {
     do throws(Interruption) {
       try body(&state)
+      return nil
     } catch {
-      guard case .failed(let text) = error else { return }
+      guard case .failed(let text) = error else { return nil }
       state.isGone = true
       onFailure("the TPM emulator \(name) \(text); the guest's TPM fails from now on")
+      return text
     }
   }
 
@@ -208,6 +234,7 @@ public final class TPMEmulator: TPMBackend {
   ) throws(Interruption) {
     let reply = try ask(Control.capabilities, replyByteCount: 8, hasResult: false, &state)
     let capabilities = reply.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    state.capabilities = capabilities
     guard capabilities & Self.neededCapabilities == Self.neededCapabilities else {
       throw .failed("lacks what a TPM needs: its capabilities are \(hexadecimal(capabilities))")
     }
@@ -225,6 +252,10 @@ public final class TPMEmulator: TPMBackend {
 
   private func powerOn(_ state: inout State, isRunning: Bool = true) throws(Interruption) {
     if isRunning { _ = try ask(Control.stop, replyByteCount: 4, &state) }
+    try initialize(flags: Self.powerOn, &state)
+  }
+
+  private func initialize(flags: UInt32, _ state: inout State) throws(Interruption) {
     let size = try ask(
       Control.setBufferByteCount, UInt32(TPMRegisters.bufferByteCount).bigEndianBytes,
       replyByteCount: 16, &state)
@@ -234,7 +265,7 @@ public final class TPMEmulator: TPMBackend {
       throw .failed(
         "has a buffer of \(byteCount) bytes and not of \(TPMRegisters.bufferByteCount)")
     }
-    _ = try ask(Control.initialize, Self.powerOn.bigEndianBytes, replyByteCount: 4, &state)
+    _ = try ask(Control.initialize, flags.bigEndianBytes, replyByteCount: 4, &state)
     state.isFresh = true
   }
 
@@ -475,5 +506,81 @@ public enum TPMEmulatorError: Error, Equatable, Sendable, CustomStringConvertibl
     case .system(let operation, let error): "cannot \(operation): \(error)"
     case .emulator(let name, let fault): "the TPM emulator \(name) \(fault)"
     }
+  }
+}
+
+// MARK: State
+
+extension TPMEmulator {
+  /// All parts of the TPM's state, as the emulator has them now. After restoring it is as it was
+  /// between two commands, and no power-on follows.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    var parts = Self.stateKinds.map { _ in StatePart() }
+    if !transfer.isRestoring {
+      parts = try exchange { (state) throws(Interruption) in try readParts(&state) }
+    }
+    try transfer.elements(&parts) { (transfer, part) throws(StateError) in
+      try transfer.integer(&part.flags)
+      try transfer.bytes(&part.bytes, maximumCount: Self.maximumStateByteCount)
+    }
+    guard transfer.isRestoring else { return }
+    // The machine before may have ended it.
+    ending.clear()
+    try exchange { [parts] (state) throws(Interruption) in try writeParts(parts, &state) }
+  }
+
+  /// Asks an emulator that is there and has nothing else to do.
+  private func exchange<R: Sendable>(
+    _ body: (inout State) throws(Interruption) -> R
+  ) throws(StateError) -> R {
+    try state.withLock { [self] state throws(StateError) in
+      guard !state.isGone, state.capabilities & Self.stateCapabilities == Self.stateCapabilities
+      else { throw .unsupported("the TPM of \(name)") }
+      guard state.response == nil else { throw .busy("the TPM answers a command") }
+      var result: R?
+      let fault = attempt(&state) { (state) throws(Interruption) in result = try body(&state) }
+      guard let result else {
+        throw .busy("the TPM emulator \(name) \(fault ?? "is being stopped")")
+      }
+      return result
+    }
+  }
+
+  private func readParts(_ state: inout State) throws(Interruption) -> [StatePart] {
+    var parts: [StatePart] = []
+    for kind in Self.stateKinds {
+      // No flags, and from the beginning. All of it follows its header, which comes with an error
+      // too.
+      let body = UInt32(0).bigEndianBytes + kind.bigEndianBytes + UInt32(0).bigEndianBytes
+      let header = try ask(
+        Control.getState, body, replyByteCount: 16, hasResult: false, &state)
+      let result: UInt32 = header.loadBE(at: 0)
+      let (total, count): (UInt32, UInt32) = (header.loadBE(at: 8), header.loadBE(at: 12))
+      guard result == 0 || result == Self.retry, count == total,
+        count <= Self.maximumStateByteCount
+      else {
+        throw .failed(
+          "answers GET_STATEBLOB with the result \(hexadecimal(result)) and \(count) bytes of"
+            + " \(total)")
+      }
+      var part = StatePart(flags: header.loadBE(at: 4))
+      let deadline = deadline
+      while part.bytes.count < Int(count) {
+        part.bytes += try receive(Int(count) - part.bytes.count, from: control, deadline)
+      }
+      parts.append(part)
+    }
+    return parts
+  }
+
+  private func writeParts(_ parts: [StatePart], _ state: inout State) throws(Interruption) {
+    _ = try ask(Control.stop, replyByteCount: 4, &state)
+    for (kind, part) in zip(Self.stateKinds, parts) where !part.bytes.isEmpty {
+      let header =
+        part.flags.bigEndianBytes + kind.bigEndianBytes
+        + UInt32(part.bytes.count).bigEndianBytes
+      _ = try ask(Control.setState, header + part.bytes, replyByteCount: 4, &state)
+    }
+    try initialize(flags: 0, &state)
   }
 }

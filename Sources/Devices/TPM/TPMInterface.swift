@@ -35,6 +35,8 @@ public final class TPMInterface: BusDevice, Device {
 
   public func start() throws(DeviceError) {
     backend.begin()
+    // A command may have waited when the machine was saved.
+    work.add(0)
     try threads.start(count: 1, kind: "TPM") { [self] in
       backend.restart()
       while work.next() != nil { serve() }
@@ -44,6 +46,26 @@ public final class TPMInterface: BusDevice, Device {
   public func stop() {
     backend.end()
     threads.stop()
+  }
+
+  /// Waits for the answer to a command that is under way, which may take the TPM longer.
+  public func pause() throws(StateError) {
+    try threads.pause()
+  }
+
+  /// Goes on with a command that was started.
+  public func resume() {
+    threads.resume()
+  }
+
+  /// Saves or restores the registers, the buffer and, by the back-end, the TPM itself.
+  public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    let isCancelled = try registers.withLock { registers throws(StateError) in
+      try registers.transfer(&transfer)
+      return registers.isCancelled
+    }
+    try backend.transferState(&transfer)
+    if transfer.isRestoring { backend.setCancels(isCancelled) }
   }
 
   /// Answers the command that was started, if any.

@@ -51,7 +51,7 @@ struct TPMRegisters {
   /// Locality 0 has the TPM.
   private var isAssigned = false
   private var isIdle = true
-  private var isCancelled = false
+  private(set) var isCancelled = false
   /// From the start of a command until its response is in the buffer.
   private(set) var isBusy = false
   private var buffer = [UInt8](repeating: 0, count: bufferByteCount)
@@ -145,5 +145,16 @@ struct TPMRegisters {
   private mutating func put(_ response: [UInt8]) {
     let count = min(response.count, buffer.count)
     buffer.replaceSubrange(0..<count, with: response.prefix(count))
+  }
+}
+
+extension TPMRegisters {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.flag(&isAssigned)
+    try transfer.flag(&isIdle)
+    try transfer.flag(&isCancelled)
+    try transfer.flag(&isBusy)
+    try transfer.bytes(&buffer)
+    try transfer.check(!isBusy || commandByteCount != nil, "a command that is none")
   }
 }

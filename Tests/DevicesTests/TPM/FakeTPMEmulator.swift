@@ -16,6 +16,8 @@ final class FakeTPMEmulator: Sendable {
 
   /// Codes of the control socket, in their order.
   let requests = Recorder<UInt32>()
+  /// What came with them.
+  let bodies = Recorder<[UInt8]>()
   let commands = Recorder<[UInt8]>()
   /// For the `TPMEmulator`, which takes it over.
   let control: Int32
@@ -34,25 +36,34 @@ final class FakeTPMEmulator: Sendable {
   ) throws {
     let own: Int32
     (control, own) = try UnixSocket.pair()
-    TestThreads.start { [requests, commands] in
-      Peer(control: own, requests, commands, reply, answer).run()
+    TestThreads.start { [requests, bodies, commands] in
+      Peer(control: own, requests, bodies, commands, reply, answer).run()
     }
+  }
+
+  /// The reply to *GET_STATEBLOB*: so many bytes as the kind's number, with flags.
+  static func state(kind: UInt8) -> [UInt8] {
+    success + [0, 0, 0, 2, 0, 0, 0, kind, 0, 0, 0, kind]
+      + [UInt8](repeating: 0xA0 + kind, count: Int(kind))
   }
 
   private final class Peer {
     private let control: Int32
     private var data: Int32 = -1
     private let requests: Recorder<UInt32>
+    private let bodies: Recorder<[UInt8]>
     private let commands: Recorder<[UInt8]>
     private let reply: (UInt32) -> Act?
     private let answer: (Int) -> Act?
 
     init(
-      control: Int32, _ requests: Recorder<UInt32>, _ commands: Recorder<[UInt8]>,
-      _ reply: @escaping (UInt32) -> Act?, _ answer: @escaping (Int) -> Act?
+      control: Int32, _ requests: Recorder<UInt32>, _ bodies: Recorder<[UInt8]>,
+      _ commands: Recorder<[UInt8]>, _ reply: @escaping (UInt32) -> Act?,
+      _ answer: @escaping (Int) -> Act?
     ) {
       self.control = control
       self.requests = requests
+      self.bodies = bodies
       self.commands = commands
       self.reply = reply
       self.answer = answer
@@ -74,12 +85,25 @@ final class FakeTPMEmulator: Sendable {
     private func serveControl() -> Bool {
       guard let header = read(4) else { return false }
       let code: UInt32 = header.loadBE(at: 0)
-      let body = [0x02, 0x11].contains(code) ? read(4) ?? [] : []
+      var body: [UInt8] = []
+      switch code {
+      case 0x02, 0x11: body = read(4) ?? []
+      case 0x0C: body = read(12) ?? []
+      case 0x0D:
+        body = read(12) ?? []
+        guard body.count == 12, let bytes = read(Int(body.loadBE(at: 8, as: UInt32.self))) else {
+          return false
+        }
+        body += bytes
+      default: break
+      }
       requests.append(code)
+      bodies.append(body)
       let usual: [UInt8] =
         switch code {
         case 0x01: FakeTPMEmulator.capabilities
         case 0x11: FakeTPMEmulator.success + body + [0, 0, 0x0A, 0xF8, 0, 0, 0x10, 0]
+        case 0x0C: FakeTPMEmulator.state(kind: body[7])
         default: FakeTPMEmulator.success
         }
       return act(reply(code) ?? .send(usual), on: control)

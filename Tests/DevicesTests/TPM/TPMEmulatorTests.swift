@@ -1,3 +1,4 @@
+import DeviceKit
 import Foundation
 import Glibc
 import HostSystem
@@ -192,6 +193,80 @@ import Testing
   }
 }
 
+/// The state of the TPM itself, which is the emulator's.
+@Suite(.timeLimit(.minutes(10))) struct TPMEmulatorStateTests {
+  private let failures = Recorder<String>()
+
+  private func emulator(_ fake: FakeTPMEmulator) throws -> TPMEmulator {
+    try TPMEmulator(control: FileDescriptor(taking: fake.control), name: "fake") {
+      [failures] in failures.append($0)
+    }
+  }
+
+  private func save(_ emulator: TPMEmulator) throws -> [UInt8] {
+    var transfer = StateTransfer()
+    try emulator.transferState(&transfer)
+    return transfer.bytes
+  }
+
+  private func restore(_ bytes: [UInt8], into emulator: TPMEmulator) throws {
+    var transfer = StateTransfer(restoring: bytes)
+    try emulator.transferState(&transfer)
+    try transfer.finish()
+  }
+
+  @Test("three parts are read, and written to another, which is not powered on then")
+  func moves() throws {
+    let (first, second) = (try FakeTPMEmulator(), try FakeTPMEmulator())
+    let bytes = try save(try emulator(first))
+    #expect(first.requests.values == [0x01, 0x10, 0x11, 0x02, 0x0C, 0x0C, 0x0C])
+    let new = try emulator(second)
+    // As after the machine before.
+    new.end()
+    try restore(bytes, into: new)
+    new.begin()
+    new.restart()
+    #expect(
+      second.requests.values
+        == [0x01, 0x10, 0x11, 0x02, 0x0E, 0x0D, 0x0D, 0x0D, 0x11, 0x02])
+    let bodies = second.bodies.values
+    for kind in 1...3 as ClosedRange<UInt8> {
+      #expect(
+        bodies[4 + Int(kind)] == [0, 0, 0, 2, 0, 0, 0, kind, 0, 0, 0, kind]
+          + [UInt8](repeating: 0xA0 + kind, count: Int(kind)))
+    }
+    #expect(bodies.last == [0, 0, 0, 0], "volatile state is kept")
+    #expect(try save(new) == bytes && failures.values.isEmpty)
+  }
+
+  @Test(
+    "an emulator that answers wrongly is refused",
+    arguments: [
+      (0x0C, [0, 0, 0, 9] + [UInt8](repeating: 0, count: 12)),
+      (0x0C, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 1, 0, 0x10, 0, 1]),
+      (0x0C, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1]), (0x0D, [0, 0, 0, 9]),
+    ] as [(UInt32, [UInt8])])
+  func refused(code: UInt32, reply: [UInt8]) throws {
+    let bytes = try save(try emulator(try FakeTPMEmulator()))
+    let fake = try FakeTPMEmulator(reply: { $0 == code ? .send(reply) : nil })
+    let emulator = try emulator(fake)
+    #expect(throws: StateError.self) {
+      if code == 0x0C { _ = try save(emulator) } else { try restore(bytes, into: emulator) }
+    }
+    #expect(failures.values.count == 1)
+  }
+
+  @Test("one that cannot do it says so, and goes on")
+  func unsupported() throws {
+    let fake = try FakeTPMEmulator(reply: {
+      $0 == 1 ? .send([0, 0, 0, 0, 0, 0, 0x34, 0x23]) : nil
+    })
+    let emulator = try emulator(fake)
+    #expect(throws: StateError.unsupported("the TPM of fake")) { try save(emulator) }
+    #expect(emulator.answer([0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0]) == FakeTPMEmulator.notStarted)
+  }
+}
+
 /// The same with the emulator itself.
 @Suite(
   .enabled(if: ChildProcess.find("swtpm") != nil, "needs swtpm"), .timeLimit(.minutes(10)))
@@ -231,6 +306,47 @@ struct SoftwareTPMTests {
     // Only this user reads the state.
     let attributes = try FileManager.default.attributesOfItem(atPath: directory.path)
     #expect(attributes[.posixPermissions] as? Int == 0o700)
+  }
+
+  @Test("what was measured, and is lost with the power, is there in another emulator")
+  func movesState() throws {
+    // *TPM2_PCR_Extend* of PCR 0 with an empty password, one SHA-256 digest; *TPM2_PCR_Read*.
+    let extend: [UInt8] =
+      [0x80, 2, 0, 0, 0, 65, 0, 0, 1, 0x82, 0, 0, 0, 0, 0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0]
+      + [0, 0, 0, 1, 0, 0x0B] + [UInt8](repeating: 0x5A, count: 32)
+    let read: [UInt8] = [
+      0x80, 1, 0, 0, 0, 20, 0, 0, 1, 0x7E, 0, 0, 0, 1, 0, 0x0B, 3, 1, 0, 0,
+    ]
+    let other = FileManager.default.temporaryDirectory.appending(path: "tpm-\(UUID().uuidString)")
+    defer {
+      try? FileManager.default.removeItem(at: directory)
+      try? FileManager.default.removeItem(at: other)
+    }
+    let first = try start()
+    first.emulator.begin()
+    first.emulator.restart()
+    #expect(first.emulator.answer(Self.startUp) == Self.success)
+    #expect(first.emulator.answer(extend)?.prefix(2) == [0x80, 2])
+    let measured = try #require(first.emulator.answer(read))
+    #expect(measured.count > 40)
+    var saving = StateTransfer()
+    try first.emulator.transferState(&saving)
+    // It goes on, too.
+    #expect(first.emulator.answer(read) == measured)
+    first.stop()
+    let second = try SoftwareTPM(directory: HostPath(other.path)) { [failures] in
+      failures.append($0)
+    }
+    var restoring = StateTransfer(restoring: saving.bytes)
+    try second.emulator.transferState(&restoring)
+    try restoring.finish()
+    second.emulator.begin()
+    second.emulator.restart()
+    #expect(second.emulator.answer(read) == measured)
+    #expect(second.emulator.answer(Self.selfTest) == Self.success)
+    second.emulator.end()
+    second.stop()
+    #expect(failures.values == [])
   }
 
   @Test("a second use of the directory is refused until the first ends")

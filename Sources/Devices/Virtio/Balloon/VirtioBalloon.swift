@@ -95,14 +95,16 @@ final class VirtioBalloon: VirtioModel, BalloonDevice {
     // What is in it is the restored machine's from now on, and not anew at its start.
     if transfer.isRestoring { balloon.attach(self) }
     try balloon.transfer(&transfer)
-    try driver.withLock { [link] driver throws(StateError) in
+    // Before the driver's lock, which is taken with a queue's held.
+    let entryCounts = link.queues.map(\.entryCount)
+    try driver.withLock { driver throws(StateError) in
       try transfer.value(&driver.features)
       try transfer.check(
         driver.features.isSubset(of: Self.description.features.union(.ofTransport)),
         "features that were not offered")
       try transfer.integer(&driver.poison)
-      let index = link.queues.indices.first { driver.purpose(of: $0) == .statistics }
-      let entryCount = index.map { link.queues[$0].entryCount } ?? 0
+      let index = entryCounts.indices.first { driver.purpose(of: $0) == .statistics }
+      let entryCount = index.map { entryCounts[$0] } ?? 0
       // A queue that ended by a fault will have no answer.
       if !transfer.isRestoring, entryCount == 0 { driver.statistics = nil }
       try transfer.optional(&driver.statistics, new: VirtioChain()) {
