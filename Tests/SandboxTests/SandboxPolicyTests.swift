@@ -17,6 +17,7 @@ import Testing
     policy.hasNetwork = full
     policy.servesControl = full
     policy.hasChildren = full
+    policy.savesMachines = full
     return SeccompFilter(
       policy.rules(for: role, processID: processID), role: role.rawValue)
   }

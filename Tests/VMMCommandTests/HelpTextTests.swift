@@ -31,9 +31,10 @@ import Testing
       let words = example.split(separator: " ").map(String.init)
       #expect(words.first == "vmm-run")
       #expect(throws: Never.self) {
-        try Invocation(Array(words.dropFirst()), on: .ofHost) { _ in
-          MachineSpec(.program(file: "p"))
-        }
+        try Invocation(
+          Array(words.dropFirst()), on: .ofHost,
+          readConfiguration: { _ in MachineSpec(.program(file: "p")) },
+          readSnapshot: { _ in Invocation.savedMachine })
       }
     }
   }

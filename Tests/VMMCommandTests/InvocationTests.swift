@@ -164,5 +164,58 @@ import ZeroTracker
     }
   }
 
+  @Test func savedMachines() throws {
+    func run(_ line: String) throws -> RunOptions? {
+      guard case .run(let options) = try Invocation(words(line)) else { return nil }
+      return options
+    }
+    #expect(
+      try run("run --kernel k --control unix:s --snapshots saved")?.snapshotsPath == "saved")
+    let restored = try run("restore saved/a --serial none --control unix:s")
+    #expect(restored?.restoredFrom == SnapshotFiles(directory: "saved/a"))
+    #expect(restored?.snapshotsPath == nil)
+    guard case .computer(let computer)? = restored?.machine.guest else {
+      Issue.record("no computer")
+      return
+    }
+    #expect(computer.boot == .kernel(KernelSpec(file: "/boot/vmlinuz")))
+    #expect(computer.serial == SerialSpec.none)
+    guard case .ctl(let options) = try Invocation(words("ctl s snapshot a")) else {
+      Issue.record("no request")
+      return
+    }
+    #expect(options.request.body?.compactText == #"{"name":"a"}"#)
+    for line in [
+      "run --kernel k --snapshots saved", "restore", "restore a b", "restore a --memory 1G",
+      "ctl s snapshot",
+    ] {
+      #expect(throws: UsageError.self, "\(line)") { try Invocation(words(line)) }
+    }
+  }
+
+  /// Every file that a machine names is named from the root when it is saved.
+  @Test func savedPathsAreAbsolute() throws {
+    let line =
+      "run --firmware c.fd --vars v.fd --vars-template t.fd --fw-cfg opt/a=f"
+      + " --disk d --cdrom i,next=j --serial file:l --tpm tpm --net passt=n --disk /root/d"
+    guard case .run(let options) = try Invocation(words(line)) else {
+      Issue.record("no run")
+      return
+    }
+    let machine = options.machine.withAbsolutePaths(from: "/w")
+    let text = machine.json
+    for name in ["c.fd", "v.fd", "t.fd", "f", "d", "i", "j", "l", "tpm", "n"] {
+      #expect(text.contains("\"/w/\(name)\""), "\(name) in \(text)")
+    }
+    #expect(text.contains("\"/root/d\""))
+    #expect(machine.withAbsolutePaths(from: "/other") == machine)
+    guard case .computer(let computer) = machine.guest, case .file(let log) = computer.serial
+    else {
+      Issue.record("no log")
+      return
+    }
+    #expect(log.appends, "what the machine wrote before it was saved")
+  }
+
   private func words(_ line: String) -> [String] { line.split(separator: " ").map(String.init) }
 }
