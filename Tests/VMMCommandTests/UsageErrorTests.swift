@@ -6,7 +6,10 @@ import Testing
 /// Every message a wrong command line can lead to.
 @Suite struct UsageErrorTests {
   @Test(arguments: [
-    ("", "no command given; commands are demo, check, run, windows, restore, ctl; see 'vmm-run --help'"),
+    (
+      "",
+      "no command given; commands are demo, check, run, windows, restore, ctl; see 'vmm-run --help'"
+    ),
     ("dmeo", "unknown command 'dmeo'; did you mean 'demo'?"),
     ("rum --program x", "unknown command 'rum'; did you mean 'run'?"),
     (

@@ -6,6 +6,13 @@ import Testing
 
 /// Locks of files, with system calls that fail as those of some file systems do.
 @Suite struct FileLocksTests {
+  /// Calls that do not wait for a lock: where a refusal is what has to come.
+  private static func impatient(_ calls: FileLockCalls = .system) -> FileLockCalls {
+    var calls = calls
+    calls.nap = {}
+    return calls
+  }
+
   @Test("a file system without locks of a kind: the disk is opened, and what is missing is said")
   func noLocks() throws {
     let image = try ImageFile(pattern(1024, seed: 1))
@@ -16,10 +23,10 @@ import Testing
       #expect(store.lockGap == FileLockGap(operation: "flock", errno: error))
       // The other kind is there, and was taken.
       #expect(throws: BlockStoreError.locked(path: image.path, isReadOnly: false)) {
-        try RawImageStore(path: HostPath(image.path), lockCalls: calls)
+        try RawImageStore(path: HostPath(image.path), lockCalls: Self.impatient(calls))
       }
       #expect(throws: BlockStoreError.locked(path: image.path, isReadOnly: false)) {
-        try RawImageStore(path: image.path)
+        try RawImageStore(path: HostPath(image.path), lockCalls: Self.impatient())
       }
       withExtendedLifetime(store) {}
     }
@@ -29,7 +36,7 @@ import Testing
       let store = try RawImageStore(path: HostPath(image.path), isReadOnly: true, lockCalls: calls)
       #expect(store.lockGap == FileLockGap(operation: "fcntl(F_OFD_SETLK)", errno: error))
       #expect(throws: BlockStoreError.locked(path: image.path, isReadOnly: false)) {
-        try RawImageStore(path: HostPath(image.path), lockCalls: calls)
+        try RawImageStore(path: HostPath(image.path), lockCalls: Self.impatient(calls))
       }
       calls.shareByte = FileLockCalls.system.shareByte
       calls.testByte = { _, _ in error }
@@ -104,7 +111,9 @@ import Testing
           lockWhole: { _, _ in 0 }, shareByte: { _, _ in 0 }, testByte: { _, _ in 0 }))
       #expect(FileLockCalls.system.shareByte(other.descriptor, byte) == 0)
       for (isReadOnly, isKeptOut) in [(false, keepsWriterOut), (true, keepsReaderOut)] {
-        let store = try? RawImageStore(path: image.path, isReadOnly: isReadOnly)
+        let store = try? RawImageStore(
+          path: HostPath(image.path), isReadOnly: isReadOnly,
+          lockCalls: isKeptOut ? Self.impatient() : .system)
         #expect((store == nil) == isKeptOut, "byte \(byte), read-only \(isReadOnly)")
       }
       withExtendedLifetime(other) {}
