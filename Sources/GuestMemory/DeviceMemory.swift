@@ -41,6 +41,22 @@ public final class DeviceMemory: Sendable {
     unsafe mapping.bytes(offset, 1)[0]
   }
 
+  /// The pages of 4 KiB that are not all zero, ascending. What was never touched is not looked at.
+  package func nonZeroPages() -> [Int] {
+    var pages: [Int] = []
+    var first = 0
+    while first < byteCount / 4096 {
+      let count = min(HostMapping.presencePageCount, byteCount / 4096 - first)
+      // Without /proc every page is read.
+      let presence = try? mapping.presence(first * 4096, pageCount: count)
+      for index in 0..<count where presence?[index] != .absent {
+        if !mapping.isZeroPage((first + index) * 4096) { pages.append(first + index) }
+      }
+      first += count
+    }
+    return pages
+  }
+
   /// Zeroes bytes from `offset` on. All must be inside.
   public func clear(at offset: Int, byteCount: Int) {
     // SAFETY: `mapping.bytes` checks that all lie inside; they are initialised memory of the host.

@@ -117,7 +117,8 @@ internal import Synchronization
   /// - Returns: false if they did not come within `seconds`.
   public func waitForIdleThreads(count: Int, seconds: Int) -> Bool {
     var deadline = timespec()
-    // SAFETY: the call fills the struct; it cannot fail with this clock, the one that sem_timedwait(3) has.
+    // The clock of sem_timedwait(3).
+    // SAFETY: the call fills the struct; it cannot fail.
     _ = unsafe clock_gettime(CLOCK_REALTIME, &deadline)
     deadline.tv_sec += seconds
     while idleCount.load(ordering: .sequentiallyConsistent) < count {

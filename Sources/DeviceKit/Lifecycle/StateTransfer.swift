@@ -13,8 +13,8 @@ public import Bytes
 /// }
 /// ```
 ///
-/// While restoring, the bytes may be anybody's: what does not fit is an error, never a trap. A value
-/// that selects something is checked by its range here, or by `check`.
+/// While restoring, the bytes may be anybody's: what does not fit is an error, never a trap. A
+/// value that selects something is checked by its range here, or by `check`.
 public struct StateTransfer: Sendable {
   /// Whether values are set; if not, they are only read.
   public let isRestoring: Bool

@@ -1,4 +1,3 @@
-internal import Bytes
 package import GuestMemory
 internal import HostSystem
 
@@ -125,15 +124,10 @@ extension DeviceMemory {
   package func transferContents(_ transfer: inout StateTransfer) throws(StateError) {
     let pageCount = byteCount / Self.pageByteCount
     try transfer.constant(UInt64(byteCount), "its memory's size")
-    if transfer.isRestoring { clear(at: 0, byteCount: byteCount) }
-    var pages =
-      transfer.isRestoring
-      ? []
-      : (0..<pageCount).filter { page in
-        withBytes(at: page * Self.pageByteCount, byteCount: Self.pageByteCount) { bytes in
-          (0..<Self.pageByteCount / 8).contains { bytes.loadLE(at: 8 * $0, as: UInt64.self) != 0 }
-        }
-      }
+    var pages = nonZeroPages()
+    if transfer.isRestoring {
+      for page in pages { clear(at: page * Self.pageByteCount, byteCount: Self.pageByteCount) }
+    }
     try transfer.elements(&pages, maximumCount: pageCount, new: 0) {
       (transfer, page) throws(StateError) in
       try transfer.integer(&page, in: 0...pageCount - 1)

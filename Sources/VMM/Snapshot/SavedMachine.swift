@@ -5,8 +5,8 @@ internal import ZeroTracker
 
 /// A machine that was saved: its parts, and which pages of its memory are in the file beside them.
 ///
-/// A value, which `encoded` turns into bytes for a file. What belongs to the guest and is elsewhere,
-/// as the content of disks, is not in it and has to be as it was.
+/// A value, which `encoded` turns into bytes for a file. What belongs to the guest and is
+/// elsewhere, as the content of disks, is not in it and has to be as it was.
 public struct SavedMachine: Sendable {
   /// vCPUs, what is in the kernel, devices; and whatever else whoever keeps it adds.
   public var state = SavedState()
