@@ -139,7 +139,7 @@ import Testing
     let bytes = try StateHarness.save(old.card)
     let context = PCIContext(memory: old.memory, messages: RecordingSink())
     let cable = TestCable(maximumFrameByteCount: 65_535)
-    let accepted = try StateHarness.damage(bytes) {
+    let accepted = try StateHarness.damage(bytes, mutationCount: 500) {
       E1000EController(address: Driver.address, backend: cable, context: context)
     } drive: { card, generator in
       card.makeBusMaster()
