@@ -79,6 +79,8 @@ final class PauseGate: Sendable {
     let current = state.withLock { state -> Pause? in
       // A thread that came to it later would wait for ever.
       guard !state.isOver else { return nil }
+      // A pause that comes after a resume wins over it, also while the gate is held.
+      state.opensLater = false
       let current = state.pause ?? pause
       state.pause = current
       // Before the kick: a vCPU that misses the kick sees this, one that misses this is kicked out
