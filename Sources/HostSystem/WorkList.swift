@@ -17,7 +17,7 @@ internal import Synchronization
   private var isHeld = false
   /// Threads in `next`. One leaves with a number, and is counted out, under the lock only.
   private let idleCount = Atomic<Int>(0)
-  /// `isHeld`, for a thread that comes back: whether somebody may wait for it.
+  /// For a thread that comes back: whether somebody may wait for it, as while the list is held.
   private let tellsOfIdle = Atomic<Bool>(false)
   /// Raised by threads that come back.
   private let idleSemaphore: UnsafeMutablePointer<sem_t>
@@ -114,17 +114,38 @@ internal import Synchronization
   /// Of a list that is held, waits until `count` threads wait for a number: what they had taken is
   /// done.
   ///
-  /// - Returns: false if they did not come within `seconds`.
+  /// - Returns: false if they did not come within `seconds`, or the list was closed before: threads
+  ///   that it sends away come no more.
   public func waitForIdleThreads(count: Int, seconds: Int) -> Bool {
+    waitForThreads(seconds: seconds) {
+      idleCount.load(ordering: .sequentiallyConsistent) >= count
+    }
+  }
+
+  /// Of a list that is not held, waits until `count` threads wait for a number and there is none.
+  ///
+  /// - Returns: as `waitForIdleThreads`.
+  public func waitForEnd(count: Int, seconds: Int) -> Bool {
+    tellsOfIdle.store(true, ordering: .sequentiallyConsistent)
+    return waitForThreads(seconds: seconds) {
+      // Under the lock, as a thread that takes a number is counted out there.
+      lock()
+      defer { unlock() }
+      return waiting.isEmpty && idleCount.load(ordering: .sequentiallyConsistent) >= count
+    }
+  }
+
+  private func waitForThreads(seconds: Int, _ isDone: () -> Bool) -> Bool {
     var deadline = timespec()
     // The clock of sem_timedwait(3).
     // SAFETY: the call fills the struct; it cannot fail.
     _ = unsafe clock_gettime(CLOCK_REALTIME, &deadline)
     deadline.tv_sec += seconds
-    while idleCount.load(ordering: .sequentiallyConsistent) < count {
+    while !isDone() {
+      if isOver { return false }
       // SAFETY: initialised in `init`, there as long as self.
       if unsafe sem_timedwait(idleSemaphore, &deadline) != 0, errno == ETIMEDOUT {
-        return idleCount.load(ordering: .sequentiallyConsistent) >= count
+        return isDone()
       }
     }
     return true
@@ -164,6 +185,8 @@ internal import Synchronization
     isClosed = true
     unlock()
     unsafe sem_post(semaphore)
+    // For who waits for idle threads.
+    unsafe sem_post(idleSemaphore)
   }
 
   private func lock() {

@@ -29,4 +29,26 @@ import Testing
     list.add(0)
     #expect(found.values == [1, nil, nil] && list.next() == nil)
   }
+
+  @Test("who waits for threads that a closed list has sent away waits no longer")
+  func closedWhileHeld() throws {
+    let list = WorkList(count: 1)
+    let isBusy = Recorder<Int?>()
+    let goesOn = Recorder<Bool>()
+    let worker = try HostThread {
+      isBusy.append(list.next())
+      while goesOn.values.isEmpty { sched_yield() }
+      while list.next() != nil {}
+    }
+    list.add(0)
+    try waitUntil { !isBusy.values.isEmpty }
+    list.hold()
+    let closer = try HostThread { list.close() }
+    #expect(!list.waitForIdleThreads(count: 1, seconds: 3600))
+    goesOn.append(true)
+    worker.join()
+    closer.join()
+    list.release()
+    #expect(list.isOver)
+  }
 }

@@ -53,6 +53,19 @@ import Testing
     #expect(try gate.close { gate.open() })
     #expect(!gate.pass(0) { nil }.isClosed)
   }
+
+  /// While the machine is saved somebody resumes it, and somebody pauses it again.
+  @Test func aPauseAfterAResumeLasts() throws {
+    #expect(try gate.close {})
+    #expect(gate.hold())
+    gate.open()
+    #expect(try gate.close {})
+    gate.release()
+    #expect(gate.hold(), "it is closed")
+    gate.open()
+    gate.release()
+    #expect(!gate.hold(), "it is open")
+  }
 }
 
 extension PauseGate.Passage {

@@ -44,12 +44,15 @@ public final class DeviceThreads: Sendable {
 
   /// Holds the list of work, and waits until all of them wait for it.
   ///
-  /// - Throws: `StateError.busy` if one is still at work after 10 seconds.
-  public func pause() throws(StateError) {
-    work.hold()
+  /// - Parameter finishesWork: waits for up to 10 seconds until there is no work any more, before
+  ///   what is left is held. For work that nobody adds to meanwhile.
+  /// - Throws: `StateError.busy` if one is still at work after 10 seconds, or they end.
+  public func pause(finishesWork: Bool = false) throws(StateError) {
     let count = threads.withLock(\.count)
+    if finishesWork { _ = work.waitForEnd(count: count, seconds: 10) }
+    work.hold()
     guard work.waitForIdleThreads(count: count, seconds: 10) else {
-      throw .busy("it is still at work after 10 seconds")
+      throw .busy(work.isOver ? "it ends" : "it is still at work after 10 seconds")
     }
   }
 

@@ -74,12 +74,13 @@ public final class NVMeController: PCIFunction {
     threads.stop()
   }
 
-  /// Waits for the commands that run, and has the back-end keep what they wrote. Commands that were
-  /// not begun wait for `resume`.
+  /// Waits for the commands that there are, and has the back-end keep what they wrote: a machine
+  /// that goes no further leaves its disks as they are saved. What is not begun after 10 seconds
+  /// waits for `resume`.
   ///
   /// - Throws: `StateError.busy`, also if the back-end cannot keep it.
   public func pause() throws(StateError) {
-    try threads.pause()
+    try threads.pause(finishesWork: true)
     do throws(BlockStoreError) {
       try engine.io.store.flush()
     } catch {

@@ -37,7 +37,8 @@ final class PauseGate: Sendable {
     let isComplete: Event
     /// Those that have not delivered.
     var pending: Set<UInt32>
-    let parts: VCPUStateParts
+    /// Nil if they only finish what they have begun.
+    let parts: VCPUStateParts?
     var states: [UInt32: VCPUState] = [:]
     var failure: KVMError?
   }
@@ -79,6 +80,8 @@ final class PauseGate: Sendable {
     let current = state.withLock { state -> Pause? in
       // A thread that came to it later would wait for ever.
       guard !state.isOver else { return nil }
+      // A pause that comes after a resume wins over it, also while the gate is held.
+      state.opensLater = false
       let current = state.pause ?? pause
       state.pause = current
       // Before the kick: a vCPU that misses the kick sees this, one that misses this is kicked out
@@ -138,9 +141,11 @@ final class PauseGate: Sendable {
 
   /// Asks all vCPUs what they are, at a gate that is held.
   ///
+  /// - Parameter parts: what is wanted; nil to have them only finish the instruction of their last
+  ///   exit, which may access devices once more. The states are empty then.
   /// - Returns: nil if the run ends meanwhile, or a thread does not come within 10 seconds.
   func collect(
-    _ parts: VCPUStateParts
+    _ parts: VCPUStateParts?
   ) throws(MachineError) -> [UInt32: VCPUState]? {
     let next = Pause(ends: try Event.ofMachine(), isComplete: try Event.ofMachine())
     let isComplete = try Event.ofMachine()
@@ -242,7 +247,7 @@ final class PauseGate: Sendable {
     /// The gate was closed, and has to be passed again.
     case closed
     /// It is closed, and the vCPU's state is wanted: `deliver` it, then pass again.
-    case delivers(VCPUStateParts)
+    case delivers(VCPUStateParts?)
   }
 
   /// On a vCPU's thread: says what the vCPU is doing if that is asked, and waits while there is a
@@ -252,18 +257,18 @@ final class PauseGate: Sendable {
   func pass(_ id: UInt32, snapshot: () -> VCPUSnapshot?) -> Passage {
     guard isClosed.load(ordering: .sequentiallyConsistent) else { return .open }
     let snapshot = snapshot()
-    let (pause, parts) = state.withLock { state in
+    let (pause, passage) = state.withLock { state -> (Pause?, Passage) in
       state.answerInspection(id, snapshot)
       publish(state)
-      guard state.pause != nil else { return (nil as Pause?, nil as VCPUStateParts?) }
+      guard state.pause != nil else { return (nil, .closed) }
       if let collection = state.collection, collection.pending.contains(id) {
-        return (nil, collection.parts)
+        return (nil, .delivers(collection.parts))
       }
       state.waiting[id] = .some(snapshot)
       if state.isComplete { state.pause?.isComplete.raise() }
-      return (state.pause, nil)
+      return (state.pause, .closed)
     }
-    guard let pause else { return parts.map { .delivers($0) } ?? .closed }
+    guard let pause else { return passage }
     while !pause.ends.wait(seconds: 3600) {}
     state.withLock { state in _ = state.waiting.removeValue(forKey: id) }
     return .closed

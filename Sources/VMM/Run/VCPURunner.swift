@@ -77,9 +77,10 @@ final class VCPURunner: @unchecked Sendable {
     self.vcpu = consume vcpu
   }
 
-  /// What the vCPU is, when the last exit has been carried out to its end.
+  /// What the vCPU is, when the last exit has been carried out to its end; empty if nothing is
+  /// wanted.
   private func state(
-    of vcpu: inout VCPU, _ parts: VCPUStateParts
+    of vcpu: inout VCPU, _ parts: VCPUStateParts?
   ) -> Result<VCPUState, KVMError> {
     do throws(KVMError) {
       if let management { try interrupt(vcpu, by: management) }
@@ -88,6 +89,7 @@ final class VCPURunner: @unchecked Sendable {
         try handle(exit, of: &vcpu)
         if control.isEnding { break }
       }
+      guard let parts else { return .success(VCPUState()) }
       return .success(try vcpu.state(parts))
     } catch {
       return .failure(error)

@@ -34,6 +34,10 @@ extension Machine {
     guard control.gate.hold() else { throw .notPaused }
     defer { control.gate.release() }
     defer { computer?.resumeDevices() }
+    // In front of the devices: the rest of a string of accesses, or of one that was split, changes
+    // them.
+    let settled = try machineError { () throws(MachineError) in try control.gate.collect(nil) }
+    guard settled != nil else { throw .interrupted }
     var saved = SavedMachine()
     do throws(SavedStateError) {
       try computer?.saveDevices(to: &saved.state)

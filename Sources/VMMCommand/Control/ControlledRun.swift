@@ -154,13 +154,14 @@ final class ControlledRun: Sendable {
     guard let control else { return Self.noMachine }
     do {
       let isComplete = try control.pause()
-      let (isPaused, isNews) = state.withLock { state in
+      let isNews = state.withLock { state in
         let isNews = isComplete && state.isPaused && !state.isToldPaused
         if isNews { state.isToldPaused = true }
-        return (state.isPaused, isNews)
+        // Somebody resumed it meanwhile, perhaps just before the gate closed. Under the lock: the
+        // next pause must not come between and be opened.
+        if !state.isPaused { control.resume() }
+        return isNews
       }
-      // Somebody resumed it meanwhile, perhaps just before the gate closed.
-      if !isPaused { control.resume() }
       guard isComplete else {
         return .failure(
           .internalError,
@@ -177,11 +178,12 @@ final class ControlledRun: Sendable {
 
   /// Lets the vCPUs go on; waits for nothing.
   func resume() -> ControlReply {
-    let (control, wasPaused) = state.withLock { state in
+    let wasPaused = state.withLock { state in
       defer { (state.isPaused, state.isToldPaused) = (false, false) }
-      return (state.control, state.isToldPaused)
+      // Under the lock: as above.
+      state.control?.resume()
+      return state.isToldPaused
     }
-    control?.resume()
     if wasPaused { events.post(ControlEvent(.resumed)) }
     return .done
   }
@@ -194,9 +196,12 @@ final class ControlledRun: Sendable {
     }
     let (control, machine) = state.withLock { ($0.control, $0.machine) }
     guard let control, let machine else { return Self.noMachine }
-    // Whoever pauses or resumes it meanwhile gets that afterwards.
+    // Whoever pauses or resumes it meanwhile gets that afterwards. Under the lock: a pause that
+    // comes between would be opened.
     defer {
-      if !state.withLock({ $0.isPaused }) { control.resume() }
+      state.withLock { state in
+        if !state.isPaused { control.resume() }
+      }
     }
     do {
       guard try control.pause() else {

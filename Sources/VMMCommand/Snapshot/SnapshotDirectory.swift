@@ -70,22 +70,35 @@ final class SnapshotDirectory: Sendable {
     try turn.withLock { (_) throws(SnapshotError) in
       let files = SnapshotFiles(directory: "\(path)/\(name)")
       try SnapshotError.system { () throws(SystemError) in try Self.make(files.directory) }
-      let memoryName = files.otherMemoryName
-      let memory = try files.create(memoryName)
-      var media: [MediumIdentity] = []
-      var saved: SavedMachine
-      do throws(SavedMachineError) {
-        saved = try machine.save(memoryTo: memory.rawValue) { media = self.media }
+      let memoryName = try files.otherMemoryName()
+      do throws(SnapshotError) {
+        try write(machine, to: files, memoryName)
       } catch {
-        throw SnapshotError("\(error)")
+        files.discard(memoryName: memoryName)
+        throw error
       }
-      try files.synchronize(memory.rawValue, memoryName)
-      SnapshotNotes(
-        specification: Array(self.machine.json.utf8), memoryName: memoryName, media: media
-      ).add(to: &saved)
-      try files.replaceMachine(with: saved.encoded, memoryName: memoryName)
+      // The directory's own name.
+      _ = fdatasync(descriptor)
       return files.directory
     }
+  }
+
+  private func write(
+    _ machine: Machine, to files: SnapshotFiles, _ memoryName: String
+  ) throws(SnapshotError) {
+    let memory = try files.create(memoryName)
+    var media: [MediumIdentity] = []
+    var saved: SavedMachine
+    do throws(SavedMachineError) {
+      saved = try machine.save(memoryTo: memory.rawValue) { media = self.media }
+    } catch {
+      throw SnapshotError("\(error)")
+    }
+    try files.synchronize(memory.rawValue, memoryName)
+    SnapshotNotes(
+      specification: Array(self.machine.json.utf8), memoryName: memoryName, media: media
+    ).add(to: &saved)
+    try files.replaceMachine(with: saved.encoded, memoryName: memoryName)
   }
 
   /// The disks and CDs as they are now.

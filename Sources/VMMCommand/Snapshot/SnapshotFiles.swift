@@ -8,6 +8,8 @@ internal import VMM
 /// The files of one saved machine.
 struct SnapshotFiles: Equatable, Sendable {
   private static let machineName = "machine"
+  /// A machine that is not written to its end.
+  private static let draftName = "machine.new"
   private static let memoryNames = ["memory-a", "memory-b"]
   /// Frame buffers make the most of it.
   private static let maximumByteCount = 2 << 30
@@ -21,18 +23,44 @@ struct SnapshotFiles: Equatable, Sendable {
   // MARK: Saving
 
   /// The name of a memory file that no machine which is there uses.
-  var otherMemoryName: String {
-    let used = (try? read())?.notes.memoryName
+  ///
+  /// - Throws: if there is a machine that this program cannot read, as one of another version: any
+  ///   file may be its memory.
+  func otherMemoryName() throws(SnapshotError) -> String {
+    var status = stat()
+    // SAFETY: the structure lives for the call; the path is lent, terminated.
+    let isThere =
+      unsafe HostPath(argument: machinePath).withCString { unsafe lstat($0, &status) } == 0
+      || errno != ENOENT
+    guard isThere else { return Self.memoryNames[0] }
+    let used: String
+    do {
+      used = try read().notes.memoryName
+    } catch {
+      throw SnapshotError("\(error); remove what is there first, or save with another name")
+    }
     return Self.memoryNames.first { $0 != used } ?? Self.memoryNames[0]
   }
 
-  /// Makes a file that is empty, for this user alone: guests have secrets in their memory.
+  /// Removes what was written of a machine that could not be saved.
+  func discard(memoryName: String) {
+    for name in [memoryName, Self.draftName] { remove(name) }
+  }
+
+  private func remove(_ name: String) {
+    // SAFETY: the path is lent, terminated, for the call.
+    _ = unsafe HostPath(argument: path(name)).withCString { unsafe unlink($0) }
+  }
+
+  /// Makes a file that is empty, for this user alone: guests have secrets in their memory. What has
+  /// the name is no more: who reads it now reads on, and a link leads nowhere.
   func create(_ name: String) throws(SnapshotError) -> FileDescriptor {
+    remove(name)
     do throws(Errno) {
       // SAFETY: the path is lent, terminated, for the call.
       return try FileDescriptor {
         unsafe HostPath(argument: path(name)).withCString {
-          unsafe Glibc.open($0, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+          unsafe Glibc.open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         }
       }
     } catch {
@@ -51,31 +79,29 @@ struct SnapshotFiles: Equatable, Sendable {
   ///
   /// - Parameter memoryName: the memory file that it names.
   func replaceMachine(with bytes: [UInt8], memoryName: String) throws(SnapshotError) {
-    let draftName = Self.machineName + ".new"
-    let draft = try create(draftName)
+    let draft = try create(Self.draftName)
     try SnapshotError.system { () throws(SystemError) in
       var writer = PatientWriter(
-        descriptor: draft.rawValue, name: path(draftName), policy: .waits(.ofProcess))
+        descriptor: draft.rawValue, name: path(Self.draftName), policy: .waits(.ofProcess))
       if case .failed(let error) = writer.write(bytes) { throw error }
     }
-    try synchronize(draft.rawValue, draftName)
+    try synchronize(draft.rawValue, Self.draftName)
     // SAFETY: both paths are lent, terminated, for the call.
-    let result = unsafe HostPath(argument: path(draftName)).withCString { from in
+    let result = unsafe HostPath(argument: path(Self.draftName)).withCString { from in
       unsafe HostPath(argument: machinePath).withCString { unsafe rename(from, $0) }
     }
     guard result == 0 else {
       throw SnapshotError(SystemError("write \(machinePath)", code: errno))
     }
-    for name in Self.memoryNames where name != memoryName {
-      // Nobody's any more.
-      _ = unsafe HostPath(argument: path(name)).withCString { unsafe unlink($0) }
-    }
-    // The name as well; if that is not possible the machine is there all the same.
+    // The name as well, and before the other memory goes. If that is not possible the machine is
+    // there all the same.
     if let directory = try? OutputFile.open(
       directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, named: directory)
     {
       _ = fdatasync(directory.rawValue)
     }
+    // Nobody's any more.
+    for name in Self.memoryNames where name != memoryName { remove(name) }
   }
 
   // MARK: Restoring
@@ -118,7 +144,8 @@ struct SnapshotFiles: Equatable, Sendable {
       // SAFETY: the path is lent, terminated, for the call.
       let file = try FileDescriptor {
         unsafe HostPath(argument: path(notes.memoryName)).withCString {
-          unsafe Glibc.open($0, O_RDONLY | O_CLOEXEC)
+          // A pipe would wait for its writer.
+          unsafe Glibc.open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         }
       }
       return OpenSnapshot(machine, file)

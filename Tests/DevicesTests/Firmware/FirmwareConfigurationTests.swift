@@ -1,3 +1,5 @@
+import Bytes
+import DeviceKit
 import GuestMemory
 import HostSystem
 import TestSupport
@@ -167,5 +169,40 @@ import ZeroTracker
     #expect(device.read(offset: .max, width: 4) == 0)
     select(Self.file)
     #expect(next(1) == [1])
+  }
+
+  /// A saved file of fewer bytes than it has, or none though it is chosen, and a file that is no
+  /// late one.
+  @Test("files of a damaged state are refused, or take no writes")
+  func damagedFiles() throws {
+    var items = FirmwareItems(vcpuCount: 1, memoryByteCount: 4 << 20, uuid: [])
+    for file in SystemManagementControl(onInterrupt: {}).files { try items.addLive(file) }
+    func restore(completed: [UInt16] = [], _ requested: [UInt8]) throws -> FirmwareConfiguration {
+      let device = FirmwareConfiguration(items: items, memory: memory)
+      var bytes = UInt64(completed.count).littleEndianBytes
+      for selector in completed { bytes += selector.littleEndianBytes }
+      bytes += (0 as UInt64).littleEndianBytes
+      bytes += UInt64(requested.count).littleEndianBytes + requested
+      bytes += (0 as UInt64).littleEndianBytes
+      // Chosen, at its first byte.
+      bytes += (0x21 as UInt16).littleEndianBytes + (0 as UInt64).littleEndianBytes + [0, 0, 0, 0]
+      var transfer = StateTransfer(restoring: bytes)
+      try device.transferState(&transfer)
+      try transfer.finish()
+      return device
+    }
+    #expect(throws: StateError.self) { try restore([1, 2, 3]) }
+    #expect(throws: StateError.self) { try restore(completed: [0x21], [1, 2, 3, 4, 5, 6, 7, 8]) }
+    for (requested, byteCount, answer): ([UInt8], UInt32, UInt32) in [
+      ([], 0, 1), ([], 8, 1), ([UInt8](repeating: 0, count: 8), 8, 0),
+    ] {
+      let device = try restore(requested)
+      try memory.store((16 as UInt32).byteSwapped, at: GPA(0x1000))
+      try memory.store(byteCount.byteSwapped, at: GPA(0x1004))
+      try memory.store((0x2000 as UInt64).byteSwapped, at: GPA(0x1008))
+      device.write(offset: 4, width: 4, value: 0)
+      device.write(offset: 8, width: 4, value: UInt64((0x1000 as UInt32).byteSwapped))
+      #expect(try memory.load(at: GPA(0x1000), as: UInt32.self).byteSwapped == answer)
+    }
   }
 }

@@ -144,6 +144,25 @@ import Testing
     #expect(try busy.late.wait().identifier == late)
   }
 
+  /// A disk that changed after its machine was saved is not taken again.
+  @Test("what was rung before a pause is done before it")
+  func finishes() throws {
+    for _ in 0..<20 {
+      let disk = try TestDisk(store)
+      let queues = try (1...3).map { try disk.makePair($0, count: 64) }
+      for queue in queues {
+        for sector in 0..<40 as Range<UInt64> { try queue.enqueue(.io(.write, sector, 1)) }
+        queue.ring()
+      }
+      try disk.controller.pause()
+      let count = store.callCount(.write)
+      disk.controller.resume()
+      for queue in queues { for _ in 0..<40 { _ = try queue.wait() } }
+      #expect(store.callCount(.write) == count, "written after the pause")
+      disk.controller.stop()
+    }
+  }
+
   @Test("a store that keeps nothing makes the pause fail, and the disk goes on")
   func flushFails() throws {
     let disk = try TestDisk(store)

@@ -162,8 +162,8 @@ public struct FirmwareItems: Sendable {
 
   /// Replaces bytes of an item that was chosen, if it can be written and has them.
   mutating func write(_ bytes: [UInt8], to selector: UInt16, at offset: Int) -> Bool {
-    guard let onWrite = liveFiles[selector]?.onWrite, var item = items[selector],
-      offset <= item.count, bytes.count <= item.count - offset
+    guard let file = liveFiles[selector], let onWrite = file.onWrite, var item = items[selector],
+      item.count == file.byteCount, offset <= item.count, bytes.count <= item.count - offset
     else { return false }
     item.replaceSubrange(offset..<(offset + bytes.count), with: bytes)
     items[selector] = item
@@ -221,13 +221,18 @@ extension FirmwareItems {
     ) { (transfer, selector) throws(StateError) in
       try transfer.integer(&selector)
     }
-    let selectors = completed + liveFiles.keys.sorted()
-    for selector in selectors {
-      guard let file = files.first(where: { $0.selector == selector }) else {
-        throw .invalid("a file that this machine does not have")
-      }
+    let possible = Set(lateFiles.flatMap(\.selectors))
+    try transfer.check(
+      Set(completed).count == completed.count && possible.isSuperset(of: completed),
+      "a file that this machine does not have")
+    for selector in completed + liveFiles.keys.sorted() {
+      guard let file = files.first(where: { $0.selector == selector }) else { continue }
       var bytes = items[selector] ?? []
       try transfer.bytes(&bytes, maximumCount: file.byteCount)
+      // A live file that was never chosen has no bytes yet; what takes a write counts on all.
+      try transfer.check(
+        bytes.count == file.byteCount || (bytes.isEmpty && liveFiles[selector] != nil),
+        "\(bytes.count) bytes of \(file.name)")
       items[selector] = bytes
     }
     lateFiles.removeAll { late in late.selectors.contains { completed.contains($0) } }

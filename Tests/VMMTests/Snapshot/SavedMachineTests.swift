@@ -92,6 +92,76 @@ struct SavedMachineTests {
         try SavedMachine(decoding: saved.encoded), memoryDescriptor: descriptor)
     }
   }
+
+  /// Sends 16 bytes to a serial port that is looped back, by one instruction, and compares what
+  /// comes back by another: no byte may be missing, or there twice. A wrong one resets the machine.
+  private static let kernel: [UInt8] =
+    // Looped back.
+    KernelCode.out(0x3FC, 0x10, width: 1)
+    + [
+      0xBE, 0x00, 0x00, 0x40, 0x00,  // mov esi, 0x400000
+      0x31, 0xC9,  // xor ecx, ecx
+      0x88, 0x0C, 0x0E,  // fill: mov [rsi + rcx], cl
+      0xFF, 0xC1,  // inc ecx
+      0x83, 0xF9, 0x10,  // cmp ecx, 16
+      0x75, 0xF6,  // jne fill
+    ] + round
+  private static let round: [UInt8] = {
+    let round: [UInt8] =
+      // Empty FIFOs.
+      KernelCode.out(0x3FA, 0x07, width: 1)
+      + [
+        0xBA, 0xF8, 0x03, 0x00, 0x00,  // mov edx, 0x3F8
+        0xBE, 0x00, 0x00, 0x40, 0x00,  // mov esi, 0x400000
+        0xB9, 0x10, 0x00, 0x00, 0x00,  // mov ecx, 16
+        0xF3, 0x6E,  // rep outsb
+        0xBF, 0x00, 0x10, 0x40, 0x00,  // mov edi, 0x401000
+        0xB9, 0x10, 0x00, 0x00, 0x00,  // mov ecx, 16
+        0xF3, 0x6C,  // rep insb
+        0xBE, 0x00, 0x00, 0x40, 0x00,  // mov esi, 0x400000
+        0xBF, 0x00, 0x10, 0x40, 0x00,  // mov edi, 0x401000
+        0xB9, 0x10, 0x00, 0x00, 0x00,  // mov ecx, 16
+        0xF3, 0xA6,  // repe cmpsb
+        0x75, 0x0B,  // jne behind the jump
+        0xB9, 0x00, 0x20, 0x40, 0x00,  // mov ecx, 0x402000
+        0xFF, 0x01,  // inc dword [rcx]
+      ]
+    let back = UInt32(bitPattern: Int32(-(round.count + 5)))
+    return round + [0xE9] + KernelCode.bytes(back) + KernelCode.out(0xCF9, 6, width: 1)
+      + KernelCode.halt
+  }()
+
+  private func count(_ memory: GuestMemory) throws -> UInt32 {
+    try memory.load(at: GPA(0x40_2000))
+  }
+
+  /// An instruction with many accesses, of which the machine that is saved has done some.
+  @Test func accessesAreDoneOnce() async throws {
+    var restoration: MachineRestoration?
+    var files: [SavedFile] = []
+    let kernel = BootFile(SyntheticImages.bzImage(code: Self.kernel), name: "synthetic")
+    for _ in 0..<20 {
+      let control = MachineControl()
+      var configuration = MachineConfiguration.confined(
+        .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: 64 << 20)
+      configuration.restoration = restoration
+      let machine = try Machine(configuration, control: control)
+      let before = try count(machine.memory)
+      let outcome = Task { await machine.runOnThread() }
+      while try count(machine.memory) < before + 3, control.outcome == nil { await Task.yield() }
+      #expect(try control.pause())
+      if let end = control.outcome {
+        Issue.record("the guest found something wrong: \(end)")
+        return
+      }
+      files.append(try SavedFile())
+      let saved = try machine.save(memoryTo: files[files.count - 1].descriptor)
+      control.end(with: .stopped)
+      _ = await outcome.value
+      restoration = MachineRestoration(
+        saved, memoryDescriptor: files[files.count - 1].descriptor)
+    }
+  }
 }
 
 /// A file without a name, as long as this lives.

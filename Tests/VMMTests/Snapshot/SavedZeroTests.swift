@@ -1,0 +1,139 @@
+import DeviceKit
+import Devices
+import GuestMemory
+import MachineSpecification
+import Synchronization
+import TestSupport
+import Testing
+import ZeroTracker
+
+@testable import VMM
+
+/// What a restored machine reports as zero, against what its memory holds.
+@Suite(
+  .enabled(if: Host.hasKVM, "needs read-write /dev/kvm"), .serialized, .timeLimit(.minutes(10)))
+struct SavedZeroTests {
+  private static let memoryByteCount: UInt64 = 16 << 20
+  private static let pageCount = Int(memoryByteCount >> 12)
+  private static let go: UInt64 = 0x30_0000
+  private static let wereRestored = 0x40_0000 >> 12
+  private static let chunkPageCount = 16
+
+  /// Writes every fourth page of 1 MiB, and zero to the next; then, when it may, every third page
+  /// of another place.
+  private static let program: [UInt8] = [
+    0xBF, 0x00, 0x00, 0x40, 0x00,  // mov edi, 0x400000
+    0xB9, 0x40, 0x00, 0x00, 0x00,  // mov ecx, 64
+    0xC6, 0x07, 0x01,  // next: mov byte [rdi], 1
+    0xC6, 0x87, 0x00, 0x10, 0x00, 0x00, 0x00,  // mov byte [rdi + 0x1000], 0
+    0x48, 0x81, 0xC7, 0x00, 0x40, 0x00, 0x00,  // add rdi, 0x4000
+    0xFF, 0xC9,  // dec ecx
+    0x75, 0xEB,  // jnz next
+    0xE6, 0xEC,  // out 0xEC, al
+    0x80, 0x3C, 0x25, 0x00, 0x00, 0x30, 0x00, 0x00,  // wait: cmp byte [0x300000], 0
+    0x74, 0xF6,  // je wait
+    0xBF, 0x00, 0x00, 0xC0, 0x00,  // mov edi, 0xC00000
+    0xB9, 0x10, 0x00, 0x00, 0x00,  // mov ecx, 16
+    0xC6, 0x07, 0x01,  // more: mov byte [rdi], 1
+    0x48, 0x81, 0xC7, 0x00, 0x30, 0x00, 0x00,  // add rdi, 0x3000
+    0xFF, 0xC9,  // dec ecx
+    0x75, 0xF2,  // jnz more
+    0xE6, 0xEC,  // out 0xEC, al
+    0xEB, 0xFE,  // jmp to itself
+  ]
+
+  private final class Signals: Sendable {
+    private let storage = Mutex(0)
+    var count: Int { storage.withLock { $0 } }
+    func add() { storage.withLock { $0 += 1 } }
+  }
+
+  private func configuration(
+    _ source: WrittenPageSourceKind, _ backing: MemoryBacking, _ signals: Signals
+  ) -> MachineConfiguration {
+    var configuration = MachineConfiguration.confined(
+      program: Self.program, memoryByteCount: Self.memoryByteCount)
+    configuration.writtenPageSource = source
+    configuration.backing = backing
+    configuration.portDevices = [
+      (PortRange(start: 0xEC, count: 1), SignalPort { _ in signals.add() })
+    ]
+    return configuration
+  }
+
+  private func zeroPages(_ memory: GuestMemory) throws -> [Bool] {
+    try (0..<Self.pageCount).map { page in
+      try memory.read(at: GPA(UInt64(page) << 12), byteCount: 4096).allSatisfy { $0 == 0 }
+    }
+  }
+
+  /// - Parameter withheld: pages that need not be reported though they are zero: of chunks that the
+  ///   machine or its host has written.
+  private func check(_ memory: GuestMemory, isWithheld: (Int) -> Bool) throws {
+    var reported = [Bool](repeating: false, count: Self.pageCount)
+    for range in memory.tracker.zeroedRanges(replyPage: nil, limit: .max) {
+      for page in range.pageNumbers { reported[Int(page)] = true }
+    }
+    let zero = try zeroPages(memory)
+    let wrong = reported.indices.filter { reported[$0] && !zero[$0] }
+    #expect(wrong == [], "reported and not zero")
+    let missing = zero.indices.filter { zero[$0] && !reported[$0] && !isWithheld($0) }
+    #expect(missing == [], "zero and not reported, of \(zero.count { $0 }) that are zero")
+  }
+
+  @Test(arguments: WrittenPageSourceKind.allCases, [MemoryBacking.anonymous, .memfd])
+  func reportsWhatIsZero(source: WrittenPageSourceKind, backing: MemoryBacking) async throws {
+    guard source.obstacle == nil else { return }
+    let file = try SavedFile()
+    let saved = try await save(source, backing, to: file)
+    let chunks = Set(
+      saved.memory.flatMap { $0.pages.pageNumbers.map { Int($0) / Self.chunkPageCount } })
+
+    for other in WrittenPageSourceKind.allCases where other.obstacle == nil {
+      let signals = Signals()
+      let control = MachineControl()
+      var configuration = configuration(other, backing, signals)
+      configuration.restoration = MachineRestoration(saved, memoryDescriptor: file.descriptor)
+      let machine = try Machine(configuration, control: control)
+      try check(machine.memory) { chunks.contains($0 / Self.chunkPageCount) }
+      let outcome = Task { await machine.runOnThread() }
+      try machine.memory.store(1 as UInt64, at: GPA(Self.go))
+      try machine.memory.write([1], at: GPA(0xE0_0000))
+      while signals.count == 0 { await Task.yield() }
+      #expect(try control.pause())
+      // The chunks with what guest and host have written since.
+      let others: Set = [0x30, 0xC0, 0xC1, 0xC2, 0xE0]
+      try check(machine.memory) {
+        chunks.contains($0 / Self.chunkPageCount) || others.contains($0 / Self.chunkPageCount)
+      }
+      control.end(with: .stopped)
+      _ = await outcome.value
+    }
+  }
+
+  /// A machine whose guest and host have written pages, and whose host has taken some back.
+  private func save(
+    _ source: WrittenPageSourceKind, _ backing: MemoryBacking, to file: SavedFile
+  ) async throws -> SavedMachine {
+    let signals = Signals()
+    let control = MachineControl()
+    let machine = try Machine(configuration(source, backing, signals), control: control)
+    let outcome = Task { await machine.runOnThread() }
+    while signals.count == 0 { await Task.yield() }
+    try machine.memory.write([1], at: GPA(0x80_0FFF))
+    try machine.memory.fill(at: GPA(0x90_0000), byteCount: 0x4000, with: 0)
+    try machine.memory.write([UInt8](repeating: 5, count: 0x4_0000), at: GPA(0xA0_0000))
+    // Part of what the guest wrote, and of what the host did.
+    try machine.memory.discard(at: GPA(0x44_0000), byteCount: 0x4_0000)
+    try machine.memory.discard(at: GPA(0xA0_0000), byteCount: 0x2_0000)
+    #expect(try control.pause())
+    let before = try zeroPages(machine.memory)
+    let saved = try machine.save(memoryTo: file.descriptor)
+    var pages = [Bool](repeating: true, count: Self.pageCount)
+    for part in saved.memory { for page in part.pages.pageNumbers { pages[Int(page)] = false } }
+    #expect(pages == before, "exactly what is not zero is in the file")
+    control.end(with: .stopped)
+    _ = await outcome.value
+    return saved
+  }
+}
