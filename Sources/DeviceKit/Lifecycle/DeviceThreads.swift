@@ -49,7 +49,8 @@ public final class DeviceThreads: Sendable {
   /// - Throws: `StateError.busy` if one is still at work after 10 seconds, or they end.
   public func pause(finishesWork: Bool = false) throws(StateError) {
     let count = threads.withLock(\.count)
-    if finishesWork { _ = work.waitForEnd(count: count, seconds: 10) }
+    // Without threads, and in a pause, nobody would finish it.
+    if finishesWork, count > 0, !work.isOnHold { _ = work.waitForEnd(count: count, seconds: 10) }
     work.hold()
     guard work.waitForIdleThreads(count: count, seconds: 10) else {
       throw .busy(work.isOver ? "it ends" : "it is still at work after 10 seconds")

@@ -18,6 +18,7 @@ struct SavedZeroTests {
   private static let go: UInt64 = 0x30_0000
   private static let wereRestored = 0x40_0000 >> 12
   private static let chunkPageCount = 16
+  private static let zeroPage = [UInt8](repeating: 0, count: 4096)
 
   /// Writes every fourth page of 1 MiB, and zero to the next; then, when it may, every third page
   /// of another place.
@@ -63,7 +64,7 @@ struct SavedZeroTests {
 
   private func zeroPages(_ memory: GuestMemory) throws -> [Bool] {
     try (0..<Self.pageCount).map { page in
-      try memory.read(at: GPA(UInt64(page) << 12), byteCount: 4096).allSatisfy { $0 == 0 }
+      try memory.read(at: GPA(UInt64(page) << 12), byteCount: 4096) == Self.zeroPage
     }
   }
 
