@@ -3,6 +3,8 @@
 # Runs inside the rig: Linux guests that are saved again and again while they work, and go on each time in another
 # process. Of each, /out has snapshot-SERIES.console with all that it wrote, .stderr, .saved (how often) and .status.
 #
+# And OVMF's shell with what a PC for Windows has: what was set in it before it is saved is there after that.
+#
 # Arguments: how often each is saved, how many rounds each works, then the guests: SERIES-CPUS.
 
 times=$1 rounds=$2
@@ -12,6 +14,57 @@ shift 2
 wait_for() {
   while kill -0 "$job" 2>/dev/null && [ "$(grep -c '^@ round' "$1")" -lt "$2" ]; do sleep 0.1; done
 }
+
+# await PATTERN: on the shell's console, two minutes at most.
+await() {
+  tries=600
+  while ! grep -qE "$1" "/out/$name.console" && kill -0 "$job" 2>/dev/null && [ $tries -gt 0 ]; do
+    tries=$((tries - 1))
+    sleep 0.2
+  done
+}
+
+# keys TEXT: typed at the console. Firmware loses what comes too fast.
+keys() {
+  # shellcheck disable=SC2059 # the escapes are meant
+  printf "$1" >&7
+  sleep 1
+}
+
+save_shell() {
+  name=snapshot-shell
+  mkfifo /tmp/keys
+  cp /guest/disk.img /tmp/shell.img
+  set -- --control unix:/tmp/vm.sock --snapshots /tmp/saved
+  timeout -s KILL 300 vmm-run run --firmware /usr/share/OVMF/OVMF_CODE_4M.fd --vars /tmp/vars.fd --memory 256M --cpus 2 \
+    --disk /tmp/shell.img --cdrom none --display 1024x768 --usb tablet --tpm /tmp/tpm "$@" \
+    </tmp/keys >"/out/$name.console" 2>"/out/$name.stderr" &
+  job=$!
+  exec 7>/tmp/keys
+  await 'startup\.nsh'
+  keys '\033'
+  await 'Shell>'
+  keys 'set -v kept yes\r'
+  {
+    vmm-run ctl /tmp/vm.sock pause
+    vmm-run ctl /tmp/vm.sock snapshot shell
+    vmm-run ctl /tmp/vm.sock shutdown
+  } >/dev/null 2>>"/out/$name.stderr"
+  wait "$job"
+  timeout -s KILL 300 vmm-run restore /tmp/saved/shell "$@" \
+    </tmp/keys >>"/out/$name.console" 2>>"/out/$name.stderr" &
+  job=$!
+  sleep 1
+  keys 'echo it is kept: %%kept%%\r'
+  await 'it is kept: yes'
+  keys 'reset -s\r'
+  wait "$job"
+  echo $? >"/out/$name.status"
+  exec 7>&-
+  echo "$name: status $(cat "/out/$name.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
+}
+
+save_shell
 
 for guest; do
   name=snapshot-$guest series=${guest%-*} cpus=${guest#*-}

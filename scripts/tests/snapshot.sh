@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
-# Step of scripts/test: Linux guests that are saved and restored while they work, in the rig. Sourced, never run.
+# Step of scripts/test: Linux guests and OVMF that are saved and restored while they work, in the rig. Sourced, never run.
 #
 # What runs is in snapshot-in-rig.sh, what the guests do in snapshot-init.sh, what must come of it here.
 
@@ -48,7 +48,8 @@ check_snapshot_guest() {
 
 run_snapshots_in_rig() {
   local rig_status=0 guests='Linux that is saved and restored' out=$logs/snapshot/out before=$failed guest
-  local directory=$logs/snapshot
+  local directory=$logs/snapshot firmware ovmf=/usr/share/OVMF
+  get_firmware bookworm || return 1
   rm -rf "$directory"
   mkdir -p "$directory/guest"
   for guest in "${snapshot_guests[@]}"; do
@@ -57,12 +58,18 @@ run_snapshots_in_rig() {
   truncate -s 16M "$directory/guest/disk.img"
   logged snapshot "$here/rig" --timeout 900 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" \
-    --script "$here/tests/snapshot-in-rig.sh" -- \
+    --file "$firmware$ovmf:$ovmf" --file /usr/bin/swtpm --script "$here/tests/snapshot-in-rig.sh" -- \
     "$snapshot_times" "$snapshot_rounds" "${snapshot_guests[@]}" || rig_status=$?
   if [[ $rig_status -ne 0 ]]; then
     fail_check "$guests: the rig's exit status $rig_status"
   fi
   for guest in "${snapshot_guests[@]}"; do check_snapshot_guest "$guest"; done
+  check_status snapshot-shell 0
+  if grep -aq 'it is kept: yes' "$out/snapshot-shell.console"; then
+    pass_check "$guests, snapshot-shell: a variable of OVMF's shell"
+  else
+    fail_check "$guests, snapshot-shell: $(tail -n 5 "$out/snapshot-shell.console" "$out/snapshot-shell.stderr")"
+  fi
   if [[ $failed -eq $before ]]; then
     rm -rf "$directory/guest"
   else
