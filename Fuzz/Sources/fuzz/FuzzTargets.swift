@@ -23,6 +23,7 @@ enum FuzzTargets {
       TrackerModelTarget.self,
       CommandLineTarget.self,
       MachineSpecTarget.self,
+      SavedMachineTarget.self,
     ]
   }
 }

@@ -93,42 +93,34 @@ struct SavedMachineTests {
     }
   }
 
-  /// Sends 16 bytes to a serial port that is looped back, by one instruction, and compares what
-  /// comes back by another: no byte may be missing, or there twice. A wrong one resets the machine.
-  private static let kernel: [UInt8] =
-    // Looped back.
-    KernelCode.out(0x3FC, 0x10, width: 1)
-    + [
-      0xBE, 0x00, 0x00, 0x40, 0x00,  // mov esi, 0x400000
-      0x31, 0xC9,  // xor ecx, ecx
-      0x88, 0x0C, 0x0E,  // fill: mov [rsi + rcx], cl
-      0xFF, 0xC1,  // inc ecx
-      0x83, 0xF9, 0x10,  // cmp ecx, 16
-      0x75, 0xF6,  // jne fill
-    ] + round
-  private static let round: [UInt8] = {
+  /// Copies 16 numbers from a device that counts its reads, by one instruction: none may be missing,
+  /// or there twice. A wrong one resets the machine.
+  private static let kernel: [UInt8] = {
+    let place: UInt32 = 0xE000_0000
+    let address = UInt32(1) << 31 | UInt32(CountingFunction.slot) << 11
     let round: [UInt8] =
-      // Empty FIFOs.
-      KernelCode.out(0x3FA, 0x07, width: 1)
+      [0xBE] + KernelCode.bytes(place)  // mov esi, place
       + [
-        0xBA, 0xF8, 0x03, 0x00, 0x00,  // mov edx, 0x3F8
-        0xBE, 0x00, 0x00, 0x40, 0x00,  // mov esi, 0x400000
-        0xB9, 0x10, 0x00, 0x00, 0x00,  // mov ecx, 16
-        0xF3, 0x6E,  // rep outsb
         0xBF, 0x00, 0x10, 0x40, 0x00,  // mov edi, 0x401000
         0xB9, 0x10, 0x00, 0x00, 0x00,  // mov ecx, 16
-        0xF3, 0x6C,  // rep insb
-        0xBE, 0x00, 0x00, 0x40, 0x00,  // mov esi, 0x400000
-        0xBF, 0x00, 0x10, 0x40, 0x00,  // mov edi, 0x401000
+        0xF3, 0xA5,  // rep movsd
+        0xBE, 0x00, 0x10, 0x40, 0x00,  // mov esi, 0x401000
         0xB9, 0x10, 0x00, 0x00, 0x00,  // mov ecx, 16
-        0xF3, 0xA6,  // repe cmpsb
-        0x75, 0x0B,  // jne behind the jump
+        0xAD,  // next: lodsd
+        0x39, 0xD8,  // cmp eax, ebx
+        0x75, 0x12,  // jne wrong
+        0xFF, 0xC3,  // inc ebx
+        0xFF, 0xC9,  // dec ecx
+        0x75, 0xF5,  // jnz next
         0xB9, 0x00, 0x20, 0x40, 0x00,  // mov ecx, 0x402000
         0xFF, 0x01,  // inc dword [rcx]
       ]
     let back = UInt32(bitPattern: Int32(-(round.count + 5)))
-    return round + [0xE9] + KernelCode.bytes(back) + KernelCode.out(0xCF9, 6, width: 1)
-      + KernelCode.halt
+    return KernelCode.out(0xCF8, address | 0x10, width: 4) + KernelCode.out(0xCFC, place, width: 4)
+      + KernelCode.out(0xCF8, address | 4, width: 4) + KernelCode.out(0xCFC, 2, width: 2)
+      + [0x31, 0xDB]  // xor ebx, ebx
+      + round + [0xE9] + KernelCode.bytes(back)
+      + KernelCode.out(0xCF9, 6, width: 1) + KernelCode.halt
   }()
 
   private func count(_ memory: GuestMemory) throws -> UInt32 {
@@ -145,6 +137,9 @@ struct SavedMachineTests {
       var configuration = MachineConfiguration.confined(
         .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: 64 << 20)
       configuration.restoration = restoration
+      configuration.computer.pciDevices = [
+        PCIDeviceConfiguration(slot: CountingFunction.slot) { CountingFunction($0) }
+      ]
       let machine = try Machine(configuration, control: control)
       let before = try count(machine.memory)
       let outcome = Task { await machine.runOnThread() }
@@ -161,6 +156,34 @@ struct SavedMachineTests {
       restoration = MachineRestoration(
         saved, memoryDescriptor: files[files.count - 1].descriptor)
     }
+  }
+}
+
+/// Counts the reads of its registers: each finds the next number.
+private final class CountingFunction: PCIFunction {
+  static let slot: UInt8 = 20
+  let endpoint: PCIEndpoint
+  private let next = Mutex<UInt32>(0)
+
+  init(_ context: PCIContext) {
+    var space = PCIConfigurationSpace(
+      identity: PCIIdentity(vendor: 0x1234, device: 1, classCode: 0xFF_0000))
+    space.addBAR(PCIBAR(index: 0, byteCount: 4096))
+    endpoint = PCIEndpoint(space, context: context)
+  }
+
+  func readBAR(_ index: Int, offset: UInt64, width: Int) -> UInt64 {
+    next.withLock { next in
+      defer { next &+= 1 }
+      return UInt64(next)
+    }
+  }
+
+  func writeBAR(_ index: Int, offset: UInt64, width: Int, value: UInt64) {}
+
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try endpoint.transferState(&transfer)
+    try next.withLock { (next) throws(StateError) in try transfer.integer(&next) }
   }
 }
 

@@ -99,8 +99,8 @@ final class CommandLineTarget: FuzzTarget {
       switch try Invocation(
         words, on: HostSize(memory: .gibi(1), processorCount: 1), readConfiguration: Self.machine)
       {
-      // Help depends on nothing but the command: its tests have seen it.
-      case .help, .version, .check: break
+      // Help depends on nothing but the command, documents on nothing: their tests have seen them.
+      case .help, .version, .check, .documentation: break
       case .demo(let options):
         check(options.partition, GuestSpec.programVCPUCounts)
       case .run(let options):

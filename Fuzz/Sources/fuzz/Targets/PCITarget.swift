@@ -378,7 +378,7 @@ private final class CheckedMapper: MemoryMapper {
 }
 
 /// A disk that nobody reads.
-private final class ZeroStore: BlockStore {
+final class ZeroStore: BlockStore {
   let byteCount: UInt64 = 1 << 20
   let isReadOnly = false
 
