@@ -93,7 +93,7 @@ struct SavedMachineTests {
     }
   }
 
-  /// Copies 16 numbers from a device that counts its reads, by one instruction: none may be missing,
+  /// Copies 16 numbers from a device that counts its reads, by one instruction: none may be missing
   /// or there twice. A wrong one resets the machine.
   private static let kernel: [UInt8] = {
     let place: UInt32 = 0xE000_0000
