@@ -122,6 +122,60 @@ emit_firmware() {
   emit /bench/compare times 'OVMF to its shell' "$1" "${measured[@]}"
 }
 
+# emit_restore REPETITIONS: a Linux guest with much in its memory, saved, and then from the restoring process's exec to
+# the guest's power-off, for which it waits for a line on its console.
+emit_restore() {
+  local -a command measured
+  local linux_append='console=ttyS0 quiet panic=-1' linux_initrd=/bench/restore.gz linux_memory=1024 first index
+  emit mkfifo /tmp/monitor
+  qemu_command 1 anonymous
+  # QEMU saves no machine with its NVMe disk (findings/qemu-nvme-not-saved.sh).
+  for index in "${!command[@]}"; do
+    if [[ ${command[index]} == -drive || ${command[index]} == -device ]]; then
+      unset "command[index]" "command[index + 1]"
+    fi
+  done
+  first=" $(emit "${command[@]}" | tr -d '\n')"
+  # The monitor, not the console, on standard input. QEMU's own, of the guest while it runs: one that was stopped before
+  # would not go on at the other end.
+  printf '%s -monitor stdio </tmp/monitor >/dev/null 2>&1 &\n' "${first/-serial stdio/-serial file:/tmp/qemu.console}"
+  printf '%s\n' 'exec 8>/tmp/monitor' \
+    'until grep -q ready /tmp/qemu.console; do sleep 0.2; done' \
+    $'echo \'migrate "exec:cat >/tmp/qemu.state"\' >&8; echo quit >&8; wait; exec 8>&-'
+  measured=(QEMU sh -c "echo | $first -incoming 'exec:cat /tmp/qemu.state'")
+  vmm_run_command 1 --serial file:/tmp/vmm-run.console --control unix:/tmp/vmm.sock --snapshots /tmp/saved
+  for index in "${!command[@]}"; do
+    if [[ ${command[index]} == --disk ]]; then unset "command[index]" "command[index + 1]"; fi
+  done
+  printf '%s &\n' "$(emit "${command[@]}" | tr -d '\n')"
+  printf '%s\n' 'until grep -q ready /tmp/vmm-run.console; do sleep 0.2; done' \
+    'printf "%s\\n" pause "snapshot it" shutdown | xargs -L 1 /bench/vmm-run ctl /tmp/vmm.sock; wait' \
+    'ls -ls /tmp/qemu.state /tmp/saved/it >/out/restore.sizes; cat /tmp/qemu.state /tmp/saved/it/* >/dev/null'
+  measured+=(-- vmm-run sh -c 'echo | /bench/vmm-run restore /tmp/saved/it --serial stdio')
+  emit /bench/compare times 'Restored Linux' "$1" "${measured[@]}"
+}
+
+# make_restore_initramfs FILE: an initramfs that fills 200 MiB of memory, says so, and powers off when it gets a line.
+make_restore_initramfs() {
+  local tree
+  tree=$(mktemp -d)
+  mkdir -p "$tree"/{bin,dev,proc,sys,tmp}
+  cp /bin/busybox "$tree/bin/busybox"
+  cat >"$tree/init" <<'INIT'
+#!/bin/busybox sh
+/bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox mount -t tmpfs -o size=512m tmp /tmp
+exec </dev/ttyS0 >/dev/ttyS0 2>&1
+/bin/busybox yes 'something that is not zero' | /bin/busybox head -c 209715200 >/tmp/ballast
+/bin/busybox echo ready
+read -r line
+/bin/busybox poweroff -f
+INIT
+  chmod 755 "$tree/init"
+  pack_initramfs "$tree" | gzip -n >"$1"
+  rm -rf "$tree"
+}
+
 # make_disk_initramfs FILE PROGRAM: an initramfs that measures /dev/nvme0n1 and powers off.
 make_disk_initramfs() {
   local tree
@@ -160,7 +214,7 @@ disk_figures() {
     | .ratio = .median / .floorMedian | .ratioOfBests = .best / .floorBest'
 }
 
-# bench_rig WORK-DIRECTORY REPETITIONS WHAT...: WHAT is exits, writes, linux, disk or firmware. Needs vmm-run and measure,
+# bench_rig WORK-DIRECTORY REPETITIONS WHAT...: WHAT is exits, writes, linux, disk, firmware or restore. Needs vmm-run and measure,
 # static, in the work directory; leaves rig.jsonl there.
 bench_rig() {
   local work=$1 repetitions=$2 what kernel
@@ -170,6 +224,7 @@ bench_rig() {
   cc -O2 -Wall -static -o "$work/compare" Benchmarks/programs/compare.c
   cc -O2 -Wall -static -o "$work/disk" Benchmarks/programs/disk.c
   make_tiny_initramfs "$work/initrd.gz"
+  make_restore_initramfs "$work/restore.gz"
   make_disk_initramfs "$work/disk.gz" "$work/disk"
   printf 'reset -s\r\n' >"$work/startup.nsh"
   make_esp_disk "$work/shell.img" 40M "$work/startup.nsh:/startup.nsh"
@@ -184,6 +239,7 @@ bench_rig() {
         linux) emit_linux "$repetitions" ;;
         disk) emit_disk "$repetitions" ;;
         firmware) emit_firmware "$repetitions" ;;
+        restore) emit_restore "$repetitions" ;;
       esac
     done
   } >"$work/commands"
@@ -192,7 +248,7 @@ bench_rig() {
   scripts/rig --cpus 1 --timeout 3600 --out "$work/out" --script "$work/commands" \
     --file "$work/compare:/bench/compare" --file "$work/measure:/bench/measure" \
     --file "$work/vmm-run:/bench/vmm-run" --file "$work/initrd.gz:/bench/initrd.gz" \
-    --file "$work/disk.gz:/bench/disk.gz" --file "$work/shell.img:/bench/shell.img" \
+    --file "$work/restore.gz:/bench/restore.gz" --file "$work/disk.gz:/bench/disk.gz" --file "$work/shell.img:/bench/shell.img" \
     --file "$kernel/vmlinuz:/bench/vmlinuz" \
     --file "$(command -v qemu-system-x86_64):/usr/bin/qemu-system-x86_64" \
     --file /usr/share/qemu --file /usr/share/seabios --file /usr/share/OVMF
