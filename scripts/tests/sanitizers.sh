@@ -13,8 +13,9 @@ thread_suites=DevicesTests,GuestMemoryTests,HostSystemTests,RemoteFramebufferTes
 one_thread='^(RemoteFramebufferTests\.(EncodingTests|ScrollTests)/'
 one_thread+='|ZeroTrackerTests\.(ModelTests|HostilePatternTests|RefineTests)/'
 one_thread+='|DevicesTests\.(ReportPortTests|HostileAccessTests)/|GuestMemoryTests\.FileTransferTests/'
-one_thread+='|DevicesTests\.PortBusTests/(?!noCountIsLostBetweenThreads))'
-no_pointers='^(RemoteFramebufferTests\.EncodingTests|ACPITests\.ACPICATests)/'
+one_thread+='|DevicesTests\.(\w+StateTests/damage|PortBusTests/(?!noCountIsLostBetweenThreads)))'
+no_pointers='^((RemoteFramebufferTests\.EncodingTests|ACPITests\.ACPICATests)/'
+no_pointers+='|DevicesTests\.(E1000E|Virtio|VirtioNet)StateTests/damage)'
 
 run_address_sanitizer() {
   run_sanitizer address "$address_suites" --skip "$no_pointers"

@@ -45,7 +45,7 @@ struct DamagedMachineTests {
     let saved = try await saved(transport, to: file)
     var generator = SeededGenerator(seed: 0xDA3A6ED)
     var (refused, ran) = (0, 0)
-    for _ in 0..<300 {
+    for _ in 0..<120 {
       let changed = try changed(saved, &generator)
       let control = MachineControl()
       var configuration = configuration(transport)

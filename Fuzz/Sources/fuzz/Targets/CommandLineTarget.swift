@@ -97,7 +97,8 @@ final class CommandLineTarget: FuzzTarget {
   private func checkLine(_ words: [String]) {
     do throws(UsageError) {
       switch try Invocation(
-        words, on: HostSize(memory: .gibi(1), processorCount: 1), readConfiguration: Self.machine)
+        words, on: HostSize(memory: .gibi(1), processorCount: 1), readConfiguration: Self.machine,
+        readSnapshot: Self.machine)
       {
       // Help depends on nothing but the command, documents on nothing: their tests have seen them.
       case .help, .version, .check, .documentation: break
