@@ -13,8 +13,8 @@ public protocol Device: StatefulDevice {
   func stop()
 
   /// Begins nothing any more that guest memory, or the device's state, would show; returns when
-  /// what has begun is done. No vCPU is in the guest, and the device answers no accesses. Not on one
-  /// of its threads.
+  /// what has begun is done. No vCPU is in the guest, and the device answers no accesses. Not on
+  /// one of its threads.
   ///
   /// - Throws: `StateError.busy` if something does not end within 10 seconds; `resume` follows then
   ///   too.
