@@ -131,7 +131,7 @@ emit_restore() {
   qemu_command 1 anonymous
   # QEMU saves no machine with its NVMe disk (findings/qemu-nvme-not-saved.sh).
   for index in "${!command[@]}"; do
-    if [[ ${command[index]} == -drive || ${command[index]} == -device ]]; then
+    if [[ ${command[index]:-} == -drive || ${command[index]:-} == -device ]]; then
       unset "command[index]" "command[index + 1]"
     fi
   done
@@ -145,7 +145,7 @@ emit_restore() {
   measured=(QEMU sh -c "echo | $first -incoming 'exec:cat /tmp/qemu.state'")
   vmm_run_command 1 --serial file:/tmp/vmm-run.console --control unix:/tmp/vmm.sock --snapshots /tmp/saved
   for index in "${!command[@]}"; do
-    if [[ ${command[index]} == --disk ]]; then unset "command[index]" "command[index + 1]"; fi
+    if [[ ${command[index]:-} == --disk ]]; then unset "command[index]" "command[index + 1]"; fi
   done
   printf '%s &\n' "$(emit "${command[@]}" | tr -d '\n')"
   printf '%s\n' 'until grep -q ready /tmp/vmm-run.console; do sleep 0.2; done' \
