@@ -149,7 +149,8 @@ emit_restore() {
   done
   printf '%s &\n' "$(emit "${command[@]}" | tr -d '\n')"
   printf '%s\n' 'until grep -q ready /tmp/vmm-run.console; do sleep 0.2; done' \
-    'printf "%s\\n" pause "snapshot it" shutdown | xargs -L 1 /bench/vmm-run ctl /tmp/vmm.sock; wait' \
+    '/bench/vmm-run ctl /tmp/vmm.sock pause; /bench/vmm-run ctl /tmp/vmm.sock snapshot it' \
+    '/bench/vmm-run ctl /tmp/vmm.sock shutdown; wait' \
     'ls -ls /tmp/qemu.state /tmp/saved/it >/out/restore.sizes; cat /tmp/qemu.state /tmp/saved/it/* >/dev/null'
   measured+=(-- vmm-run sh -c 'echo | /bench/vmm-run restore /tmp/saved/it --serial stdio')
   emit /bench/compare times 'Restored Linux' "$1" "${measured[@]}"
