@@ -43,18 +43,18 @@ public final class DeviceMemory: Sendable {
 
   /// The pages of 4 KiB that are not all zero, ascending. What was never touched is not looked at.
   package func nonZeroPages() -> [Int] {
+    let all = 0..<byteCount / 4096
     var pages: [Int] = []
-    var first = 0
-    while first < byteCount / 4096 {
-      let count = min(HostMapping.presencePageCount, byteCount / 4096 - first)
-      // Without /proc every page is read.
-      let presence = try? mapping.presence(first * 4096, pageCount: count)
-      for index in 0..<count where presence?[index] != .absent {
-        if !mapping.isZeroPage((first + index) * 4096) { pages.append(first + index) }
+    do throws(GuestMemoryError) {
+      _ = try mapping.forEachNonZeroPage(all) { page in
+        pages.append(page)
+        return true
       }
-      first += count
+      return pages
+    } catch {
+      // Without /proc every page is read.
+      return all.filter { !mapping.isZeroPage($0 * 4096) }
     }
-    return pages
   }
 
   /// Zeroes bytes from `offset` on. All must be inside.

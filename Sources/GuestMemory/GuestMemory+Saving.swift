@@ -29,49 +29,53 @@ extension GuestMemory {
     to descriptor: Int32, goesOn: () -> Bool
   ) throws(GuestMemoryError) -> [SavedPages] {
     var saved: [SavedPages] = []
-    for (region, mapping) in zip(layout.regions, mappings) {
-      let pageCount = Int(region.pages.pageCount)
-      var next = 0
-      while next < pageCount {
-        guard goesOn() else { throw .interrupted }
-        let count = min(HostMapping.presencePageCount, pageCount - next)
-        let presence = try mapping.presence(next * GPN.byteCount, pageCount: count)
-        var page = 0
-        while page < count {
-          guard presence[page] != .absent, !mapping.isZeroPage((next + page) * GPN.byteCount) else {
-            page += 1
-            continue
-          }
-          var end = page + 1
-          while end < count, presence[end] != .absent,
-            !mapping.isZeroPage((next + end) * GPN.byteCount)
-          {
-            end += 1
-          }
-          saved.append(try save(region, mapping, next + page..<next + end, to: descriptor))
-          page = end
-        }
-        next += count
+    for region in layout.regions {
+      var run: PageRange?
+      func end() throws(GuestMemoryError) {
+        if let run { saved.append(try save(run, to: descriptor)) }
       }
+      var isInterrupted = false
+      func mayGoOn() -> Bool {
+        isInterrupted = !goesOn()
+        return !isInterrupted
+      }
+      try forEachNonZeroPage(in: region.pages, readsHidden: true, goesOn: mayGoOn) {
+        (page) throws(GuestMemoryError) in
+        if let before = run, before.end == page, before.pageCount < Self.longestRun {
+          run = PageRange(start: before.start, pageCount: before.pageCount + 1)
+        } else {
+          try end()
+          run = PageRange(start: page, pageCount: 1)
+        }
+        return true
+      }
+      guard !isInterrupted else { throw .interrupted }
+      try end()
     }
     return saved
   }
+  /// Pages that are written, and have a checksum, together: 16 MiB.
+  private static let longestRun: UInt64 = 4096
 
-  /// Pages of a region, by their numbers in it.
+  /// Pages of one region.
   private func save(
-    _ region: GuestMemoryLayout.Region, _ mapping: HostMapping, _ pages: Range<Int>,
-    to descriptor: Int32
+    _ pages: PageRange, to descriptor: Int32
   ) throws(GuestMemoryError) -> SavedPages {
-    let start = GPN(rawValue: region.pages.start.rawValue + UInt64(pages.lowerBound))
-    let byteCount = pages.count * GPN.byteCount
+    let address = GPA(pages.start.rawValue << 12)
+    let byteCount = Int(pages.pageCount) * GPN.byteCount
     try writeFile(
-      descriptor: descriptor, fileOffset: off_t(start.rawValue) << 12, byteCount: byteCount,
-      at: GPA(start.rawValue << 12))
-    let bytes = unsafe mapping.bytes(pages.lowerBound * GPN.byteCount, byteCount)
-    return SavedPages(
-      pages: PageRange(start: start, pageCount: UInt64(pages.count)),
-      // SAFETY: the mapping lives as long as self.
-      checksum: unsafe PageChecksum.value(of: UnsafeRawBufferPointer(bytes)))
+      descriptor: descriptor, fileOffset: off_t(address.rawValue), byteCount: byteCount,
+      at: address)
+    return SavedPages(pages: pages, checksum: checksum(at: address, byteCount))
+  }
+
+  /// Of bytes that were just transferred, and so are RAM.
+  private func checksum(at address: GPA, _ byteCount: Int) -> UInt64 {
+    guard let bytes = unsafe bytes(at: address, byteCount) else {
+      preconditionFailure("\(byteCount) bytes at \(address) are no RAM any more")
+    }
+    // SAFETY: the mapping lives as long as self.
+    return unsafe PageChecksum.value(of: UnsafeRawBufferPointer(bytes))
   }
 
   /// Reads pages that were saved into memory that is still zero; all of them are marked as
@@ -97,10 +101,9 @@ extension GuestMemory {
       let byteCount = Int(part.pages.pageCount) * GPN.byteCount
       try readFile(
         descriptor: descriptor, fileOffset: off_t(number) << 12, byteCount: byteCount, at: address)
-      guard let bytes = unsafe bytes(at: address, byteCount),
-        // SAFETY: the mapping lives as long as self.
-        unsafe PageChecksum.value(of: UnsafeRawBufferPointer(bytes)) == part.checksum
-      else { throw .savedPages(address, byteCount: byteCount) }
+      guard checksum(at: address, byteCount) == part.checksum else {
+        throw .savedPages(address, byteCount: byteCount)
+      }
     }
   }
 }

@@ -24,36 +24,56 @@ extension GuestMemory {
   /// pass.
   ///
   /// - Parameters:
+  ///   - readsHidden: whether pages of hugetlbfs that are not mapped are read, too. Most are
+  ///     absent, and reading allocates them; one on the move is not.
   ///   - goesOn: asked once for some thousand pages; false ends the search.
   ///   - body: false ends the search.
-  /// - Throws: `.residency` if the kernel does not say what is absent.
+  /// - Throws: `.residency` if the kernel does not say what is absent; what `body` throws.
   public func forEachNonZeroPage(
-    in range: PageRange, goesOn: () -> Bool = { true }, _ body: (GPN) -> Bool
+    in range: PageRange, readsHidden: Bool = false, goesOn: () -> Bool = { true },
+    _ body: (GPN) throws(GuestMemoryError) -> Bool
   ) throws(GuestMemoryError) {
     for (region, mapping) in zip(layout.regions, mappings) {
       let pages = region.pages.intersection(range)
-      var first = pages.start
-      while first < pages.end {
-        guard goesOn() else { return }
-        let rest = Int(pages.end.rawValue - first.rawValue)
-        let count = min(rest, HostMapping.presencePageCount)
-        let offset = Int(first.rawValue - region.pages.start.rawValue) * GPN.byteCount
-        let presence = try mapping.presence(offset, pageCount: count)
-        for index in 0..<count where isReadable(presence[index]) {
-          guard !mapping.isZeroPage(offset + index * GPN.byteCount) else { continue }
-          guard body(first.advanced(by: UInt64(index))) else { return }
-        }
-        first = first.advanced(by: UInt64(count))
-      }
+      guard !pages.isEmpty else { continue }
+      let start = region.pages.start
+      let first = Int(pages.start.rawValue - start.rawValue)
+      let goesOn = try mapping.forEachNonZeroPage(
+        first..<first + Int(pages.pageCount), readsHidden: readsHidden, goesOn: goesOn
+      ) { (page) throws(GuestMemoryError) in try body(start.advanced(by: UInt64(page))) }
+      guard goesOn else { return }
     }
   }
+}
 
-  private func isReadable(_ presence: PagePresence) -> Bool {
+extension HostMapping {
+  /// The same for pages of one mapping, by their numbers in it.
+  ///
+  /// - Returns: false if the search was ended.
+  func forEachNonZeroPage(
+    _ pages: Range<Int>, readsHidden: Bool = false, goesOn: () -> Bool = { true },
+    _ body: (Int) throws(GuestMemoryError) -> Bool
+  ) throws(GuestMemoryError) -> Bool {
+    var first = pages.lowerBound
+    while first < pages.upperBound {
+      guard goesOn() else { return false }
+      let count = min(pages.upperBound - first, Self.presencePageCount)
+      let presence = try presence(first * GPN.byteCount, pageCount: count)
+      for index in 0..<count where isReadable(presence[index], readsHidden) {
+        guard !isZeroPage((first + index) * GPN.byteCount) else { continue }
+        guard try body(first + index) else { return false }
+      }
+      first += count
+    }
+    return true
+  }
+
+  private func isReadable(_ presence: PagePresence, _ readsHidden: Bool) -> Bool {
     switch presence {
     case .absent: false
     case .present: true
     // A hugetlb page that is not mapped is most likely absent, and reading would allocate it.
-    case .elsewhere: backing != .hugetlb
+    case .elsewhere: readsHidden || backing != .hugetlb
     }
   }
 }
