@@ -1,9 +1,12 @@
-internal import Bytes
-
 /// The state of a machine's parts, by their names: bytes of which each part understands its own.
-public struct SavedState: Sendable {
+public struct SavedState: Hashable, Sendable {
+  public struct Part: Hashable, Sendable {
+    public let name: String
+    public let bytes: [UInt8]
+  }
+
   /// In the order in which they were saved.
-  public private(set) var parts: [(name: String, bytes: [UInt8])] = []
+  public private(set) var parts: [Part] = []
   /// Where each name's part is.
   private var places: [String: Int] = [:]
 
@@ -15,16 +18,23 @@ public struct SavedState: Sendable {
   /// - Parameter name: one that no other part has: two are a mistake of ours, and trap.
   public mutating func add(_ bytes: [UInt8], as name: String) {
     precondition(places.updateValue(parts.count, forKey: name) == nil, "two parts \(name)")
-    parts.append((name, bytes))
+    parts.append(Part(name: name, bytes: bytes))
   }
 
   /// Adds a device's state.
   public mutating func save(
     _ device: any StatefulDevice, as name: String
   ) throws(SavedStateError) {
+    try save(as: name) { (transfer) throws(StateError) in try device.transferState(&transfer) }
+  }
+
+  /// Adds what `body` hands to the transfer.
+  public mutating func save(
+    as name: String, _ body: (inout StateTransfer) throws(StateError) -> Void
+  ) throws(SavedStateError) {
     var transfer = StateTransfer()
     do throws(StateError) {
-      try device.transferState(&transfer)
+      try body(&transfer)
     } catch {
       throw SavedStateError(part: name, reason: error)
     }
@@ -48,9 +58,18 @@ public struct SavedState: Sendable {
   public func restore(
     _ device: any StatefulDevice, from name: String
   ) throws(SavedStateError) {
+    try restore(from: name) { (transfer) throws(StateError) in
+      try device.transferState(&transfer)
+    }
+  }
+
+  /// Restores what `body` takes from the transfer, which is all that there is.
+  public func restore(
+    from name: String, _ body: (inout StateTransfer) throws(StateError) -> Void
+  ) throws(SavedStateError) {
     var transfer = StateTransfer(restoring: try bytes(of: name))
     do throws(StateError) {
-      try device.transferState(&transfer)
+      try body(&transfer)
       try transfer.finish()
     } catch {
       throw SavedStateError(part: name, reason: error)

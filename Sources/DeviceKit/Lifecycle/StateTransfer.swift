@@ -52,9 +52,7 @@ public struct StateTransfer: Sendable {
   ) throws(StateError) {
     var new = value
     try integer(&new)
-    guard !isRestoring || range.contains(new) else {
-      throw .invalid("\(new) where \(range.lowerBound) to \(range.upperBound) is possible")
-    }
+    try check(new, in: range)
     value = new
   }
 
@@ -65,10 +63,52 @@ public struct StateTransfer: Sendable {
     var raw = UInt64(bitPattern: Int64(value))
     try integer(&raw)
     let new = Int(Int64(bitPattern: raw))
-    guard !isRestoring || range.contains(new) else {
-      throw .invalid("\(new) where \(range.lowerBound) to \(range.upperBound) is possible")
-    }
+    try check(new, in: range)
     value = new
+  }
+
+  private func check<T>(_ value: T, in range: ClosedRange<T>) throws(StateError) {
+    try check(
+      range.contains(value),
+      "\(value) where \(range.lowerBound) to \(range.upperBound) is possible")
+  }
+
+  /// A number that there may not be.
+  public mutating func integer<T: LittleEndianInteger>(_ value: inout T?) throws(StateError) {
+    try integer(&value, in: T.min...T.max)
+  }
+
+  /// A number that there may not be, and of which not all values are possible.
+  public mutating func integer<T: LittleEndianInteger>(
+    _ value: inout T?, in range: ClosedRange<T>
+  ) throws(StateError) {
+    try optional(&value, new: range.lowerBound) { (transfer, value) throws(StateError) in
+      try transfer.integer(&value, in: range)
+    }
+  }
+
+  /// Numbers of which there are always as many.
+  public mutating func integers<T: LittleEndianInteger>(_ values: inout [T]) throws(StateError) {
+    try elements(&values) { (transfer, value) throws(StateError) in
+      try transfer.integer(&value)
+    }
+  }
+
+  /// Numbers of any number up to a limit.
+  public mutating func integers<T: LittleEndianInteger>(
+    _ values: inout [T], maximumCount: Int
+  ) throws(StateError) {
+    try elements(&values, maximumCount: maximumCount, new: 0) {
+      (transfer, value) throws(StateError) in
+      try transfer.integer(&value)
+    }
+  }
+
+  /// Yes or no, always as often.
+  public mutating func flags(_ values: inout [Bool]) throws(StateError) {
+    try elements(&values) { (transfer, value) throws(StateError) in
+      try transfer.flag(&value)
+    }
   }
 
   /// Yes or no.

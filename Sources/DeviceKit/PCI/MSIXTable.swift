@@ -226,9 +226,7 @@ extension MSIXTable {
     let isBusMaster = configuration.isBusMaster
     try state.withLock { (state) throws(StateError) in
       try transfer.bytes(&state.bytes)
-      try transfer.elements(&state.pending) { (transfer, isPending) throws(StateError) in
-        try transfer.flag(&isPending)
-      }
+      try transfer.flags(&state.pending)
       guard transfer.isRestoring else { return }
       for vector in 0..<count {
         let start = vector * Self.entryByteCount

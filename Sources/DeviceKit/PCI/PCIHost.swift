@@ -9,6 +9,11 @@ public final class PCIHost: Sendable {
     let address: PCIAddress
     let function: any PCIFunction
     let bar: PlacedBAR
+
+    /// Whose it is, in one number.
+    var place: UInt32 {
+      UInt32(address.device) << 16 | UInt32(address.function) << 8 | UInt32(bar.index)
+    }
   }
 
   private let functions: [PCIAddress: any PCIFunction]
@@ -257,22 +262,13 @@ extension PCIHost: StatefulDevice {
   /// functions know.
   public func transferState(_ transfer: inout StateTransfer) throws(StateError) {
     try decoded.withLock { (decoded) throws(StateError) in
-      var order = decoded.map {
-        UInt32($0.address.device) << 16 | UInt32($0.address.function) << 8 | UInt32($0.bar.index)
-      }
-      try transfer.elements(&order, maximumCount: 256 * 6, new: 0) {
-        (transfer, place) throws(StateError) in
-        try transfer.integer(&place)
-      }
+      var order = decoded.map(\.place)
+      try transfer.integers(&order, maximumCount: 256 * 6)
       guard transfer.isRestoring else { return }
       for (address, function) in functions { Self.refresh(&decoded, address, function) }
       let rank = Dictionary(order.enumerated().map { ($1, $0) }) { first, _ in first }
-      func place(_ entry: Decoded) -> Int {
-        rank[
-          UInt32(entry.address.device) << 16 | UInt32(entry.address.function) << 8
-            | UInt32(entry.bar.index)] ?? order.count
-      }
-      decoded.sort { place($0) < place($1) }
+      func position(_ entry: Decoded) -> Int { rank[entry.place] ?? order.count }
+      decoded.sort { position($0) < position($1) }
       placeMappedBARs(decoded)
     }
   }

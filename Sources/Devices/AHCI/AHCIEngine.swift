@@ -322,7 +322,7 @@ extension AHCIEngine {
     do throws(BlockStoreError) {
       for device in devices { try device.flush() }
     } catch {
-      throw .busy("what was written to its disk is not safe: \(error)")
+      throw StateError(flushing: error)
     }
   }
 

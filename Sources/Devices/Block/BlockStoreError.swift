@@ -1,3 +1,4 @@
+internal import DeviceKit
 internal import Glibc
 public import GuestMemory
 internal import HostSystem
@@ -63,5 +64,12 @@ extension BlockStoreError: CustomStringConvertible {
       "\(operation) of 0x\(String(byteCount, radix: 16)) bytes at disk offset "
         + "0x\(String(offset, radix: 16)): \(Errno(errno))"
     }
+  }
+}
+
+extension StateError {
+  /// Of a disk whose content would not be that of the machine that is saved.
+  init(flushing error: BlockStoreError) {
+    self = .busy("what was written to its disk is not safe: \(error)")
   }
 }

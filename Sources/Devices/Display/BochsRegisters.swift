@@ -102,8 +102,6 @@ struct BochsRegisters: Sendable {
 extension BochsRegisters {
   /// Any values are possible, as for the guest.
   mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
-    try transfer.elements(&values) { (transfer, value) throws(StateError) in
-      try transfer.integer(&value)
-    }
+    try transfer.integers(&values)
   }
 }

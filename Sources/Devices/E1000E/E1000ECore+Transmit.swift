@@ -111,9 +111,7 @@ extension E1000EPacket {
     try transfer.flag(&isSegmented)
     try transfer.flag(&sumsIP)
     try transfer.flag(&sumsTransport)
-    try transfer.optional(&tag, new: 0) { (transfer, tag) throws(StateError) in
-      try transfer.integer(&tag)
-    }
+    try transfer.integer(&tag)
   }
 }
 

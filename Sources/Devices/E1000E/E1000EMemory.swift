@@ -106,16 +106,12 @@ struct E1000EPHY: Sendable {
 
 extension E1000ENVM {
   mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
-    try transfer.elements(&words) { (transfer, word) throws(StateError) in
-      try transfer.integer(&word)
-    }
+    try transfer.integers(&words)
   }
 }
 
 extension E1000EPHY {
   mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
-    try transfer.elements(&words) { (transfer, word) throws(StateError) in
-      try transfer.integer(&word)
-    }
+    try transfer.integers(&words)
   }
 }

@@ -165,9 +165,7 @@ extension KeyboardControllerState {
     try transfer.elements(
       &answers, maximumCount: Self.maximumAnswerCount, new: Output(byte: 0, source: .keyboard),
       Self.transfer)
-    try transfer.optional(&pendingCommand, new: 0) { (transfer, command) throws(StateError) in
-      try transfer.integer(&command)
-    }
+    try transfer.integer(&pendingCommand)
     try transfer.flag(&wasCommandWritten)
     try transfer.integer(&outputPort)
   }

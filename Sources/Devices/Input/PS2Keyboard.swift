@@ -249,9 +249,7 @@ extension PS2Keyboard {
   private static let maximumCodeByteCount = 16
 
   mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
-    try transfer.optional(&command, new: 0) { (transfer, command) throws(StateError) in
-      try transfer.integer(&command)
-    }
+    try transfer.integer(&command)
     try transfer.integer(&scanCodeSet, in: 1...2)
     try transfer.flag(&isScanning)
     try transfer.value(&lights)

@@ -247,9 +247,7 @@ extension Comparable {
 
 extension PS2Mouse {
   mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
-    try transfer.optional(&command, new: 0) { (transfer, command) throws(StateError) in
-      try transfer.integer(&command)
-    }
+    try transfer.integer(&command)
     try transfer.flag(&isReporting)
     try transfer.flag(&isRemote)
     try transfer.flag(&isEchoing)

@@ -84,7 +84,7 @@ public final class NVMeController: PCIFunction {
     do throws(BlockStoreError) {
       try engine.io.store.flush()
     } catch {
-      throw .busy("what was written to its disk is not safe: \(error)")
+      throw StateError(flushing: error)
     }
   }
 

@@ -93,11 +93,7 @@ struct NVMeFeatures: Sendable {
 
 extension NVMeFeatures {
   mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
-    try transfer.elements(&values) { (transfer, value) throws(StateError) in
-      try transfer.integer(&value)
-    }
-    try transfer.elements(&disablesCoalescing) { (transfer, isDisabled) throws(StateError) in
-      try transfer.flag(&isDisabled)
-    }
+    try transfer.integers(&values)
+    try transfer.flags(&disablesCoalescing)
   }
 }

@@ -226,10 +226,7 @@ extension NVMeSubmissionQueue {
     try transfer.integer(&head, in: 0...(count - 1))
     try transfer.integer(&tail, in: 0...(count - 1))
     try transfer.integer(&pollHoldOff, in: 0...NVMeQueueSet.pollHoldOff)
-    let last = count - 1
-    try transfer.optional(&eventIndex, new: 0) { (transfer, index) throws(StateError) in
-      try transfer.integer(&index, in: 0...last)
-    }
+    try transfer.integer(&eventIndex, in: 0...(count - 1))
   }
 }
 
@@ -250,10 +247,7 @@ extension NVMeCompletionQueue {
     try transfer.integer(&head, in: 0...(count - 1))
     try transfer.integer(&tail, in: 0...(count - 1))
     try transfer.flag(&phase)
-    let last = count - 1
-    try transfer.optional(&eventIndex, new: 0) { (transfer, index) throws(StateError) in
-      try transfer.integer(&index, in: 0...last)
-    }
+    try transfer.integer(&eventIndex, in: 0...(count - 1))
     try transfer.flag(&holdsBack)
   }
 }

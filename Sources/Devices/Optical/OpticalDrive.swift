@@ -511,9 +511,7 @@ extension OpticalDriveState {
     var isChangeAwaited = awaitedChange != nil
     try transfer.flag(&isChangeAwaited)
     var byteCount = medium?.byteCount
-    try transfer.optional(&byteCount, new: 0) { (transfer, byteCount) throws(StateError) in
-      try transfer.integer(&byteCount)
-    }
+    try transfer.integer(&byteCount)
     guard transfer.isRestoring else { return }
     changedAt = isChangeRecent ? now() : nil
     // What was to come in may be what is in now.

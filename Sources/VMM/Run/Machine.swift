@@ -104,6 +104,11 @@ public final class Machine: Sendable {
         setAsideByteCount: hasManagement ? SystemManagement.byteCount : 0)
     }
     try cpuid.checkAddresses(of: layout)
+    let restoration = configuration.restoration
+    try restoration?.check(
+      MachineKind(
+        vcpuCount: vcpuCount, memoryByteCount: layout.ramByteCount, transport: transport,
+        enlightenments: enlightenments))
     let guest = try Self.memory(configuration, layout, control)
     let hasInterruptControllers = configuration.needsInterruptControllers(for: enlightenments)
     let machine = try kvm { () throws(KVMError) in try system.makeVirtualMachine() }
@@ -128,7 +133,6 @@ public final class Machine: Sendable {
     let slots = try TrackedSlots(
       registering: guest, with: machine, numbers: numbers, source: source,
       refinement: configuration.refinement, hasSystemManagement: hasManagement)
-    let restoration = configuration.restoration
     if let restoration {
       try restoration.load(into: guest, control: control)
     } else {
@@ -150,7 +154,6 @@ public final class Machine: Sendable {
       control: control, onHypercall: onHypercall)
     var userspace: UserspaceHyperV?
     var runners: [VCPURunner] = []
-    var startedVCPUCount = 0
     for id in 0..<UInt32(vcpuCount) {
       var vcpu = try kvm { () throws(KVMError) in try machine.makeVCPU(id: id) }
       if transport == .userspace && userspace == nil {
@@ -177,10 +180,7 @@ public final class Machine: Sendable {
       let runner = VCPURunner(
         vcpu: vcpu, platform: platform, endsOnCrash: configuration.endsOnCrash,
         control: control, userspace: userspace, service: service, memory: guest)
-      if let restored {
-        runner.restored(restored)
-        startedVCPUCount += 1
-      }
+      if let restored { runner.restored(restored) }
       runners.append(runner)
     }
     platform.computer?.management?.attach(runners.map(\.kicker))
@@ -195,8 +195,7 @@ public final class Machine: Sendable {
     userspaceHyperV = userspace
     self.hasInterruptControllers = hasInterruptControllers
     self.offersNesting = offersNesting
-    // A program's other vCPUs start when it asks for them: if they had, it does not ask again.
-    startsSecondaries = startedVCPUCount > 1
+    startsSecondaries = restoration?.hasSecondaries ?? false
     self.control = control
     self.runners = runners
     self.trackingEnd = trackingEnd
@@ -204,10 +203,7 @@ public final class Machine: Sendable {
     let endsOnCrash = configuration.endsOnCrash && enlightenments.contains(.crash)
     secondsAfterCrash = endsOnCrash ? configuration.secondsAfterCrash : nil
     writtenPageSource = source
-    if let restoration {
-      try restoration.check(MachineKind(of: self))
-      try restoration.finish(machine, userspace, platform.computer)
-    }
+    try restoration?.finish(machine, userspace, platform.computer)
   }
 
   private static func memory(

@@ -172,14 +172,7 @@ final class PauseGate: Sendable {
 
   /// On a vCPU's thread, when `pass` asked for it.
   func deliver(_ id: UInt32, _ result: Result<VCPUState, KVMError>) {
-    state.withLock { state in
-      guard state.collection?.pending.remove(id) != nil else { return }
-      switch result {
-      case .success(let vcpu): state.collection?.states[id] = vcpu
-      case .failure(let error): state.collection?.failure = error
-      }
-      if state.collection?.pending.isEmpty == true { state.collection?.isComplete.raise() }
-    }
+    state.withLock { $0.endCollection(of: id, with: result) }
   }
 
   /// Asks all vCPUs what they are doing, also while they are paused.
@@ -232,9 +225,7 @@ final class PauseGate: Sendable {
       state.ended.insert(id)
       state.inspection?.asked.remove(id)
       state.answerInspection(id, nil)
-      if state.collection?.pending.remove(id) != nil, state.collection?.pending.isEmpty == true {
-        state.collection?.isComplete.raise()
-      }
+      state.endCollection(of: id, with: nil)
       publish(state)
       if state.isComplete { state.pause?.isComplete.raise() }
     }
@@ -281,6 +272,20 @@ final class PauseGate: Sendable {
 }
 
 extension PauseGate.State {
+  /// Takes what a vCPU delivers, if it is asked for; nil from one that ends. The last one completes
+  /// the collection.
+  fileprivate mutating func endCollection(
+    of id: UInt32, with result: Result<VCPUState, KVMError>?
+  ) {
+    guard collection?.pending.remove(id) != nil else { return }
+    switch result {
+    case .success(let vcpu): collection?.states[id] = vcpu
+    case .failure(let error): collection?.failure = error
+    case nil: break
+    }
+    if collection?.pending.isEmpty == true { collection?.isComplete.raise() }
+  }
+
   /// Takes a vCPU's answer, if it owes one; the last one completes the inspection.
   fileprivate mutating func answerInspection(_ id: UInt32, _ snapshot: VCPUSnapshot?) {
     guard inspection?.pending.remove(id) != nil else { return }

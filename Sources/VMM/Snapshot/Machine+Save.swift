@@ -65,7 +65,7 @@ extension Machine {
     _ vcpus: [UInt32: VCPUState], to state: inout SavedState
   ) throws(SavedMachineError) {
     for (id, vcpu) in vcpus.sorted(by: { $0.key < $1.key }) {
-      try add(StateBox(vcpu), as: StateName.vcpu(id), to: &state)
+      try add(vcpu, as: StateName.vcpu(id), to: &state)
     }
   }
 
@@ -76,19 +76,22 @@ extension Machine {
           hasInterruptControllers: hasInterruptControllers, hasIntervalTimer: computer != nil)
       }
     }
-    try add(StateBox(kernel), as: StateName.kernel, to: &state)
+    try add(kernel, as: StateName.kernel, to: &state)
     if let contents = userspaceHyperV?.contents {
-      try add(StateBox(contents), as: StateName.hyperV, to: &state)
+      try add(contents, as: StateName.hyperV, to: &state)
     }
-    try add(
-      StateBox(MachineKind(of: self)), as: StateName.kind, to: &state)
+    let kind = MachineKind(
+      vcpuCount: runners.count, memoryByteCount: memory.layout.ramByteCount, transport: transport,
+      enlightenments: enlightenments)
+    try add(kind, as: StateName.kind, to: &state)
   }
 
-  private func add<T>(
-    _ box: StateBox<T>, as name: String, to state: inout SavedState
+  private func add(
+    _ value: some StateTransferable, as name: String, to state: inout SavedState
   ) throws(SavedMachineError) {
     do throws(SavedStateError) {
-      try state.save(box, as: name)
+      var value = value
+      try state.save(as: name) { (transfer) throws(StateError) in try value.transfer(&transfer) }
     } catch {
       throw .part(error)
     }
@@ -117,11 +120,14 @@ struct MachineKind: Sendable {
   var transport: UInt8
   var enlightenments: UInt64
 
-  init(of machine: Machine) {
-    vcpuCount = UInt32(machine.runners.count)
-    memoryByteCount = machine.memory.layout.ramByteCount
-    transport = machine.transport == .kernel ? 0 : 1
-    enlightenments = UInt64(machine.enlightenments.rawValue)
+  init(
+    vcpuCount: Int, memoryByteCount: UInt64, transport: HyperVTransport,
+    enlightenments: Enlightenments
+  ) {
+    self.vcpuCount = UInt32(vcpuCount)
+    self.memoryByteCount = memoryByteCount
+    self.transport = transport == .kernel ? 0 : 1
+    self.enlightenments = UInt64(enlightenments.rawValue)
   }
 }
 
@@ -139,20 +145,6 @@ extension MachineKind: StateTransferable {
 /// A value with one function for both ways.
 protocol StateTransferable: Sendable {
   mutating func transfer(_ transfer: inout StateTransfer) throws(StateError)
-}
-
-/// Lends a value to `SavedState`, which takes devices. Used by one thread.
-final class StateBox<T: StateTransferable>: StatefulDevice, @unchecked Sendable {
-  // Sendable: made, used and read by one thread, as a local variable.
-  private(set) var value: T
-
-  init(_ value: T) {
-    self.value = value
-  }
-
-  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
-    try value.transfer(&transfer)
-  }
 }
 
 extension VCPUState: StateTransferable {
@@ -201,8 +193,6 @@ extension SyntheticMSRs.Contents: StateTransferable {
       try transfer.integer(&page.vpIndex)
       try transfer.integer(&page.register)
     }
-    try transfer.elements(&crashParameters) { (transfer, parameter) throws(StateError) in
-      try transfer.integer(&parameter)
-    }
+    try transfer.integers(&crashParameters)
   }
 }

@@ -25,18 +25,22 @@ public struct MachineRestoration: Sendable {
     }
   }
 
-  /// Makes a vCPU what it was; false if it had not begun.
-  func enter(_ runner: borrowing VCPU) throws(MachineError) -> VCPUState? {
-    let name = StateName.vcpu(runner.id)
-    guard saved.state.hasPart(name) else { return nil }
-    let state: VCPUState = try restored(VCPUState(), from: name)
-    try kvm { () throws(KVMError) in try runner.setState(state) }
-    return state
-  }
-
-  /// What is the same in the machine that is there and in the one that was saved.
+  /// What is the same in the machine that is made and in the one that was saved. First of all:
+  /// what follows would fail with less to say.
   func check(_ kind: MachineKind) throws(MachineError) {
     _ = try restored(kind, from: StateName.kind)
+  }
+
+  /// Whether a program had started its other vCPUs: then it does not ask for them again.
+  var hasSecondaries: Bool { saved.state.hasPart(StateName.vcpu(1)) }
+
+  /// Makes a vCPU what it was; nil if it had not begun.
+  func enter(_ vcpu: borrowing VCPU) throws(MachineError) -> VCPUState? {
+    let name = StateName.vcpu(vcpu.id)
+    guard saved.state.hasPart(name) else { return nil }
+    let state = try restored(VCPUState(), from: name)
+    try kvm { () throws(KVMError) in try vcpu.setState(state) }
+    return state
   }
 
   /// The rest: when vCPUs are what they were, and before any of them runs.
@@ -59,13 +63,15 @@ public struct MachineRestoration: Sendable {
   private func restored<T: StateTransferable>(
     _ value: T, from name: String
   ) throws(MachineError) -> T {
-    let box = StateBox(value)
+    var value = value
     do throws(SavedStateError) {
-      try saved.state.restore(box, from: name)
+      try saved.state.restore(from: name) { (transfer) throws(StateError) in
+        try value.transfer(&transfer)
+      }
     } catch {
       throw Self.error(error)
     }
-    return box.value
+    return value
   }
 
   private static func error(_ error: SavedStateError) -> MachineError {

@@ -7,7 +7,7 @@ internal import ZeroTracker
 ///
 /// A value, which `encoded` turns into bytes for a file. What belongs to the guest and is
 /// elsewhere, as the content of disks, is not in it and has to be as it was.
-public struct SavedMachine: Sendable {
+public struct SavedMachine: Hashable, Sendable {
   /// vCPUs, what is in the kernel, devices; and whatever else whoever keeps it adds.
   public var state = SavedState()
   /// The pages that are not zero, ascending.

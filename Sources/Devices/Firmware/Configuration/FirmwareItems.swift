@@ -216,11 +216,7 @@ public enum FirmwareItemError: Error, Equatable, Sendable, CustomStringConvertib
 extension FirmwareItems {
   /// What was completed, and live files as they were last seen; the rest is the machine's kind.
   mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
-    try transfer.elements(
-      &completed, maximumCount: Self.maximumFileCount, new: 0
-    ) { (transfer, selector) throws(StateError) in
-      try transfer.integer(&selector)
-    }
+    try transfer.integers(&completed, maximumCount: Self.maximumFileCount)
     let possible = Set(lateFiles.flatMap(\.selectors))
     try transfer.check(
       Set(completed).count == completed.count && possible.isSuperset(of: completed),
