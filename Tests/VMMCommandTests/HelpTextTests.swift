@@ -34,7 +34,7 @@ import Testing
         try Invocation(
           Array(words.dropFirst()), on: .ofHost,
           readConfiguration: { _ in MachineSpec(.program(file: "p")) },
-          readSnapshot: { _ in Invocation.savedMachine })
+          readSnapshot: { Invocation.snapshot(in: $0) })
       }
     }
   }

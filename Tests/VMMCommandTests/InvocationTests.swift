@@ -172,7 +172,7 @@ import ZeroTracker
     #expect(
       try run("run --kernel k --control unix:s --snapshots saved")?.snapshotsPath == "saved")
     let restored = try run("restore saved/a --serial none --control unix:s")
-    #expect(restored?.restoredFrom == SnapshotFiles(directory: "saved/a"))
+    #expect(restored?.restoredFrom?.files == SnapshotFiles(directory: "saved/a"))
     #expect(restored?.snapshotsPath == nil)
     guard case .computer(let computer)? = restored?.machine.guest else {
       Issue.record("no computer")

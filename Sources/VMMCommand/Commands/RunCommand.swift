@@ -89,6 +89,7 @@ enum RunCommand {
         trace?.record(record)
         service?.run.note(record)
       }
+      snapshot?.close()
       try trace?.begin()
       reporter.begin(machine)
       service?.run.begin(machine)

@@ -83,6 +83,7 @@ final class SystemRun: Sendable {
       defer { console.stop() }
       let outcome = try runToTheEnd(confinement.machine(configuration)) {
         [self] () throws(SystemError) in
+        snapshot?.close()
         try trace?.begin()
         try console.start { [self] bytes in receive(bytes) }
       }

@@ -50,9 +50,9 @@ struct GuestFile {
   }
 
   /// The machine of `restore`.
-  static func savedMachine(_ path: String) throws(UsageError) -> MachineSpec {
+  static func savedMachine(_ path: String) throws(UsageError) -> Snapshot {
     do throws(SnapshotError) {
-      return try SnapshotFiles(directory: path).specification()
+      return try SnapshotFiles(directory: path).read()
     } catch {
       throw .unreadableConfiguration(error.description)
     }

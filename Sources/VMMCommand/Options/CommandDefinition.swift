@@ -105,8 +105,7 @@ extension CommandDefinition {
         ofSystem: ComputerSpec.usualMemory), .cpus,
       .backing, .preallocate, .transparentHugePages, .tracking, .trackingPolicy, .granularity,
       .refine, .verifyZeroed, .memoryHints, .hyperV, .nested, .traceHypercalls, .control,
-      .snapshots,
-      .sandbox,
+      .snapshots, .sandbox,
     ],
     alternatives: [.program, .kernel, .firmware, .configuration],
     conflicts: [
@@ -122,8 +121,8 @@ extension CommandDefinition {
       Dependency(options: firmware, on: [.firmware], orFile: true),
       Dependency(options: system, on: [.kernel, .firmware], orFile: true),
       Dependency(options: [.noPersist], on: [.variables], orFile: true),
-      Dependency(options: [.vncPasswordFile, .vncKeyboard], on: [.vnc]),
-      Dependency(options: [.snapshots], on: [.control]),
+      viewers,
+      saving,
     ],
     examples: [
       "vmm-run run --firmware OVMF_CODE_4M.fd --vars vars.fd --disk disk.img",
@@ -151,7 +150,7 @@ extension CommandDefinition {
         .traceHypercalls, .control, .snapshots, .sandbox,
       ],
     alternatives: [.windowsDisk],
-    dependencies: [Dependency(options: [.snapshots], on: [.control])],
+    dependencies: [saving],
     examples: [
       "vmm-run windows --iso windows.iso --disk windows.img:64G",
       "vmm-run windows --disk windows.img",
@@ -173,8 +172,8 @@ extension CommandDefinition {
     ],
     operands: "DIR",
     dependencies: [
-      Dependency(options: [.vncPasswordFile, .vncKeyboard], on: [.vnc]),
-      Dependency(options: [.snapshots], on: [.control]),
+      viewers,
+      saving,
     ],
     examples: [
       "vmm-run restore saved/before-update",
@@ -201,6 +200,9 @@ extension CommandDefinition {
       "vmm-run ctl vm.sock screenshot --output screen.png",
     ])
 
+  private static let saving = Dependency(options: [.snapshots], on: [.control])
+  private static let viewers = Dependency(
+    options: [.vncPasswordFile, .vncKeyboard], on: [.vnc])
   private static let oneGuest = "a machine starts with one of them"
   private static let guestOfFile = "the file says what the machine starts with"
 

@@ -25,7 +25,7 @@ enum Invocation: Equatable, Sendable {
   init(
     _ arguments: [String], on host: @autoclosure () -> HostSize,
     readConfiguration: (String) throws(UsageError) -> MachineSpec,
-    readSnapshot: (String) throws(UsageError) -> MachineSpec = GuestFile.savedMachine
+    readSnapshot: (String) throws(UsageError) -> Snapshot = GuestFile.savedMachine
   ) throws(UsageError) {
     guard let first = arguments.first else { throw .noCommand }
     let rest = Array(arguments.dropFirst())

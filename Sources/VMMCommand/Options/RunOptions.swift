@@ -14,7 +14,7 @@ struct RunOptions: Equatable, Sendable {
   /// Where the machine can be saved; nil for nowhere.
   var snapshotsPath: String?
   /// The saved machine that is to go on; nil for one that starts.
-  var restoredFrom: SnapshotFiles?
+  var restoredFrom: Snapshot?
   /// Whether accesses that no device claimed are printed, once each, at the end.
   var tracesIO = false
   /// Whether the machine would usually have a TPM, and has none for want of swtpm.
@@ -50,7 +50,7 @@ struct RunOptions: Equatable, Sendable {
   /// The options of `restore`.
   init(
     restoring parsed: ParsedOptions,
-    readSnapshot: (String) throws(UsageError) -> MachineSpec
+    readSnapshot: (String) throws(UsageError) -> Snapshot
   ) throws(UsageError) {
     guard let path = parsed.operands.first else {
       throw .missingOperand("DIR", command: .restore)
@@ -58,8 +58,15 @@ struct RunOptions: Equatable, Sendable {
     if let stranger = parsed.operands.dropFirst().first {
       throw .unexpectedArgument(stranger, command: .restore, suggestions: [])
     }
-    try self.init(parsed, changing: try readSnapshot(path))
-    restoredFrom = SnapshotFiles(directory: path)
+    let snapshot = try readSnapshot(path)
+    let machine: MachineSpec
+    do throws(SnapshotError) {
+      machine = try snapshot.specification()
+    } catch {
+      throw .unreadableConfiguration(error.description)
+    }
+    try self.init(parsed, changing: machine)
+    restoredFrom = snapshot
   }
 
   /// Takes what was given into a machine.

@@ -42,30 +42,37 @@ enum OutputFile {
       remove(temporary)
       throw error
     }
-    // SAFETY: both paths are lent, terminated, for the call.
-    let result = unsafe HostPath(argument: temporary).withCString { from in
-      unsafe HostPath(argument: path).withCString { unsafe rename(from, $0) }
-    }
-    guard result == 0 else {
-      let code = errno
+    do throws(SystemError) {
+      try move(temporary, to: path)
+    } catch {
       remove(temporary)
-      throw SystemError("write \(path)", code: code)
+      throw error
     }
   }
 
-  private static func remove(_ path: String) {
+  /// Gives a file another name, in place of what has it.
+  static func move(_ draft: String, to path: String) throws(SystemError) {
+    // SAFETY: both paths are lent, terminated, for the call.
+    let result = unsafe HostPath(argument: draft).withCString { from in
+      unsafe HostPath(argument: path).withCString { unsafe rename(from, $0) }
+    }
+    guard result == 0 else { throw SystemError("write \(path)", code: errno) }
+  }
+
+  /// Removes a file, if it is there.
+  static func remove(_ path: String) {
     // SAFETY: the path is lent, terminated, for the call.
     _ = unsafe HostPath(argument: path).withCString { unsafe unlink($0) }
   }
 
-  /// Mode 0666, narrowed by the user's umask.
+  /// - Parameter mode: of a new file, narrowed by the user's umask.
   static func open(
-    _ path: String, _ flags: Int32, named name: String
+    _ path: String, _ flags: Int32, mode: mode_t = 0o666, named name: String
   ) throws(SystemError) -> FileDescriptor {
     do throws(Errno) {
       // SAFETY: the path is lent, terminated, for the call.
       return try FileDescriptor {
-        unsafe HostPath(argument: path).withCString { unsafe Glibc.open($0, flags, 0o666) }
+        unsafe HostPath(argument: path).withCString { unsafe Glibc.open($0, flags, mode) }
       }
     } catch {
       throw SystemError("write \(name)", code: error.rawValue)

@@ -95,9 +95,13 @@ final class SnapshotDirectory: Sendable {
       throw SnapshotError("\(error)")
     }
     try files.synchronize(memory.rawValue, memoryName)
-    SnapshotNotes(
-      specification: Array(self.machine.json.utf8), memoryName: memoryName, media: media
-    ).add(to: &saved)
+    let notes = SnapshotNotes(
+      specification: Array(self.machine.json.utf8), memoryName: memoryName, media: media)
+    do throws(SavedStateError) {
+      try notes.add(to: &saved)
+    } catch {
+      throw SnapshotError("\(error)")
+    }
     try files.replaceMachine(with: saved.encoded, memoryName: memoryName)
   }
 

@@ -3,6 +3,7 @@ internal import Devices
 internal import Glibc
 internal import HostSystem
 internal import MachineSpecification
+internal import Synchronization
 internal import VMM
 
 /// The files of one saved machine.
@@ -47,24 +48,15 @@ struct SnapshotFiles: Equatable, Sendable {
     for name in [memoryName, Self.draftName] { remove(name) }
   }
 
-  private func remove(_ name: String) {
-    // SAFETY: the path is lent, terminated, for the call.
-    _ = unsafe HostPath(argument: path(name)).withCString { unsafe unlink($0) }
-  }
+  private func remove(_ name: String) { OutputFile.remove(path(name)) }
 
   /// Makes a file that is empty, for this user alone: guests have secrets in their memory. What has
   /// the name is no more: who reads it now reads on, and a link leads nowhere.
   func create(_ name: String) throws(SnapshotError) -> FileDescriptor {
     remove(name)
-    do throws(Errno) {
-      // SAFETY: the path is lent, terminated, for the call.
-      return try FileDescriptor {
-        unsafe HostPath(argument: path(name)).withCString {
-          unsafe Glibc.open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        }
-      }
-    } catch {
-      throw SnapshotError(SystemError("write \(path(name))", code: error.rawValue))
+    return try SnapshotError.system { () throws(SystemError) in
+      try OutputFile.open(
+        path(name), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode: 0o600, named: path(name))
     }
   }
 
@@ -86,12 +78,8 @@ struct SnapshotFiles: Equatable, Sendable {
       if case .failed(let error) = writer.write(bytes) { throw error }
     }
     try synchronize(draft.rawValue, Self.draftName)
-    // SAFETY: both paths are lent, terminated, for the call.
-    let result = unsafe HostPath(argument: path(Self.draftName)).withCString { from in
-      unsafe HostPath(argument: machinePath).withCString { unsafe rename(from, $0) }
-    }
-    guard result == 0 else {
-      throw SnapshotError(SystemError("write \(machinePath)", code: errno))
+    try SnapshotError.system { () throws(SystemError) in
+      try OutputFile.move(path(Self.draftName), to: machinePath)
     }
     // The name as well, and before the other memory goes. If that is not possible the machine is
     // there all the same.
@@ -107,7 +95,7 @@ struct SnapshotFiles: Equatable, Sendable {
   // MARK: Restoring
 
   /// The machine that is there.
-  func read() throws(SnapshotError) -> (machine: SavedMachine, notes: SnapshotNotes) {
+  func read() throws(SnapshotError) -> Snapshot {
     let bytes = try SnapshotError.system { () throws(SystemError) in
       try GuestFile(
         role: "saved machine", path: machinePath, maximumByteCount: Self.maximumByteCount
@@ -115,55 +103,69 @@ struct SnapshotFiles: Equatable, Sendable {
     }
     do throws(SavedMachineError) {
       let machine = try SavedMachine(decoding: bytes)
-      return (machine, try SnapshotNotes(of: machine))
+      return Snapshot(files: self, machine: machine, notes: try SnapshotNotes(of: machine))
     } catch {
       throw SnapshotError("\(machinePath): \(error)")
     }
   }
 
+  /// Opens the memory of a machine, and looks whether its disks are as they were.
+  func open(_ snapshot: Snapshot) throws(SnapshotError) -> OpenSnapshot {
+    for medium in snapshot.notes.media { try medium.check() }
+    let name = snapshot.notes.memoryName
+    guard Self.memoryNames.contains(name) else {
+      throw SnapshotError("\(machinePath): it names no memory")
+    }
+    do throws(Errno) {
+      // SAFETY: the path is lent, terminated, for the call.
+      let file = try FileDescriptor {
+        unsafe HostPath(argument: path(name)).withCString {
+          // A pipe would wait for its writer.
+          unsafe Glibc.open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        }
+      }
+      return OpenSnapshot(snapshot.machine, file)
+    } catch {
+      throw SnapshotError(SystemError("read \(path(name))", code: error.rawValue))
+    }
+  }
+
   /// What the machine is.
-  func specification() throws(SnapshotError) -> MachineSpec {
-    let (_, notes) = try read()
+  fileprivate func specification(_ notes: SnapshotNotes) throws(SnapshotError) -> MachineSpec {
     do throws(MachineSpecError) {
       return try MachineSpec(json: notes.specification)
     } catch {
       throw SnapshotError("\(machinePath): \(error)")
     }
   }
-
-  /// Opens what a machine goes on from, and looks whether its disks are as they were.
-  ///
-  /// - Returns: with the memory's file, which has to be open until the machine is made.
-  func open() throws(SnapshotError) -> OpenSnapshot {
-    let (machine, notes) = try read()
-    for medium in notes.media { try medium.check() }
-    guard Self.memoryNames.contains(notes.memoryName) else {
-      throw SnapshotError("\(machinePath): it names no memory")
-    }
-    do throws(Errno) {
-      // SAFETY: the path is lent, terminated, for the call.
-      let file = try FileDescriptor {
-        unsafe HostPath(argument: path(notes.memoryName)).withCString {
-          // A pipe would wait for its writer.
-          unsafe Glibc.open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-        }
-      }
-      return OpenSnapshot(machine, file)
-    } catch {
-      throw SnapshotError(
-        SystemError("read \(path(notes.memoryName))", code: error.rawValue))
-    }
-  }
 }
 
-/// A saved machine whose files are open, as long as this lives.
+/// A saved machine, read once: what it is and where it goes on belong together.
+struct Snapshot: Equatable, Sendable {
+  let files: SnapshotFiles
+  let machine: SavedMachine
+  let notes: SnapshotNotes
+
+  /// What the machine is.
+  func specification() throws(SnapshotError) -> MachineSpec { try files.specification(notes) }
+
+  /// Opens its memory; see `SnapshotFiles.open`.
+  func open() throws(SnapshotError) -> OpenSnapshot { try files.open(self) }
+}
+
+/// A saved machine whose memory is open, until a machine is made of it.
 final class OpenSnapshot: Sendable {
   let restoration: MachineRestoration
-  private let memory: FileDescriptor
+  private let memory: Mutex<FileDescriptor?>
 
   init(_ machine: SavedMachine, _ memory: consuming FileDescriptor) {
     restoration = MachineRestoration(machine, memoryDescriptor: memory.rawValue)
-    self.memory = memory
+    self.memory = Mutex(memory)
+  }
+
+  /// The machine is made: its memory's file may go, and take its room along.
+  func close() {
+    memory.withLock { $0 = nil }
   }
 }
 
@@ -188,25 +190,20 @@ struct SnapshotNotes: Equatable, Sendable {
   init(of saved: SavedMachine) throws(SavedMachineError) {
     do throws(SavedStateError) {
       specification = try saved.state.bytes(of: Self.specificationPart)
-      var transfer = StateTransfer(restoring: try saved.state.bytes(of: Self.filesPart))
-      do throws(StateError) {
+      try saved.state.restore(from: Self.filesPart) { (transfer) throws(StateError) in
         try self.transfer(&transfer)
-        try transfer.finish()
-      } catch {
-        throw SavedStateError(part: Self.filesPart, reason: error)
       }
     } catch {
       throw .part(error)
     }
   }
 
-  func add(to saved: inout SavedMachine) {
+  func add(to saved: inout SavedMachine) throws(SavedStateError) {
     saved.state.add(specification, as: Self.specificationPart)
-    var transfer = StateTransfer()
     var copy = self
-    // Names are paths, which are no longer than that.
-    try? copy.transfer(&transfer)
-    saved.state.add(transfer.bytes, as: Self.filesPart)
+    try saved.state.save(as: Self.filesPart) { (transfer) throws(StateError) in
+      try copy.transfer(&transfer)
+    }
   }
 
   private mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {

@@ -1,5 +1,6 @@
 import MachineSpecification
 import Testing
+import VMM
 
 @testable import VMMCommand
 
@@ -11,7 +12,15 @@ extension Invocation {
       readConfiguration: { (path) throws(UsageError) in
         Issue.record("\(path) was read")
         throw .unreadableConfiguration(path)
-      }, readSnapshot: { _ in Self.savedMachine })
+      }, readSnapshot: { Self.snapshot(in: $0) })
+  }
+
+  /// What every directory of a saved machine has.
+  static func snapshot(in directory: String) -> Snapshot {
+    Snapshot(
+      files: SnapshotFiles(directory: directory), machine: SavedMachine(),
+      notes: SnapshotNotes(
+        specification: Array(savedMachine.json.utf8), memoryName: "memory-a", media: []))
   }
 
   /// What every saved machine is.

@@ -1,4 +1,5 @@
 import ControlAPI
+import FoundationEssentials
 import Glibc
 import KVM
 import MachineSpecification
@@ -61,6 +62,14 @@ struct SnapshotTests {
     _ = unsafe write(input.writer, bytes, bytes.count)
   }
 
+  /// What a process has open.
+  private func openFiles(of program: Program) throws -> [String] {
+    let place = "/proc/\(program.processID)/fd"
+    return try FileManager.default.contentsOfDirectory(atPath: place).compactMap {
+      try? FileManager.default.destinationOfSymbolicLink(atPath: place + "/" + $0)
+    }
+  }
+
   private func save(_ name: String) throws {
     let reply = try ControlAsker.value(
       socket, .snapshot, .members([("name", .text(name))]))
@@ -96,6 +105,8 @@ struct SnapshotTests {
     // One that runs goes on after it.
     send("b")
     #expect(received(1) == "b")
+    let files = try openFiles(of: program)
+    #expect(!files.isEmpty && !files.contains { $0.contains("/memory-") }, "\(files)")
     try save("later")
     #expect(try ControlAsker.value(socket, .info)["state"] == .text("Running"))
     send("c.")

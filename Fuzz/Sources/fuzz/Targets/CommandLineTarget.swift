@@ -1,6 +1,7 @@
 import HostSystem
 import MachineSpecification
 internal import Sandbox
+import VMM
 
 @testable internal import VMMCommand
 
@@ -98,7 +99,7 @@ final class CommandLineTarget: FuzzTarget {
     do throws(UsageError) {
       switch try Invocation(
         words, on: HostSize(memory: .gibi(1), processorCount: 1), readConfiguration: Self.machine,
-        readSnapshot: Self.machine)
+        readSnapshot: Self.snapshot)
       {
       // Help depends on nothing but the command, documents on nothing: their tests have seen them.
       case .help, .version, .check, .documentation: break
@@ -112,6 +113,13 @@ final class CommandLineTarget: FuzzTarget {
     } catch {
       Self.checkMessage(error.description)
     }
+  }
+
+  /// The words are the machine that is in the directory.
+  private static func snapshot(_ path: String) -> Snapshot {
+    Snapshot(
+      files: SnapshotFiles(directory: "saved"), machine: SavedMachine(),
+      notes: SnapshotNotes(specification: Array(path.utf8), memoryName: "memory-a", media: []))
   }
 
   /// What a file of `--config` has: the path itself.
