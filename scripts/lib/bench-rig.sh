@@ -15,6 +15,8 @@ source scripts/lib/efi.sh
 
 # As vmm-run's default with --kernel.
 linux_memory=512
+# Whether the guests have an NVMe disk.
+linux_has_disk=true
 
 # qemu_command CPUS BACKING: sets `command`. BACKING is anonymous or memfd.
 qemu_command() {
@@ -25,9 +27,10 @@ qemu_command() {
     qemu-system-x86_64 -L /usr/share/qemu -L /usr/share/seabios -accel kvm
     -cpu "host,kvm=off,$hyperv" -smp "$1" -m "$linux_memory"
     -nodefaults -no-user-config -no-reboot -nographic -serial stdio
-    -kernel /bench/vmlinuz -initrd "$linux_initrd" -append "$linux_append"
-    -drive 'file=/tmp/qemu.img,if=none,id=disk,format=raw'
-    -device 'nvme,drive=disk,serial=disk')
+    -kernel /bench/vmlinuz -initrd "$linux_initrd" -append "$linux_append")
+  if $linux_has_disk; then
+    command+=(-drive 'file=/tmp/qemu.img,if=none,id=disk,format=raw' -device 'nvme,drive=disk,serial=disk')
+  fi
   if [[ $2 == memfd ]]; then
     command+=(-object "memory-backend-memfd,id=ram,size=${linux_memory}M")
     machine+=,memory-backend=ram
@@ -39,8 +42,8 @@ qemu_command() {
 vmm_run_command() {
   command=(
     /bench/vmm-run run --kernel /bench/vmlinuz --initrd "$linux_initrd"
-    --append "$linux_append" --cpus "$1" --memory "${linux_memory}M" --disk /tmp/vmm-run.img
-    "${@:2}")
+    --append "$linux_append" --cpus "$1" --memory "${linux_memory}M" "${@:2}")
+  if $linux_has_disk; then command+=(--disk /tmp/vmm-run.img); fi
 }
 
 # emit WORD...: one line of shell.
@@ -126,15 +129,11 @@ emit_firmware() {
 # the guest's power-off, for which it waits for a line on its console.
 emit_restore() {
   local -a command measured
-  local linux_append='console=ttyS0 quiet panic=-1' linux_initrd=/bench/restore.gz linux_memory=1024 first index
+  local linux_append='console=ttyS0 quiet panic=-1' linux_initrd=/bench/restore.gz linux_memory=1024 first
+  # QEMU saves no machine with its NVMe disk (findings/qemu-nvme-not-saved.sh).
+  local linux_has_disk=false
   emit mkfifo /tmp/monitor
   qemu_command 1 anonymous
-  # QEMU saves no machine with its NVMe disk (findings/qemu-nvme-not-saved.sh).
-  for index in "${!command[@]}"; do
-    if [[ ${command[index]:-} == -drive || ${command[index]:-} == -device ]]; then
-      unset "command[index]" "command[index + 1]"
-    fi
-  done
   first=" $(emit "${command[@]}" | tr -d '\n')"
   # The monitor, not the console, on standard input. QEMU's own, of the guest while it runs: one that was stopped before
   # would not go on at the other end.
@@ -144,9 +143,6 @@ emit_restore() {
     $'echo \'migrate "exec:cat >/tmp/qemu.state"\' >&8; echo quit >&8; wait; exec 8>&-'
   measured=(QEMU sh -c "echo | $first -incoming 'exec:cat /tmp/qemu.state'")
   vmm_run_command 1 --serial file:/tmp/vmm-run.console --control unix:/tmp/vmm.sock --snapshots /tmp/saved
-  for index in "${!command[@]}"; do
-    if [[ ${command[index]:-} == --disk ]]; then unset "command[index]" "command[index + 1]"; fi
-  done
   printf '%s &\n' "$(emit "${command[@]}" | tr -d '\n')"
   printf '%s\n' 'until grep -q ready /tmp/vmm-run.console; do sleep 0.2; done' \
     '/bench/vmm-run ctl /tmp/vmm.sock pause; /bench/vmm-run ctl /tmp/vmm.sock snapshot it' \
