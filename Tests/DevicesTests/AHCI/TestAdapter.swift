@@ -29,16 +29,13 @@ final class TestAdapter {
   private let host: PCIHost
 
   /// - Parameter starts: whether each port is brought up as drivers do.
-  init(_ ports: [AHCIController.Port], usesMSI: Bool = false, starts: Bool = true) throws {
-    memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount))
-    controller = AHCIController(
-      ports: ports,
-      context: PCIContext(
-        memory: memory, messages: sink, interruptLine: line,
-        onThreadStart: { ThreadFilter.enter(.disk) }))
-    host = PCIHost([(Self.address, controller)])
+  convenience init(
+    _ ports: [AHCIController.Port], usesMSI: Bool = false, starts: Bool = true
+  ) throws {
+    self.init(
+      ports, over: try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount)),
+      usesMSI: usesMSI)
     try controller.start()
-    configureFunction(usesMSI: usesMSI)
     guard starts else { return }
     write(0x04, 0x8000_0002)
     for port in ports.indices { start(port) }
@@ -46,8 +43,14 @@ final class TestAdapter {
 
   /// Another adapter over the same memory, which is to go on where the first one is: as new, not
   /// started, and with configuration registers as the first one has them.
-  init(insteadOf other: TestAdapter, _ ports: [AHCIController.Port], usesMSI: Bool = false) {
-    memory = other.memory
+  convenience init(
+    insteadOf other: TestAdapter, _ ports: [AHCIController.Port], usesMSI: Bool = false
+  ) {
+    self.init(ports, over: other.memory, usesMSI: usesMSI)
+  }
+
+  private init(_ ports: [AHCIController.Port], over memory: GuestMemory, usesMSI: Bool) {
+    self.memory = memory
     controller = AHCIController(
       ports: ports,
       context: PCIContext(

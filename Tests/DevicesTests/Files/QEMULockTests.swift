@@ -100,7 +100,8 @@ struct QEMULockTests {
       "file=\(image.path),format=raw,if=none,id=disk,readonly=\(isReadOnly ? "on" : "off")",
       "-device", "nvme,drive=disk,serial=one",
     ]
-    let other = try QEMUTool.system.hold(arguments, awaiting: "(qemu)")
+    // Its prompt is there before its devices are, which take the locks: only what it answers tells.
+    let other = try QEMUTool.system.hold(arguments, asking: "info status", awaiting: "VM status")
     #expect(isRefused(isReadOnly: false))
     #expect(isRefused(isReadOnly: true) == !isReadOnly)
     other.end()
@@ -146,12 +147,17 @@ struct QEMUTool {
 
   /// Starts it and returns when it has its image open; it ends with `Held.end`.
   ///
-  /// - Parameter prompt: what it writes then; nil for what qemu-io answers to a read.
-  func hold(_ arguments: [String], awaiting prompt: String? = nil) throws -> Held {
+  /// - Parameters:
+  ///   - command: what it can answer only then.
+  ///   - answer: what it writes then, and not before.
+  func hold(
+    _ arguments: [String], asking command: String = "read 0 512",
+    awaiting answer: String = "read 512/512"
+  ) throws -> Held {
     let held = try start(arguments)
-    if prompt == nil { held.input.fileHandleForWriting.write(Data("read 0 512\n".utf8)) }
+    held.input.fileHandleForWriting.write(Data("\(command)\n".utf8))
     var text = ""
-    while !text.contains(prompt ?? "read 512/512") {
+    while !text.contains(answer) {
       let data = held.output.fileHandleForReading.availableData
       try #require(!data.isEmpty, "\(name) ended: \(text)")
       text += String(decoding: data, as: UTF8.self)

@@ -43,11 +43,29 @@ final class USBTestDriver {
   var endpoints: [UInt64: XHCIRing] = [:]
 
   /// - Parameter starts: whether the controller runs.
-  init(
+  convenience init(
     _ devices: [XHCIController.Device] = [.tablet, .keyboard], usesMSIX: Bool = false,
     starts: Bool = true
   ) throws {
-    memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount))
+    self.init(
+      devices, over: try GuestMemory(layout: GuestMemoryLayout(ramByteCount: Self.ramByteCount)),
+      usesMSIX: usesMSIX)
+    try controller.start()
+    if starts { try start() }
+  }
+
+  /// The driver with another controller over the same memory, which is to go on where the first one
+  /// is: as new, not started, and with configuration registers as the first one has them.
+  convenience init(
+    insteadOf other: USBTestDriver, _ devices: [XHCIController.Device] = [.tablet, .keyboard]
+  ) {
+    self.init(devices, over: other.memory, usesMSIX: other.controller.endpoint.usesMSIX)
+    (command, endpoints) = (other.command, other.endpoints)
+    (eventIndex, eventCount, eventCycle) = (other.eventIndex, other.eventCount, other.eventCycle)
+  }
+
+  private init(_ devices: [XHCIController.Device], over memory: GuestMemory, usesMSIX: Bool) {
+    self.memory = memory
     controller = XHCIController(
       devices,
       context: PCIContext(
@@ -55,23 +73,6 @@ final class USBTestDriver {
         onThreadStart: { ThreadFilter.enter(.disk) }))
     host = PCIHost([(Self.address, controller)])
     configureFunction(usesMSIX: usesMSIX)
-    try controller.start()
-    if starts { try start() }
-  }
-
-  /// The driver with another controller over the same memory, which is to go on where the first one
-  /// is: as new, not started, and with configuration registers as the first one has them.
-  init(insteadOf other: USBTestDriver, _ devices: [XHCIController.Device] = [.tablet, .keyboard]) {
-    memory = other.memory
-    controller = XHCIController(
-      devices,
-      context: PCIContext(
-        memory: memory, messages: sink, interruptLine: line,
-        onThreadStart: { ThreadFilter.enter(.disk) }))
-    host = PCIHost([(Self.address, controller)])
-    (command, endpoints) = (other.command, other.endpoints)
-    (eventIndex, eventCount, eventCycle) = (other.eventIndex, other.eventCount, other.eventCycle)
-    configureFunction(usesMSIX: other.controller.endpoint.usesMSIX)
   }
 
   private func configureFunction(usesMSIX: Bool) {
