@@ -8,6 +8,9 @@
 
 job_headings=()
 job_functions=()
+# How many of them were started, and the number of each that runs, by its process.
+jobs_started=0
+declare -A job_numbers=()
 
 # job HEADING FUNCTION: queues a step. Those that take longest should come first.
 job() {
@@ -17,39 +20,35 @@ job() {
   fi
 }
 
-# run_jobs: until the queue is empty.
+# run_jobs [HEADING]: until this one has ended, or none is left. Others go on meanwhile: more can be queued
+# behind them.
 run_jobs() {
-  local index=0 running=0 limit process
-  local -A numbers=()
-  limit=$(nproc)
+  local process number
   # A job is a process group, so that all of it ends with this process.
   trap 'end_jobs 130' INT
   trap 'end_jobs 143' TERM HUP
   mkdir -p "$logs/jobs"
-  while [[ $index -lt ${#job_headings[@]} || $running -gt 0 ]]; do
-    if [[ $index -lt ${#job_headings[@]} && $running -lt $limit ]]; then
+  while true; do
+    while [[ $jobs_started -lt ${#job_headings[@]} && ${#job_numbers[@]} -lt $(nproc) ]]; do
       set -m
-      run_job "$index" >"$logs/jobs/$index.output" 2>&1 </dev/null &
+      run_job "$jobs_started" >"$logs/jobs/$jobs_started.output" 2>&1 </dev/null &
       set +m
-      numbers[$!]=$index
-      index=$((index + 1))
-      running=$((running + 1))
-      continue
-    fi
-    wait -n -p process "${!numbers[@]}" || true
-    end_job "${numbers[$process]}"
-    unset "numbers[$process]"
-    running=$((running - 1))
+      job_numbers[$!]=$jobs_started
+      jobs_started=$((jobs_started + 1))
+    done
+    [[ ${#job_numbers[@]} -gt 0 ]] || break
+    wait -n -p process "${!job_numbers[@]}" || true
+    number=${job_numbers[$process]}
+    unset "job_numbers[$process]"
+    end_job "$number"
+    [[ ${job_headings[$number]} != "${1-}" ]] || break
   done
-  trap - INT TERM HUP
-  job_headings=()
-  job_functions=()
 }
 
 # end_jobs STATUS: those that run, and this process.
 # shellcheck disable=SC2317 # called by traps
 end_jobs() {
-  for process in "${!numbers[@]}"; do
+  for process in "${!job_numbers[@]}"; do
     kill -TERM -- "-$process" 2>/dev/null || true
   done
   wait
