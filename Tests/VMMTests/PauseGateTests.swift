@@ -13,7 +13,7 @@ import Testing
   }
 
   private func answer(_ id: UInt32) {
-    #expect(gate.pass(id) { nil }.isClosed)
+    #expect(gate.pass(id) { _ in nil }.isClosed)
   }
 
   @Test func whoBeginsWhileOthersAreAskedIsAskedToo() throws {
@@ -31,7 +31,7 @@ import Testing
       gate.enter(1)
     }
     #expect(answers.asked == [0] && answers.ended == [])
-    #expect(!gate.pass(1) { nil }.isClosed, "nobody is asked any more")
+    #expect(!gate.pass(1) { _ in nil }.isClosed, "nobody is asked any more")
   }
 
   @Test func whoEndsIsNotWaitedFor() throws {
@@ -44,14 +44,14 @@ import Testing
     gate.enter(0)
     gate.open(forGood: true)
     #expect(try gate.close { Issue.record("nobody is to be interrupted") })
-    #expect(!gate.pass(0) { nil }.isClosed)
+    #expect(!gate.pass(0) { _ in nil }.isClosed)
   }
 
   /// Who waits for a thread that is on its way need not wait for more than the end of the pause.
   @Test func aPauseThatIsEndedIsComplete() throws {
     gate.enter(0)
     #expect(try gate.close { gate.open() })
-    #expect(!gate.pass(0) { nil }.isClosed)
+    #expect(!gate.pass(0) { _ in nil }.isClosed)
   }
 
   /// While the machine is saved somebody resumes it, and somebody pauses it again.

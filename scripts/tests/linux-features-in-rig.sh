@@ -31,7 +31,7 @@ for series in 6.1 6.12 7.3; do
     --hyperv-features all,spinlocks=4095,version=10.0.20348.1-2-3
   finish "all-$series"
 done
-start default 7.3 hyperv
+start default 7.3 hyperv --cpus 2 --evidence /out/evidence
 finish default
 for series in 6.1 7.3; do
   start "crash-$series" $series crash --cpus 2

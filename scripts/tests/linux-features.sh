@@ -27,9 +27,34 @@ check_crash() {
       "$out/$1.stderr")" 1
 }
 
+# check_evidence: the registers are those that Linux's hv_init and its clocks write, of both vCPUs.
+check_evidence() {
+  local run=$out/evidence/run-1 msr
+  # Bit 63 for an open source system, then 1 for Linux (TLFS, HV_X64_MSR_GUEST_OS_ID).
+  check_equal 'evidence: the guest is a Linux' \
+    "$(jq -r 'select(.msr | startswith("HV_X64_MSR_GUEST_OS_ID ")) | .value[0:6]' "$run/registers.jsonl" | uniq)" \
+    0x8100
+  for msr in HYPERCALL REFERENCE_TSC; do
+    check_equal "evidence: $msr is on" "$(jq -r --arg msr "HV_X64_MSR_$msr " \
+      'select(.msr | startswith($msr)) | .value[-1:]' "$run/registers.jsonl" | tail -n 1)" 1
+  done
+  check_equal 'evidence: vCPUs with interrupts of their own' \
+    "$(jq -r 'select(.msr | startswith("HV_X64_MSR_SCONTROL ")) | select(.value == "0x1") | .vcpu' \
+      "$run/registers.jsonl" | sort -u | tr '\n' ' ')" '0 1 '
+  check_equal 'evidence: its end' "$(jq -r .outcome "$run/outcome.json")" \
+    'the guest switched the machine off'
+  check_equal 'evidence: samples of two vCPUs at work' \
+    "$(jq -s 'map(select((.vcpu_ticks | length) == 2 and .memory.populated_bytes > 0)) | length > 0' \
+      "$run/samples.jsonl")" true
+  "$vmm_run" evidence "$out/evidence" --output "$out/evidence.tar.gz" >"$out/evidence.text" 2>&1 || true
+  check_equal 'evidence: what is packed' "$(tar -tzf "$out/evidence.tar.gz" | sort | tr '\n' ' ')" \
+    "$(cd "$out/evidence" && printf '%s ' run-1/*)"
+}
+
 run_features_in_rig() {
   local rig_status=0 guests=Linux out=$logs/features/out before=$failed console series
   make_guests "$logs/features" || return 1
+  rm -rf "$out/evidence" "$out/evidence.tar.gz"
   logged features-in-rig "$here/rig" --timeout 1500 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$logs/features/guest:/guest" \
     --script "$here/tests/linux-features-in-rig.sh" || rig_status=$?
@@ -49,6 +74,7 @@ run_features_in_rig() {
   check_features default 7.3
   check_told default 'virtualisation '
   check_equal 'default: nested features' "$(grep -c 'Nested features' "$out/default.told")" 0
+  check_evidence
   check_crash crash-6.1 6.1
   check_crash crash-7.3 7.3
   check_status idle 143

@@ -97,10 +97,16 @@ package struct MachineCounters: Equatable, Sendable {
 
   /// `vm.counters`.
   package var value: JSONValue {
+    .members(
+      [("uptime_seconds", .number(uptimeSeconds)), ("resets", .count(resets))] + machineMembers
+        + [("hypercalls", .array(hypercalls.map(\.value)))])
+  }
+
+  /// What of it is the machine's, and not the run's.
+  package var machineMembers: [(String, JSONValue)] {
     var memory: [(String, JSONValue)] = [("ram_bytes", .count(self.memory.ram))]
     for (name, count) in self.memory.classes { memory.append((name + "_bytes", .count(count))) }
     var members: [(String, JSONValue)] = [
-      ("uptime_seconds", .number(uptimeSeconds)), ("resets", .count(resets)),
       (
         "vcpus",
         .array(
@@ -123,11 +129,9 @@ package struct MachineCounters: Equatable, Sendable {
           ])
         ))
     }
-    return .members(
-      members + [
-        ("disks", .array(disks.map(\.value))), ("networks", .array(networks.map(\.value))),
-        ("hypercalls", .array(hypercalls.map(\.value))),
-      ])
+    return members + [
+      ("disks", .array(disks.map(\.value))), ("networks", .array(networks.map(\.value))),
+    ]
   }
 }
 

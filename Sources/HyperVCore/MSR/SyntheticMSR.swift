@@ -80,13 +80,33 @@ public struct SyntheticMSR: RawRepresentable, Hashable, Sendable {
   public static let reenlightenmentControl = SyntheticMSR(0x4000_0106)
   /// *HV_X64_MSR_TSC_INVARIANT_CONTROL*.
   public static let tscInvariantControl = SyntheticMSR(0x4000_0118)
+
+  /// Those that hold what the guest wrote, and by that tell what it has turned on: first those of
+  /// the partition, then those that each vCPU has for itself. Without those that are only a
+  /// moment's, such as a timer's count.
+  public static let kept: (partition: [SyntheticMSR], perVP: [SyntheticMSR]) = (
+    [.guestOSID, .hypercall, .referenceTSC, .reenlightenmentControl, .tscInvariantControl],
+    [.vpAssistPage, .sControl, .siefp, .simp]
+      + (0..<16).map { SyntheticMSR(sint0.rawValue + $0) }
+      + (0..<4).map { SyntheticMSR(stimer0Config.rawValue + 2 * $0) }
+  )
 }
 
 extension SyntheticMSR: CustomStringConvertible {
   /// The TLFS name with the index, like `HV_X64_MSR_HYPERCALL (0x40000001)`, or the index alone.
   public var description: String {
-    guard let name = Self.names[self] else { return rawValue.hexadecimal }
+    guard let name = Self.names[self] ?? numberedName else { return rawValue.hexadecimal }
     return "HV_X64_MSR_\(name) (\(rawValue.hexadecimal))"
+  }
+
+  /// Of interrupt sources and timers.
+  private var numberedName: String? {
+    switch rawValue {
+    case Self.sint0.rawValue...0x4000_009F: "SINT\(rawValue - Self.sint0.rawValue)"
+    case Self.stimer0Config.rawValue...0x4000_00B7:
+      "STIMER\((rawValue - Self.stimer0Config.rawValue) / 2)_\(rawValue % 2 == 0 ? "CONFIG" : "COUNT")"
+    default: nil
+    }
   }
 
   private static let names: [SyntheticMSR: String] = [
@@ -95,8 +115,7 @@ extension SyntheticMSR: CustomStringConvertible {
     .referenceTSC: "REFERENCE_TSC", .tscFrequency: "TSC_FREQUENCY",
     .apicFrequency: "APIC_FREQUENCY", .eoi: "EOI", .icr: "ICR", .tpr: "TPR",
     .vpAssistPage: "VP_ASSIST_PAGE", .sControl: "SCONTROL", .sVersion: "SVERSION",
-    .siefp: "SIEFP", .simp: "SIMP", .eom: "EOM", .sint0: "SINT0",
-    .stimer0Config: "STIMER0_CONFIG", .stimer0Count: "STIMER0_COUNT", .guestIdle: "GUEST_IDLE",
+    .siefp: "SIEFP", .simp: "SIMP", .eom: "EOM", .guestIdle: "GUEST_IDLE",
     .crashP0: "CRASH_P0", .crashP1: "CRASH_P1", .crashP2: "CRASH_P2", .crashP3: "CRASH_P3",
     .crashP4: "CRASH_P4", .crashControl: "CRASH_CTL",
     .reenlightenmentControl: "REENLIGHTENMENT_CONTROL",

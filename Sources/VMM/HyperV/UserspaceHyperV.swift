@@ -79,6 +79,18 @@ final class UserspaceHyperV: Sendable {
     }
   }
 
+  /// What a register holds that keeps what was written (`SyntheticMSR.kept`); nil if there is none.
+  /// Any thread.
+  func value(of msr: SyntheticMSR, vcpuID: UInt32) -> UInt64? {
+    // Neither the time nor RAM is asked for by a read of these.
+    let context = VirtualProcessorContext(
+      vpIndex: vcpuID, timestampCounter: 0, runTime: 0, isPageInRAM: { _ in false })
+    return registers.withLock { registers in
+      guard case .value(let value) = registers.read(msr, context: context) else { return nil }
+      return value
+    }
+  }
+
   /// What the guest has written, for a machine that is saved.
   var contents: SyntheticMSRs.Contents { registers.withLock { $0.contents } }
 

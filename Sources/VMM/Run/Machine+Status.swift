@@ -82,6 +82,8 @@ public struct VCPUSnapshot: Hashable, Sendable {
   public let takesInterrupts: Bool
   /// Whether it executes, waits for an interrupt, or waits to be started.
   public let activity: VCPUActivity
+  /// The values of MSRs that were asked for and that this KVM has, by their indices.
+  var registers: [UInt32: UInt64] = [:]
 
   /// Whether nothing but a reset or a non-maskable interrupt gets it going again.
   public var isHaltedForGood: Bool { activity == .halted && !takesInterrupts }
@@ -89,11 +91,20 @@ public struct VCPUSnapshot: Hashable, Sendable {
 
 extension VCPUSnapshot {
   /// On the vCPU's thread, between two runs.
-  init(of vcpu: borrowing VCPU) throws(KVMError) {
+  init(of vcpu: borrowing VCPU, with registers: [UInt32] = []) throws(KVMError) {
     let general = try vcpu.generalRegisters()
     let mode = try vcpu.processorMode()
     self.init(
       instructionPointer: general.rip, privilegeLevel: mode.privilegeLevel, pageTables: mode.cr3,
-      takesInterrupts: general.rflags & (1 << 9) != 0, activity: try vcpu.activity())
+      takesInterrupts: general.rflags & (1 << 9) != 0, activity: try vcpu.activity(),
+      registers: Self.values(of: registers, vcpu))
+  }
+
+  private static func values(
+    of registers: [UInt32], _ vcpu: borrowing VCPU
+  ) -> [UInt32: UInt64] {
+    var values: [UInt32: UInt64] = [:]
+    for index in registers { values[index] = try? vcpu.readMSR(index) }
+    return values
   }
 }

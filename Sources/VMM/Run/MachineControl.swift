@@ -73,9 +73,11 @@ public final class MachineControl: Sendable {
   }
 
   /// Asks the vCPUs of a running machine what they do; waits for `seconds` at most.
-  func inspect(seconds: Int) throws(MachineError) -> PauseGate.Answers {
+  func inspect(
+    seconds: Int, registers: [UInt32] = []
+  ) throws(MachineError) -> PauseGate.Answers {
     let interrupt = state.withLock { $0.interruptAll }
-    return try gate.inspect(seconds: seconds) { interrupt?() }
+    return try gate.inspect(seconds: seconds, registers: registers) { interrupt?() }
   }
 
   /// Lets the vCPUs go on.

@@ -26,6 +26,8 @@ final class PauseGate: Sendable {
   /// A look at all vCPUs.
   fileprivate struct Inspection {
     let isComplete: Event
+    /// MSRs that a vCPU's answer is to have.
+    let registers: [UInt32]
     /// Those of `asked` that have not answered.
     var pending: Set<UInt32>
     var asked: Set<UInt32>
@@ -177,15 +179,20 @@ final class PauseGate: Sendable {
 
   /// Asks all vCPUs what they are doing, also while they are paused.
   ///
-  /// - Parameter interrupt: kicks all vCPUs out of the guest.
+  /// - Parameters:
+  ///   - registers: MSRs to read. A vCPU that waits already does not, and answers without.
+  ///   - interrupt: kicks all vCPUs out of the guest.
   /// - Returns: with the snapshots that came within `seconds`: none comes from a thread that waits
   ///   inside a device.
-  func inspect(seconds: Int, interrupt: () -> Void) throws(MachineError) -> Answers {
+  func inspect(
+    seconds: Int, registers: [UInt32] = [], interrupt: () -> Void
+  ) throws(MachineError) -> Answers {
     let isComplete = try Event.ofMachine()
     return inspecting.withLock { _ in
       let isWaited = state.withLock { state in
         let inspection = Inspection(
-          isComplete: isComplete, pending: state.present.subtracting(state.waiting.keys),
+          isComplete: isComplete, registers: registers,
+          pending: state.present.subtracting(state.waiting.keys),
           asked: state.present, answers: state.waiting.compactMapValues { $0 })
         state.inspection = inspection
         publish(state)
@@ -244,10 +251,11 @@ final class PauseGate: Sendable {
   /// On a vCPU's thread: says what the vCPU is doing if that is asked, and waits while there is a
   /// pause.
   ///
-  /// - Parameter snapshot: what the vCPU is doing; nil if KVM does not tell.
-  func pass(_ id: UInt32, snapshot: () -> VCPUSnapshot?) -> Passage {
+  /// - Parameter snapshot: what the vCPU is doing, with the MSRs it is given; nil if KVM does not
+  ///   tell.
+  func pass(_ id: UInt32, snapshot: ([UInt32]) -> VCPUSnapshot?) -> Passage {
     guard isClosed.load(ordering: .sequentiallyConsistent) else { return .open }
-    let snapshot = snapshot()
+    let snapshot = snapshot(state.withLock { $0.inspection?.registers ?? [] })
     let (pause, passage) = state.withLock { state -> (Pause?, Passage) in
       state.answerInspection(id, snapshot)
       publish(state)

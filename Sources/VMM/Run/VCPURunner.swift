@@ -65,7 +65,7 @@ final class VCPURunner: @unchecked Sendable {
     defer { control.gate.leave(id) }
     do throws(KVMError) {
       while !control.isEnding {
-        switch control.gate.pass(id, snapshot: { try? VCPUSnapshot(of: vcpu) }) {
+        switch control.gate.pass(id, snapshot: { try? VCPUSnapshot(of: vcpu, with: $0) }) {
         case .open: try handle(try vcpu.run(), of: &vcpu)
         case .closed: break
         case .delivers(let parts): control.gate.deliver(id, state(of: &vcpu, parts))

@@ -26,6 +26,8 @@ final class SystemRun: Sendable {
   private let snapshots: SnapshotDirectory?
   /// Set once, before any machine is made; nil without clients.
   private let control = Guarded<ControlService?>(nil)
+  /// Set once, before any machine is made; nil without a record.
+  private let evidence = Guarded<EvidenceRecorder?>(nil)
   private let summary = BootSummary()
   /// All that a running guest makes this process say.
   private let guestMessages = RateLimitedDiagnostics()
@@ -54,7 +56,7 @@ final class SystemRun: Sendable {
     let snapshot = try options.restoredFrom?.open()
     var configuration = try configuration(console)
     configuration.restoration = snapshot?.restoration
-    try listen(for: configuration.computer)
+    try attend(to: configuration.computer)
     // It ends as the last: what the others say is still told.
     defer { control.withLock { $0 }?.stop() }
     // The last: what else is wrong is said before a program is started.
@@ -65,7 +67,7 @@ final class SystemRun: Sendable {
       readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash,
       servesViewers: viewers != nil, tpm: computer.tpm, hasNetwork: !computer.networks.isEmpty,
       controlPath: options.control?.path, snapshotsPath: options.snapshotsPath,
-      isRestored: options.restoredFrom != nil)
+      evidencePath: recorder?.path, isRestored: options.restoredFrom != nil)
     let confinement = try sandbox.enter()
     defer { tpm?.stop() }
     let signals = try SignalWatcher(
@@ -78,6 +80,7 @@ final class SystemRun: Sendable {
     defer { viewers?.stop() }
     try control.withLock { $0 }?.start(
       quit: { [self] in quit() }, onThreadStart: { confinement.enterThread(.control) })
+    try recorder?.begin { confinement.enterThread(.service) }
     let status: ExitStatus
     do {
       defer { console.stop() }
@@ -93,18 +96,32 @@ final class SystemRun: Sendable {
       screenshot?.write()
       if let summary = summary.text { Diagnostics.report(summary) }
       status = Self.status(of: outcome, signals.receivedSignal)
+      recorder?.finish(outcome.failureText, unclaimed: unclaimed.lines)
     } catch {
       console.stop()
       finishMessages()
       status = Diagnostics.end(with: error)
+      recorder?.finish("\(error)", unclaimed: unclaimed.lines)
     }
     return trace?.end(status) ?? status
   }
 
-  /// Makes the socket of `--control`; with it goes what clients ask of the computer.
-  private func listen(for configuration: PersonalComputerConfiguration) throws {
-    guard let options = options.control else { return }
-    var parts = ControlledRun.Parts(specification: self.options.machine)
+  /// Makes the socket of `--control`, with which goes what clients ask of the computer, and the
+  /// files of `--evidence`.
+  private func attend(to configuration: PersonalComputerConfiguration) throws {
+    let parts = parts(of: configuration)
+    if let path = options.evidencePath {
+      let recorder = try EvidenceRecorder(EvidenceDirectory(path: path), of: options.machine, parts)
+      evidence.withLock { $0 = recorder }
+    }
+    if let options = options.control {
+      let service = try ControlService(options, parts)
+      control.withLock { $0 = service }
+    }
+  }
+
+  private func parts(of configuration: PersonalComputerConfiguration) -> ControlledRun.Parts {
+    var parts = ControlledRun.Parts(specification: options.machine)
     parts.snapshots = snapshots
     parts.changer = computer.cdroms.isEmpty ? nil : changer
     parts.balloon = configuration.balloon
@@ -115,14 +132,13 @@ final class SystemRun: Sendable {
     parts.networks = configuration.networks.enumerated().compactMap { index, network in
       (network.backend as? any PluggableNetwork).map { ("nic\(index)", $0) }
     }
-    let service = try ControlService(options, parts)
-    control.withLock { $0 = service }
+    return parts
   }
 
   /// What is left to say of the guest, whatever the end.
   private func finishMessages() {
     guestMessages.finish()
-    for line in unclaimed.lines { Diagnostics.report(line) }
+    if options.tracesIO { for line in unclaimed.lines { Diagnostics.report(line) } }
   }
 
   private static func status(of outcome: MachineOutcome, _ signal: Int32?) -> ExitStatus {
@@ -231,9 +247,10 @@ final class SystemRun: Sendable {
     let machine: Machine
     do throws(MachineError) {
       machine = try Machine(showing: confined, control: control) {
-        [trace, summary, controlled] event in
+        [trace, summary, controlled, recorder] event in
         let record = HypercallRecord(event)
         trace?.record(record)
+        recorder?.record(record)
         summary.note(record)
         controlled?.note(record)
       }
@@ -256,12 +273,14 @@ final class SystemRun: Sendable {
     reporter.begin(machine)
     defer { reporter.end() }
     controlled?.begin(machine)
+    recorder?.begin(machine)
     let ended = machine.run()
     outcome = ended
+    recorder?.end(machine)
     confined.configuration.computer.keptClock = machine.computer?.keptClock
     if let display = machine.computer?.display { screenshot?.keep(display) }
     summary.end(residentByteCount: try? machine.memory.residentByteCount())
-    if options.tracesIO {
+    if options.tracesIO || recorder != nil {
       unclaimed.add(
         machine.ports.unclaimedAccesses, machine.mmio.unclaimedPages,
         unlistedAccessCount: machine.mmio.unlistedAccessCount)
@@ -290,6 +309,8 @@ final class SystemRun: Sendable {
           ?? "no screenshot: start with '\(OptionDefinition.screenshot.synopsis)'")
     }
   }
+
+  private var recorder: EvidenceRecorder? { evidence.withLock { $0 } }
 
   /// The run for its clients; nil without any.
   private var controlled: ControlledRun? { control.withLock { $0?.run } }

@@ -26,12 +26,13 @@ struct MachineSandbox: Sendable {
   ///   - hasNetwork: whether there are network cards.
   ///   - controlPath: where control clients connect; nil for nowhere.
   ///   - snapshotsPath: where the machine can be saved; nil for nowhere.
+  ///   - evidencePath: where files are added; nil for nowhere.
   ///   - isRestored: whether it is one that was saved.
   init(
     _ choice: SandboxChoice, tracking: TrackingSpec, mapPath: String? = nil,
     readsTimeZone: Bool = false, keepsFlash: Bool = false, servesViewers: Bool = false,
     tpm: TPMSpec? = nil, hasNetwork: Bool = false, controlPath: String? = nil,
-    snapshotsPath: String? = nil, isRestored: Bool = false
+    snapshotsPath: String? = nil, evidencePath: String? = nil, isRestored: Bool = false
   ) {
     guard choice == .on else {
       sandbox = nil
@@ -64,6 +65,11 @@ struct MachineSandbox: Sendable {
             .readFile, .readDirectory, .writeFile, .truncate, .makeFile, .removeFile,
             .makeDirectory,
           ]))
+    }
+    if let evidencePath {
+      policy.replacesFiles = true
+      rules.append(
+        LandlockRule(path: ArgumentText.bytes(of: evidencePath), [.writeFile, .makeFile]))
     }
     policy.looksAtPopulation = tracking.source == nil || tracking.source == .populated
     if tracking.source == .writeProtect {

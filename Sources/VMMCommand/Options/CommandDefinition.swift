@@ -200,6 +200,24 @@ extension CommandDefinition {
       "vmm-run ctl vm.sock screenshot --output screen.png",
     ])
 
+  static let evidence = CommandDefinition(
+    name: .evidence,
+    summary: "Show what --evidence recorded, and pack it into one file to send.",
+    discussion: """
+      Lists the files of the runs in DIR, with what each says, and compares the runs: what was reported \
+      as zero, when, and what memory and processor time went by then. One run with --evidence DIR and \
+      one with --hyperv-features default,-boot-zeroed-memory besides tell what 0x8002 is worth. Screenshots \
+      show what the screen showed: look at them before you send them, and remove what is nobody's \
+      business.
+      """,
+    options: [.pack, .withoutScreens],
+    operands: "DIR",
+    dependencies: [],
+    examples: [
+      "vmm-run evidence record",
+      "vmm-run evidence record --output evidence.tar.gz",
+    ])
+
   private static let saving = Dependency(options: [.snapshots], on: [.control])
   private static let viewers = Dependency(
     options: [.vncPasswordFile, .vncKeyboard], on: [.vnc])
@@ -217,5 +235,6 @@ extension CommandDefinition {
   static let system: [OptionDefinition] = [
     .disk, .cdrom, .serial, .display, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .usb,
     .tpm, .net, .nic, .randomNumbers, .balloon, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
+    .evidence,
   ]
 }

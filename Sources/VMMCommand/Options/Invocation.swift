@@ -10,6 +10,7 @@ enum Invocation: Equatable, Sendable {
   /// `run`, `windows` or `restore`.
   case run(RunOptions)
   case ctl(CtlOptions)
+  case evidence(EvidenceOptions)
   /// For packages; help does not show it.
   case documentation(DocumentationOptions)
 
@@ -47,6 +48,7 @@ enum Invocation: Equatable, Sendable {
     case .check: self = .check(CheckOptions(parsed))
     case .run: self = .run(try RunOptions(parsed, readConfiguration: readConfiguration))
     case .ctl: self = .ctl(try CtlOptions(parsed))
+    case .evidence: self = .evidence(try EvidenceOptions(parsed))
     case .restore:
       self = .run(try RunOptions(restoring: parsed, readSnapshot: readSnapshot))
     case .windows: self = .run(try RunOptions(windows: parsed, on: host()))
@@ -81,6 +83,7 @@ enum CommandName: String, CaseIterable, Sendable, CustomStringConvertible {
   case windows
   case restore
   case ctl
+  case evidence
 
   var description: String { rawValue }
 
@@ -92,6 +95,7 @@ enum CommandName: String, CaseIterable, Sendable, CustomStringConvertible {
     case .windows: .windows
     case .restore: .restore
     case .ctl: .ctl
+    case .evidence: .evidence
     }
   }
 }

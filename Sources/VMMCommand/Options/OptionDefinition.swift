@@ -154,6 +154,22 @@ extension OptionDefinition {
       of its own; made if it is missing. 'vmm-run restore DIR/NAME' goes on from there.
       """)
 
+  static let evidence = OptionDefinition(
+    name: "--evidence", placeholder: "DIR",
+    summary: """
+      Record in DIR/run-1, or the next number, what the guest does: hypercalls with their times, what \
+      it turned on, memory and processor time by the second, screenshots. Nothing names this host or \
+      its files. Each page is checked before it is reported. 'vmm-run evidence DIR' shows and packs it.
+      """)
+
+  static let pack = OptionDefinition(
+    name: "--output", placeholder: "FILE",
+    summary: "Then pack what was listed into FILE, such as evidence.tar.gz, by tar.")
+
+  static let withoutScreens = OptionDefinition(
+    name: "--without-screens", placeholder: nil,
+    summary: "Leave the screenshots out.")
+
   static let output = OptionDefinition(
     name: "--output", placeholder: "FILE",
     summary: "Write what is answered to FILE, as it comes.")

@@ -13,6 +13,8 @@ struct RunOptions: Equatable, Sendable {
   var control: ControlOptions?
   /// Where the machine can be saved; nil for nowhere.
   var snapshotsPath: String?
+  /// Where what the guest does is recorded; nil for nowhere.
+  var evidencePath: String?
   /// The saved machine that is to go on; nil for one that starts.
   var restoredFrom: Snapshot?
   /// Whether accesses that no device claimed are printed, once each, at the end.
@@ -98,6 +100,8 @@ struct RunOptions: Equatable, Sendable {
       machine.guest = .computer(computer)
     }
     tracesIO = parsed.contains(.traceIO)
+    evidencePath = parsed.text(.evidence)
+    if evidencePath != nil { machine.partition.tracking.verifiesZeroedMemory = true }
     printsConfiguration = parsed.contains(.printConfiguration)
   }
 

@@ -14,7 +14,9 @@ struct TextTable {
   }
 
   /// Cells that are left out at the end of a row are empty.
-  mutating func add(_ cells: String...) {
+  mutating func add(_ cells: String...) { add(cells) }
+
+  mutating func add(_ cells: [String]) {
     precondition(cells.count <= alignments.count, "\(cells.count) cells in a row of \(alignments)")
     rows.append(cells)
   }
