@@ -7,7 +7,7 @@ internal import MachineSpecification
 internal import VMM
 
 /// Records what a run's guest does: `--evidence`. Each second a sample and a look at the registers,
-/// each ten a screenshot if it is another one, each hypercall when it is made.
+/// after the first and each ten a screenshot if it is another one, each hypercall when it is made.
 ///
 /// A disk that is full ends the record and not the run. Any thread.
 final class EvidenceRecorder: Sendable {
@@ -147,7 +147,9 @@ final class EvidenceRecorder: Sendable {
     }
     guard let second else { return }
     note(machine, life)
-    if second.isMultiple(of: Self.secondsBetweenScreens) { takePicture(of: machine, second) }
+    if second == 1 || second.isMultiple(of: Self.secondsBetweenScreens) {
+      takePicture(of: machine, second)
+    }
   }
 
   private func sample(_ machine: Machine, _ life: Int, _ threadIDs: [Int32]) {

@@ -109,6 +109,25 @@ struct EvidenceRunTests {
     #expect(!said.contains("0x1234"))
   }
 
+  @Test func screensAreThere() throws {
+    try directory.write(TestGuest.kernel(ViewerTests.guest), to: "kernel")
+    let program = try start()
+    // The first may be of a guest that still draws.
+    #expect(
+      eventually(seconds: 60) {
+        (try? directory.names(in: "record/run-1"))?.contains { name in
+          EvidenceFile.isScreen(name)
+            && (try? directory.bytes("record/run-1/\(name)")).map {
+              ViewerTests.isPicture($0, [0x33, 0x66, 0x99])
+            } == true
+        } == true
+      })
+    program.send(SIGTERM)
+    #expect(program.endsByItself() && program.wait() == .status(128 + SIGTERM))
+    let outcome = try JSON(parsing: directory.contents("record/run-1/outcome.json"))
+    #expect(outcome["outcome"] == .string("stopped"))
+  }
+
   @Test func whatIsPackedWasListed() throws {
     try finish(try start())
     try finish(try start("--sandbox off"))
