@@ -28,14 +28,20 @@ public struct ACPIAddresses: Hashable, Sendable {
     public let controlPort: UInt16
     /// *PM_TMR_BLK*: a 32-bit counter at 3.579545 MHz.
     public let timerPort: UInt16
+    /// *GPE0_BLK*: status and enable of general purpose events, 8 bytes each; nil without any.
+    public let generalEventPort: UInt16?
     /// The ports that the chip set decodes for all of them, from `eventPort` on.
     public let portCount: UInt8
 
     /// Ports as a chip set has them.
-    public init(eventPort: UInt16, controlPort: UInt16, timerPort: UInt16, portCount: UInt8) {
+    public init(
+      eventPort: UInt16, controlPort: UInt16, timerPort: UInt16, generalEventPort: UInt16? = nil,
+      portCount: UInt8
+    ) {
       self.eventPort = eventPort
       self.controlPort = controlPort
       self.timerPort = timerPort
+      self.generalEventPort = generalEventPort
       self.portCount = portCount
     }
   }

@@ -54,6 +54,15 @@ public enum ACPIFixedHardware {
   /// The memory by which firmware gets requests for the TPM (*physical presence interface*).
   public static let physicalPresenceAddress: UInt32 = 0xFED4_5000
 
+  /// Where the virtual machine generation ID is, 16 bytes.
+  public static let generationIDAddress: UInt32 = 0xFED4_6000
+  /// Its page.
+  public static let generationIDByteCount: UInt32 = 4 << 10
+  /// The general purpose event that tells of a new one.
+  public static let generationIDEvent: UInt8 = 5
+  /// *GPE0_BLK_LEN*: status and enable, 8 bytes each.
+  public static let generalEventByteCount: UInt8 = 16
+
   /// ISA interrupts of devices at fixed ports; each is its global system interrupt as well.
   public static let keyboardInterrupt: UInt8 = 1
   /// COM1's ISA interrupt.

@@ -11,6 +11,9 @@ public struct ACPIPlatform: Hashable, Sendable {
   public let legacyDevices: LegacyDevices
   /// Nil for a machine without one.
   public let tpm: TPM?
+  /// Whether there is a virtual machine generation ID, at `ACPIFixedHardware.generationIDAddress`.
+  /// Its event is a general purpose one.
+  public var hasGenerationID = false
 
   /// A TPM 2.0 behind a command response buffer at `ACPIFixedHardware.tpmAddress`.
   public struct TPM: Hashable, Sendable {

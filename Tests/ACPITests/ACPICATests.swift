@@ -90,7 +90,7 @@ struct ACPICATests {
     let source = try disassembledDSDT(NamedPlatform.least.platform)
     for text in [
       "COM1", "KBD", "MOU", "RTC", "IRQNoFlags", "0x0510", "QEMU0002", "DWordMemory", "QWordMemory",
-      "0xB0000000", "0xFED1C000",
+      "0xB0000000", "0xFED1C000", "0xFED46000", "VGEN", "_GPE",
     ] {
       #expect(!source.contains(text), "\(text) in \(source)")
     }
@@ -104,10 +104,15 @@ struct ACPICATests {
       "0x0000380000000000, // Range Minimum", "0x00003FFFFFFFFFFF, // Range Maximum",
       "0x0000080000000000, // Length", "0xC0000000,         // Address Base",
       "0x08000000,         // Address Length", "0x007F,             // Range Maximum",
-      "0xB000,             // Range Minimum",
+      "0xB000,             // Range Minimum", "Name (_CID, \"VM_Gen_Counter\")",
+      "0xFED46000,         // Address Base", "0x00001000,         // Address Length",
+      "Scope (\\_GPE)", "Method (_E05, 0, NotSerialized)",
     ] {
       #expect(source.contains(text), "\(text) not in \(source)")
     }
+    let words = source.split { $0.isWhitespace }.joined(separator: " ")
+    #expect(words.contains("Name (ADDR, Package (0x02) { 0xFED46000, Zero })"))
+    #expect(words.contains("Notify (\\_SB.VGEN, 0x80)"))
     #expect(source.occurrences(of: "\"ACPI0007\"") == NamedPlatform.most.platform.vcpuCount)
   }
 

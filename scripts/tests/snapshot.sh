@@ -41,6 +41,8 @@ check_snapshot_guest() {
     "$(sed -n 's/^\(@ round .*\) at .*/\1/p' "$out/$guest.told")" "$(snapshot_sums $snapshot_rounds)"
   check_equal "$guest: time went on" \
     "$(sed -n 's/^@ round .* at //p' "$out/$guest.told" | sort -n -u | wc -l)" "$snapshot_rounds"
+  # Linux's vmgenid driver, by the event and the new generation ID of each life.
+  check_seen "$guest" "forks $snapshot_times"
   check_seen "$guest" 'errors live 0'
   check_seen "$guest" poweroff
   check_messages "$guest"

@@ -20,6 +20,7 @@ enum AMLOpcode: UInt8, CaseIterable, Sendable {
   case field = 0x81
   case device = 0x82
   case dereference = 0x83
+  case notify = 0x86
   case index = 0x88
   case createDWordField = 0x8A
   case not = 0x92

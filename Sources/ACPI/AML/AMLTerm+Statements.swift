@@ -43,6 +43,11 @@ extension AMLTerm {
     AMLTerm(.store, value.bytes + target.bytes)
   }
 
+  /// `Notify (object, value)`
+  static func notify(_ object: AMLName, _ value: UInt64) -> AMLTerm {
+    AMLTerm(.notify, object.bytes + integer(value).bytes)
+  }
+
   /// `Or (left, right, target)`
   static func or(_ left: AMLTerm, _ right: AMLTerm, in target: AMLTerm) -> AMLTerm {
     AMLTerm(.or, left.bytes + right.bytes + target.bytes)

@@ -5,13 +5,15 @@ enum DSDT {
   private static let revision: UInt8 = 2
 
   static func table(_ platform: ACPIPlatform) -> ACPITable {
-    let terms: [AMLTerm] = [
-      .scope(
-        "\\_SB",
-        [hostBridge(platform), motherboardMemory(platform)]
-          + (platform.tpm == nil ? [] : [tpm]) + processors(platform)),
-      powerOff,
-    ]
+    let terms: [AMLTerm] =
+      [
+        .scope(
+          "\\_SB",
+          [hostBridge(platform), motherboardMemory(platform)]
+            + (platform.tpm == nil ? [] : [tpm])
+            + (platform.hasGenerationID ? [generationID] : []) + processors(platform)),
+        powerOff,
+      ] + (platform.hasGenerationID ? [generationIDEvent] : [])
     return ACPITable(.dsdt, revision: revision, body: terms.bytes)
   }
 
@@ -44,6 +46,11 @@ enum DSDT {
       .memory32Fixed(first: Hardware.ioAPICAddress, byteCount: Hardware.ioAPICByteCount))
     if let base = addresses.rootComplexBase {
       taken.append(.memory32Fixed(first: base, byteCount: Hardware.rootComplexByteCount))
+    }
+    if platform.hasGenerationID {
+      taken.append(
+        .memory32Fixed(
+          first: Hardware.generationIDAddress, byteCount: Hardware.generationIDByteCount))
     }
     taken.append(
       .memory32Fixed(first: Hardware.localAPICAddress, byteCount: Hardware.localAPICByteCount))

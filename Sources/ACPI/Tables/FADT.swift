@@ -7,8 +7,8 @@ enum FADT {
   private static let minorRevision: UInt8 = 3
   private static let byteCount = 276
 
-  /// Byte offsets from the table's start. What is not here is zero: no second blocks, no general
-  /// purpose events, no SMI command port, no processor states.
+  /// Byte offsets from the table's start. What is not here is zero: no second blocks, no SMI
+  /// command port, no processor states.
   private enum Offset {
     static let firmwareControl = 36
     static let dsdt = 40
@@ -16,9 +16,11 @@ enum FADT {
     static let pm1aEventBlock = 56
     static let pm1aControlBlock = 64
     static let pmTimerBlock = 76
+    static let generalEventBlock = 80
     static let pm1EventLength = 88
     static let pm1ControlLength = 89
     static let pmTimerLength = 91
+    static let generalEventLength = 92
     static let c2Latency = 96
     static let c3Latency = 98
     static let century = 108
@@ -31,6 +33,7 @@ enum FADT {
     static let extendedPM1aEventBlock = 148
     static let extendedPM1aControlBlock = 172
     static let extendedPMTimerBlock = 208
+    static let extendedGeneralEventBlock = 220
   }
 
   /// *P_LVL2_LAT*, *P_LVL3_LAT*: latencies past 100 µs and 1000 µs say that C2 and C3 do not exist.
@@ -70,7 +73,7 @@ enum FADT {
       ])
   }
 
-  /// Stores the three register blocks, each as a port with a length and as a generic address.
+  /// Stores the register blocks, each as a port with a length and as a generic address.
   private static func store(_ ports: ACPIAddresses.PowerManagement, in bytes: inout [UInt8]) {
     typealias Hardware = ACPIFixedHardware
     bytes.storeLE(UInt32(ports.eventPort), at: Offset.pm1aEventBlock)
@@ -89,6 +92,13 @@ enum FADT {
       GenericAddress(
         port: ports.timerPort, .doubleWord, bitCount: 8 * Hardware.powerTimerByteCount),
       in: &bytes, at: Offset.extendedPMTimerBlock)
+    guard let generalEventPort = ports.generalEventPort else { return }
+    bytes.storeLE(UInt32(generalEventPort), at: Offset.generalEventBlock)
+    bytes[Offset.generalEventLength] = Hardware.generalEventByteCount
+    store(
+      GenericAddress(
+        port: generalEventPort, .byte, bitCount: 8 * Hardware.generalEventByteCount),
+      in: &bytes, at: Offset.extendedGeneralEventBlock)
   }
 
   private static func store(

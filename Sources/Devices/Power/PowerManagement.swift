@@ -9,10 +9,11 @@ internal import HostSystem
 /// | 2 | *PM1_EN*, 16 bits |
 /// | 4 | *PM1_CNT*, 16 bits |
 /// | 8 | *PM_TMR*, 32 bits |
+/// | 0x20 | *GPE0_STS*, 64 bits, writing 1 clears |
+/// | 0x28 | *GPE0_EN*, 64 bits |
 /// | 0x30 | *SMI_EN*, 32 bits, with system management mode |
 ///
-/// All others read as 0, also the general purpose events from 0x20. Source: ACPI 6.5 §4.8.3; ICH9
-/// datasheet, 13.8.3.
+/// All others read as 0. Source: ACPI 6.5 §4.8.3 and §4.8.4.1; ICH9 datasheet, 13.8.3.
 public final class PowerManagement: BusDevice {
   /// The ports of the block, from where the LPC bridge's *PMBASE* has it.
   public static let portCount: UInt16 = 0x80
@@ -22,9 +23,13 @@ public final class PowerManagement: BusDevice {
   public static let controlOffset: UInt16 = 4
   /// Where *PM_TMR* is in the block.
   public static let timerOffset: UInt16 = 8
+  /// Where *GPE0_STS* is in the block; *GPE0_EN* follows.
+  public static let generalEventOffset: UInt16 = 0x20
 
   /// *SMI_EN*.
   private static let managementOffset: UInt64 = 0x30
+  private static let generalEvents =
+    UInt64(generalEventOffset)..<(UInt64(generalEventOffset) + 16)
 
   private static let timerStatus: UInt16 = 0x0001
   private static let powerButtonStatus: UInt16 = 0x0100
@@ -40,6 +45,8 @@ public final class PowerManagement: BusDevice {
     var status: UInt16 = 0
     var enabled: UInt16 = 0
     var control: UInt16
+    var generalStatus: UInt64 = 0
+    var generalEnabled: UInt64 = 0
     /// The timer's carries that are in `status` or were cleared.
     var seenCarryCount: UInt64
     var line: DrivenLine
@@ -96,6 +103,17 @@ public final class PowerManagement: BusDevice {
     }
   }
 
+  /// A general purpose event happens: an operating system that listens to it runs its method.
+  ///
+  /// - Parameter number: 0 to 63; others do nothing.
+  public func raiseGeneralEvent(_ number: UInt8) {
+    guard number < 64 else { return }
+    state.withLock { state in
+      state.generalStatus |= 1 << UInt64(number)
+      Self.driveLine(&state)
+    }
+  }
+
   /// Notices a timer carry since the last access; without such calls the SCI for it waits for one.
   public func update() {
     state.withLock { state in
@@ -110,6 +128,9 @@ public final class PowerManagement: BusDevice {
     if (8..<12).contains(offset) { return timer.read(offset: offset - 8, width: width) }
     if let management, (Self.managementOffset..<(Self.managementOffset + 4)).contains(offset) {
       return UInt64(management.enabled) >> (8 * (offset - Self.managementOffset))
+    }
+    if Self.generalEvents.contains(offset) {
+      return readGeneralEvents(offset: offset - Self.generalEvents.lowerBound, width: width)
     }
     guard offset < 8 else { return 0 }
     return state.withLock { state in
@@ -128,6 +149,10 @@ public final class PowerManagement: BusDevice {
     if offset == Self.managementOffset, width == 4 {
       management?.enabled = UInt32(truncatingIfNeeded: value)
       return
+    }
+    if Self.generalEvents.contains(offset) {
+      return writeGeneralEvents(
+        offset: offset - Self.generalEvents.lowerBound, width: width, value: value)
     }
     let switchesOff = state.withLock { state in
       noticeCarry(&state)
@@ -151,6 +176,32 @@ public final class PowerManagement: BusDevice {
     if switchesOff { onPowerOff() }
   }
 
+  private func readGeneralEvents(offset: UInt64, width: Int) -> UInt64 {
+    state.withLock { state in
+      ByteLanes.read(offset: offset, width: width, registerCount: 16) { index in
+        let register = index < 8 ? state.generalStatus : state.generalEnabled
+        return UInt8(truncatingIfNeeded: register >> (8 * (index % 8)))
+      }
+    }
+  }
+
+  private func writeGeneralEvents(offset: UInt64, width: Int, value: UInt64) {
+    state.withLock { state in
+      ByteLanes.write(
+        offset: offset, width: width, value: value, registerCount: 16
+      ) { index, byte in
+        let shift = 8 * (index % 8)
+        let bits = UInt64(byte) << shift
+        if index < 8 {
+          state.generalStatus &= ~bits
+        } else {
+          state.generalEnabled = state.generalEnabled & ~(0xFF << shift) | bits
+        }
+      }
+      Self.driveLine(&state)
+    }
+  }
+
   private func noticeCarry(_ state: inout State) {
     let carryCount = timer.carryCount
     guard carryCount != state.seenCarryCount else { return }
@@ -159,7 +210,8 @@ public final class PowerManagement: BusDevice {
   }
 
   private static func driveLine(_ state: inout State) {
-    state.line.set(state.status & state.enabled != 0)
+    state.line.set(
+      state.status & state.enabled != 0 || state.generalStatus & state.generalEnabled != 0)
   }
 }
 
@@ -171,6 +223,8 @@ extension PowerManagement: StatefulDevice {
       try transfer.integer(&state.status)
       try transfer.integer(&state.enabled)
       try transfer.integer(&state.control)
+      try transfer.integer(&state.generalStatus)
+      try transfer.integer(&state.generalEnabled)
       try transfer.integer(&state.seenCarryCount)
       if transfer.isRestoring { Self.driveLine(&state) }
     }

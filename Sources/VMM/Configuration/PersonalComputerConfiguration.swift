@@ -35,6 +35,9 @@ public struct PersonalComputerConfiguration: Sendable {
   public var pciDevices: [PCIDeviceConfiguration] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.
   public var clockIsLocal = false
+  /// By which the guest finds out that it goes on from what was saved. One object for all machines
+  /// that a process makes of this configuration, so that a reset leaves it.
+  public var generation = GenerationID()
   /// What the real-time clock's battery has kept (`PersonalComputer.keptClock`); nil for a clock
   /// that shows the host's time.
   public var keptClock: RealTimeClock.Kept?

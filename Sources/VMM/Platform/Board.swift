@@ -57,8 +57,10 @@ struct Board {
 
   /// What the tables say of this board as it is now.
   var platform: ACPIPlatform {
-    ACPIPlatform(
+    var platform = ACPIPlatform(
       vcpuCount: vcpuCount, addresses: addresses, legacyDevices: legacyDevices, tpm: tpm)
+    platform.hasGenerationID = true
+    return platform
   }
 
   private var addresses: ACPIAddresses {
@@ -74,6 +76,7 @@ struct Board {
         eventPort: base + PowerManagement.eventOffset,
         controlPort: base + PowerManagement.controlOffset,
         timerPort: base + PowerManagement.timerOffset,
+        generalEventPort: base + PowerManagement.generalEventOffset,
         portCount: UInt8(PowerManagement.portCount)),
       systemControlInterrupt: isaBridge.systemControlInterrupt,
       rootComplexBase: isaBridge.rootComplexBase)

@@ -29,6 +29,8 @@ public final class PersonalComputer: Sendable {
   /// The first serial port; takes what the host types.
   public let serialPort: UART16550
   private let power: PowerManagement
+  /// Which life of the machine this is; of the run, as it is in all of its machines.
+  public let generation: GenerationID
   private let clock: RealTimeClock
   /// The USB keyboard if there is one and the guest listens to it, else the PS/2 one.
   public let keyboard: any KeyboardInput
@@ -137,6 +139,7 @@ public final class PersonalComputer: Sendable {
     portDecoder = PCIPorts(host: host, bridge: board.isaBridge)
     memoryDecoder = PCIMemory(host: host, bridge: board.hostBridge)
 
+    generation = own.generation
     let systemControlPort = SystemControlPort(onReset: reset)
     let resetControl = ResetControl(onReset: reset)
     let configurationPorts = PCIConfigPorts(host: host, resetControl: resetControl)
@@ -150,9 +153,9 @@ public final class PersonalComputer: Sendable {
       ("serial port", serialPort), ("keyboard controller", inputs),
       ("power management", power), ("real-time clock", clock),
       ("system control port", systemControlPort), ("reset control", resetControl),
-      ("PCI configuration ports", configurationPorts),
+      ("PCI configuration ports", configurationPorts), ("generation", generation),
     ]
-    var memoryDevices: [(MMIORange, any BusDevice)] = []
+    var memoryDevices: [(MMIORange, any BusDevice)] = [(GenerationID.range, generation)]
     if let tpm, let presence = own.tpm?.physicalPresence {
       memoryDevices += [(TPMInterface.range, tpm), (PhysicalPresenceMemory.range, presence)]
       parts += [("TPM", tpm), ("physical presence", presence)]
@@ -420,6 +423,12 @@ public final class PersonalComputer: Sendable {
   func restoreDevices(from state: SavedState) throws(SavedStateError) {
     for (name, device) in parts { try state.restore(device, from: name) }
     try host.restoreState(from: state)
+  }
+
+  /// The machine goes on from what was saved: the guest is told that this may not be the only time.
+  func beginGeneration() {
+    generation.renew()
+    power.raiseGeneralEvent(ACPIFixedHardware.generationIDEvent)
   }
 
   /// Ends the devices' work, which waits for what was accepted, and the clock's interrupts.

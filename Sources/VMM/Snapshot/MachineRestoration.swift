@@ -58,6 +58,7 @@ public struct MachineRestoration: Sendable {
     } catch {
       throw Self.error(error)
     }
+    computer?.beginGeneration()
   }
 
   private func restored<T: StateTransferable>(

@@ -41,6 +41,8 @@ extension ComputerSpec {
   func tellFirmware(_ computer: inout PersonalComputerConfiguration) throws {
     guard case .firmware(let firmware) = boot else { return }
     computer.uuid = firmware.uuid ?? usualUUID(firmware)
+    // The same at each start: nothing happens twice.
+    if computer.uuid != .none { computer.generation = GenerationID(computer.uuid.wireBytes) }
     computer.smbiosTexts = firmware.smbiosTexts
     computer.bootOrder = firmware.bootOrder.map { device in
       switch device {

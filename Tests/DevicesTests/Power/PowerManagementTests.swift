@@ -1,3 +1,4 @@
+import DeviceKit
 import Devices
 import TestSupport
 import Testing
@@ -32,6 +33,46 @@ import Testing
     #expect(!line.isAsserted)
     block.write(offset: 1, width: 1, value: 1)
     #expect(block.read(offset: 0, width: 2) == 0)
+  }
+
+  @Test func generalEventsAreALevelUntilCleared() {
+    let block = makeBlock()
+    block.raiseGeneralEvent(5)
+    block.raiseGeneralEvent(63)
+    block.raiseGeneralEvent(64)
+    #expect(!line.isAsserted)
+    #expect(block.read(offset: 0x20, width: 4) == 0x20)
+    #expect(block.read(offset: 0x24, width: 4) == 0x8000_0000)
+    block.write(offset: 0x28, width: 1, value: 0x20)
+    #expect(line.isAsserted && block.read(offset: 0x28, width: 8) == 0x20)
+    block.write(offset: 0x20, width: 1, value: 0xDF)
+    #expect(line.isAsserted)
+    block.write(offset: 0x20, width: 1, value: 0x20)
+    #expect(!line.isAsserted && block.read(offset: 0x20, width: 1) == 0)
+    block.write(offset: 0x2F, width: 1, value: 0x80)
+    #expect(line.isAsserted)
+    block.write(offset: 0x27, width: 4, value: 0xFFFF_FFFF)
+    #expect(!line.isAsserted)
+    // The power button's line is the same one.
+    block.write(offset: 2, width: 2, value: 0x0100)
+    block.pressPowerButton()
+    block.write(offset: 0x20, width: 8, value: .max)
+    #expect(line.isAsserted)
+  }
+
+  @Test func generalEventsAreSaved() throws {
+    let block = makeBlock()
+    block.raiseGeneralEvent(5)
+    block.write(offset: 0x28, width: 8, value: 0x21)
+    var state = SavedState()
+    try state.save(block, as: "power")
+    block.write(offset: 0x20, width: 8, value: .max)
+    #expect(!line.isAsserted)
+    let other = makeBlock()
+    try state.restore(other, from: "power")
+    #expect(line.isAsserted)
+    #expect(other.read(offset: 0x20, width: 8) == 0x20)
+    #expect(other.read(offset: 0x28, width: 8) == 0x21)
   }
 
   @Test func theTimerCarryIsNoticed() {

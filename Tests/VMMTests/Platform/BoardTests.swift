@@ -81,7 +81,8 @@ import Testing
     #expect(
       addresses.powerManagement
         == ACPIAddresses.PowerManagement(
-          eventPort: 0xFF80, controlPort: 0xFF84, timerPort: 0xFF88, portCount: 128))
+          eventPort: 0xFF80, controlPort: 0xFF84, timerPort: 0xFF88,
+          generalEventPort: 0xFFA0, portCount: 128))
     #expect(addresses.systemControlInterrupt == 23)
     #expect(addresses.rootComplexBase == 0xFED1_C000)
   }
@@ -138,6 +139,12 @@ import Testing
         == MMIORange(
           start: UInt64(Hardware.tpmAddress), byteCount: UInt64(Hardware.tpmByteCount)))
     #expect(PhysicalPresenceMemory.range.start == UInt64(Hardware.physicalPresenceAddress))
+  }
+
+  @Test("the tables name the address at which the generation is")
+  func generation() {
+    #expect(GenerationID.range.start == UInt64(ACPIFixedHardware.generationIDAddress))
+    #expect(GenerationID.range.byteCount <= UInt64(ACPIFixedHardware.generationIDByteCount))
   }
 
   @Test("the tables name the ports at which devices answer")

@@ -131,16 +131,22 @@ struct SavedMachineTests {
   @Test func accessesAreDoneOnce() async throws {
     var restoration: MachineRestoration?
     var files: [SavedFile] = []
+    var generations: Set<[UInt8]> = []
     let kernel = BootFile(SyntheticImages.bzImage(code: Self.kernel), name: "synthetic")
     for _ in 0..<20 {
       let control = MachineControl()
       var configuration = MachineConfiguration.confined(
         .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: 64 << 20)
       configuration.restoration = restoration
+      configuration.computer.generation = GenerationID([UInt8](repeating: 1, count: 16))
       configuration.computer.pciDevices = [
         PCIDeviceConfiguration(slot: CountingFunction.slot) { CountingFunction($0) }
       ]
       let machine = try Machine(configuration, control: control)
+      // The guest is told that it goes on from what was saved, and finds another generation.
+      let generation = try #require(machine.computer?.generation)
+      #expect(generations.insert(generation.value).inserted)
+      #expect(machine.ports.read(port: 0x620, width: 4) == (restoration == nil ? 0 : 1 << 5))
       let before = try count(machine.memory)
       let outcome = Task { await machine.runOnThread() }
       while try count(machine.memory) < before + 3, control.outcome == nil { await Task.yield() }
