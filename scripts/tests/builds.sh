@@ -67,20 +67,21 @@ refuse_forbidden_paths() {
     Tests/ForbiddenPaths/GuestMemoryWriters.swift
 }
 
-# Each catalogue names what its module has: a name that is gone is a warning of docc.
-check_catalogues() {
-  local catalogue module graphs out=.build-test/documentation
-  local modules
-  modules=$(swift build --show-bin-path)/Modules
-  for catalogue in Sources/*/*.docc; do
-    module=$(basename "$catalogue" .docc)
+# Each catalogue names what its module has: a name that is gone is a warning of docc. And the public interface is the
+# one that docs/api has, so that nobody changes it without knowing.
+check_documentation() {
+  local module graphs out=.build-test/documentation
+  for module in "${public_modules[@]}"; do
     graphs=$out/$module
-    rm -rf "$graphs" && mkdir -p "$graphs"
-    logged "symbols-$module" swift symbolgraph-extract -module-name "$module" \
-      -target x86_64-unknown-linux-gnu -I "$modules" -I Sources/CKVM/include \
-      -I Sources/CKVM/include -I Sources/CLinux/include -minimum-access-level public -output-dir "$graphs" || return 1
-    logged "docc-$module" docc convert "$catalogue" --additional-symbol-graph-dir "$graphs" \
-      --output-path "$out/$module.doccarchive" || return 1
+    logged "symbols-$module" extract_symbols "$module" "$graphs" || return 1
+    if list_interface "$graphs" | diff "$public_interface/$module.txt" -; then
+      pass_check "public interface of $module"
+    else
+      fail_check "public interface of $module is another one: see scripts/docs api"
+    fi
+  done
+  for module in "${documented_modules[@]}"; do
+    logged "docc-$module" convert_catalogue "$module" "$out/$module" "$out/$module.doccarchive" || return 1
     if grep -A 2 "doesn't exist at" "$logs/docc-$module.log"; then
       fail_check "documentation of $module: a name that is gone"
     else
@@ -118,10 +119,36 @@ check_example() {
   fi
 }
 
-# Built as an embedder builds: by path, with settings of its own.
+# publish_tree DIRECTORY VERSION: this tree, with what is not committed, as a repository of its own with that tag.
+publish_tree() {
+  local index commit
+  rm -rf "$1"
+  git init --quiet --bare "$1" || return 1
+  index=$(mktemp -u) || return 1
+  GIT_INDEX_FILE=$index git add --all || return 1
+  commit=$(git -c user.name=examples -c user.email=examples@localhost commit-tree -m "$2" \
+    "$(GIT_INDEX_FILE=$index git write-tree)") || return 1
+  rm -f "$index"
+  git push --quiet "$1" "$commit:refs/tags/$2"
+}
+
+# Built as an embedder builds: by URL and version, with settings of its own. A dependency by path is less: it takes
+# settings that one by URL refuses.
 run_examples() {
-  local status=0
-  local -a place=(--package-path examples --scratch-path .build-examples)
+  local status=0 version
+  local -a place=(--package-path .build-examples/package --scratch-path .build-examples)
+  # Each time another: SwiftPM wants a version to be the same for ever.
+  version=0.1.$(date +%s)
+  rm -rf .build-examples/package .build-examples/checkouts .build-examples/repositories \
+    .build-examples/workspace-state.json
+  logged examples-published publish_tree .build-examples/published/vmm-run "$version" || return 1
+  mkdir -p .build-examples/package
+  cp -r examples/{Package.swift,Sources,Tests} .build-examples/package/
+  sed -i "s|path: \"..\"|url: \"file://$PWD/.build-examples/published/vmm-run\", exact: \"$version\"|; s|name: \"vmm-run\", url|url|" \
+    .build-examples/package/Package.swift
+  if grep -q 'path:' .build-examples/package/Package.swift; then
+    fail_check 'the examples do not name the libraries as they used to: see run_examples'
+  fi
   if env -u VMM_RUN_STRICT swift package dump-package | grep -q treatAllWarnings; then
     fail_check 'a dependency by path has warnings as errors'
   fi
