@@ -35,6 +35,12 @@ lint_scripts() {
   mapfile -t scripts < <(find .ci scripts findings -type f \
     \( -name '*.sh' -o -exec grep -qE -m 1 '^#!.*sh' {} \; \) -print | sort)
   logged scripts shellcheck --external-sources "${scripts[@]}" || return 1
+  local finding
+  for finding in findings/*.sh; do
+    if ! grep -qF "| \`${finding##*/}\` |" docs/testing.md; then
+      fail_check "$finding is not in the table of docs/testing.md"
+    fi
+  done
   printf '%d scripts\n' "${#scripts[@]}"
 }
 
