@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # lists for scripts/docs and scripts/test
 # The public interface of the libraries: as pages (docc) and as lists (docs/api). Sourced, never run. Needs a debug
 # build.
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # logs: set by scripts/test and report.sh
+# shellcheck disable=SC2154 # logs, public_modules and the like: set by scripts/test, report.sh, documentation.sh
 # Steps of scripts/test: packages, format, builds. Sourced, never run.
 
 # What a Swift toolchain needs to link, and what the checks need; scripts/rig looks after its own.
