@@ -10,6 +10,13 @@
 times=$1 rounds=$2
 shift 2
 
+# The gateway that passt makes up is this host; pings go to its address. As root it becomes this user, and who may ping:
+# passt has no privileges.
+ip link set lo up
+ip address add 10.0.2.2/32 dev lo
+echo 'nobody:x:65534:65534::/:/bin/false' >>/etc/passwd
+echo '0 2147483647' >/proc/sys/net/ipv4/ping_group_range
+
 # wait_for FILE LINES: until that many rounds are on the console, or its process is gone.
 wait_for() {
   while kill -0 "$job" 2>/dev/null && [ "$(grep -c '^@ round' "$1")" -lt "$2" ]; do sleep 0.1; done
@@ -74,7 +81,7 @@ for guest; do
   set -- --control unix:/tmp/vm.sock --snapshots /tmp/saved
   timeout -s KILL 300 vmm-run run --kernel "/guest/$series.kernel" --initrd "/guest/$series.initrd" \
     --append "console=ttyS0 panic=-1 quiet rounds=$rounds" --memory 256M --cpus "$cpus" --disk /tmp/disk.img \
-    --serial "file:$console" --rng on --display 1024x768 --usb tablet,keyboard "$@" </dev/null 2>"/out/$name.stderr" &
+    --serial "file:$console" --net user --nic virtio --rng on --display 1024x768 --usb tablet,keyboard "$@" </dev/null 2>"/out/$name.stderr" &
   job=$!
   saved=0
   touch "$console"

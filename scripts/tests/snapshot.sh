@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
-# Step of scripts/test: Linux guests and OVMF that are saved and restored while they work, in the rig. Sourced, never run.
+# Step of scripts/test: Linux guests and OVMF that are saved and restored while they work, in the rig. Sourced, never run;
+# needs network.sh.
 #
 # What runs is in snapshot-in-rig.sh, what the guests do in snapshot-init.sh, what must come of it here.
 
@@ -12,10 +13,11 @@ snapshot_rounds=$((snapshot_times + 4))
 # make_snapshot_guest DIRECTORY SERIES: kernel and initramfs.
 make_snapshot_guest() {
   local directory=$1 series=$2 kernel tree=$1/$2.tree
-  get_kernel "$series" virtio-rng || return 1
+  local -a modules=(virtio-rng failover net_failover virtio_net)
+  get_kernel "$series" "${modules[@]}" || return 1
   mkdir -p "$tree"/{bin,dev,proc,sys,tmp}
   cp /bin/busybox "$tree/bin/"
-  add_modules "$tree" "$kernel" devices virtio-rng || return 1
+  add_modules "$tree" "$kernel" devices "${modules[@]}" || return 1
   install_init "$tree" "$here/tests/snapshot-init.sh"
   pack_initramfs "$tree" | gzip -1 >"$directory/$series.initrd" || return 1
   cp "$kernel/vmlinuz" "$directory/$series.kernel"
@@ -40,27 +42,30 @@ check_snapshot_guest() {
   check_equal "$guest: every round, once and right" \
     "$(sed -n 's/^\(@ round .*\) at .*/\1/p' "$out/$guest.told")" "$(snapshot_sums $snapshot_rounds)"
   check_equal "$guest: time went on" \
-    "$(sed -n 's/^@ round .* at //p' "$out/$guest.told" | sort -n -u | wc -l)" "$snapshot_rounds"
+    "$(sed -n 's/^@ round .* at \([0-9.]*\) .*/\1/p' "$out/$guest.told" | sort -n -u | wc -l)" "$snapshot_rounds"
   # Linux's vmgenid driver, by the event and the new generation ID of each life.
   check_seen "$guest" "forks $snapshot_times"
+  check_equal "$guest: rounds in which it reached its gateway" \
+    "$(grep -c '^@ round .* reached$' "$out/$guest.told")" "$snapshot_rounds"
   check_seen "$guest" 'errors live 0'
   check_seen "$guest" poweroff
   check_messages "$guest"
 }
 
 run_snapshots_in_rig() {
-  local rig_status=0 guests='Linux that is saved and restored' out=$logs/snapshot/out before=$failed guest
+  local rig_status=0 guests='Linux that is saved and restored' out=$logs/snapshot/out before=$failed guest passt
   local directory=$logs/snapshot firmware ovmf=/usr/share/OVMF
   get_firmware bookworm || return 1
   rm -rf "$directory"
   mkdir -p "$directory/guest"
+  get_passt || return 1
   for guest in "${snapshot_guests[@]}"; do
     make_snapshot_guest "$directory/guest" "${guest%-*}" || return 1
   done
   truncate -s 16M "$directory/guest/disk.img"
   logged snapshot "$here/rig" --timeout 900 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" \
-    --file "$firmware$ovmf:$ovmf" --file /usr/bin/swtpm --script "$here/tests/snapshot-in-rig.sh" -- \
+    --file "$passt:/usr/bin/passt" --file "$firmware$ovmf:$ovmf" --file /usr/bin/swtpm --script "$here/tests/snapshot-in-rig.sh" -- \
     "$snapshot_times" "$snapshot_rounds" "${snapshot_guests[@]}" || rig_status=$?
   if [[ $rig_status -ne 0 ]]; then
     fail_check "$guests: the rig's exit status $rig_status"
