@@ -1,5 +1,6 @@
 internal import Bytes
 internal import Glibc
+internal import Synchronization
 
 // Reads and writes of bytes and integers. Each copies: what the guest changes meanwhile changes
 // either the copy's source before, or nothing of the copy after.
@@ -154,6 +155,24 @@ extension GuestMemory {
       unsafe memset(target, Int32(value), byteCount)
     }
     guard done != nil else { throw .notRAM(address, byteCount: byteCount) }
+  }
+
+  /// Sets bits of the little-endian 8 bytes at `address`, a multiple of 8, as one step that no
+  /// other processor comes between; marked as touched before. A full barrier. Any thread.
+  ///
+  /// - Returns: what the bytes were before.
+  /// - Throws: `GuestMemoryError.notRAM`.
+  package func setBits(_ bits: UInt64, at address: GPA) throws(GuestMemoryError) -> UInt64 {
+    precondition(address.rawValue % 8 == 0, "an atomic word at \(address)")
+    let old: UInt64? = unsafe writing(at: address, 8) { target in
+      guard let target = target.baseAddress else { return 0 }
+      // SAFETY: 8 aligned bytes, as regions begin on pages; an `Atomic<UInt64>` has the layout of
+      // its integer, and the mapping lives as long as self.
+      return unsafe target.assumingMemoryBound(to: Atomic<UInt64>.self).pointee
+        .bitwiseOr(bits, ordering: .sequentiallyConsistent).oldValue
+    }
+    guard let old else { throw .notRAM(address, byteCount: 8) }
+    return old
   }
 
   /// Lends `byteCount` bytes at `address` for writing, marked as touched before.

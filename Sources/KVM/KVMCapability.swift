@@ -53,6 +53,9 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
   /// KVM_CAP_HYPERV_ENFORCE_CPUID: MSRs and hypercalls obey the CPUID leaves.
   public static let hyperVEnforceCPUID = KVMCapability(rawValue: KVM_CAP_HYPERV_ENFORCE_CPUID)
 
+  /// KVM_CAP_HYPERV_EVENTFD: hypercall 0x005D can signal an eventfd.
+  public static let hyperVEventFD = KVMCapability(rawValue: KVM_CAP_HYPERV_EVENTFD)
+
   /// KVM_CAP_XSAVE2: how many bytes a vCPU's extended state has, where it may be more than 4096.
   public static let extendedState = KVMCapability(rawValue: KVM_CAP_XSAVE2)
   /// KVM_CAP_SREGS2: system registers with the page directory pointers.
@@ -85,6 +88,7 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
     (.hyperVSynIC2, "KVM_CAP_HYPERV_SYNIC2", "4.13"),
     (.hyperVEnlightenedVMCS, "KVM_CAP_HYPERV_ENLIGHTENED_VMCS", "5.0"),
     (.hyperVEnforceCPUID, "KVM_CAP_HYPERV_ENFORCE_CPUID", "5.14"),
+    (.hyperVEventFD, "KVM_CAP_HYPERV_EVENTFD", "4.17"),
   ]
 
   /// The kernel's spelling, or the number.
@@ -98,7 +102,7 @@ public struct KVMCapability: RawRepresentable, Hashable, Sendable, CustomStringC
     let build =
       switch self {
       case .hyperV, .hyperVCPUID, .systemHyperVCPUID, .hyperVSynIC2, .hyperVEnlightenedVMCS,
-        .hyperVEnforceCPUID:
+        .hyperVEnforceCPUID, .hyperVEventFD:
         " built with CONFIG_KVM_HYPERV"
       default: ""
       }

@@ -53,17 +53,22 @@ extension VirtualMachine {
       cure: "interrupt controllers in the kernel must be made before")
   }
 
-  /// Replaces all routes from interrupts to pins.
-  public func setInterruptRoutes(_ routes: [InterruptRoute]) throws(KVMError) {
+  /// Replaces all routes of interrupts.
+  ///
+  /// - Parameter synthetic: routes to processors whose SynIC is on: KVM looks for them now.
+  public func setInterruptRoutes(
+    _ routes: [InterruptRoute], synthetic: [SyntheticInterruptRoute] = []
+  ) throws(KVMError) {
+    let count = routes.count + synthetic.count
     let headerByteCount = MemoryLayout<kvm_irq_routing>.size
-    let byteCount = headerByteCount + routes.count * MemoryLayout<kvm_irq_routing_entry>.stride
+    let byteCount = headerByteCount + count * MemoryLayout<kvm_irq_routing_entry>.stride
     let table = UnsafeMutableRawPointer.allocate(
       byteCount: byteCount, alignment: MemoryLayout<kvm_irq_routing>.alignment)
     defer { unsafe table.deallocate() }
     // SAFETY: room for the header and all entries, zeroed before its use; freed after the call.
     unsafe table.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
     let header = unsafe table.assumingMemoryBound(to: kvm_irq_routing.self)
-    unsafe header.pointee.nr = UInt32(routes.count)
+    unsafe header.pointee.nr = UInt32(count)
     let entries = unsafe ckvm_irq_routing_entries(header)
     for (index, route) in routes.enumerated() {
       unsafe entries[index].gsi = route.interrupt
@@ -71,8 +76,14 @@ extension VirtualMachine {
       unsafe entries[index].u.irqchip = kvm_irq_routing_irqchip(
         irqchip: route.controller.rawValue, pin: route.pin)
     }
+    for (index, route) in synthetic.enumerated() {
+      unsafe entries[routes.count + index].gsi = route.interrupt
+      unsafe entries[routes.count + index].type = UInt32(KVM_IRQ_ROUTING_HV_SINT)
+      unsafe entries[routes.count + index].u.hv_sint = kvm_irq_routing_hv_sint(
+        vcpu: route.vcpu, sint: route.source)
+    }
     try unsafe descriptor.call(
-      CKVM_SET_GSI_ROUTING, pointer: table, "KVM_SET_GSI_ROUTING with \(routes.count) routes")
+      CKVM_SET_GSI_ROUTING, pointer: table, "KVM_SET_GSI_ROUTING with \(count) routes")
   }
 
   /// Drives the wire of an interrupt. Any thread.

@@ -14,6 +14,8 @@ _Static_assert(sizeof(struct kvm_dirty_log) == 16, "KVM ABI");
 _Static_assert(sizeof(struct kvm_clear_dirty_log) == 24, "KVM ABI");
 _Static_assert(sizeof(struct kvm_cpuid_entry2) == 40, "KVM ABI");
 _Static_assert(sizeof(struct kvm_msr_entry) == 16, "KVM ABI");
+_Static_assert(sizeof(struct kvm_irqfd) == 32, "KVM ABI");
+_Static_assert(sizeof(struct kvm_hyperv_eventfd) == 24, "KVM ABI");
 _Static_assert(offsetof(struct kvm_run, exit_reason) == 8, "KVM ABI");
 _Static_assert(offsetof(struct kvm_run, s) == 304, "KVM ABI");
 
@@ -47,6 +49,10 @@ static const unsigned long CKVM_CREATE_PIT2 = KVM_CREATE_PIT2;
 static const unsigned long CKVM_IRQ_LINE = KVM_IRQ_LINE;
 static const unsigned long CKVM_SET_GSI_ROUTING = KVM_SET_GSI_ROUTING;
 static const unsigned long CKVM_SIGNAL_MSI = KVM_SIGNAL_MSI;
+// KVM_CAP_IRQFD_RESAMPLE, KVM_CAP_HYPERV_EVENTFD.
+static const unsigned long CKVM_IRQFD = KVM_IRQFD;
+static const uint32_t CKVM_IRQFD_FLAG_RESAMPLE = KVM_IRQFD_FLAG_RESAMPLE;
+static const unsigned long CKVM_HYPERV_EVENTFD = KVM_HYPERV_EVENTFD;
 static const unsigned long CKVM_SET_TSS_ADDR = KVM_SET_TSS_ADDR;
 static const unsigned long CKVM_SET_IDENTITY_MAP_ADDR = KVM_SET_IDENTITY_MAP_ADDR;
 // KVM_CAP_BINARY_STATS_FD.

@@ -43,7 +43,9 @@ public struct HyperVCPUID: Sendable {
         lastFunction: nested.isEmpty ? Self.lastFunction : Self.lastNestedFunction
       ),
       Self.interface, parameters.version.leaf,
-      Self.features(enlightenments, locksHypercallMSR: locksHypercallMSR),
+      Self.features(
+        enlightenments, locksHypercallMSR: locksHypercallMSR,
+        offersConnections: parameters.offersConnections),
       Self.recommendations(enlightenments, spinRetryCount: parameters.spinRetryCount),
       Self.limits(virtualProcessorCount: count), Self.hardwareFeatures,
     ]
@@ -62,9 +64,10 @@ public struct HyperVCPUID: Sendable {
 
   /// Privileges and features. ECX (power states) is zero: there is no enlightened power management.
   private static func features(
-    _ enlightenments: Enlightenments, locksHypercallMSR: Bool
+    _ enlightenments: Enlightenments, locksHypercallMSR: Bool, offersConnections: Bool
   ) -> HyperVLeaf {
-    let privileges = PartitionPrivileges(enlightenments).rawValue
+    let privileges = PartitionPrivileges(enlightenments)
+      .union(offersConnections ? .ofConnections : []).rawValue
     let features = HypervisorFeatures(enlightenments, locksHypercallMSR: locksHypercallMSR)
     return HyperVLeaf(
       function: 0x4000_0003,

@@ -11,6 +11,9 @@ public struct HyperVParameters: Hashable, Sendable {
   public var vendor = HypervisorVendor.microsoft
   /// The version.
   public var version = HypervisorVersion.default
+  /// Whether there are connections that the guest may post messages and signal events to, as VMBus
+  /// has: *PostMessages* and *SignalEvents* among its privileges.
+  public var offersConnections = false
 
   /// The defaults.
   public init() {}

@@ -79,8 +79,8 @@ public struct PartitionPrivileges: OptionSet, Hashable, Sendable {
 
   /// The privileges that a set of enlightenments grants.
   ///
-  /// *PostMessages* and *SignalEvents* are never granted, not even with the SynIC: no connection
-  /// exists that a guest could post to, and ``HypercallDispatcher`` does not offer the calls.
+  /// *PostMessages* and *SignalEvents* are not among them, not even with the SynIC: they come with
+  /// connections (``HyperVParameters/offersConnections``).
   public init(_ enlightenments: Enlightenments) {
     // The hypercall MSRs carry the guest's OS identity, which the rest of the interface waits for.
     self = enlightenments.isEmpty ? [] : .accessHypercallMSRs
@@ -88,6 +88,9 @@ public struct PartitionPrivileges: OptionSet, Hashable, Sendable {
       formUnion(privileges)
     }
   }
+
+  /// What connections need.
+  static let ofConnections: PartitionPrivileges = [.postMessages, .signalEvents]
 
   private static let grants: [(Enlightenments, PartitionPrivileges)] = [
     (.virtualAPIC, .accessInterruptControl),

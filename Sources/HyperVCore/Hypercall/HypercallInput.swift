@@ -56,6 +56,9 @@ public struct HypercallInput: RawRepresentable, Hashable, Sendable {
   /// *Fast*, bit 16: parameters are in registers, the two GPAs are data.
   public var isFast: Bool { rawValue & Self.fastBit != 0 }
 
+  /// The same call with its input in registers.
+  public var fast: HypercallInput { HypercallInput(rawValue: rawValue | Self.fastBit) }
+
   /// *Variable header size*, bits 26:17, in quadwords (8 bytes each), 0...1023.
   public var variableHeaderQuadwordCount: Int { field(shift: 17, mask: 0x3FF) }
 
