@@ -69,6 +69,8 @@ public enum ACPIFixedHardware {
   public static let serialPort1Interrupt: UInt8 = 4
   /// The real-time clock's.
   public static let realTimeClockInterrupt: UInt8 = 8
+  /// VMBus' by name only. A printer's in former times.
+  public static let vmbusInterrupt: UInt8 = 7
   /// The PS/2 mouse's.
   public static let mouseInterrupt: UInt8 = 12
   /// Where ISA interrupt 0, the PIT, arrives. A machine must route it there: KVM's default is pin

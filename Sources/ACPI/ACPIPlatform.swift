@@ -13,7 +13,9 @@ public struct ACPIPlatform: Hashable, Sendable {
   public let tpm: TPM?
   /// Whether there is a virtual machine generation ID, at `ACPIFixedHardware.generationIDAddress`.
   /// Its event is a general purpose one.
-  public var hasGenerationID = false
+  public let hasGenerationID: Bool
+  /// Whether the guest is told of VMBus.
+  public let hasVMBus: Bool
 
   /// A TPM 2.0 behind a command response buffer at `ACPIFixedHardware.tpmAddress`.
   public struct TPM: Hashable, Sendable {
@@ -39,7 +41,8 @@ public struct ACPIPlatform: Hashable, Sendable {
   ///
   /// - Parameter apicIDs: 1 to 4096 ids, strictly ascending.
   public init(
-    apicIDs: [UInt32], addresses: ACPIAddresses, legacyDevices: LegacyDevices, tpm: TPM? = nil
+    apicIDs: [UInt32], addresses: ACPIAddresses, legacyDevices: LegacyDevices, tpm: TPM? = nil,
+    hasGenerationID: Bool = false, hasVMBus: Bool = false
   ) {
     precondition(
       (1...Self.maximumVCPUCount).contains(apicIDs.count), "\(apicIDs.count) vCPUs in ACPI")
@@ -49,16 +52,20 @@ public struct ACPIPlatform: Hashable, Sendable {
     self.addresses = addresses
     self.legacyDevices = legacyDevices
     self.tpm = tpm
+    self.hasGenerationID = hasGenerationID
+    self.hasVMBus = hasVMBus
   }
 
   /// Describes a machine with APIC ids 0 to `vcpuCount` - 1.
   public init(
-    vcpuCount: Int, addresses: ACPIAddresses, legacyDevices: LegacyDevices, tpm: TPM? = nil
+    vcpuCount: Int, addresses: ACPIAddresses, legacyDevices: LegacyDevices, tpm: TPM? = nil,
+    hasGenerationID: Bool = false, hasVMBus: Bool = false
   ) {
     precondition(vcpuCount >= 0, "\(vcpuCount) vCPUs in ACPI")
     self.init(
       apicIDs: (0..<vcpuCount).map { UInt32($0) }, addresses: addresses,
-      legacyDevices: legacyDevices, tpm: tpm)
+      legacyDevices: legacyDevices, tpm: tpm, hasGenerationID: hasGenerationID,
+      hasVMBus: hasVMBus)
   }
 }
 

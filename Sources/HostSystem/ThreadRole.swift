@@ -19,4 +19,7 @@ public enum ThreadRole: UInt16, CaseIterable, Hashable, Sendable {
   case balloon
   /// Reads what control clients ask, and sends what they get. Makes no thread and opens no file.
   case control
+  /// Serves the channels of VMBus, and gives the host the memory back that the guest gives up
+  /// there. Makes no thread and opens no file.
+  case vmbus
 }

@@ -23,6 +23,8 @@ public struct ComputerSpec: Hashable, Sendable {
   public var randomNumbers: RandomNumberChoice?
   /// Nil for a machine without one.
   public var balloon: BalloonSpec?
+  /// Whether there is VMBus, whose Dynamic Memory then serves the balloon.
+  public var hasVMBus = false
   public var clock = ClockChoice.utc
   public var onCrash = CrashAction.report
   public var onReset = ResetAction.reset
@@ -76,7 +78,8 @@ public enum RandomNumberChoice: String, Hashable, Sendable, CaseIterable, Codabl
   case off
 }
 
-/// A memory balloon (virtio-balloon), by which the guest gives memory back.
+/// A memory balloon (virtio-balloon, or Dynamic Memory where there is VMBus), by which the guest
+/// gives memory back.
 public struct BalloonSpec: Hashable, Sendable {
   /// What the guest is to give up from its start on, in pages of 4 KiB; with 0 it reports what is
   /// free, and gives up nothing.

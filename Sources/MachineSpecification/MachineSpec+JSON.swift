@@ -353,6 +353,7 @@ extension ComputerSpec {
     balloon = try object.size("balloon") { (text) throws(SpecValueError) in
       try BalloonSpec(parsing: text)
     }
+    hasVMBus = try object.flag("vmbus") ?? hasVMBus
     clock = try object.choice("clock") ?? clock
     onCrash = try object.choice("onCrash") ?? onCrash
     onReset = try object.choice("onReset") ?? onReset
@@ -371,6 +372,7 @@ extension ComputerSpec {
       "networks": .init(networks.map(\.value)),
       "rng": .init(randomNumbers?.rawValue),
       "balloon": .init(balloon?.text),
+      "vmbus": hasVMBus ? .flag(true) : .null,
       "clock": .text(clock.rawValue), "onCrash": .text(onCrash.rawValue),
       "onReset": .text(onReset.rawValue),
     ])

@@ -47,6 +47,7 @@ import ZeroTracker
       ]
       computer.randomNumbers = .off
       computer.balloon = BalloonSpec(targetPageCount: 3)
+      computer.hasVMBus = true
       computer.clock = .local
       computer.onCrash = .ignore
       computer.onReset = .exit

@@ -152,6 +152,8 @@ import ZeroTracker
     #expect(resize?.outputPath == "f")
     #expect(resize?.request.route == .resize)
     #expect(resize?.request.body?.compactText == #"{"desired_balloon":1048576}"#)
+    #expect(
+      try ctl("s resize 0")?.request.body?.compactText == #"{"desired_balloon":0}"#)
     #expect(try ctl("unix:s vm.power-button")?.request == .init(route: .powerButton))
     #expect(try ctl("unix:s vm.power-button")?.path == "s")
     #expect(

@@ -27,12 +27,12 @@ import Testing
   private func text(
     _ processors: [MachineStatus.Processor], disks: [NVMeActivity?] = [],
     sata: [AHCIActivity]? = [], serial: UARTActivity? = nil, balloon: BalloonActivity? = nil,
-    after earlier: [MachineStatus.Processor]? = nil
+    vmbus: VMBusActivity? = nil, after earlier: [MachineStatus.Processor]? = nil
   ) -> String {
     func status(_ processors: [MachineStatus.Processor]) -> MachineStatus {
       MachineStatus(
         processors: processors, disks: disks, sata: sata, serialPort: serial, balloon: balloon,
-        isTracking: true)
+        vmbus: vmbus, isTracking: true)
     }
     return StatusReport(
       status(processors), after: earlier.map { status($0) }, elapsedSeconds: 2.5
@@ -129,6 +129,35 @@ import Testing
       }
         == "  balloon 64 MiB of 128 MiB, 300 MiB given back, 8 KiB left, "
         + "512 MiB of 1 GiB free in the guest, 1.50 s ago")
+    #expect(
+      line { activity in
+        activity.hasDriver = true
+        activity.statistics = BalloonStatistics(available: 300 << 20)
+      }
+        == "  balloon 0 bytes of 128 MiB, 0 bytes given back, "
+        + "300 MiB available in the guest, 0.00 s ago")
+  }
+
+  @Test func whatVMBusDoes() {
+    func line(_ activity: VMBusActivity) -> String? {
+      text([], vmbus: activity).split(separator: "\n").map(String.init)
+        .first { $0.contains("VMBus") }
+    }
+    #expect(
+      line(VMBusActivity(openChannelCount: 0, heartbeat: nil, canShutDown: false))
+        == "  VMBus   0 devices in use, shutdown is not heard")
+    #expect(
+      line(
+        VMBusActivity(
+          openChannelCount: 1, heartbeat: .init(answerCount: 12, missedCount: 0),
+          canShutDown: true))
+        == "  VMBus   1 device in use, shutdown is heard, heartbeat 12")
+    #expect(
+      line(
+        VMBusActivity(
+          openChannelCount: 4, heartbeat: .init(answerCount: 12, missedCount: 3),
+          canShutDown: true))
+        == "  VMBus   4 devices in use, shutdown is heard, no heartbeat since 12, 3 missed")
   }
 }
 
@@ -136,7 +165,8 @@ import Testing
   private func lines(_ sata: [AHCIActivity]?) -> [String] {
     let text = StatusReport(
       MachineStatus(
-        processors: [], disks: [], sata: sata, serialPort: nil, balloon: nil, isTracking: true),
+        processors: [], disks: [], sata: sata, serialPort: nil, balloon: nil, vmbus: nil,
+        isTracking: true),
       after: nil, elapsedSeconds: 1
     ).text
     return text.split(separator: "\n").dropFirst(2).map {

@@ -323,6 +323,14 @@ import Testing
     ] { #expect(try system(line).hasRandomNumbers == expected, "\(line)") }
   }
 
+  @Test("--vmbus: not there, unless it is said; a machine with it cannot be saved")
+  func vmbus() throws {
+    for (line, expected) in [
+      ("--kernel k", false), ("--firmware f", false), ("--kernel k --vmbus", true),
+      ("--firmware f --vmbus --balloon 1M", true),
+    ] { #expect(try system(line).hasVMBus == expected, "\(line)") }
+  }
+
   @Test("--balloon: none, unless it is said; of any size")
   func balloon() throws {
     for (line, expected) in [
@@ -464,6 +472,10 @@ import Testing
     ("--kernel k --net user --nic ne2000", "option '--nic': 'ne2000' is not one of e1000e, virtio"),
     ("--kernel k --usb tablet,none", "option '--usb': 'none' is not one of tablet, keyboard"),
     ("--kernel k --usb keyboard,keyboard", "option '--usb': 'keyboard' is there twice"),
+    (
+      "--kernel k --vmbus --control unix:s --snapshots d",
+      "options '--vmbus' and '--snapshots' cannot be combined; a machine with VMBus cannot be saved"
+    ),
     ("--kernel k --rng auto", "option '--rng': 'auto' is not one of on, off"),
     (
       "--kernel k --balloon 5000",

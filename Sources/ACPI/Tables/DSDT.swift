@@ -11,7 +11,8 @@ enum DSDT {
           "\\_SB",
           [hostBridge(platform), motherboardMemory(platform)]
             + (platform.tpm == nil ? [] : [tpm])
-            + (platform.hasGenerationID ? [generationID] : []) + processors(platform)),
+            + (platform.hasGenerationID ? [generationID] : [])
+            + (platform.hasVMBus ? [vmbus] : []) + processors(platform)),
         powerOff,
       ] + (platform.hasGenerationID ? [generationIDEvent] : [])
     return ACPITable(.dsdt, revision: revision, body: terms.bytes)
@@ -21,6 +22,20 @@ enum DSDT {
   /// this chip set does too. There is no other sleep state.
   private static var powerOff: AMLTerm {
     .name("\\_S5", .package([.integer(0), .integer(0), .integer(0), .integer(0)]))
+  }
+
+  /// VMBus, by the names that drivers know; the short one is no `_HID`. It has no memory or ports.
+  /// Windows wants it to have an interrupt, which nothing raises: what comes comes by the SynIC.
+  private static var vmbus: AMLTerm {
+    .device(
+      "VMBS",
+      [
+        .name("_HID", .string("MSFT1000")), .name("_CID", .string("VMBus")),
+        .name("_UID", .integer(0)),
+        .name("_DDN", .string("VMBUS")), .name("_STA", .integer(0x0F)),
+        .name(
+          "_CRS", .resourceTemplate([.irqNoFlags(ACPIFixedHardware.vmbusInterrupt)])),
+      ])
   }
 
   /// One device per vCPU, `C000` and so on in hexadecimal; its UID is the one in the MADT.

@@ -70,7 +70,7 @@ extension SandboxPermission {
   private static let transfers: [SandboxPermission] = [
     SandboxPermission(.write, .all, why: "console, traces, messages"),
     SandboxPermission(.writev, .all, why: "last words of the C library"),
-    SandboxPermission(.read, .peers, why: "console, /proc; wake-ups of threads that wait"),
+    SandboxPermission(.read, .readers, why: "console, /proc; wake-ups of threads that wait"),
     SandboxPermission(
       .accept4, .listeners, need: .listener, why: "viewers and control clients that connect"),
     SandboxPermission(

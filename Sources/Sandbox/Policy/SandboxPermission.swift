@@ -73,8 +73,9 @@ struct SandboxRoles: OptionSet, Sendable {
   ]
   static let guest: SandboxRoles = [.service, .vcpu]
   /// The threads that give pages of guest memory back, or look at them.
-  static let memory: SandboxRoles = [.guest, balloon]
+  static let memory: SandboxRoles = [.guest, balloon, vmbus]
   private static let balloon = SandboxRoles(rawValue: 1 << ThreadRole.balloon.rawValue)
+  private static let vmbus = SandboxRoles(rawValue: 1 << ThreadRole.vmbus.rawValue)
   /// The threads that exchange bytes with something outside.
   static let peers: SandboxRoles = [
     .listeners, SandboxRoles(rawValue: 1 << ThreadRole.tpm.rawValue),
@@ -82,10 +83,12 @@ struct SandboxRoles: OptionSet, Sendable {
   ]
   /// With the threads that have a display's log of written pages.
   static let pictures: SandboxRoles = [.guest, .viewer]
+  /// Those that read what woke them.
+  static let readers: SandboxRoles = [.peers, vmbus]
   /// With those that have the log forget pages.
   static let logs: SandboxRoles = [.pictures, .memory]
   /// With the threads that wait for something outside.
-  static let waiting: SandboxRoles = [.guest, .peers]
+  static let waiting: SandboxRoles = [.guest, .readers]
   static let all: SandboxRoles = [.guest, .disk, .peers, .memory]
 
   func contains(_ role: ThreadRole) -> Bool {

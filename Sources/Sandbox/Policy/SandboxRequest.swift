@@ -65,6 +65,8 @@ struct SandboxRequest: Sendable {
     SandboxRequest("KVM_CREATE_IRQCHIP", CKVM_CREATE_IRQCHIP, .service, why: set),
     SandboxRequest("KVM_CREATE_PIT2", CKVM_CREATE_PIT2, .service, why: set),
     SandboxRequest("KVM_SET_GSI_ROUTING", CKVM_SET_GSI_ROUTING, .service, why: set),
+    SandboxRequest("KVM_IRQFD", CKVM_IRQFD, .service, why: set),
+    SandboxRequest("KVM_HYPERV_EVENTFD", CKVM_HYPERV_EVENTFD, .service, why: set),
     SandboxRequest("KVM_SET_TSS_ADDR", CKVM_SET_TSS_ADDR, .service, why: set),
     SandboxRequest("KVM_SET_IDENTITY_MAP_ADDR", CKVM_SET_IDENTITY_MAP_ADDR, .service, why: set),
     SandboxRequest("KVM_X86_SET_MSR_FILTER", CKVM_X86_SET_MSR_FILTER, .service, why: set),

@@ -37,6 +37,7 @@ extension ThreadRole {
     case .network: "a network"
     case .balloon: "a balloon"
     case .control: "a control"
+    case .vmbus: "a VMBus"
     }
   }
 }

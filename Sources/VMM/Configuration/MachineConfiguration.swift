@@ -87,6 +87,9 @@ public struct MachineConfiguration: Sendable {
     }
   }
 
+  /// Whether it is a PC with VMBus.
+  var hasVMBus: Bool { isPersonalComputer && computer.hasVMBus }
+
   /// How many vCPUs the image's kind of machine can have.
   var vcpuCounts: ClosedRange<Int> {
     isPersonalComputer ? GuestSpec.computerVCPUCounts : GuestSpec.programVCPUCounts

@@ -31,6 +31,10 @@ public struct PersonalComputerConfiguration: Sendable {
   /// Nil for a machine without a memory balloon (virtio-balloon). One object for all machines that
   /// a process makes of this configuration, so that a reset leaves its target.
   public var balloon: Balloon?
+  /// Whether there is VMBus, with integration services and, in place of virtio-balloon, Dynamic
+  /// Memory for `balloon`. A Microsoft document of 2012 asks others not to claim it, so it is not
+  /// there unless asked for.
+  public var hasVMBus = false
   /// Other PCI devices, beside disks and display.
   public var pciDevices: [PCIDeviceConfiguration] = []
   /// Whether the real-time clock has local time, as Windows expects, and not UTC.

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Devices
 internal import GuestMemory
 public import HyperVCore
 internal import MachineSpecification
@@ -28,7 +29,7 @@ final class HypercallService: Sendable {
 
   init(
     _ configuration: MachineConfiguration, enlightenments: Enlightenments, memory: GuestMemory,
-    trackingEnd: TrackingEnd, control: MachineControl,
+    trackingEnd: TrackingEnd, control: MachineControl, bus: VMBusHost?,
     onHypercall: (@Sendable (HypercallEvent) -> Void)?
   ) {
     self.memory = HypercallRAM(guest: memory)
@@ -47,7 +48,23 @@ final class HypercallService: Sendable {
         MemoryHeatHint(
           configuration.memoryHints.heats, pageBudget: MemoryHintsTaken.pageBudget
         ) { hints.take($0, $1) },
-      ])
+      ] + (bus.map { Self.connections($0) } ?? []))
+  }
+
+  private static func connections(_ bus: VMBusHost) -> [any Hypercall] {
+    [
+      PostMessage { connection, type, message in
+        switch bus.post(message, type: type, connection: connection) {
+        case .taken: .success
+        case .isFull: .insufficientBuffers
+        case .noConnection: .invalidConnectionID
+        case .invalid: .invalidParameter
+        }
+      },
+      SignalEvent { connection, flag in
+        flag == 0 && bus.signal(connection: connection) ? .success : .invalidConnectionID
+      },
+    ]
   }
 
   func answer(_ request: HypercallRequest, vcpuID: UInt32) -> HypercallResult {

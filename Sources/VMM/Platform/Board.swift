@@ -23,6 +23,7 @@ struct Board {
   private let legacyDevices: LegacyDevices
   /// Nil for a machine without one.
   let tpm: ACPIPlatform.TPM?
+  private let hasVMBus: Bool
 
   /// - Parameters:
   ///   - power: behind the ACPI ports.
@@ -30,7 +31,7 @@ struct Board {
   ///   - management: what asks for system management interrupts, and their memory; nil without.
   init(
     power: PowerManagement, systemControl: SelectableLine, vcpuCount: Int,
-    legacyDevices: LegacyDevices, tpm: ACPIPlatform.TPM? = nil,
+    legacyDevices: LegacyDevices, tpm: ACPIPlatform.TPM? = nil, hasVMBus: Bool = false,
     management: (control: SystemManagementControl, memory: HostBridge.ManagementMemory)? = nil
   ) {
     hostBridge = HostBridge(management: management?.memory)
@@ -39,6 +40,7 @@ struct Board {
     self.vcpuCount = vcpuCount
     self.legacyDevices = legacyDevices
     self.tpm = tpm
+    self.hasVMBus = hasVMBus
   }
 
   /// The bridges, at their places.
@@ -57,10 +59,9 @@ struct Board {
 
   /// What the tables say of this board as it is now.
   var platform: ACPIPlatform {
-    var platform = ACPIPlatform(
-      vcpuCount: vcpuCount, addresses: addresses, legacyDevices: legacyDevices, tpm: tpm)
-    platform.hasGenerationID = true
-    return platform
+    ACPIPlatform(
+      vcpuCount: vcpuCount, addresses: addresses, legacyDevices: legacyDevices, tpm: tpm,
+      hasGenerationID: true, hasVMBus: hasVMBus)
   }
 
   private var addresses: ACPIAddresses {

@@ -48,6 +48,8 @@ public final class PersonalComputer: Sendable {
   private let board: Board
   private let onThreadStart: @Sendable (ThreadRole) -> Void
   private let flashChip: FlashChip?
+  /// Nil for a machine without it.
+  let vmbus: VMBusServices?
   /// What has a state and is no PCI function, in the order in which it is restored.
   private let parts: [(name: String, device: any StatefulDevice)]
   let portDevices: [(PortRange, any BusDevice)]
@@ -62,11 +64,14 @@ public final class PersonalComputer: Sendable {
 
   /// Builds the devices; the kernel's interrupt controllers are there, routed as in a PC.
   ///
-  /// - Parameter firmware: what sets the devices up; nil for a kernel that finds them as firmware
-  ///   leaves them.
+  /// - Parameters:
+  ///   - firmware: what sets the devices up; nil for a kernel that finds them as firmware leaves
+  ///     them.
+  ///   - busPort: how VMBus reaches the guest; nil without it.
   init(
     _ configuration: MachineConfiguration, firmware: FirmwareGuest? = nil, memory: GuestMemory,
-    machine: VirtualMachine, numbers: MemorySlotNumbers, control: MachineControl
+    machine: VirtualMachine, numbers: MemorySlotNumbers, control: MachineControl,
+    busPort: (any VMBusPort)? = nil
   ) throws(MachineError) {
     let vcpuCount = configuration.vcpuCount
     let own = configuration.computer
@@ -127,10 +132,17 @@ public final class PersonalComputer: Sendable {
       // Without firmware nothing is logged.
       tpm: own.tpm.map { _ in
         firmware == nil ? ACPIPlatform.TPM(eventLogByteCount: 0) : ACPIPlatform.TPM()
-      },
+      }, hasVMBus: busPort != nil,
       management: management.flatMap { management in
         managementControl.map { ($0, management.managementMemory) }
       })
+    vmbus = try busPort.map { [onThreadStart] (port) throws(MachineError) in
+      try Self.device { () throws(DeviceError) in
+        try VMBusServices(
+          balloon: own.balloon, vpCount: vcpuCount, memory: memory, port: port,
+          onThreadStart: { onThreadStart(.vmbus) })
+      }
+    }
     tpm = own.tpm.map { [onThreadStart] tpm in
       TPMInterface(tpm.backend, onThreadStart: { onThreadStart(.tpm) })
     }
@@ -178,6 +190,7 @@ public final class PersonalComputer: Sendable {
       managementDevices += flash.managementDevices
     }
     if let management { parts.append(("system management memory", management)) }
+    if let vmbus { parts.append(("VMBus", vmbus.host)) }
     flashChip = firmware?.variables
     if let flashChip { parts.append(("flash", flashChip)) }
     self.parts = parts
@@ -320,6 +333,8 @@ public final class PersonalComputer: Sendable {
     guard byteCount < configuration.memoryByteCount else {
       throw .configuration("a balloon of all of the guest's memory or more")
     }
+    // Dynamic Memory serves it there.
+    if configuration.hasVMBus { return [] }
     let onThreadStart = configuration.onThreadStart
     return [
       PCIDeviceConfiguration(slot: balloonSlot) { context in
@@ -357,13 +372,17 @@ public final class PersonalComputer: Sendable {
     return KernelBoot(plan: plan, address: GPA(start), bytes: tables.blob(at: start))
   }
 
-  /// Presses the power button: an operating system that listens shuts down.
+  /// Asks the operating system to shut down: by VMBus' shutdown service where it has a driver for
+  /// that, else by the power button.
   ///
   /// - Returns: false if the guest does not listen.
   @discardableResult
   public func pressPowerButton() -> Bool {
-    power.pressPowerButton()
+    vmbus?.requestShutdown() == true || power.pressPowerButton()
   }
+
+  /// What the guest does with VMBus; nil for a machine without it.
+  public var vmbusActivity: VMBusActivity? { vmbus?.activity }
 
   /// What the disks do; nil for one whose lock was taken.
   var diskActivities: [NVMeActivity?] { disks.map(\.activity) }
@@ -386,6 +405,7 @@ public final class PersonalComputer: Sendable {
     }
     try Self.device { () throws(DeviceError) in
       try tpm?.start()
+      try vmbus?.host.start()
       try host.start()
     }
   }
@@ -435,6 +455,7 @@ public final class PersonalComputer: Sendable {
   func stop() {
     clock.stopTimer()
     tpm?.stop()
+    vmbus?.host.stop()
     host.stop()
     flashChip?.detach()
   }

@@ -14,9 +14,11 @@ struct Platform {
   let computer: PersonalComputer?
 
   /// Builds the devices. The machine has its interrupt controllers already.
+  ///
+  /// - Parameter busPort: how VMBus reaches the guest; nil without it.
   init(
     _ configuration: MachineConfiguration, memory guest: GuestMemory, machine: VirtualMachine,
-    numbers: MemorySlotNumbers, control: MachineControl
+    numbers: MemorySlotNumbers, control: MachineControl, busPort: (any VMBusPort)? = nil
   ) throws(MachineError) {
     var portDevices = configuration.portDevices
     let memoryDevices = configuration.memoryDevices
@@ -27,13 +29,14 @@ struct Platform {
       computer = nil
     case .linux(let linux):
       let computer = try PersonalComputer(
-        configuration, memory: guest, machine: machine, numbers: numbers, control: control)
+        configuration, memory: guest, machine: machine, numbers: numbers, control: control,
+        busPort: busPort)
       boot = try computer.boot(linux, layout: guest.layout)
       self.computer = computer
     case .firmware(let firmware):
       computer = try PersonalComputer(
         configuration, firmware: firmware, memory: guest, machine: machine, numbers: numbers,
-        control: control)
+        control: control, busPort: busPort)
       boot = FirmwareBoot()
     }
     if let computer { portDevices += computer.portDevices }

@@ -38,6 +38,8 @@ public struct MachineStatus: Sendable {
   public let serialPort: UARTActivity?
   /// What has come of the memory balloon; nil without one.
   public let balloon: BalloonActivity?
+  /// What the guest does with VMBus; nil without it.
+  public let vmbus: VMBusActivity?
   /// Whether guest writes are tracked.
   public let isTracking: Bool
 }
@@ -66,7 +68,8 @@ extension Machine {
     return MachineStatus(
       processors: processors, disks: computer?.diskActivities ?? [],
       sata: computer.map(\.sataActivities) ?? [], serialPort: computer?.serialPort.activity,
-      balloon: computer?.balloon?.activity, isTracking: memory.tracker.isTracking)
+      balloon: computer?.balloon?.activity, vmbus: computer?.vmbusActivity,
+      isTracking: memory.tracker.isTracking)
   }
 }
 

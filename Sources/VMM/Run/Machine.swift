@@ -89,9 +89,12 @@ public final class Machine: Sendable {
       takesMemoryHints: configuration.takesMemoryHints, offersNesting: offersNesting,
       on: try HyperVHost(transport, on: system, offersNesting: offersNesting))
     let enlightenments = choice.offered
+    if configuration.hasVMBus { try Self.checkVMBus(transport, enlightenments, on: system) }
+    var parameters = configuration.hyperVParameters
+    parameters.offersConnections = configuration.hasVMBus
     let cpuid = try GuestCPUID(
       system: system, transport: transport, enlightenments: enlightenments,
-      parameters: configuration.hyperVParameters, vcpuCount: vcpuCount,
+      parameters: parameters, vcpuCount: vcpuCount,
       offersNesting: offersNesting)
 
     let hasManagement = configuration.image.hasSystemManagement
@@ -127,8 +130,15 @@ public final class Machine: Sendable {
       }
     }
     let numbers = MemorySlotNumbers()
+    let synICPort =
+      configuration.hasVMBus
+      ? try SynICPort(
+        vcpuCount: vcpuCount, source: VMBusHost.interruptSource, memory: guest, machine: machine)
+      : nil
     let platform = try Platform(
-      configuration, memory: guest, machine: machine, numbers: numbers, control: control)
+      configuration, memory: guest, machine: machine, numbers: numbers, control: control,
+      busPort: synICPort)
+    let bus = platform.computer?.vmbus?.host
     let source = configuration.trackedSource
     let slots = try TrackedSlots(
       registering: guest, with: machine, numbers: numbers, source: source,
@@ -151,7 +161,7 @@ public final class Machine: Sendable {
       })
     let service = HypercallService(
       configuration, enlightenments: enlightenments, memory: guest, trackingEnd: trackingEnd,
-      control: control, onHypercall: onHypercall)
+      control: control, bus: bus, onHypercall: onHypercall)
     var userspace: UserspaceHyperV?
     var runners: [VCPURunner] = []
     for id in 0..<UInt32(vcpuCount) {
@@ -179,11 +189,16 @@ public final class Machine: Sendable {
       if restored == nil { try platform.boot.enter(vcpu: vcpu) }
       let runner = VCPURunner(
         vcpu: vcpu, platform: platform, endsOnCrash: configuration.endsOnCrash,
-        control: control, userspace: userspace, service: service, memory: guest)
+        control: control, userspace: userspace, service: service, memory: guest,
+        synICPort: synICPort)
       if let restored { runner.restored(restored) }
       runners.append(runner)
     }
     platform.computer?.management?.attach(runners.map(\.kicker))
+    if let synICPort, let bus {
+      let kickers = runners.map(\.kicker)
+      try kvm { () throws(KVMError) in try synICPort.connect(kickers, to: bus) }
+    }
     memory = guest
     computer = platform.computer
     ports = platform.ports
@@ -221,6 +236,24 @@ public final class Machine: Sendable {
       }
     } catch {
       throw error == .interrupted ? .stopped : .memory(error)
+    }
+  }
+
+  /// VMBus needs a synthetic interrupt controller, which is there in the kernel only.
+  private static func checkVMBus(
+    _ transport: HyperVTransport, _ enlightenments: Enlightenments, on system: KVMSystem
+  ) throws(MachineError) {
+    guard transport == .kernel, system.has(.hyperVEventFD) else {
+      throw .unavailable(
+        what: "VMBus needs Hyper-V's interface in the kernel, and this machine's is not there",
+        cure: "use a kernel built with CONFIG_KVM_HYPERV, without --hyperv userspace, or leave out"
+          + " --vmbus")
+    }
+    let needed: Enlightenments = [.syntheticInterrupts, .vpIndex]
+    guard enlightenments.contains(needed) else {
+      throw .configuration(
+        "VMBus needs the Hyper-V enlightenments \(needed); add them to --hyperv-features, or leave"
+          + " out --vmbus")
     }
   }
 

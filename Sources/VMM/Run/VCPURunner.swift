@@ -29,10 +29,13 @@ final class VCPURunner: @unchecked Sendable {
   private let memory: GuestMemory
   /// Used by the runner's thread alone, as `vcpu` is.
   private let synICPages: SynICPages
+  /// Nil without VMBus.
+  private let synICPort: SynICPort?
 
   init(
     vcpu: consuming VCPU, platform: Platform, endsOnCrash: Bool, control: MachineControl,
-    userspace: UserspaceHyperV?, service: HypercallService, memory: GuestMemory
+    userspace: UserspaceHyperV?, service: HypercallService, memory: GuestMemory,
+    synICPort: SynICPort?
   ) {
     kicker = vcpu.kicker
     self.vcpu = consume vcpu
@@ -46,6 +49,7 @@ final class VCPURunner: @unchecked Sendable {
     self.service = service
     self.memory = memory
     synICPages = SynICPages(memory: memory)
+    self.synICPort = synICPort
   }
 
   /// The vCPU is one that was saved; before it runs.
@@ -66,7 +70,9 @@ final class VCPURunner: @unchecked Sendable {
     do throws(KVMError) {
       while !control.isEnding {
         switch control.gate.pass(id, snapshot: { try? VCPUSnapshot(of: vcpu, with: $0) }) {
-        case .open: try handle(try vcpu.run(), of: &vcpu)
+        case .open:
+          synICPort?.deliver(to: id)
+          try handle(try vcpu.run(), of: &vcpu)
         case .closed: break
         case .delivers(let parts): control.gate.deliver(id, state(of: &vcpu, parts))
         }
@@ -120,13 +126,15 @@ final class VCPURunner: @unchecked Sendable {
     case .hyperVHypercall(let input, let inputAddress, let outputAddress):
       counts.count(.hypercall)
       let request = HypercallRequest(
-        input: HypercallInput(rawValue: input),
+        input: HypercallInput(passedOnByKVM: input),
         inputAddress: GuestAddress(rawValue: inputAddress),
         outputAddress: GuestAddress(rawValue: outputAddress))
       vcpu.completeHypercall(service.answer(request, vcpuID: vcpu.id).rawValue)
     case .hyperVSynIC(let msr, let eventPage, let messagePage):
       counts.count(.other)
       synICPages.change(msr: msr, eventPage: eventPage, messagePage: messagePage)
+      // After the clearing: what is written before would be lost.
+      synICPort?.setPages(of: vcpu.id, eventPage: eventPage, messagePage: messagePage)
     case .interrupted:
       counts.count(.interruption)
       // Whatever asks a vCPU to leave the guest says so before it kicks, and is looked at before
@@ -250,5 +258,14 @@ final class VCPURunner: @unchecked Sendable {
     default:
       return .failed(.guest("\(place): unexpected exit \(exit)"))
     }
+  }
+}
+
+extension HypercallInput {
+  /// As KVM passes it on: of 0x005D in memory it has read the input, so that the address is the
+  /// value, as in a fast call.
+  fileprivate init(passedOnByKVM rawValue: UInt64) {
+    let input = HypercallInput(rawValue: rawValue)
+    self = input.callCode == .signalEvent ? input.fast : input
   }
 }

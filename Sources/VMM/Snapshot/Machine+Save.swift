@@ -22,6 +22,10 @@ extension Machine {
       throw .part(
         SavedStateError(part: "vCPU 0", reason: .unsupported("a machine with nested guests")))
     }
+    guard computer?.vmbus == nil else {
+      throw .part(
+        SavedStateError(part: "VMBus", reason: .unsupported("a machine with VMBus (--vmbus)")))
+    }
     let parts = try machineError { () throws(MachineError) in
       try kvm { () throws(KVMError) in
         var parts = try VCPUStateParts(

@@ -125,7 +125,9 @@ struct CtlOptions: Equatable, Sendable {
     case .resize:
       guard let word = words.popFirst() else { throw .missingOperand("SIZE", command: .ctl) }
       do throws(ByteCountError) {
-        return .members([("desired_balloon", .count(try ByteCount(parsing: word).bytes))])
+        // All of it back: no size of memory, but one of a balloon.
+        let byteCount = word == "0" ? 0 : try ByteCount(parsing: word).bytes
+        return .members([("desired_balloon", .count(byteCount))])
       } catch {
         throw .invalidOperand("SIZE", SpecValueError(error.description))
       }

@@ -205,9 +205,12 @@ final class SystemRun: Sendable {
       }
     }
     configuration.computer.hasRandomNumbers = computer.hasRandomNumbers
-    configuration.computer.balloon = computer.balloon.map {
+    // Dynamic Memory is a part of VMBus, whether its balloon has a size or not.
+    let balloon = computer.balloon ?? (computer.hasVMBus ? BalloonSpec() : nil)
+    configuration.computer.balloon = balloon.map {
       Balloon(targetPageCount: $0.targetPageCount)
     }
+    configuration.computer.hasVMBus = computer.hasVMBus
     try computer.addDisks(to: &configuration.computer, changer)
     configuration.computer.version = Version.number
     try computer.tellFirmware(&configuration.computer)

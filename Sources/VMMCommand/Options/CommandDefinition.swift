@@ -115,6 +115,7 @@ extension CommandDefinition {
       Conflict(first: .program, second: .configuration, reason: guestOfFile),
       Conflict(first: .kernel, second: .configuration, reason: guestOfFile),
       Conflict(first: .firmware, second: .configuration, reason: guestOfFile),
+      unsaved,
     ],
     dependencies: [
       Dependency(options: linux, on: [.kernel], orFile: true),
@@ -150,6 +151,7 @@ extension CommandDefinition {
         .traceHypercalls, .control, .snapshots, .sandbox,
       ],
     alternatives: [.windowsDisk],
+    conflicts: [unsaved],
     dependencies: [saving],
     examples: [
       "vmm-run windows --iso windows.iso --disk windows.img:64G",
@@ -221,6 +223,8 @@ extension CommandDefinition {
   private static let saving = Dependency(options: [.snapshots], on: [.control])
   private static let viewers = Dependency(
     options: [.vncPasswordFile, .vncKeyboard], on: [.vnc])
+  private static let unsaved = Conflict(
+    first: .vmbus, second: .snapshots, reason: "a machine with VMBus cannot be saved")
   private static let oneGuest = "a machine starts with one of them"
   private static let guestOfFile = "the file says what the machine starts with"
 
@@ -234,7 +238,7 @@ extension CommandDefinition {
   /// What describes a PC, and means nothing to a flat program.
   static let system: [OptionDefinition] = [
     .disk, .cdrom, .serial, .display, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .usb,
-    .tpm, .net, .nic, .randomNumbers, .balloon, .rtc, .hyperVFeatures, .onCrash, .onReset, .traceIO,
-    .evidence,
+    .tpm, .net, .nic, .randomNumbers, .balloon, .vmbus, .rtc, .hyperVFeatures, .onCrash, .onReset,
+    .traceIO, .evidence,
   ]
 }

@@ -52,6 +52,7 @@ extension ComputerSpec {
           try BalloonSpec(parsing: text)
         }
     }
+    hasVMBus = hasVMBus || parsed.contains(.vmbus)
     clock = try parsed.choice(.rtc) ?? clock
     onCrash = try parsed.choice(.onCrash) ?? onCrash
     onReset = try parsed.choice(.onReset) ?? onReset

@@ -128,6 +128,13 @@ extension OptionDefinition {
     impliedValue: "0",
     words: ["none"])
 
+  static let vmbus = OptionDefinition(
+    name: "--vmbus", placeholder: nil,
+    summary: """
+      Hyper-V's VMBus, with drivers that are part of Windows and Linux: shutdown, heartbeat, time, and \
+      Dynamic Memory in place of the balloon's virtio. Needs a kernel with CONFIG_KVM_HYPERV.
+      """)
+
   static let rtc = OptionDefinition(
     name: "--rtc", placeholder: "CLOCK",
     summary: "The time the real-time clock starts at: utc or local (default utc).",

@@ -165,6 +165,7 @@ struct StatusReport {
         + " interrupt \(serial.isInterrupting ? "raised" : "not raised")\n"
     }
     if let balloon = status.balloon { lines += Self.line(balloon) }
+    if let vmbus = status.vmbus { lines += Self.line(vmbus) }
     return lines + "  guest writes are \(status.isTracking ? "" : "not ")tracked\n"
   }
 
@@ -177,12 +178,29 @@ struct StatusReport {
       "\(ByteCount(balloon.givenBackByteCount)) given back",
     ]
     if balloon.keptPageCount > 0 { parts.append("\(pages(balloon.keptPageCount)) left") }
-    if let statistics = balloon.statistics, let free = statistics[.free] {
+    if let statistics = balloon.statistics,
+      let free = statistics[.free] ?? statistics[.available]
+    {
+      let word = statistics[.free] == nil ? "available" : "free"
       let total = statistics[.total].map { " of \(ByteCount($0))" } ?? ""
       let age = DecimalText.seconds(balloon.statisticsAgeSeconds)
-      parts.append("\(ByteCount(free))\(total) free in the guest, \(age) ago")
+      parts.append("\(ByteCount(free))\(total) \(word) in the guest, \(age) ago")
     }
     return "  balloon \(parts.joined(separator: ", "))\n"
+  }
+
+  private static func line(_ vmbus: VMBusActivity) -> String {
+    var parts = [
+      "\(DecimalText.counted(UInt64(vmbus.openChannelCount), "device")) in use",
+      vmbus.canShutDown ? "shutdown is heard" : "shutdown is not heard",
+    ]
+    if let heartbeat = vmbus.heartbeat {
+      parts.append(
+        heartbeat.missedCount == 0
+          ? "heartbeat \(heartbeat.answerCount)"
+          : "no heartbeat since \(heartbeat.answerCount), \(heartbeat.missedCount) missed")
+    }
+    return "  VMBus   \(parts.joined(separator: ", "))\n"
   }
 
   private static func hexadecimal(_ value: UInt64) -> String {

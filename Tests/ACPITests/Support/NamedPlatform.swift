@@ -43,7 +43,7 @@ extension ACPIPlatform {
 /// A platform with a name for a test's arguments.
 struct NamedPlatform: CustomTestStringConvertible, Sendable {
   let testDescription: String
-  var platform: ACPIPlatform
+  let platform: ACPIPlatform
 
   /// Two vCPUs and what most machines have.
   static let usual = NamedPlatform(
@@ -68,20 +68,14 @@ struct NamedPlatform: CustomTestStringConvertible, Sendable {
         pciMemory64Window: 0x3800_0000_0000...0x3FFF_FFFF_FFFF,
         powerManagement: .block(at: 0xB000), systemControlInterrupt: 9,
         rootComplexBase: 0xFED1_C000),
-      legacyDevices: .all, tpm: ACPIPlatform.TPM(eventLogByteCount: 0))
-  ).withGenerationID
+      legacyDevices: .all, tpm: ACPIPlatform.TPM(eventLogByteCount: 0), hasGenerationID: true,
+      hasVMBus: true))
 
   static let highest = NamedPlatform(
     testDescription: "highest",
     platform: ACPIPlatform(
       vcpuCount: 3, addresses: .highest, legacyDevices: [.serialPort1, .realTimeClock],
       tpm: ACPIPlatform.TPM(eventLogByteCount: 0)))
-
-  private var withGenerationID: NamedPlatform {
-    var platform = self
-    platform.platform.hasGenerationID = true
-    return platform
-  }
 
   static let all = [usual, least, most, highest]
 }

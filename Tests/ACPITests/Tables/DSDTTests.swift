@@ -26,6 +26,15 @@ struct DSDTTests {
     #expect(DSDT.table(NamedPlatform.least.platform).bytes.contains(expected))
   }
 
+  /// The name that Windows and Linux look for, only where it is asked for.
+  @Test func vmbusIsThereWhenAskedFor() {
+    let expected = [0x08] + Array("_CID".utf8) + [0x0D] + Array("VMBus".utf8) + [0]
+    for named in NamedPlatform.all {
+      #expect(
+        DSDT.table(named.platform).bytes.contains(expected) == named.platform.hasVMBus)
+    }
+  }
+
   /// Names and UIDs up to the last one possible.
   @Test(arguments: [("C000", [0x00]), ("C00F", [0x0A, 0x0F]), ("CFFF", [0x0B, 0xFF, 0x0F])])
   func processorsAreNamedByTheirUID(name: String, uid: [UInt8]) {

@@ -212,6 +212,11 @@ public struct BalloonStatistics: Hashable, Sendable {
     values.indices.contains(Int(tag.rawValue)) ? values[Int(tag.rawValue)] : nil
   }
 
+  /// What Dynamic Memory's driver tells.
+  init(available byteCount: UInt64) {
+    values[Int(Tag.available.rawValue)] = byteCount
+  }
+
   /// Reads *struct virtio_balloon_stat*, as many as are whole; the last of a tag counts.
   init(_ bytes: [UInt8]) {
     for index in 0..<(bytes.count / Self.entryByteCount) {

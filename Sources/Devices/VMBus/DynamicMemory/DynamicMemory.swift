@@ -1,0 +1,264 @@
+internal import GuestMemory
+internal import HostSystem
+
+/// *Dynamic Memory*: the host's end of a balloon whose driver is part of Windows, and is in Linux.
+///
+/// The driver begins: it names versions, then what it can do. Then the host asks for pages, or
+/// gives them back, one request at a time, until the balloon has its size. Pages that the guest
+/// gives up are discarded, so they are zero again.
+final class DynamicMemory: VMBusDevice, BalloonDevice {
+  /// What the host has asked and the guest has not answered.
+  private enum Request: Sendable {
+    case none
+    case balloon(pageCount: UInt64, givenCount: UInt64, deadline: UInt64)
+    case unballoon(deadline: UInt64)
+
+    var deadline: UInt64? {
+      switch self {
+      case .none: nil
+      case .balloon(_, _, let deadline), .unballoon(let deadline): deadline
+      }
+    }
+  }
+
+  private struct State: Sendable {
+    var isVersionAgreed = false
+    /// When the guest may be asked for something; nil before it has said what it can.
+    var readyTime: UInt64?
+    var canBalloon = false
+    var request = Request.none
+    var held = HeldPages()
+    var transaction: UInt32 = 0
+
+    mutating func nextTransaction() -> UInt32 {
+      transaction &+= 1
+      return transaction
+    }
+  }
+
+  /// No request in the first time after the guest has begun: Windows takes none earlier.
+  private static let quietTime: UInt64 = 50_000_000_000
+  private static let timeout: UInt64 = 60_000_000_000
+  /// After a request that came to nothing, or to less than it asked for.
+  private static let pauseTime: UInt64 = 10_000_000_000
+  /// Of one request. Windows answers none that asks for more.
+  static let maximumRequestPageCount: UInt64 = 585_728
+  /// What a message of 4096 bytes has room for.
+  private static let maximumRangeCount = 510
+  private static let pageByteCount = Balloon.pageByteCount
+  /// *Balloon*, of the driver's capabilities.
+  private static let balloonCapability: UInt64 = 1
+
+  let offer = VMBusOffer(
+    interface: VMBusGUID("525074dc-8985-46e2-8057-a307dc18a502"),
+    instance: VMBusGUID("1eccfd72-4b41-45ef-b73a-4a6e44c12924"), isPipe: false)
+  let balloon: Balloon
+  private let clock: @Sendable () -> UInt64
+  private let quietTime: UInt64
+  /// Of the bus' thread; its lock is taken before the balloon's.
+  private let state = Guarded(State())
+  private let waker = Guarded<(@Sendable () -> Void)?>(nil)
+
+  /// - Parameter clock: the bus'.
+  init(
+    _ balloon: Balloon, clock: @escaping @Sendable () -> UInt64, quietTime: UInt64 = quietTime
+  ) {
+    self.balloon = balloon
+    self.clock = clock
+    self.quietTime = quietTime
+  }
+
+  // MARK: Life
+
+  func attach(wake: @escaping @Sendable () -> Void) {
+    waker.withLock { $0 = wake }
+    balloon.attach(self)
+  }
+
+  func detach() {
+    balloon.detach(self)
+    waker.withLock { $0 = nil }
+  }
+
+  func opened(_ link: VMBusLink) {}
+
+  /// What it gave up is the guest's again: another one may be there, which knows of nothing.
+  func closed() {
+    state.withLock { $0 = State() }
+    balloon.note { activity in
+      (activity.hasDriver, activity.actualPageCount, activity.statistics) = (false, 0, nil)
+    }
+  }
+
+  // MARK: The host
+
+  func targetChanged() {
+    let wake = waker.withLock { $0 }
+    wake?()
+  }
+
+  /// The guest tells by itself, every second.
+  func statisticsWanted() {}
+
+  func advance(_ link: VMBusLink, now: UInt64) -> UInt64? {
+    let target = UInt64(balloon.pageCounts.target)
+    return state.withLock { state in
+      guard let readyTime = state.readyTime else { return nil }
+      if let deadline = state.request.deadline {
+        guard now >= deadline else { return deadline }
+        // An answer that comes yet is taken all the same.
+        state.request = .none
+        state.readyTime = now &+ Self.pauseTime
+        return state.readyTime
+      }
+      guard state.held.pageCount != target else { return nil }
+      guard now >= readyTime else { return readyTime }
+      return state.held.pageCount < target
+        ? inflate(to: target, &state, link, now) : deflate(to: target, &state, link, now)
+    }
+  }
+
+  private func inflate(
+    to target: UInt64, _ state: inout State, _ link: VMBusLink, _ now: UInt64
+  ) -> UInt64? {
+    guard state.canBalloon else { return nil }
+    let count = min(target - state.held.pageCount, Self.maximumRequestPageCount)
+    let message = DynamicMemoryMessage.bytes(
+      .balloon, transaction: state.nextTransaction(), [count])
+    let deadline = now &+ Self.timeout
+    guard link.send(message) else { return deadline }
+    state.request = .balloon(pageCount: count, givenCount: 0, deadline: deadline)
+    return deadline
+  }
+
+  private func deflate(
+    to target: UInt64, _ state: inout State, _ link: VMBusLink, _ now: UInt64
+  ) -> UInt64? {
+    let ranges = state.held.take(
+      state.held.pageCount - target, rangeCount: Self.maximumRangeCount,
+      rangePageCount: DynamicMemoryMessage.maximumRangePageCount)
+    let message = DynamicMemoryMessage.bytes(
+      .unballoon, transaction: state.nextTransaction(),
+      [UInt64(ranges.count) << 32] + ranges.map(DynamicMemoryMessage.word))
+    let deadline = now &+ Self.timeout
+    guard link.send(message) else {
+      for range in ranges { _ = state.held.insert(range) }
+      state.readyTime = now &+ Self.pauseTime
+      return state.readyTime
+    }
+    // The guest may use them from now on.
+    state.request = .unballoon(deadline: deadline)
+    let count = state.held.pageCount
+    balloon.note { $0.actualPageCount = UInt32(clamping: count) }
+    return deadline
+  }
+
+  // MARK: The guest
+
+  func receive(_ packet: VMBusPacket, _ link: VMBusLink) {
+    guard packet.kind == .inBand, let message = DynamicMemoryMessage.Received(packet.payload)
+    else { return }
+    state.withLock { state in
+      switch message.kind {
+      case .versionRequest:
+        let version = UInt32(truncatingIfNeeded: message.word(0) ?? 0)
+        state.isVersionAgreed = DynamicMemoryVersion.supported.contains(version)
+        answer(message, .versionResponse, isAccepted: state.isVersionAgreed, link)
+      case .capabilities where state.isVersionAgreed:
+        state.canBalloon = (message.word(0) ?? 0) & Self.balloonCapability != 0
+        state.readyTime = clock() &+ quietTime
+        answer(message, .capabilitiesResponse, isAccepted: true, link)
+        balloon.note { $0.hasDriver = true }
+      case .status where state.readyTime != nil:
+        // *num_avail* in pages.
+        guard let pages = message.word(0) else { return }
+        let byteCount = pages.multipliedReportingOverflow(by: UInt64(Self.pageByteCount))
+        guard !byteCount.overflow else { return }
+        balloon.note(BalloonStatistics(available: byteCount.partialValue))
+      case .balloonResponse where state.readyTime != nil:
+        take(message, &state, link.memory)
+      case .unballoonResponse:
+        guard case .unballoon = state.request else { return }
+        state.request = .none
+      default: break
+      }
+    }
+  }
+
+  private func answer(
+    _ message: DynamicMemoryMessage.Received, _ kind: DynamicMemoryMessage.Kind,
+    isAccepted: Bool, _ link: VMBusLink
+  ) {
+    link.send(
+      DynamicMemoryMessage.bytes(
+        kind, transaction: message.transaction, [isAccepted ? 1 : 0]))
+  }
+
+  /// Takes the pages of an answer, as many as one request can ask for.
+  private func take(
+    _ message: DynamicMemoryMessage.Received, _ state: inout State, _ memory: GuestMemory
+  ) {
+    var left = Self.maximumRequestPageCount
+    var (givenBack, kept, taken): (UInt64, UInt64, UInt64) = (0, 0, 0)
+    var isBusy = false
+    for range in message.ranges.prefix(Self.maximumRangeCount) {
+      let count = UInt64(range.count)
+      guard count > 0, count <= left,
+        memory.isRAM(Self.address(range.lowerBound), byteCount: range.count * Self.pageByteCount)
+      else {
+        kept &+= count
+        continue
+      }
+      left -= count
+      for run in state.held.insert(range) {
+        taken += UInt64(run.count)
+        if !isBusy, discard(run, memory, &isBusy) {
+          givenBack += UInt64(run.count * Self.pageByteCount)
+        } else {
+          kept += UInt64(run.count)
+        }
+      }
+    }
+    noteAnswer(taken, hasMore: message.hasMore, &state)
+    let count = state.held.pageCount
+    balloon.note { activity in
+      activity.givenBackByteCount &+= givenBack
+      activity.keptPageCount &+= kept
+      activity.actualPageCount = UInt32(clamping: count)
+    }
+  }
+
+  private func noteAnswer(_ pageCount: UInt64, hasMore: Bool, _ state: inout State) {
+    guard case .balloon(let asked, let givenBefore, _) = state.request else { return }
+    let given = givenBefore + pageCount
+    let now = clock()
+    if hasMore {
+      // Each message that brings something counts as a sign of life.
+      guard pageCount > 0 else { return }
+      state.request = .balloon(
+        pageCount: asked, givenCount: given, deadline: now &+ Self.timeout)
+    } else {
+      state.request = .none
+      // It has no more to give for now.
+      if given < asked { state.readyTime = now &+ Self.pauseTime }
+    }
+  }
+
+  private static func address(_ page: UInt64) -> GPA { GPA(page * UInt64(pageByteCount)) }
+
+  /// - Returns: whether the host has them. What it cannot have stays, and is the balloon's all the
+  ///   same.
+  private func discard(
+    _ run: Range<UInt64>, _ memory: GuestMemory, _ isBusy: inout Bool
+  ) -> Bool {
+    guard memory.givesPagesBack else { return false }
+    do throws(GuestMemoryError) {
+      try memory.discard(
+        at: Self.address(run.lowerBound), byteCount: run.count * Self.pageByteCount)
+      return true
+    } catch {
+      if case .discardBusy = error { isBusy = true }
+      return false
+    }
+  }
+}
