@@ -12,6 +12,7 @@ import Testing
     counters.exits = [[.init("port_read", 3), .init("other", .max)]]
     counters.memory.ram = 4096
     counters.memory.zero = 0
+    counters.memory.available = 12
     counters.balloon = .init(target: 4096, actual: 0, givenBack: 7)
     var disk = MachineCounters.Disk("disk0")
     disk.readBytes = 512
@@ -33,6 +34,7 @@ import Testing
       #"vmm_vcpu_exits_total{vcpu="0",kind="port_read"} 3"#,
       #"vmm_vcpu_exits_total{vcpu="0",kind="other"} 18446744073709551615"#,
       #"vmm_memory_bytes{class="ram"} 4096"#, #"vmm_memory_bytes{class="zero"} 0"#,
+      #"vmm_memory_bytes{class="available"} 12"#,
       "vmm_balloon_given_back_bytes_total 7", #"vmm_disk_read_bytes_total{disk="disk0"} 512"#,
       #"vmm_network_up{nic="nic0"} 1"#, #"vmm_hypercalls_total{call="a \"b\" \\ c\n"} 9"#,
     ] {

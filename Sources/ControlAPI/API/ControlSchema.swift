@@ -130,6 +130,7 @@ package enum ControlSchema: String, CaseIterable, Sendable {
             ],
             optional: [
               ("populated_bytes", count), ("zero_bytes", count), ("ballooned_bytes", count),
+              ("available_bytes", count),
             ])
         ),
         (

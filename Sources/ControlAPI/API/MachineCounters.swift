@@ -29,6 +29,9 @@ package struct MachineCounters: Equatable, Sendable {
     package var touched: UInt64 = 0
     /// In the balloon; nil without one.
     package var ballooned: UInt64?
+    /// What the guest says its programs can have, which nothing checks; nil until it has said so to
+    /// a balloon.
+    package var available: UInt64?
 
     package init() {}
   }
@@ -140,7 +143,7 @@ extension MachineCounters.Memory {
   var classes: [(String, UInt64)] {
     [
       ("populated", populated), ("zero", zero), ("reported", reported), ("written", written),
-      ("touched", touched), ("ballooned", ballooned),
+      ("touched", touched), ("ballooned", ballooned), ("available", available),
     ].compactMap { name, count in count.map { (name, $0) } }
   }
 }

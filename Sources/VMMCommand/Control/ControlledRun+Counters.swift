@@ -19,6 +19,7 @@ extension ControlledRun.Parts {
         target: UInt64(activity.targetPageCount) * page,
         actual: UInt64(activity.actualPageCount) * page,
         givenBack: activity.givenBackByteCount)
+      counters.memory.available = activity.statistics?[.available]
       counters.memory.ballooned = min(counters.balloon?.actual ?? 0, counters.memory.ram)
     }
     counters.disks = disks.map { name, history in
