@@ -48,7 +48,7 @@ for series in $series_list; do
   dd if="$iso" of=/tmp/second.iso bs=1M skip=17 count=1 2>/dev/null
   dd if="$iso" of=/tmp/third.iso bs=1M skip=18 count=1 2>/dev/null
   case $series in
-    7.*) set -- windows --iso "$iso" --disk /tmp/new.img:64M --cpus 1 ;;
+    7.*) set -- windows --iso "$iso" --disk /tmp/new.img:64M --cpus 1 --vmbus ;;
     *)
       set -- run --cdrom "$iso" --disk /tmp/empty.img --boot-order cdrom,disk0 --display 1280x800 \
         --usb tablet,keyboard

@@ -116,6 +116,8 @@ use_disk() {
 }
 
 tell "kernel $(uname -r)"
+# By the firmware's tables.
+if [ -d /sys/bus/vmbus/devices ]; then tell "devices of VMBus $(find /sys/bus/vmbus/devices -type l | wc -l)"; fi
 insert order
 use_usb
 use_display

@@ -69,7 +69,9 @@ check_cd_guest() {
     'disk VMM-RUN DISK *' 'sectors 32768' copied 'cache write back' poweroff; do
     check_seen "$guest" "$line"
   done
-  if [[ $1 != 7.* ]]; then
+  if [[ $1 == 7.* ]]; then
+    check_seen "$guest" 'devices of VMBus 4'
+  else
     for line in 'input vmm-run USB Keyboard' 'keyboard usbhid hid-generic' 'keyboard KEY_A 1' \
       'keyboard KEY_A 0'; do
       check_seen "$guest" "$line"

@@ -1,0 +1,67 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+# Runs inside the rig: Linux guests with VMBus, side by side. Arguments: SERIES-CPUS-WHAT..., where WHAT is
+# reports, of free memory, or balloon. Of each, /out has vmbus-NAME.console, .stderr, .status, .resident or .events
+# and .metrics. What they must show is in vmbus.sh.
+
+# By another name: a run is found by its own.
+cp /usr/bin/vmm-run /tmp/asker
+
+# given NAME BYTES: its balloon has had that size.
+given() {
+  grep -q "\"balloon-reached\".*\"actual_bytes\":$2}" "/out/vmbus-$1.events"
+}
+
+# await SECONDS COMMAND...: waits for it.
+await() {
+  left=$1
+  shift
+  while ! "$@" && [ "$left" -gt 0 ]; do
+    sleep 2
+    left=$((left - 2))
+  done
+}
+
+# watch NAME PID: lines with the time, the KiB of the VMM that are in memory, and what the guest told last of them.
+# Few processes, as each takes an emulated processor its time.
+watch() {
+  mark=''
+  while [ "$mark" != ready ] && [ -e "/proc/$2" ]; do
+    sleep 1
+    mark=$(sed -n 's/^@ \(memory \)\{0,1\}\(used\|freed\|ready\).\{0,1\}$/\2/p' "/out/vmbus-$1.console" | tail -n 1)
+    read -r now _ </proc/uptime
+    while read -r key resident _; do
+      if [ "$key" = VmRSS: ]; then echo "$now $resident $mark"; fi
+    done <"/proc/$2/status" >>"/out/vmbus-$1.resident"
+  done
+}
+
+# run NAME: one guest, from its start until it has powered off because it was asked to.
+run() {
+  series=${1%%-*} what=${1##*-} cpus=${1#*-}
+  # The limit is for guests that hang. Busybox' timeout becomes the program, and watches from a child.
+  timeout -s KILL 300 vmm-run run --kernel "/guest/$series/vmlinuz" --initrd "/guest/$series/initrd" --vmbus \
+    --cpus "${cpus%-*}" --memory 512M --control "unix:/tmp/$1.sock" \
+    --append "console=ttyS0 panic=-1 quiet $what" </dev/null >"/out/vmbus-$1.console" 2>"/out/vmbus-$1.stderr" &
+  vmm=$!
+  while [ ! -S "/tmp/$1.sock" ]; do sleep 0.2; done
+  if [ "$what" = balloon ]; then
+    /tmp/asker ctl "/tmp/$1.sock" events >"/out/vmbus-$1.events" &
+    /tmp/asker ctl "/tmp/$1.sock" resize 64M >/dev/null
+    await 100 given "$1" 67108864
+    /tmp/asker ctl "/tmp/$1.sock" metrics >"/out/vmbus-$1.metrics"
+    kill -USR1 "$vmm"
+    /tmp/asker ctl "/tmp/$1.sock" resize 0 >/dev/null
+    await 20 given "$1" 0
+    /tmp/asker ctl "/tmp/$1.sock" metrics >"/out/vmbus-$1.metrics-after"
+  else
+    watch "$1" "$vmm"
+  fi
+  kill -TERM "$vmm"
+  wait "$vmm"
+  echo $? >"/out/vmbus-$1.status"
+  echo "vmbus-$1: status $(cat "/out/vmbus-$1.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
+}
+
+for guest in "$@"; do run "$guest" & done
+wait

@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
+# Step of scripts/test: VMBus as the drivers of stock Linux have it, in the rig. Sourced, never run.
+#
+# What runs is in vmbus-in-rig.sh, what the guests do in vmbus-init.sh, what must come of it here.
+
+# SERIES-CPUS-WHAT: each has the services; one reports free memory, the other has a balloon.
+vmbus_guests=(6.12-1-reports 7.3-2-balloon)
+# By their kinds: Dynamic Memory; time, shutdown, heartbeat.
+vmbus_memory=525074dc-8985-46e2-8057-a307dc18a502
+vmbus_services=(9527e630-d0ae-497b-adce-e80ab0175caf 0e0b6031-5213-4934-818b-38d90ced39db
+  57164f39-9115-4e78-ab55-382f3bd5422d)
+
+# make_vmbus_guest DIRECTORY SERIES: kernel and initramfs.
+make_vmbus_guest() {
+  local directory=$1/$2 series=$2 kernel tree=$1/$2.tree
+  local -a modules=(hv_utils hv_balloon)
+  # Since 7.2 the bus itself is no module.
+  if [[ $series == 6.* ]]; then modules=(hv_vmbus "${modules[@]}"); fi
+  get_kernel "$series" "${modules[@]}" || return 1
+  mkdir -p "$directory" "$tree"/{bin,dev,proc,sys,tmp}
+  cp /bin/busybox "$tree/bin/"
+  add_modules "$tree" "$kernel" vmbus "${modules[@]}" || return 1
+  install_init "$tree" "$here/tests/vmbus-init.sh"
+  pack_initramfs "$tree" | gzip -1 >"$directory/initrd" || return 1
+  cp "$kernel/vmlinuz" "$directory/"
+  rm -r "$tree"
+}
+
+check_vmbus_guest() {
+  local guest=vmbus-$1 service line
+  check_status "$guest" 0
+  tr -d '\r' <"$out/$guest.console" | grep -a '^@ ' >"$out/$guest.told"
+  for service in "${vmbus_services[@]}"; do
+    check_seen "$guest" "device $service hv_utils"
+    check_seen "$guest" "without $service none"
+    check_seen "$guest" "again $service hv_utils"
+  done
+  check_seen "$guest" "device $vmbus_memory hv_balloon"
+  for line in 'version 5\.3' 'time was set' ready 'asked to power off'; do check_seen "$guest" "$line"; done
+  check_messages "$guest"
+}
+
+# check_vmbus_reports GUEST: what it no longer used was the host's again.
+check_vmbus_reports() {
+  local guest=vmbus-$1 used freed seconds
+  read -r used freed seconds < <(awk '
+    $3 == "used" && $2 > used { used = $2 }
+    $3 == "freed" && (!freed || $2 < freed) { freed = $2 }
+    $3 == "freed" && !start { start = $1 }
+    $3 == "freed" && !end && $2 + 153600 <= used { end = $1 }
+    END { print used + 0, freed + 0, end ? end - start : "-" }' "$out/$guest.resident")
+  if [[ $seconds != - ]]; then
+    pass_check "$guests, $guest: of $((used >> 10)) MiB in memory $((freed >> 10)) are left when a file of 200\
+ MiB is gone; 150 were back after $seconds s"
+  else
+    fail_check "$guests, $guest: $used KiB in memory with a file of 200 MiB, $freed without"
+  fi
+}
+
+# check_vmbus_balloon GUEST: it gave 64 MiB up, and got them back.
+check_vmbus_balloon() {
+  local guest=vmbus-$1 line
+  for line in 'vmm_memory_bytes{class="ballooned"} 67108864' 'vmm_balloon_target_bytes 67108864' \
+    'vmm_balloon_given_back_bytes_total 67108864'; do
+    check_equal "$guest: $line" "$(grep -cxF "$line" "$out/$guest.metrics")" 1
+  done
+  check_equal "$guest: what it says it has available" \
+    "$(grep -cE '^vmm_memory_bytes\{class="available"\} [1-9][0-9]{8}$' "$out/$guest.metrics")" 1
+  check_equal "$guest: its memory came back" \
+    "$(grep -cxF 'vmm_memory_bytes{class="ballooned"} 0' "$out/$guest.metrics-after")" 1
+  check_equal "$guest: the report's lines" "$(grep -cE \
+    -e '^  balloon 64 MiB of 64 MiB, 64 MiB given back, .* MiB available in the guest, .*' \
+    -e '^  VMBus   4 devices in use, shutdown is heard, heartbeat [1-9][0-9]*$' "$out/$guest.stderr")" 2
+}
+
+run_vmbus_in_rig() {
+  local rig_status=0 guests='VMBus of Linux' directory=$logs/vmbus out=$logs/vmbus/out before=$failed guest
+  rm -rf "$directory"
+  for guest in "${vmbus_guests[@]}"; do make_vmbus_guest "$directory/guest" "${guest%%-*}" || return 1; done
+  logged vmbus-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$out" \
+    --file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" \
+    --script "$here/tests/vmbus-in-rig.sh" -- "${vmbus_guests[@]}" || rig_status=$?
+  if [[ $rig_status -ne 0 ]]; then fail_check "$guests in the rig: exit status $rig_status"; fi
+  for guest in "${vmbus_guests[@]}"; do
+    check_vmbus_guest "$guest"
+    "check_vmbus_${guest##*-}" "$guest"
+  done
+  if [[ $failed -eq $before ]]; then
+    rm -rf "$directory/guest"
+  else
+    cat "$logs/vmbus-in-rig.log"
+  fi
+}
