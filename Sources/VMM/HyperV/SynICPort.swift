@@ -17,12 +17,15 @@ internal import Synchronization
 /// Any thread. Source: TLFS, Inter-Partition Communication, SynIC Message and Event Flags.
 final class SynICPort: VMBusPort {
   /// One vCPU's.
-  private final class Processor: Sendable {
-    /// Whether its thread has to look into the queue.
-    let hasMail = Atomic(false)
+  final class Processor: Sendable {
+    fileprivate let mail = Atomic(false)
     /// SIMP and SIEFP, as the guest wrote them.
-    let messagePage = Atomic<UInt64>(0)
-    let eventPage = Atomic<UInt64>(0)
+    fileprivate let messagePage = Atomic<UInt64>(0)
+    fileprivate let eventPage = Atomic<UInt64>(0)
+
+    /// Whether its thread has to look into the queue (`deliver(to:)`). An object of its own, so
+    /// that the look before each entry counts no references.
+    @inline(__always) var hasMail: Bool { mail.load(ordering: .acquiring) }
   }
 
   private struct Message: Sendable {
@@ -101,18 +104,15 @@ final class SynICPort: VMBusPort {
     processor.messagePage.store(messagePage, ordering: .releasing)
   }
 
-  /// Delivers what waits for a vCPU. On its thread, out of KVM_RUN, before each entry.
-  @inline(__always)
+  func processor(_ vp: UInt32) -> Processor { processors[Int(vp)] }
+
+  /// Delivers what waits for a vCPU, if it has mail. On its thread, out of KVM_RUN, before an
+  /// entry.
+  @inline(never)
   func deliver(to vp: UInt32) {
     let processor = processors[Int(vp)]
-    guard processor.hasMail.load(ordering: .acquiring) else { return }
-    deliverMail(to: vp, processor)
-  }
-
-  @inline(never)
-  private func deliverMail(to vp: UInt32, _ processor: Processor) {
     // Before the look: what is queued afterwards sets it again.
-    processor.hasMail.store(false, ordering: .sequentiallyConsistent)
+    processor.mail.store(false, ordering: .sequentiallyConsistent)
     let page = OverlayPageMSR(
       rawValue: processor.messagePage.load(ordering: .acquiring)
     ).enabledPage
@@ -178,7 +178,7 @@ final class SynICPort: VMBusPort {
   }
 
   private func wake(_ vp: UInt32) {
-    processors[Int(vp)].hasMail.store(true, ordering: .sequentiallyConsistent)
+    processors[Int(vp)].mail.store(true, ordering: .sequentiallyConsistent)
     // After the mark: a vCPU that misses the kick sees it.
     kickers.withLock { kickers in
       if kickers.indices.contains(Int(vp)) { kickers[Int(vp)].kick() }

@@ -31,6 +31,7 @@ final class VCPURunner: @unchecked Sendable {
   private let synICPages: SynICPages
   /// Nil without VMBus.
   private let synICPort: SynICPort?
+  private let synICProcessor: SynICPort.Processor?
 
   init(
     vcpu: consuming VCPU, platform: Platform, endsOnCrash: Bool, control: MachineControl,
@@ -38,6 +39,7 @@ final class VCPURunner: @unchecked Sendable {
     synICPort: SynICPort?
   ) {
     kicker = vcpu.kicker
+    synICProcessor = synICPort?.processor(vcpu.id)
     self.vcpu = consume vcpu
     ports = platform.ports
     mmio = platform.mmio
@@ -71,7 +73,7 @@ final class VCPURunner: @unchecked Sendable {
       while !control.isEnding {
         switch control.gate.pass(id, snapshot: { try? VCPUSnapshot(of: vcpu, with: $0) }) {
         case .open:
-          synICPort?.deliver(to: id)
+          if synICProcessor?.hasMail == true { synICPort?.deliver(to: id) }
           try handle(try vcpu.run(), of: &vcpu)
         case .closed: break
         case .delivers(let parts): control.gate.deliver(id, state(of: &vcpu, parts))
