@@ -150,7 +150,9 @@ struct ControlTests {
       String(text[range.upperBound...].prefix { $0 != "\"" })
     }
     let round = ["paused", "reset", "booted"]
-    #expect(names == round + round + round + ["shutdown"])
+    let expected = round + round + round + ["shutdown"]
+    // Who serves clients may hear of the first life only after it has heard of the client.
+    #expect(names == expected || names == ["booted"] + expected)
   }
 
   /// What a guest's own reset comes to: out 0xCF9.
