@@ -48,6 +48,8 @@ public final class Machine: Sendable {
   public let mmio: MMIOBus
 
   let virtualMachine: VirtualMachine
+  /// What the guest writes.
+  let dirtyLog: DirtyLog
   /// Nil where KVM has Hyper-V's registers.
   let userspaceHyperV: UserspaceHyperV?
   /// Whether they are in the kernel.
@@ -207,6 +209,7 @@ public final class Machine: Sendable {
     self.enlightenments = enlightenments
     missingEnlightenments = choice.missing
     virtualMachine = machine
+    dirtyLog = slots.log
     userspaceHyperV = userspace
     self.hasInterruptControllers = hasInterruptControllers
     self.offersNesting = offersNesting

@@ -130,10 +130,12 @@ final class PauseGate: Sendable {
   }
 
   /// Ends `hold`; the gate opens if somebody has asked for that meanwhile.
-  func release() {
+  ///
+  /// - Parameter staysClosed: whatever was asked meanwhile counts no more.
+  func release(staysClosed: Bool = false) {
     let opens = state.withLock { state in
       defer { (state.isHeld, state.opensLater) = (false, false) }
-      return state.opensLater
+      return state.opensLater && !staysClosed
     }
     if opens { open() }
   }

@@ -18,6 +18,30 @@ extension Machine {
   public func save(
     memoryTo descriptor: Int32, atRest: () -> Void = {}
   ) throws(SavedMachineError) -> SavedMachine {
+    try save(atRest: atRest) { (saved) throws(SavedMachineError) in
+      saved.memory = try machineError { () throws(MachineError) in
+        try VMM.memory { () throws(GuestMemoryError) in
+          try memory.save(to: descriptor) { !control.gate.isOver }
+        }
+      }
+      return .stays
+    }
+  }
+
+  /// What becomes of a machine that was saved.
+  enum Whereabouts {
+    /// It may go on here.
+    case stays
+    /// It is elsewhere: here its devices do nothing any more.
+    case moved
+  }
+
+  /// The same without memory, which is the business of `last`.
+  ///
+  /// - Parameter last: called when all else is saved, with the machine and its devices at rest.
+  func save(
+    atRest: () -> Void, _ last: (inout SavedMachine) throws(SavedMachineError) -> Whereabouts
+  ) throws(SavedMachineError) -> SavedMachine {
     guard !offersNesting else {
       throw .part(
         SavedStateError(part: "vCPU 0", reason: .unsupported("a machine with nested guests")))
@@ -36,8 +60,9 @@ extension Machine {
       }
     }
     guard control.gate.hold() else { throw .notPaused }
-    defer { control.gate.release() }
-    defer { computer?.resumeDevices() }
+    var whereabouts = Whereabouts.stays
+    defer { control.gate.release(staysClosed: whereabouts == .moved) }
+    defer { if whereabouts == .stays { computer?.resumeDevices() } }
     // In front of the devices: the rest of a string of accesses, or of one that was split, changes
     // them.
     let settled = try machineError { () throws(MachineError) in try control.gate.collect(nil) }
@@ -56,12 +81,8 @@ extension Machine {
     // The wires last of all: what comes later than a device's state is one interrupt too many, and
     // not one too few.
     try saveKernel(to: &saved.state)
-    saved.memory = try machineError { () throws(MachineError) in
-      try VMM.memory { () throws(GuestMemoryError) in
-        try memory.save(to: descriptor) { !control.gate.isOver }
-      }
-    }
-    guard !control.gate.isOver else { throw .interrupted }
+    whereabouts = try last(&saved)
+    guard whereabouts == .moved || !control.gate.isOver else { throw .interrupted }
     return saved
   }
 
@@ -84,6 +105,11 @@ extension Machine {
     if let contents = userspaceHyperV?.contents {
       try add(contents, as: StateName.hyperV, to: &state)
     }
+    try addKind(to: &state)
+  }
+
+  /// What has to be the same where it goes on.
+  func addKind(to state: inout SavedState) throws(SavedMachineError) {
     let kind = MachineKind(
       vcpuCount: runners.count, memoryByteCount: memory.layout.ramByteCount, transport: transport,
       enlightenments: enlightenments)

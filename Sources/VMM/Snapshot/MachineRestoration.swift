@@ -7,21 +7,44 @@ internal import KVM
 /// What a machine is built from that goes on where a saved one was: in place of what would be
 /// loaded, and of how it would be started.
 public struct MachineRestoration: Sendable {
-  public var saved: SavedMachine
-  /// The file with the pages, open for reading until the machine is made.
-  public var memoryDescriptor: Int32
+  private enum Origin: Sendable {
+    case file(SavedMachine, memoryDescriptor: Int32)
+    case peer(MigrationReceiver)
+  }
 
+  private let origin: Origin
+
+  /// One whose memory is in a file.
+  ///
+  /// - Parameter memoryDescriptor: the file with the pages, open for reading until the machine is
+  ///   made.
   public init(_ saved: SavedMachine, memoryDescriptor: Int32) {
-    self.saved = saved
-    self.memoryDescriptor = memoryDescriptor
+    origin = .file(saved, memoryDescriptor: memoryDescriptor)
+  }
+
+  /// One that moves here from another process; see `MigrationReceiver`.
+  public init(receivedBy receiver: MigrationReceiver) {
+    origin = .peer(receiver)
+  }
+
+  /// Of a machine that moves, what has come of it so far.
+  private var state: SavedState {
+    switch origin {
+    case .file(let saved, _): saved.state
+    case .peer(let receiver): receiver.state
+    }
   }
 
   /// Fills memory, in place of the loaders.
   func load(into guest: GuestMemory, control: MachineControl) throws(MachineError) {
-    do throws(GuestMemoryError) {
-      try guest.restore(saved.memory, from: memoryDescriptor) { !control.isEnding }
-    } catch {
-      throw error == .interrupted ? .stopped : .memory(error)
+    switch origin {
+    case .file(let saved, let descriptor):
+      do throws(GuestMemoryError) {
+        try guest.restore(saved.memory, from: descriptor) { !control.isEnding }
+      } catch {
+        throw error == .interrupted ? .stopped : .memory(error)
+      }
+    case .peer(let receiver): try receiver.load(into: guest, control: control)
     }
   }
 
@@ -32,12 +55,12 @@ public struct MachineRestoration: Sendable {
   }
 
   /// Whether a program had started its other vCPUs: then it does not ask for them again.
-  var hasSecondaries: Bool { saved.state.hasPart(StateName.vcpu(1)) }
+  var hasSecondaries: Bool { state.hasPart(StateName.vcpu(1)) }
 
   /// Makes a vCPU what it was; nil if it had not begun.
   func enter(_ vcpu: borrowing VCPU) throws(MachineError) -> VCPUState? {
     let name = StateName.vcpu(vcpu.id)
-    guard saved.state.hasPart(name) else { return nil }
+    guard state.hasPart(name) else { return nil }
     let state = try restored(VCPUState(), from: name)
     try kvm { () throws(KVMError) in try vcpu.setState(state) }
     return state
@@ -54,7 +77,7 @@ public struct MachineRestoration: Sendable {
     try kvm { () throws(KVMError) in try machine.setState(kernel) }
     // Devices drive their wires again, into controllers that are as they were.
     do throws(SavedStateError) {
-      try computer?.restoreDevices(from: saved.state)
+      try computer?.restoreDevices(from: state)
     } catch {
       throw Self.error(error)
     }
@@ -66,7 +89,7 @@ public struct MachineRestoration: Sendable {
   ) throws(MachineError) -> T {
     var value = value
     do throws(SavedStateError) {
-      try saved.state.restore(from: name) { (transfer) throws(StateError) in
+      try state.restore(from: name) { (transfer) throws(StateError) in
         try value.transfer(&transfer)
       }
     } catch {

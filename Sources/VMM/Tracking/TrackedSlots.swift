@@ -6,6 +6,8 @@ internal import ZeroTracker
 /// Guest RAM as KVM's memory slots, with whatever tells which of its pages the guest writes.
 struct TrackedSlots {
   private let source: (any WrittenPageSource)?
+  /// What the guest writes, for whoever asks.
+  let log: DirtyLog
   /// What must happen after the loaders' writes and before the guest's first instruction.
   private let arm: () throws(MachineError) -> Void
 
@@ -34,16 +36,18 @@ struct TrackedSlots {
         }
       }
     }
+    // Without it a reading clears the log, which is all that a migration alone needs.
+    let isManual =
+      kind == .dirtyLog
+      ? try kvm { () throws(KVMError) in try machine.enableManualDirtyLogProtect() } : false
+    log = DirtyLog(
+      machine: machine, slots: slots, hasSystemManagement: hasSystemManagement,
+      isManual: isManual, isTracked: kind == .dirtyLog)
     switch kind {
     case .dirtyLog:
-      let isManual = try kvm { () throws(KVMError) in
-        try machine.enableManualDirtyLogProtect()
-      }
       // Logging from the slot's creation on: the log begins empty.
       try register(.logsDirtyPages)
-      source = DirtyLogSource(
-        machine: machine, slots: slots, hasSystemManagement: hasSystemManagement,
-        isManual: isManual)
+      source = DirtyLogSource(log)
       arm = {}
     case .writeProtect:
       try register([])

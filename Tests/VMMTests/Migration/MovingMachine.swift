@@ -1,0 +1,164 @@
+import DeviceKit
+import Devices
+import Foundation
+import Glibc
+import GuestMemory
+import HostSystem
+import MachineSpecification
+import TestSupport
+import Testing
+import ZeroTracker
+
+@testable import VMM
+
+/// A flat program that writes without end, with a device that writes into its memory as it runs,
+/// and how it moves to another machine.
+final class MovingMachine: Sendable {
+  static let memoryByteCount: UInt64 = 16 << 20
+  /// Where the device writes, page after page: nobody else does.
+  static let deviceStart: UInt64 = 0xC0_0000
+  static let devicePageCount: UInt64 = 64
+
+  /// Counts, page after page, in 4 MiB; a bit of the count goes to the 4 MiB after that, so that
+  /// those pages are zero, and not, by turns. Each time around it asks the device.
+  private static let program: [UInt8] = [
+    0x31, 0xDB,  // xor ebx, ebx
+    0xBF, 0x00, 0x00, 0x40, 0x00,  // round: mov edi, 0x400000
+    0x48, 0xFF, 0xC3,  // next: inc rbx
+    0x48, 0x89, 0x1F,  // mov [rdi], rbx
+    0x48, 0x89, 0xDA,  // mov rdx, rbx
+    0x48, 0xC1, 0xEA, 0x0A,  // shr rdx, 10
+    0x83, 0xE2, 0x01,  // and edx, 1
+    0x48, 0x89, 0x97, 0x00, 0x00, 0x40, 0x00,  // mov [rdi + 0x400000], rdx
+    0x48, 0x81, 0xC7, 0x00, 0x10, 0x00, 0x00,  // add rdi, 0x1000
+    0x81, 0xFF, 0x00, 0x00, 0x80, 0x00,  // cmp edi, 0x800000
+    0x72, 0xDA,  // jb next
+    0xE6, 0xEC,  // out 0xEC, al
+    0xEB, 0xD1,  // jmp round
+  ]
+
+  /// Writes a page for each byte that the guest sends, and gives one back now and then.
+  private final class Writer: Sendable {
+    let memory = Guarded<GuestMemory?>(nil)
+    let count = Guarded<UInt64>(0)
+
+    func write() {
+      guard let memory = memory.withLock({ $0 }) else { return }
+      let number = count.withLock { count in
+        count += 1
+        return count
+      }
+      let page = MovingMachine.deviceStart + number % MovingMachine.devicePageCount * 4096
+      do {
+        try memory.store(number, at: GPA(page))
+        if number % 7 == 0 { try memory.discard(at: GPA(page), byteCount: 4096) }
+      } catch {
+        Issue.record("\(error)")
+      }
+    }
+  }
+
+  let machine: Machine
+  let control: MachineControl
+  private let writer: Writer
+
+  init(
+    _ source: WrittenPageSourceKind = .populated, _ backing: MemoryBacking = .anonymous,
+    restoration: MachineRestoration? = nil
+  ) throws {
+    let (control, writer) = (MachineControl(), Writer())
+    var configuration = MachineConfiguration.confined(
+      program: Self.program, memoryByteCount: Self.memoryByteCount)
+    configuration.writtenPageSource = source
+    configuration.backing = backing
+    configuration.restoration = restoration
+    configuration.portDevices = [
+      (PortRange(start: 0xEC, count: 1), SignalPort { _ in writer.write() })
+    ]
+    machine = try Machine(configuration, control: control)
+    writer.memory.withLock { [machine] in $0 = machine.memory }
+    self.control = control
+    self.writer = writer
+  }
+
+  /// Counts up as long as the guest runs.
+  func count() throws -> UInt64 { try machine.memory.load(at: GPA(0x40_0000)) }
+
+  func waitForCounting() throws {
+    let before = try count()
+    try waitUntil { try count() > before }
+  }
+
+  /// Not by `async let`, for whose end a test that fails would wait.
+  func start() -> Task<Void, Never> { Task { _ = await machine.runOnThread() } }
+
+  /// Writes to pages that nobody else writes to: one comes in each round, and one goes.
+  func write(inRound round: UInt64) {
+    do {
+      let start: UInt64 = 0xD0_0000
+      for page in 0..<4 as Range<UInt64> {
+        let address = GPA(start + (page << 12))
+        if page == round % 4 {
+          try machine.memory.fill(at: address, byteCount: 4096, with: 0)
+        } else {
+          try machine.memory.store(round, at: address)
+        }
+      }
+    } catch {
+      Issue.record("\(error)")
+    }
+  }
+
+  /// Moves it over a socket.
+  func migrate(
+    over descriptor: Int32, _ settings: MigrationSettings = MigrationSettings(),
+    change: (inout MigrationHooks) -> Void = { _ in }
+  ) throws(MigrationError) -> MigrationReport {
+    let control = control
+    var hooks = MigrationHooks { () throws(MachineError) in try control.pause() }
+    change(&hooks)
+    return try machine.migrate(over: descriptor, settings: settings, hooks: hooks)
+  }
+
+  /// All of its memory.
+  func contents() throws -> [UInt8] {
+    try machine.memory.read(at: GPA(0), byteCount: Int(Self.memoryByteCount))
+  }
+
+  /// No page is reported that is not zero.
+  func checkReports(after text: String) throws {
+    let zero = [UInt8](repeating: 0, count: 4096)
+    var count: UInt64 = 0
+    for range in machine.memory.tracker.zeroedRanges(replyPage: nil, limit: .max) {
+      count += range.pageCount
+      for page in range.pageNumbers {
+        let isZero = machine.memory.withBytes(at: GPA(page << 12), byteCount: 4096) { bytes in
+          // SAFETY: both are 4096 bytes, which live for the call.
+          unsafe bytes.withUnsafeBytes { unsafe memcmp($0.baseAddress!, zero, 4096) == 0 }
+        }
+        if isZero != true { Issue.record("page \(page) was reported and is not zero, \(text)") }
+      }
+    }
+    #expect(count > 1000, "pages reported \(text)")
+  }
+}
+
+/// Two sockets that are connected to each other.
+final class SocketPair: Sendable {
+  let near: Int32
+  let far: Int32
+
+  init() throws { (near, far) = try UnixSocket.pair() }
+
+  deinit {
+    close(near)
+    close(far)
+  }
+}
+
+/// Runs what blocks on a thread of its own.
+func onThread<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
+  await withCheckedContinuation { continuation in
+    Thread.detachNewThread { continuation.resume(returning: body()) }
+  }
+}
