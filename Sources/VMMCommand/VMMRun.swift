@@ -32,6 +32,7 @@ public enum VMMRun {
     case .demo(let options): return DemoCommand.run(options)
     case .check(let options): return CheckCommand.run(options)
     case .run(let options): return RunCommand.run(options)
+    case .receive(let options): return ReceiveCommand.run(options)
     case .ctl(let options): return CtlCommand.run(options)
     case .evidence(let options): return EvidenceCommand.run(options)
     case .documentation(let options): return printed(options.text)

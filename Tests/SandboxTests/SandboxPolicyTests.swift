@@ -18,6 +18,7 @@ import Testing
     policy.servesControl = full
     policy.hasChildren = full
     policy.savesMachines = full
+    policy.migrates = full
     return SeccompFilter(
       policy.rules(for: role, processID: processID), role: role.rawValue)
   }

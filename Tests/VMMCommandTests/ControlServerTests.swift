@@ -28,7 +28,7 @@ struct ControlServerTests {
     directory = try TemporaryDirectory()
     path = directory.path("s")
     run = ControlledRun(
-      ControlledRun.Parts(specification: MachineSpec(.program(file: "program"))))
+      try ControlledRun.Parts(specification: MachineSpec(.program(file: "program"))))
     listener = try UnixListener(Array(path.utf8))
     server = try ControlServer(listener, run, userID: geteuid()) {
       var policy = SandboxPolicy()

@@ -10,6 +10,14 @@ package struct ControlEvent: Equatable, Sendable {
     case resumed
     /// It was saved, and goes on or stays paused.
     case saved
+    /// It begins to move to another process.
+    case migrationStarted = "migration-started"
+    /// Memory is gone through once more.
+    case migrationRound = "migration-round"
+    /// It did not move, and is where it was.
+    case migrationFailed = "migration-failed"
+    /// It goes on elsewhere, and the run ends.
+    case migrated
     /// The guest, or somebody, reset the machine.
     case reset
     /// The guest reported its own crash.

@@ -14,6 +14,8 @@ package enum ControlRequest: Equatable, Sendable {
   case reboot
   case shutdown
   case snapshot(SnapshotName)
+  case migrate(MigrationRequest)
+  case cancelMigration
   /// What the guest is to give up, in bytes: a multiple of 4 KiB.
   case resize(balloonByteCount: UInt64)
   case cdrom(CDROMChange)
@@ -69,6 +71,7 @@ package enum ControlRequest: Equatable, Sendable {
             + " '_', the first a letter or digit")
       }
       self = .snapshot(name)
+    case .sendMigration: self = .migrate(try Self.migration(&members))
     case .nic:
       guard case .integer(let number)? = members.take("nic"), (0..<64).contains(number) else {
         throw HTTPError(.badRequest, "vm.nic: nic is not the number of a network card")
@@ -81,6 +84,41 @@ package enum ControlRequest: Equatable, Sendable {
       self = .cdrom(try Self.change(&members))
     }
     try members.end()
+  }
+
+  private static func migration(_ members: inout Members) throws(HTTPError) -> MigrationRequest {
+    guard case .text(let destination)? = members.take("destination_url"),
+      (1...1024).contains(destination.utf8.count)
+    else {
+      throw HTTPError(
+        .badRequest, "vm.send-migration: destination_url is not unix:PATH or tcp:ADDRESS:PORT")
+    }
+    var request = MigrationRequest(destination: destination)
+    request.downtimeMilliseconds = try number(
+      "downtime_ms", in: MigrationRequest.downtimes, &members)
+    request.maximumRoundCount = try number(
+      "max_rounds", in: MigrationRequest.roundCounts, &members)
+    switch members.take("if_busy") {
+    case nil, .text(MigrationRequest.stop): break
+    case .text(MigrationRequest.stay): request.staysIfBusy = true
+    default: throw HTTPError(.badRequest, "vm.send-migration: if_busy is not stop or stay")
+    }
+    return request
+  }
+
+  private static func number(
+    _ name: String, in range: ClosedRange<Int>, _ members: inout Members
+  ) throws(HTTPError) -> Int? {
+    switch members.take(name) {
+    case nil: return nil
+    case .integer(let number)
+    where number >= Int64(range.lowerBound) && number <= Int64(range.upperBound):
+      return Int(number)
+    default:
+      throw HTTPError(
+        .badRequest,
+        "vm.send-migration: \(name) is not \(range.lowerBound) to \(range.upperBound)")
+    }
   }
 
   private static func change(_ members: inout Members) throws(HTTPError) -> CDROMChange {
@@ -116,7 +154,9 @@ package enum ControlRequest: Equatable, Sendable {
     case .powerButton: .powerButton
     case .reboot: .reboot
     case .shutdown: .shutdown
-    case .resize, .cdrom, .nic, .snapshot: preconditionFailure("\(route) has a body")
+    case .cancelMigration: .cancelMigration
+    case .resize, .cdrom, .nic, .snapshot, .sendMigration:
+      preconditionFailure("\(route) has a body")
     }
   }
 }

@@ -17,6 +17,8 @@ package enum ControlRoute: String, CaseIterable, Sendable {
   case reboot = "vm.reboot"
   case shutdown = "vm.shutdown"
   case snapshot = "vm.snapshot"
+  case sendMigration = "vm.send-migration"
+  case cancelMigration = "vm.cancel-migration"
   case resize = "vm.resize"
   case cdrom = "vm.cdrom"
   case nic = "vm.nic"
@@ -33,13 +35,18 @@ package enum ControlRoute: String, CaseIterable, Sendable {
   package var path: String { Self.prefix + rawValue }
 
   /// The word for people: `pause`.
-  package var command: String { String(rawValue.drop { $0 != "." }.dropFirst()) }
+  package var command: String {
+    switch self {
+    case .sendMigration: "migrate"
+    default: String(rawValue.drop { $0 != "." }.dropFirst())
+    }
+  }
 
   package var method: HTTPMethod {
     switch self {
     case .ping, .info, .counters, .metrics, .events, .screenshot: .get
     case .pause, .resume, .powerButton, .reboot, .shutdown, .resize, .cdrom, .nic: .put
-    case .snapshot: .put
+    case .snapshot, .sendMigration, .cancelMigration: .put
     }
   }
 
@@ -65,6 +72,11 @@ package enum ControlRoute: String, CaseIterable, Sendable {
     case .snapshot:
       "Saves the machine under a name in the directory of --snapshots, in place of what has it; one"
         + " that runs is paused meanwhile."
+    case .sendMigration:
+      "Moves the machine, while it runs, over the connected stream socket that came with the"
+        + " request (SCM_RIGHTS), to a 'vmm-run receive'; the run ends when the guest goes on there."
+    case .cancelMigration:
+      "Ends a move: the machine stays. Nothing happens without one, or when it is over."
     case .resize: "Changes how much memory the guest is to give up to the balloon."
     case .cdrom: "Changes the medium in a CD drive, or ejects it."
     case .nic: "Pulls the cable of a network card, or plugs it in."
@@ -75,6 +87,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
   package var requestSchema: ControlSchema? {
     switch self {
     case .snapshot: .snapshot
+    case .sendMigration: .migration
     case .resize: .resize
     case .cdrom: .cdrom
     case .nic: .nic
@@ -93,7 +106,8 @@ package enum ControlRoute: String, CaseIterable, Sendable {
     case .screenshot: (ControlReply.png, nil)
     case .cdrom: (ControlReply.json, .medium)
     case .snapshot: (ControlReply.json, .snapshotState)
-    case .pause, .resume, .powerButton, .reboot, .shutdown, .resize, .nic: nil
+    case .sendMigration: (ControlReply.json, .migrationState)
+    case .pause, .resume, .powerButton, .reboot, .shutdown, .resize, .nic, .cancelMigration: nil
     }
   }
 
@@ -102,9 +116,11 @@ package enum ControlRoute: String, CaseIterable, Sendable {
     switch self {
     case .screenshot, .powerButton, .resize, .cdrom, .nic: [.conflict, .unavailable]
     case .pause: [.internalError, .unavailable]
-    case .snapshot: [.conflict, .internalError, .unavailable]
-    case .reboot, .counters, .metrics, .events: [.unavailable]
-    case .ping, .info, .resume, .shutdown: []
+    case .snapshot, .sendMigration: [.conflict, .internalError, .unavailable]
+    case .reboot: [.conflict, .unavailable]
+    case .counters, .metrics, .events: [.unavailable]
+    case .resume: [.conflict]
+    case .ping, .info, .shutdown, .cancelMigration: []
     }
   }
 }

@@ -12,6 +12,8 @@ package enum ControlSchema: String, CaseIterable, Sendable {
   case medium = "VmCdromState"
   case nic = "VmNic"
   case snapshot = "VmSnapshot"
+  case migration = "VmSendMigration"
+  case migrationState = "VmMigrationState"
   case snapshotState = "VmSnapshotState"
   case fault = "Fault"
 
@@ -19,17 +21,26 @@ package enum ControlSchema: String, CaseIterable, Sendable {
     switch self {
     case .ping: Self.object([("version", Self.text), ("pid", Self.count)])
     case .info:
-      Self.object([
-        ("state", Self.choice(MachineInfo.State.allCases.map(\.rawValue))), ("pid", Self.count),
-        ("version", Self.text), ("uptime_seconds", Self.number),
-        (
-          "config",
-          .members([
-            ("type", .text("object")),
-            ("description", .text("What --print-config prints: docs/machine.md.")),
-          ])
-        ),
-      ])
+      Self.object(
+        [
+          ("state", Self.choice(MachineInfo.State.allCases.map(\.rawValue))), ("pid", Self.count),
+          ("version", Self.text), ("uptime_seconds", Self.number),
+          (
+            "config",
+            .members([
+              ("type", .text("object")),
+              ("description", .text("What --print-config prints: docs/machine.md.")),
+            ])
+          ),
+        ],
+        optional: [
+          (
+            "migration",
+            Self.object([
+              ("round", Self.count), ("sent_bytes", Self.count), ("remaining_bytes", Self.count),
+            ])
+          )
+        ])
     case .counters: Self.countersObject
     case .event:
       Self.object([
@@ -70,6 +81,18 @@ package enum ControlSchema: String, CaseIterable, Sendable {
             ("type", .text("string")), ("pattern", .text(SnapshotName.pattern)),
           ])
         )
+      ])
+    case .migration:
+      Self.object(
+        [("destination_url", Self.text)],
+        optional: [
+          ("downtime_ms", Self.count), ("max_rounds", Self.count),
+          ("if_busy", Self.choice([MigrationRequest.stop, MigrationRequest.stay])),
+        ])
+    case .migrationState:
+      Self.object([
+        ("downtime_ms", Self.number), ("total_ms", Self.number), ("rounds", Self.count),
+        ("sent_bytes", Self.count), ("pages", Self.count), ("zero_pages", Self.count),
       ])
     case .snapshotState: Self.object([("path", Self.text)])
     case .fault: Self.object([("fault_message", Self.text)])

@@ -19,6 +19,28 @@ package struct MachineInfo: Equatable, Sendable {
   package var uptimeSeconds: Double
   /// What `--print-config` prints.
   package var configuration: JSONValue
+  /// How far it has moved elsewhere; nil if it does not.
+  package var migration: Migration?
+
+  package struct Migration: Equatable, Sendable {
+    package var round: Int
+    package var sentByteCount: UInt64
+    package var remainingByteCount: UInt64
+
+    package init(round: Int, sentByteCount: UInt64, remainingByteCount: UInt64) {
+      self.round = round
+      self.sentByteCount = sentByteCount
+      self.remainingByteCount = remainingByteCount
+    }
+
+    /// Also of an event.
+    package var members: [(String, JSONValue)] {
+      [
+        ("round", .integer(Int64(round))), ("sent_bytes", .count(sentByteCount)),
+        ("remaining_bytes", .count(remainingByteCount)),
+      ]
+    }
+  }
 
   package init(
     state: State, processID: Int32, version: String, uptimeSeconds: Double,
@@ -32,11 +54,12 @@ package struct MachineInfo: Equatable, Sendable {
   }
 
   package var value: JSONValue {
-    .members([
-      ("state", .text(state.rawValue)), ("pid", .integer(Int64(processID))),
-      ("version", .text(version)), ("uptime_seconds", .number(uptimeSeconds)),
-      ("config", configuration),
-    ])
+    .members(
+      [
+        ("state", .text(state.rawValue)), ("pid", .integer(Int64(processID))),
+        ("version", .text(version)), ("uptime_seconds", .number(uptimeSeconds)),
+        ("config", configuration),
+      ] + (migration.map { [("migration", .members($0.members))] } ?? []))
   }
 
   /// `vmm.ping`: who answers.

@@ -15,7 +15,8 @@ public final class RawImageStore: BlockStore {
 
   public let isReadOnly: Bool
   public let sectorByteCount: UInt64
-  private let file: LockedFile
+  let file: LockedFile
+  let path: HostPath
   private let allocate: FileAllocation.Call
 
   public var byteCount: UInt64 { file.byteCount }
@@ -27,16 +28,18 @@ public final class RawImageStore: BlockStore {
   /// Opens and locks an image.
   ///
   /// - Parameters:
+  ///   - isLocked: false for a machine that still is in another process, which has the locks: then
+  ///     `takeUp` locks it.
   ///   - isKnownRaw: takes the file for raw, whatever it begins with. Its guest can write
   ///     there what another format begins with.
   ///   - sectorByteCount: 512 or 4096; 2048 for an optical medium.
   /// - Throws: `BlockStoreError.open`, `.locked`, `.kind`, `.foreign`, `.size`.
   public convenience init(
-    path: HostPath, isReadOnly: Bool = false, isKnownRaw: Bool = false,
+    path: HostPath, isReadOnly: Bool = false, isLocked: Bool = true, isKnownRaw: Bool = false,
     sectorByteCount: UInt64 = 512
   ) throws(BlockStoreError) {
     try self.init(
-      path: path, isReadOnly: isReadOnly, isKnownRaw: isKnownRaw,
+      path: path, isReadOnly: isReadOnly, isLocked: isLocked, isKnownRaw: isKnownRaw,
       sectorByteCount: sectorByteCount, allocate: FileAllocation.systemCall)
   }
 
@@ -68,21 +71,17 @@ public final class RawImageStore: BlockStore {
 
   /// The same with other system calls.
   init(
-    path: HostPath, isReadOnly: Bool = false, isKnownRaw: Bool = false,
+    path: HostPath, isReadOnly: Bool = false, isLocked: Bool = true, isKnownRaw: Bool = false,
     sectorByteCount: UInt64 = 512, lockCalls: FileLockCalls = .system,
     allocate: @escaping FileAllocation.Call = FileAllocation.systemCall
   ) throws(BlockStoreError) {
     let foreign: ForeignImage?
     do {
-      file = try LockedFile(path: path, isReadOnly: isReadOnly, lockCalls: lockCalls)
+      file = try LockedFile(
+        path: path, isReadOnly: isReadOnly, isLocked: isLocked, lockCalls: lockCalls)
       foreign = isKnownRaw ? nil : try ForeignImage.find(in: file)
     } catch {
-      switch error {
-      case .locked: throw .locked(path: path.description, isReadOnly: isReadOnly)
-      case .kind: throw .kind(path: path.description)
-      case .system(let operation, let errno):
-        throw .open(path: path.description, operation: operation, errno: errno)
-      }
+      throw error.ofDisk(path: path.description, isReadOnly: isReadOnly)
     }
     if let foreign { throw .foreign(path: path.description, foreign) }
     guard file.byteCount > 0, file.byteCount % sectorByteCount == 0 else {
@@ -92,6 +91,7 @@ public final class RawImageStore: BlockStore {
     self.sectorByteCount = sectorByteCount
     self.isReadOnly = isReadOnly
     self.allocate = allocate
+    self.path = path
   }
 
   public func read(
@@ -203,6 +203,17 @@ public final class RawImageStore: BlockStore {
         preconditionFailure("\(error) of an open disk image")
       }
       throw .system(operation: operation, offset: offset, byteCount: byteCount, errno: errno)
+    }
+  }
+}
+
+extension LockedFile.Failure {
+  /// The same of a disk.
+  func ofDisk(path: String, isReadOnly: Bool) -> BlockStoreError {
+    switch self {
+    case .locked: .locked(path: path, isReadOnly: isReadOnly)
+    case .kind: .kind(path: path)
+    case .system(let operation, let errno): .open(path: path, operation: operation, errno: errno)
     }
   }
 }

@@ -131,6 +131,16 @@ struct FileLockCalls: Sendable {
     return lock
   }
 
+  /// Lets go of all locks of an open file.
+  static func release(_ descriptor: Int32) {
+    var all = byteLock(0, F_UNLCK)
+    // To the end of all files.
+    all.l_len = 0
+    // SAFETY: a local of the type that the command reads. What is not locked does no harm.
+    _ = retrying { unsafe fcntl(descriptor, setCommand, &all) }
+    _ = retrying { flock(descriptor, LOCK_UN) }
+  }
+
   /// Repeats a call that a signal ended; returns 0 or the error number.
   private static func retrying(_ call: () -> Int32) -> Int32 {
     while true {

@@ -15,6 +15,8 @@ final class LockedFile: Sendable {
   }
 
   private let file: FileDescriptor
+  private let isReadOnly: Bool
+  private let lockCalls: FileLockCalls
   /// When it was opened, in bytes.
   let byteCount: UInt64
   /// The locks that its file system does not have; nil if it has all.
@@ -22,10 +24,14 @@ final class LockedFile: Sendable {
 
   /// Opens and locks what is there.
   ///
-  /// - Parameter lockCalls: the system calls of the locks.
+  /// - Parameters:
+  ///   - isLocked: false to lock it later.
+  ///   - lockCalls: the system calls of the locks.
   init(
-    path: HostPath, isReadOnly: Bool, lockCalls: FileLockCalls = .system
+    path: HostPath, isReadOnly: Bool, isLocked: Bool = true, lockCalls: FileLockCalls = .system
   ) throws(Failure) {
+    self.isReadOnly = isReadOnly
+    self.lockCalls = lockCalls
     // Without O_NONBLOCK a FIFO would keep the caller until somebody writes to it.
     let mode = (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK
     // SAFETY: the path is lent, terminated, for the call.
@@ -35,12 +41,25 @@ final class LockedFile: Sendable {
       throw .system(operation: "open", errno: error.rawValue)
     }
     try Self.checkKind(file.rawValue)
-    lockGap = try FileLocks.take(file.rawValue, isReadOnly: isReadOnly, calls: lockCalls)
+    lockGap =
+      isLocked
+      ? try FileLocks.take(file.rawValue, isReadOnly: isReadOnly, calls: lockCalls) : nil
     byteCount = try Self.size(file.rawValue)
   }
 
   /// Open as long as self is there.
   var descriptor: Int32 { file.rawValue }
+
+  /// Takes the locks of a file that was opened without, or has let go of them.
+  func lock() throws(Failure) {
+    var calls = lockCalls
+    // The one sleep that the sandbox has.
+    calls.nap = { _ = poll(nil, 0, 10) }
+    _ = try FileLocks.take(file.rawValue, isReadOnly: isReadOnly, calls: calls)
+  }
+
+  /// Lets go of the locks: somebody else may have them now.
+  func unlock() { FileLockCalls.release(file.rawValue) }
 
   private static func checkKind(_ descriptor: Int32) throws(Failure) {
     var status = stat()

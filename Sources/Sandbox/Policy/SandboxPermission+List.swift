@@ -82,6 +82,17 @@ extension SandboxPermission {
     SandboxPermission(
       .sendto, .peers, only: "to no address", [[.argument(4, is: 0)]], need: .peers,
       why: "what viewers, control clients and a TPM's emulator get; frames"),
+    SandboxPermission(
+      .recvmsg, .control, need: .control,
+      why: "what control clients send, and the socket by which a machine moves"),
+    SandboxPermission(
+      .shutdown, .service, need: .migration, why: "the end of the socket by which a machine moves"),
+    SandboxPermission(
+      .flock, .service, need: .migration, why: "disks that pass to or from another process"),
+    SandboxPermission(
+      .fcntl, .service, only: "F_OFD_GETLK and F_OFD_SETLK",
+      [[.argument(1, is: 36)], [.argument(1, is: 37)]], need: .migration,
+      why: "disks that pass to or from another process"),
     SandboxPermission(.pread64, .all, why: "disks; /proc/self/pagemap; kernel and initrd"),
     SandboxPermission(.preadv, .disk, why: "disks"),
     SandboxPermission(.pwrite64, .disk, why: "disks"),

@@ -21,6 +21,8 @@ struct SandboxPermission: Sendable {
     case peers = "peers"
     case network = "network cards"
     case saving = "saved machines"
+    /// Control clients, or a machine that came from elsewhere.
+    case migration = "machines that move"
     case children = "programs of its own"
   }
 

@@ -27,6 +27,8 @@ public struct SandboxPolicy: Hashable, Sendable {
 
   /// The machine can be saved, or is one that was.
   public var savesMachines = false
+  /// The machine can move to another process, or comes from one.
+  public var migrates = false
 
   /// The policy of a machine without any of these.
   public init() {}
@@ -68,9 +70,10 @@ public struct SandboxPolicy: Hashable, Sendable {
     case .viewers: servesViewers
     case .control: servesControl
     case .listener: servesViewers || servesControl
-    case .peers: servesViewers || servesControl || hasTPM || hasNetwork
+    case .peers: servesViewers || servesControl || hasTPM || hasNetwork || migrates
     case .network: hasNetwork
     case .saving: savesMachines
+    case .migration: migrates
     case .children: hasChildren
     }
   }

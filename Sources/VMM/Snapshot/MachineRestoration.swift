@@ -81,7 +81,8 @@ public struct MachineRestoration: Sendable {
     } catch {
       throw Self.error(error)
     }
-    computer?.beginGeneration()
+    // One that has moved here is the same, and there only once.
+    if case .file = origin { computer?.beginGeneration() }
   }
 
   private func restored<T: StateTransferable>(

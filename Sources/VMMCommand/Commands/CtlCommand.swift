@@ -8,19 +8,35 @@ enum CtlCommand {
   static func run(_ options: CtlOptions) -> ExitStatus {
     do {
       var client = try ControlClient(options.path)
-      try client.send(options.request)
+      var connection: FileDescriptor?
+      if let destination = options.destination { connection = try Self.connect(destination) }
+      try client.send(options.request, with: connection.rawValue)
+      // The machine has its own by now: this one would keep the connection open.
+      connection = nil
       // Only a pause takes longer than a moment, and no event ever has to come.
       let patience: Int32 =
         switch options.request.route {
         case .events: -1
         // A large memory goes to a slow disk.
         case .snapshot: 3_600_000
+        // Rounds of a large memory over a slow line.
+        case .sendMigration: -1
         default: 30_000
         }
       return try report(&client, options, patience)
     } catch {
       Diagnostics.report("\(error)")
       return .failure
+    }
+  }
+
+  private static func connect(_ destination: MigrationAddress) throws -> FileDescriptor {
+    do throws(Errno) {
+      return try destination.connected()
+    } catch {
+      throw SystemError(
+        "connect to \(destination)", code: error.rawValue,
+        cure: "start 'vmm-run receive \(destination)' there first")
     }
   }
 
@@ -93,6 +109,8 @@ struct CtlOptions: Equatable, Sendable {
   var request: Request
   /// Where what is answered goes; nil for standard output.
   var outputPath: String?
+  /// Where a machine moves to; nil for every other request.
+  var destination: MigrationAddress?
 
   init(_ parsed: ParsedOptions) throws(UsageError) {
     var words = parsed.operands[...]
@@ -105,7 +123,13 @@ struct CtlOptions: Equatable, Sendable {
     guard let route = routes.first(where: { [$0.command, $0.rawValue].contains(command) }) else {
       throw .invalidOperand("COMMAND", .unknown(command, choices: routes.map(\.command)))
     }
-    request = Request(route: route, body: try Self.body(of: route, &words))
+    if route == .sendMigration {
+      let (destination, migration) = try Self.migration(&words)
+      self.destination = destination
+      request = Request(route: route, body: migration.value)
+    } else {
+      request = Request(route: route, body: try Self.body(of: route, &words))
+    }
     if let stranger = words.first {
       throw .unexpectedArgument(stranger, command: .ctl, suggestions: [])
     }
@@ -113,6 +137,45 @@ struct CtlOptions: Equatable, Sendable {
     if route == .screenshot, outputPath == nil {
       throw .missingCompanion(option: route.command, needs: OptionDefinition.output.synopsis)
     }
+  }
+
+  private static func migration(
+    _ words: inout ArraySlice<String>
+  ) throws(UsageError) -> (MigrationAddress, MigrationRequest) {
+    guard let word = words.popFirst() else { throw .missingOperand("ADDRESS", command: .ctl) }
+    let destination: MigrationAddress
+    do throws(SpecValueError) {
+      destination = try MigrationAddress(parsing: word)
+    } catch {
+      throw .invalidOperand("ADDRESS", error)
+    }
+    var request = MigrationRequest(destination: destination.description)
+    while let word = words.popFirst() {
+      let parts = word.split(separator: "=", maxSplits: 1)
+      let value = parts.count == 2 ? String(parts[1]) : ""
+      switch parts.first {
+      case "downtime":
+        guard let number = Int(value), MigrationRequest.downtimes.contains(number) else {
+          throw .invalidOperand("downtime", .number(value, in: 0...600_000))
+        }
+        request.downtimeMilliseconds = number
+      case "rounds":
+        guard let number = Int(value), MigrationRequest.roundCounts.contains(number) else {
+          throw .invalidOperand("rounds", .number(value, in: 1...1000))
+        }
+        request.maximumRoundCount = number
+      case "if-busy":
+        let choices = [MigrationRequest.stop, MigrationRequest.stay]
+        guard choices.contains(value) else {
+          throw .invalidOperand("if-busy", .unknown(value, choices: choices))
+        }
+        request.staysIfBusy = value == MigrationRequest.stay
+      default:
+        throw .unexpectedArgument(
+          word, command: .ctl, suggestions: ["downtime=MS", "rounds=N", "if-busy=stay"])
+      }
+    }
+    return (destination, request)
   }
 
   private static func body(

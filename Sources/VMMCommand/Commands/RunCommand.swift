@@ -25,6 +25,7 @@ enum RunCommand {
       case .computer(let computer): return try SystemRun.run(computer, options)
       }
     } catch {
+      options.received?.receiver.refuse("\(error)")
       return Diagnostics.end(with: error)
     }
   }
@@ -39,13 +40,13 @@ enum RunCommand {
     }
     let service = try options.control.map {
       try ControlService(
-        $0, ControlledRun.Parts(specification: options.machine, snapshots: snapshots))
+        $0, try ControlledRun.Parts(specification: options.machine, snapshots: snapshots))
     }
     defer { service?.stop() }
     let sandbox = MachineSandbox(
       options.sandbox, tracking: options.machine.partition.tracking,
       controlPath: options.control?.path, snapshotsPath: options.snapshotsPath,
-      isRestored: options.restoredFrom != nil)
+      isRestored: options.restoredFrom != nil, isReceived: options.received != nil)
     let confinement = try sandbox.enter()
     let control = MachineControl()
     let isShutDown = Atomic(false)
@@ -67,7 +68,8 @@ enum RunCommand {
       }, onThreadStart: { confinement.enterThread(.control) })
     let console = ConsoleWriter(output.writer(.ofProcess)) { Diagnostics.report($0) }
     var configuration = options.machine.partition.configuration(.program(program))
-    configuration.restoration = snapshot?.restoration
+    configuration.restoration = snapshot?.restoration ?? options.received?.restoration
+    options.received?.expect(options.machine, files: [])
     configuration.portDevices = [
       (DebugConsole.ports, DebugConsole { console.write([$0]) }),
       (
@@ -93,6 +95,7 @@ enum RunCommand {
       try trace?.begin()
       reporter.begin(machine)
       service?.run.begin(machine)
+      try options.received?.receiver.commit()
       outcome = machine.run()
       reporter.end()
       service?.run.end(outcome)

@@ -55,8 +55,10 @@ final class SystemRun: Sendable {
     // Before its disks are open: what is wrong with them is said first.
     let snapshot = try options.restoredFrom?.open()
     var configuration = try configuration(console)
-    configuration.restoration = snapshot?.restoration
-    try attend(to: configuration.computer)
+    configuration.restoration = snapshot?.restoration ?? options.received?.restoration
+    let files = configuration.passableFiles
+    options.received?.expect(options.machine, files: files)
+    try attend(to: configuration.computer, files)
     // It ends as the last: what the others say is still told.
     defer { control.withLock { $0 }?.stop() }
     // The last: what else is wrong is said before a program is started.
@@ -67,7 +69,8 @@ final class SystemRun: Sendable {
       readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash,
       servesViewers: viewers != nil, tpm: computer.tpm, hasNetwork: !computer.networks.isEmpty,
       controlPath: options.control?.path, snapshotsPath: options.snapshotsPath,
-      evidencePath: recorder?.path, isRestored: options.restoredFrom != nil)
+      evidencePath: recorder?.path, isRestored: options.restoredFrom != nil,
+      isReceived: options.received != nil)
     let confinement = try sandbox.enter()
     defer { tpm?.stop() }
     let signals = try SignalWatcher(
@@ -85,10 +88,12 @@ final class SystemRun: Sendable {
     do {
       defer { console.stop() }
       let outcome = try runToTheEnd(confinement.machine(configuration)) {
-        [self] () throws(SystemError) in
+        [self] in
         snapshot?.close()
         try trace?.begin()
         try console.start { [self] bytes in receive(bytes) }
+        // The last: from here on the machine is this one.
+        try options.received?.receiver.commit()
       }
       // Messages are whole lines on a terminal that is as it was.
       console.stop()
@@ -100,6 +105,7 @@ final class SystemRun: Sendable {
     } catch {
       console.stop()
       finishMessages()
+      options.received?.receiver.refuse("\(error)")
       status = Diagnostics.end(with: error)
       recorder?.finish("\(error)", unclaimed: unclaimed.lines)
     }
@@ -108,8 +114,11 @@ final class SystemRun: Sendable {
 
   /// Makes the socket of `--control`, with which goes what clients ask of the computer, and the
   /// files of `--evidence`.
-  private func attend(to configuration: PersonalComputerConfiguration) throws {
-    let parts = parts(of: configuration)
+  private func attend(
+    to configuration: PersonalComputerConfiguration, _ files: [any PassableFile]
+  ) throws {
+    guard options.evidencePath != nil || options.control != nil else { return }
+    let parts = try parts(of: configuration, files)
     if let path = options.evidencePath {
       let recorder = try EvidenceRecorder(EvidenceDirectory(path: path), of: options.machine, parts)
       evidence.withLock { $0 = recorder }
@@ -120,9 +129,12 @@ final class SystemRun: Sendable {
     }
   }
 
-  private func parts(of configuration: PersonalComputerConfiguration) -> ControlledRun.Parts {
-    var parts = ControlledRun.Parts(specification: options.machine)
-    parts.snapshots = snapshots
+  private func parts(
+    of configuration: PersonalComputerConfiguration, _ files: [any PassableFile]
+  ) throws -> ControlledRun.Parts {
+    var parts = try ControlledRun.Parts(
+      specification: options.machine, snapshots: snapshots)
+    parts.files = files
     parts.changer = computer.cdroms.isEmpty ? nil : changer
     parts.balloon = configuration.balloon
     parts.disks = zip(
@@ -156,13 +168,13 @@ final class SystemRun: Sendable {
   ///
   /// - Parameter begin: called once, when the first machine is made and before it runs.
   private func runToTheEnd(
-    _ machine: ConfinedMachine, begin: () throws(SystemError) -> Void
+    _ machine: ConfinedMachine, begin: () throws -> Void
   ) throws -> MachineOutcome {
     var machine = machine
     var isFirst = true
     var tripleFaults = TripleFaultLimit()
     while true {
-      var outcome = try runOnce(&machine) { () throws(SystemError) in
+      var outcome = try runOnce(&machine) {
         if isFirst { try begin() }
         isFirst = false
       }
@@ -193,7 +205,7 @@ final class SystemRun: Sendable {
 
   private func configuration(_ console: any ConsoleBackend) throws -> MachineConfiguration {
     var configuration = options.machine.partition.configuration(
-      try computer.image(guestMessages))
+      try computer.image(guestMessages, isLocked: options.received == nil))
     configuration.computer.serialOutput = { console.write([$0]) }
     configuration.computer.onSerialRoom = { console.guestHasRoom() }
     configuration.computer.clockIsLocal = computer.clock == .local
@@ -211,7 +223,8 @@ final class SystemRun: Sendable {
       Balloon(targetPageCount: $0.targetPageCount)
     }
     configuration.computer.hasVMBus = computer.hasVMBus
-    try computer.addDisks(to: &configuration.computer, changer)
+    try computer.addDisks(
+      to: &configuration.computer, changer, isLocked: options.received == nil)
     configuration.computer.version = Version.number
     try computer.tellFirmware(&configuration.computer)
     try computer.addNetworks(to: &configuration.computer, guestMessages)
@@ -229,7 +242,7 @@ final class SystemRun: Sendable {
   ///   - confined: takes what outlives the machine: the real-time clock.
   ///   - begin: called when the machine is made.
   private func runOnce(
-    _ confined: inout ConfinedMachine, begin: () throws(SystemError) -> Void
+    _ confined: inout ConfinedMachine, begin: () throws -> Void
   ) throws -> MachineOutcome {
     let control = MachineControl()
     let isEnding = current.withLock { current in

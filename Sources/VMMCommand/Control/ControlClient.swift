@@ -35,7 +35,8 @@ struct ControlClient: ~Copyable {
   /// Takes what came of the answer's body since the last time.
   mutating func takeBody() -> [UInt8] { parser.takeBody() }
 
-  func send(_ request: CtlOptions.Request) throws(Failure) {
+  /// - Parameter descriptor: one that goes with it.
+  func send(_ request: CtlOptions.Request, with descriptor: Int32? = nil) throws(Failure) {
     let route = request.route
     var text = "\(route.method.rawValue) \(route.path) HTTP/1.1\r\nHost: localhost\r\n"
     let body = request.body.map { Array($0.compactText.utf8) } ?? []
@@ -44,6 +45,11 @@ struct ControlClient: ~Copyable {
     }
     let bytes = Array((text + "Connection: close\r\n\r\n").utf8) + body
     var sent = 0
+    if let descriptor {
+      // With the first byte, so that it is there before the request is whole.
+      sent = SentDescriptor.send(descriptor, with: Array(bytes.prefix(1)), over: socket.rawValue)
+      guard sent == 1 else { throw failure("send a socket to", Errno.current) }
+    }
     while sent < bytes.count {
       // SAFETY: the bytes from there on, and their number.
       let count = unsafe bytes.withUnsafeBytes { all in

@@ -34,6 +34,8 @@ final class ControlConnection {
   let id: UInt64
   private let file: FileDescriptor
   private var session = ControlSession()
+  /// The last descriptor that came, for the request that it came with.
+  private var sent: SentDescriptor?
   private var backlog = EventBacklog(limit: backlogLimit)
   /// What the socket does not take yet, from `sentCount` on.
   private var unsent: [UInt8] = []
@@ -92,10 +94,7 @@ final class ControlConnection {
   func receive() {
     guard !isOver, !isAtEnd else { return }
     var bytes = [UInt8](repeating: 0, count: Self.readByteCount)
-    // SAFETY: the buffer, and its length.
-    let count = unsafe bytes.withUnsafeMutableBytes {
-      unsafe recv(file.rawValue, $0.baseAddress, $0.count, 0)
-    }
+    let count = SentDescriptor.receive(&bytes, from: file.rawValue, &sent)
     let error = Errno.current
     if count > 0 {
       session.receive(Array(bytes[..<count]))
@@ -117,6 +116,12 @@ final class ControlConnection {
       if request != nil || !hasOutput { return request }
     }
     return nil
+  }
+
+  /// Takes the descriptor that came with the request.
+  func takeDescriptor() -> SentDescriptor? {
+    defer { sent = nil }
+    return sent
   }
 
   // MARK: Out

@@ -9,14 +9,19 @@ final class ControlLanes: Sendable {
     case pause
     /// Waits for the locks of devices.
     case actions
+    /// Takes as long as it takes: a machine moves.
+    case migration
     /// Walks page tables, reads a picture.
     case looks
 
     init(_ request: ControlRequest) {
       switch request {
       case .pause, .snapshot: self = .pause
+      case .migrate: self = .migration
       case .counters, .metrics, .screenshot, .ping, .info, .events: self = .looks
-      case .resume, .powerButton, .reboot, .shutdown, .resize, .cdrom, .nic: self = .actions
+      case .resume, .powerButton, .reboot, .shutdown, .resize, .cdrom, .nic,
+        .cancelMigration:
+        self = .actions
       }
     }
   }
@@ -24,6 +29,7 @@ final class ControlLanes: Sendable {
   private struct Job {
     let id: UInt64
     let request: ControlRequest
+    let sent: SentDescriptor?
   }
 
   /// What waits for one thread.
@@ -44,22 +50,24 @@ final class ControlLanes: Sendable {
 
   /// - Parameter carryOut: called on the lane's thread, for one request after the other.
   func start(
-    _ lane: Lane, carryOut: @escaping @Sendable (UInt64, ControlRequest) -> Void
+    _ lane: Lane, carryOut: @escaping @Sendable (UInt64, ControlRequest, SentDescriptor?) -> Void
   ) throws(HostThread.Failure) {
     let queue = queues[lane.rawValue]
     let thread = try HostThread {
-      while let job = queue.next() { carryOut(job.id, job.request) }
+      while let job = queue.next() { carryOut(job.id, job.request, job.sent) }
     }
     threads.withLock { $0.append(thread) }
   }
 
-  /// - Parameter id: of who asks.
+  /// - Parameters:
+  ///   - id: of who asks.
+  ///   - sent: what came with the request.
   /// - Returns: false if too many wait already.
-  func add(_ request: ControlRequest, of id: UInt64) -> Bool {
+  func add(_ request: ControlRequest, of id: UInt64, _ sent: SentDescriptor?) -> Bool {
     let queue = queues[Lane(request).rawValue]
     let isTaken = queue.jobs.withLock { jobs in
       guard jobs.count < ControlServer.jobLimit else { return false }
-      jobs.append(Job(id: id, request: request))
+      jobs.append(Job(id: id, request: request, sent: sent))
       return true
     }
     if isTaken { queue.work.add(0) }

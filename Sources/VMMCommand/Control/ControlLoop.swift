@@ -85,7 +85,11 @@ final class ControlLoop {
       }
       return .events
     default:
-      return lanes.add(request, of: connection.id)
+      let sent = connection.takeDescriptor()
+      if case .migrate = request, core.run.info.migration != nil {
+        return .failure(.conflict, "the machine moves already")
+      }
+      return lanes.add(request, of: connection.id, sent)
         ? nil : .failure(.unavailable, "too many requests wait; ask again later")
     }
   }

@@ -37,8 +37,8 @@ final class ControlServer: Sendable {
     let lanes = ControlLanes()
     do throws(HostThread.Failure) {
       for lane in ControlLanes.Lane.allCases {
-        try lanes.start(lane) { id, request in
-          core.finish(id, Self.carryOut(request, run))
+        try lanes.start(lane) { id, request, sent in
+          core.finish(id, Self.carryOut(request, sent, run))
         }
       }
       thread = try HostThread {
@@ -58,10 +58,14 @@ final class ControlServer: Sendable {
   private let lanes: ControlLanes
 
   /// On a worker's thread.
-  private static func carryOut(_ request: ControlRequest, _ run: ControlledRun) -> ControlReply {
+  private static func carryOut(
+    _ request: ControlRequest, _ sent: SentDescriptor?, _ run: ControlledRun
+  ) -> ControlReply {
     switch request {
     case .pause: run.pause()
     case .snapshot(let name): run.save(as: name)
+    case .migrate(let request): run.migrate(request, over: sent)
+    case .cancelMigration: run.cancelMigration()
     case .resume: run.resume()
     case .powerButton: run.pressPowerButton()
     case .reboot: run.reboot()

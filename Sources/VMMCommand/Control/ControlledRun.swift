@@ -15,6 +15,8 @@ final class ControlledRun: Sendable {
   /// What belongs to the run, whatever its machines.
   struct Parts: Sendable {
     var specification: MachineSpec
+    /// The same with files named from the root, for another process.
+    var passedOn: MachineSpec
     /// Where machines are saved; nil for nowhere.
     var snapshots: SnapshotDirectory?
     /// Nil without CD drives.
@@ -23,9 +25,18 @@ final class ControlledRun: Sendable {
     /// With the name of each.
     var disks: [(name: String, history: NVMeHistory)] = []
     var networks: [(name: String, cable: any PluggableNetwork)] = []
+    /// What the machine has for itself, and passes on when it moves.
+    var files: [any PassableFile] = []
+
+    /// Before the sandbox closes.
+    init(specification: MachineSpec, snapshots: SnapshotDirectory? = nil) throws(SystemError) {
+      self.specification = specification
+      passedOn = specification.withAbsolutePaths(from: try SnapshotDirectory.currentDirectory())
+      self.snapshots = snapshots
+    }
   }
 
-  private struct State {
+  struct State {
     var control: MachineControl?
     var machine: Machine?
     var isPaused = false
@@ -33,6 +44,11 @@ final class ControlledRun: Sendable {
     var isToldPaused = false
     var isEnding = false
     var resetCount: UInt64 = 0
+    /// How far it has moved; nil if it does not.
+    var migration: MachineInfo.Migration?
+    var isMigrationCancelled = false
+    /// It has moved, perhaps: the destination has not said so.
+    var mayBeElsewhere = false
     /// Ends the run; nil before there is one.
     var quit: (@Sendable () -> Void)?
   }
@@ -40,7 +56,7 @@ final class ControlledRun: Sendable {
   let parts: Parts
   let events = ControlEvents()
   let hypercalls = HypercallCounts()
-  private let state = Guarded(State())
+  let state = Guarded(State())
   private let processID = getpid()
   /// What `--print-config` prints.
   private let configuration: JSONValue
@@ -135,14 +151,17 @@ final class ControlledRun: Sendable {
 
   /// Waits for nothing and asks the kernel for nothing: for the thread that serves clients.
   var info: MachineInfo {
-    let state = state.withLock { state -> MachineInfo.State in
-      if state.isEnding { return .shutdown }
-      guard state.machine != nil else { return .created }
-      return state.isPaused ? .paused : .running
+    let (state, migration) = state.withLock {
+      state -> (MachineInfo.State, MachineInfo.Migration?) in
+      if state.isEnding { return (.shutdown, nil) }
+      guard state.machine != nil else { return (.created, nil) }
+      return (state.isPaused ? .paused : .running, state.migration)
     }
-    return MachineInfo(
+    var info = MachineInfo(
       state: state, processID: processID, version: Version.number,
       uptimeSeconds: events.uptimeSeconds, configuration: configuration)
+    info.migration = migration
+    return info
   }
 
   /// Takes all vCPUs out of the guest; waits for them.
@@ -178,6 +197,7 @@ final class ControlledRun: Sendable {
 
   /// Lets the vCPUs go on; waits for nothing.
   func resume() -> ControlReply {
+    if let refusal = takeBack() { return refusal }
     let wasPaused = state.withLock { state in
       defer { (state.isPaused, state.isToldPaused) = (false, false) }
       // Under the lock: as above.
@@ -221,10 +241,13 @@ final class ControlledRun: Sendable {
     guard isPC else {
       return .failure(.conflict, "a flat program cannot be reset; start it again")
     }
-    let control = state.withLock { state in
-      if state.control != nil { (state.isPaused, state.isToldPaused) = (false, false) }
-      return state.control
+    let (control, moves) = state.withLock { state in
+      // Its disks may be another process's at any moment.
+      let moves = state.migration != nil || state.mayBeElsewhere
+      if state.control != nil, !moves { (state.isPaused, state.isToldPaused) = (false, false) }
+      return (state.control, moves)
     }
+    if moves { return .failure(.conflict, "the machine moves; use vm.cancel-migration first") }
     guard let control else { return Self.noMachine }
     control.end(with: .reset)
     return .done

@@ -21,8 +21,10 @@ extension ComputerSpec {
 
   /// What the machine starts with; files are open, and the variables locked, from here on.
   ///
-  /// - Parameter messages: what the guest causes while it runs.
-  func image(_ messages: RateLimitedDiagnostics) throws -> GuestImage {
+  /// - Parameters:
+  ///   - messages: what the guest causes while it runs.
+  ///   - isLocked: false while another process has the machine.
+  func image(_ messages: RateLimitedDiagnostics, isLocked: Bool = true) throws -> GuestImage {
     switch boot {
     case .kernel(let kernel):
       return .linux(
@@ -33,7 +35,7 @@ extension ComputerSpec {
           },
           commandLine: ArgumentText.bytes(of: kernel.commandLine ?? "console=ttyS0")))
     case .firmware(let firmware):
-      return .firmware(try firmware.guest(messages))
+      return .firmware(try firmware.guest(messages, isLocked: isLocked))
     }
   }
 
@@ -59,10 +61,15 @@ extension ComputerSpec {
 
   /// Adds the disks and drives; images are open and locked from here on.
   ///
-  /// - Parameter changer: has the drives.
-  func addDisks(to computer: inout PersonalComputerConfiguration, _ changer: MediaChanger) throws {
+  /// - Parameters:
+  ///   - changer: has the drives.
+  ///   - isLocked: false while another process has the machine.
+  func addDisks(
+    to computer: inout PersonalComputerConfiguration, _ changer: MediaChanger,
+    isLocked: Bool = true
+  ) throws {
     computer.sataPorts += changer.drives.map { .opticalDrive($0) }
-    for (disk, configuration) in zip(disks, try openDisks()) {
+    for (disk, configuration) in zip(disks, try openDisks(isLocked: isLocked)) {
       switch disk.bus {
       case .nvme: computer.disks.append(configuration)
       case .ahci:
@@ -72,15 +79,16 @@ extension ComputerSpec {
   }
 
   /// The disks, on whichever bus, open and locked.
-  func openDisks() throws -> [DiskConfiguration] {
+  func openDisks(isLocked: Bool = true) throws -> [DiskConfiguration] {
     var names: Set<String> = []
     return try disks.map { disk in
-      if let size = disk.newByteCount {
+      if isLocked, let size = disk.newByteCount {
         try RawImageStore.makeImage(at: HostPath(argument: disk.file), byteCount: size.bytes)
       }
       let store = try RawImageStore(
         path: HostPath(argument: disk.file), isReadOnly: disk.isReadOnly,
-        isKnownRaw: disk.isKnownRaw, sectorByteCount: disk.sectorByteCount)
+        isLocked: isLocked || disk.isReadOnly, isKnownRaw: disk.isKnownRaw,
+        sectorByteCount: disk.sectorByteCount)
       Diagnostics.warnOfMissingLocks(store.lockGap, of: "disk image \(disk.file)")
       // A file that is there twice, to be read, is two disks.
       var name = Self.absolutePath(disk.file)
@@ -113,14 +121,16 @@ extension ComputerSpec {
 }
 
 extension FirmwareSpec {
-  fileprivate func guest(_ messages: RateLimitedDiagnostics) throws -> FirmwareGuest {
+  fileprivate func guest(
+    _ messages: RateLimitedDiagnostics, isLocked: Bool
+  ) throws -> FirmwareGuest {
     guard let name = image else { preconditionFailure("firmware that was not looked for") }
     let bytes = try GuestFile.firmware(name).read()
     if FirmwareVolume.holdsVariables(bytes), let path = variables ?? template {
       throw FlashStoreError.insideImage(path: path, image: name)
     }
     let image = try FirmwareImage(bytes, name: name)
-    guard let store = try variableStore() else {
+    guard let store = try variableStore(isLocked: isLocked) else {
       return FirmwareGuest(image: image, hasSystemManagement: hasSecureBoot)
     }
     let chip = try FlashChip(store: store) { error in messages.report(error) }
@@ -128,7 +138,7 @@ extension FirmwareSpec {
   }
 
   /// Nil for an image that belongs to no template: it has its variables in it.
-  private func variableStore() throws -> (any FlashStore)? {
+  private func variableStore(isLocked: Bool) throws -> (any FlashStore)? {
     let template = try templateBytes()
     guard let variables else { return template.map { VolatileFlashStore($0) } }
     // Firmware looks for its variables in one place only, and forgets them if they lie otherwise.
@@ -137,7 +147,9 @@ extension FirmwareSpec {
         ? FlashStoreError.unknownLayout(path: variables) : .noTemplate(path: variables)
     }
     if keepsVariables {
-      let file = try VariableFile(path: HostPath(argument: variables), template: template)
+      let file = try VariableFile(
+        path: HostPath(argument: variables), template: isLocked ? template : nil,
+        isLocked: isLocked)
       Diagnostics.warnOfMissingLocks(file.lockGap, of: "the variables file \(variables)")
       return file
     }

@@ -28,11 +28,13 @@ struct MachineSandbox: Sendable {
   ///   - snapshotsPath: where the machine can be saved; nil for nowhere.
   ///   - evidencePath: where files are added; nil for nowhere.
   ///   - isRestored: whether it is one that was saved.
+  ///   - isReceived: whether it comes from another process.
   init(
     _ choice: SandboxChoice, tracking: TrackingSpec, mapPath: String? = nil,
     readsTimeZone: Bool = false, keepsFlash: Bool = false, servesViewers: Bool = false,
     tpm: TPMSpec? = nil, hasNetwork: Bool = false, controlPath: String? = nil,
-    snapshotsPath: String? = nil, evidencePath: String? = nil, isRestored: Bool = false
+    snapshotsPath: String? = nil, evidencePath: String? = nil, isRestored: Bool = false,
+    isReceived: Bool = false
   ) {
     guard choice == .on else {
       sandbox = nil
@@ -55,7 +57,9 @@ struct MachineSandbox: Sendable {
         LandlockRule(
           path: ArgumentText.bytes(of: Self.directory(of: controlPath)), .removeFile))
     }
-    policy.savesMachines = isRestored || snapshotsPath != nil
+    // By a control client's word it can move elsewhere.
+    policy.migrates = isReceived || controlPath != nil
+    policy.savesMachines = isRestored || snapshotsPath != nil || policy.migrates
     if let snapshotsPath {
       policy.replacesFiles = true
       rules.append(

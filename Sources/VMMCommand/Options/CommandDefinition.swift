@@ -182,13 +182,39 @@ extension CommandDefinition {
       "vmm-run restore saved/before-update --vnc :1 --control unix:vm.sock --snapshots saved",
     ])
 
+  static let receive = CommandDefinition(
+    name: .receive,
+    summary: "Wait for a machine that moves here while it runs.",
+    discussion: """
+      Waits at ADDRESS, unix:PATH or tcp:ADDRESS:PORT, for one connection of 'vmm-run ctl PATH \
+      migrate', becomes the machine that comes over it, and goes on with it when the source has \
+      let go. Disks, CDs and firmware variables must be the same files on both sides, by the same \
+      paths. What belongs to a run, and not to the machine, is given anew. The source says which \
+      files are opened: over TCP that is whoever reaches the port, unless --config names the \
+      machine. A reset starts the machine as 'run' would.
+      """,
+    options: [
+      .expectedMachine, .serial, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard,
+      .traceHypercalls, .traceIO, .control, .snapshots, .sandbox,
+    ],
+    operands: "ADDRESS",
+    dependencies: [
+      viewers,
+      saving,
+    ],
+    examples: [
+      "vmm-run receive unix:move.sock --control unix:vm.sock",
+      "vmm-run receive tcp:192.0.2.7:7777 --config machine.json --control unix:vm.sock",
+    ])
+
   static let ctl = CommandDefinition(
     name: .ctl,
     summary: "Ask a machine that runs, or tell it what to do.",
     discussion: """
       Speaks to the machine whose --control socket is PATH. COMMAND is ping, info, counters, metrics, \
       events, screenshot, pause, resume, power-button, reboot, shutdown, \
-      snapshot NAME (below the directory of --snapshots), resize SIZE (what the guest gives up to its \
+      snapshot NAME (below the directory of --snapshots), migrate ADDRESS [downtime=MS] [rounds=N] \
+      [if-busy=stay] (to a 'vmm-run receive'), cancel-migration, resize SIZE (what the guest gives up to its \
       balloon), nic N up or down (its cable), or cdrom [WHAT [DRIVE]], where WHAT is \
       next, eject or an image that was named for the drive. Prints what is answered, JSON with one member a line; events as they come, \
       one JSON object a line. Ends with status 1 when the machine cannot do it, or none is there.

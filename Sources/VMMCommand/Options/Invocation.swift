@@ -9,6 +9,7 @@ enum Invocation: Equatable, Sendable {
   case check(CheckOptions)
   /// `run`, `windows` or `restore`.
   case run(RunOptions)
+  case receive(ReceiveOptions)
   case ctl(CtlOptions)
   case evidence(EvidenceOptions)
   /// For packages; help does not show it.
@@ -51,6 +52,8 @@ enum Invocation: Equatable, Sendable {
     case .evidence: self = .evidence(try EvidenceOptions(parsed))
     case .restore:
       self = .run(try RunOptions(restoring: parsed, readSnapshot: readSnapshot))
+    case .receive:
+      self = .receive(try ReceiveOptions(parsed, readConfiguration: readConfiguration))
     case .windows: self = .run(try RunOptions(windows: parsed, on: host()))
     }
   }
@@ -82,6 +85,7 @@ enum CommandName: String, CaseIterable, Sendable, CustomStringConvertible {
   case run
   case windows
   case restore
+  case receive
   case ctl
   case evidence
 
@@ -94,6 +98,7 @@ enum CommandName: String, CaseIterable, Sendable, CustomStringConvertible {
     case .run: .run
     case .windows: .windows
     case .restore: .restore
+    case .receive: .receive
     case .ctl: .ctl
     case .evidence: .evidence
     }

@@ -6,6 +6,13 @@ extension OptionDefinition {
     name: "--kernel", placeholder: "FILE",
     summary: "The guest: a Linux kernel, as a bzImage or as an ELF file with a PVH entry.")
 
+  static let expectedMachine = OptionDefinition(
+    name: "--config", placeholder: "FILE",
+    summary: """
+      Take only the machine that FILE describes, as 'run --print-config' prints it: then it is FILE \
+      that says which files are opened.
+      """)
+
   static let initrd = OptionDefinition(
     name: "--initrd", placeholder: "FILE",
     summary: "The kernel's initial RAM disk.")

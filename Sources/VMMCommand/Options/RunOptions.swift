@@ -17,6 +17,8 @@ struct RunOptions: Equatable, Sendable {
   var evidencePath: String?
   /// The saved machine that is to go on; nil for one that starts.
   var restoredFrom: Snapshot?
+  /// The machine that comes from another process; nil for one that does not.
+  var received: ReceivedMachine?
   /// Whether accesses that no device claimed are printed, once each, at the end.
   var tracesIO = false
   /// Whether the machine would usually have a TPM, and has none for want of swtpm.

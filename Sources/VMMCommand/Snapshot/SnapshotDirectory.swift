@@ -41,7 +41,7 @@ final class SnapshotDirectory: Sendable {
     close(descriptor)
   }
 
-  private static func currentDirectory() throws(SystemError) -> String {
+  static func currentDirectory() throws(SystemError) -> String {
     // SAFETY: allocated by the call, freed below.
     guard let directory = unsafe getcwd(nil, 0) else {
       throw SystemError("find the working directory", code: errno, cure: "change to one")

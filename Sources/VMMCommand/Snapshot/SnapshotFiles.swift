@@ -210,14 +210,7 @@ struct SnapshotNotes: Equatable, Sendable {
     var name = Array(memoryName.utf8)
     try transfer.bytes(&name, maximumCount: Self.maximumNameByteCount)
     memoryName = String(decoding: name, as: UTF8.self)
-    try transfer.elements(&media, maximumCount: 256, new: MediumIdentity()) {
-      (transfer, medium) throws(StateError) in
-      var path = ArgumentText.bytes(of: medium.path)
-      try transfer.bytes(&path, maximumCount: Self.maximumNameByteCount)
-      medium.path = ArgumentText.string(from: path)
-      try transfer.integer(&medium.byteCount)
-      try transfer.integer(&medium.changedNanoseconds)
-    }
+    try MediumIdentity.transfer(&media, &transfer)
   }
 }
 
@@ -244,6 +237,21 @@ struct MediumIdentity: Equatable, Sendable {
       UInt64(bitPattern: Int64(status.st_mtim.tv_sec)) &* 1_000_000_000
       &+ UInt64(bitPattern: Int64(status.st_mtim.tv_nsec))
   }
+
+  static func transfer(
+    _ media: inout [MediumIdentity], _ transfer: inout StateTransfer
+  ) throws(StateError) {
+    try transfer.elements(&media, maximumCount: 256, new: MediumIdentity()) {
+      (transfer, medium) throws(StateError) in
+      var path = ArgumentText.bytes(of: medium.path)
+      try transfer.bytes(&path, maximumCount: maximumNameByteCount)
+      medium.path = ArgumentText.string(from: path)
+      try transfer.integer(&medium.byteCount)
+      try transfer.integer(&medium.changedNanoseconds)
+    }
+  }
+
+  private static let maximumNameByteCount = 4096
 
   /// - Throws: if it has changed: what the guest has in memory would destroy it.
   func check() throws(SnapshotError) {

@@ -27,6 +27,7 @@ extension MachineConfiguration {
       policy.hasNetwork = true
       policy.hasTPM = true
       policy.savesMachines = true
+      policy.migrates = true
       ThreadFilter.enter(role, policy)
     }
     return configuration

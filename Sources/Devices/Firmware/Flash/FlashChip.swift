@@ -17,7 +17,7 @@ public final class FlashChip: BusDevice {
   }
 
   private let geometry: FlashGeometry
-  private let store: any FlashStore
+  let store: any FlashStore
   private let state = Guarded(State())
   private let onFailure: @Sendable (FlashStoreError) -> Void
 

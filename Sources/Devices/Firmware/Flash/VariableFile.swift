@@ -20,15 +20,19 @@ public final class VariableFile: FlashStore {
   ///
   /// A new file appears with all its bytes or not at all.
   ///
-  /// - Parameter template: empty variables of the firmware; nil if none are known.
+  /// - Parameters:
+  ///   - template: empty variables of the firmware; nil if none are known.
+  ///   - isLocked: false for a machine that still is in another process.
   /// - Throws: `FlashStoreError`, if the file is not one for this firmware, or in use.
-  public convenience init(path: HostPath, template: [UInt8]?) throws(FlashStoreError) {
-    try self.init(path: path, template: template, namingCalls: .system)
+  public convenience init(
+    path: HostPath, template: [UInt8]?, isLocked: Bool = true
+  ) throws(FlashStoreError) {
+    try self.init(path: path, template: template, isLocked: isLocked, namingCalls: .system)
   }
 
   /// - Parameter namingCalls: the system calls that give a new file its name.
   init(
-    path: HostPath, template: [UInt8]?, namingCalls: FileNamingCalls
+    path: HostPath, template: [UInt8]?, isLocked: Bool = true, namingCalls: FileNamingCalls
   ) throws(FlashStoreError) {
     // SAFETY: the path is lent, terminated, for the call.
     if unsafe path.withCString({ unsafe access($0, F_OK) }) != 0, errno == ENOENT {
@@ -37,7 +41,7 @@ public final class VariableFile: FlashStore {
     }
     let file: LockedFile
     do throws(LockedFile.Failure) {
-      file = try LockedFile(path: path, isReadOnly: false)
+      file = try LockedFile(path: path, isReadOnly: false, isLocked: isLocked)
       guard file.byteCount <= FirmwareVolume.maximumByteCount else {
         throw .system(operation: "open", errno: EFBIG)
       }
@@ -53,6 +57,23 @@ public final class VariableFile: FlashStore {
   /// The same, by a path that is text.
   public convenience init(path: String, template: [UInt8]?) throws(FlashStoreError) {
     try self.init(path: HostPath(path), template: template)
+  }
+
+  /// Lets another process have it.
+  func letGo() { file.unlock() }
+
+  /// Has it, and gives what it has now.
+  func takeUp() throws(FlashStoreError) -> [UInt8] {
+    do throws(LockedFile.Failure) {
+      try file.lock()
+      let bytes = try file.read(at: 0, byteCount: initialBytes.count)
+      guard bytes.count == initialBytes.count else {
+        throw .system(operation: "pread", errno: EIO)
+      }
+      return bytes
+    } catch {
+      throw FlashStoreError(error, path: path.description)
+    }
   }
 
   public func write(_ bytes: [UInt8], at offset: Int) throws(FlashStoreError) {
