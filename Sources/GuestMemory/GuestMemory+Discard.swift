@@ -63,7 +63,9 @@ extension GuestMemory {
   ) throws(GuestMemoryError) {
     let address = GPA(layout.regions[region].start.rawValue + UInt64(bytes.lowerBound))
     let outcome = gate.discard(timeoutMilliseconds: timeoutMilliseconds) {
-      Result { () throws(GuestMemoryError) in
+      // Afterwards, as with a write; also if it failed half-way.
+      defer { writeLog.add(address.pages(byteCount: bytes.count)) }
+      return Result { () throws(GuestMemoryError) in
         try tracker.markZeroed(address.pages(byteCount: bytes.count)) {
           () throws(GuestMemoryError) in
           try mappings[region].discard(bytes, at: address)

@@ -30,6 +30,11 @@ extension GuestMemory {
         for piece in part where piece.byteCount > 0 {
           tracker.markTouched(piece.start.pages(byteCount: piece.byteCount))
         }
+        defer {
+          for piece in part where piece.byteCount > 0 {
+            writeLog.add(piece.start.pages(byteCount: piece.byteCount))
+          }
+        }
         return unsafe withVectors(part) { vectors in
           // SAFETY: each vector is the place of a piece of RAM, and the mapping outlives the call.
           unsafe preadv(descriptor, vectors.baseAddress, Int32(vectors.count), offset)

@@ -33,6 +33,8 @@ public final class GuestMemory: Sendable {
   private let low: MappedRegion
   private let high: MappedRegion
   let gate = WriterGate()
+  /// Off but while the machine moves.
+  let writeLog: WriteLog
 
   /// Maps RAM that is all zero.
   ///
@@ -78,6 +80,7 @@ public final class GuestMemory: Sendable {
     self.backing = backing
     isPreallocated = preallocated
     self.mappings = mappings
+    writeLog = WriteLog(layout.regions.map(\.pages))
     let mapped = zip(layout.regions, mappings).map(MappedRegion.init)
     low = mapped[0]
     high =
@@ -147,8 +150,8 @@ public final class GuestMemory: Sendable {
     unsafe low.bytes(at: address, byteCount) ?? high.bytes(at: address, byteCount)
   }
 
-  /// Marks the bytes, then lends them for writing; nil, and nothing marked, if they are not all RAM
-  /// of one region. Every write goes through here.
+  /// Marks the bytes, then lends them for writing, and notes the write when it is done; nil, and
+  /// nothing marked, if they are not all RAM of one region. Every write goes through here.
   @inline(__always)
   func writing<R: ~Copyable, E: Error>(
     at address: GPA, _ byteCount: Int,
@@ -156,7 +159,10 @@ public final class GuestMemory: Sendable {
   ) throws(E) -> R? {
     guard let bytes = unsafe bytes(at: address, byteCount) else { return nil }
     return try gate.write { () throws(E) -> R in
-      if byteCount > 0 { tracker.markTouched(address.pages(byteCount: byteCount)) }
+      guard byteCount > 0 else { return try unsafe body(bytes) }
+      let pages = address.pages(byteCount: byteCount)
+      tracker.markTouched(pages)
+      defer { writeLog.add(pages) }
       return try unsafe body(bytes)
     }
   }
