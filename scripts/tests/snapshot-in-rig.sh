@@ -1,7 +1,8 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
 # Runs inside the rig: Linux guests that are saved again and again while they work, and go on each time in another
-# process. Of each, /out has snapshot-SERIES.console with all that it wrote, .stderr, .saved (how often) and .status.
+# process; the last time they move there without a stop. Of each, /out has snapshot-SERIES.console with all that it wrote,
+# .stderr, .saved (how often), .migrated (what the source said of the move) and .status.
 #
 # And OVMF's shell with what a PC for Windows has: what was set in it before it is saved is there after that.
 #
@@ -97,9 +98,18 @@ for guest; do
     timeout -s KILL 300 vmm-run restore /tmp/saved/now "$@" </dev/null 2>>"/out/$name.stderr" &
     job=$!
   done
-  wait "$job"
+  wait_for "$console" $((saved + 2))
+  timeout -s KILL 300 vmm-run receive unix:/tmp/move --control unix:/tmp/moved.sock --serial "file:$console.moved" \
+    </dev/null 2>"/out/$name.receiver" &
+  moved=$!
+  while ! grep -qs 'waiting for a machine' "/out/$name.receiver" && kill -0 "$moved" 2>/dev/null; do sleep 0.1; done
+  vmm-run ctl /tmp/vm.sock migrate unix:/tmp/move >"/out/$name.migrated" 2>>"/out/$name.stderr"
+  wait "$job" || echo "ended with $?" >>"/out/$name.stderr"
+  wait "$moved"
   echo $? >"/out/$name.status"
   echo $saved >"/out/$name.saved"
-  cp "$console" "/out/$name.console"
+  cat "$console" "$console.moved" >"/out/$name.console"
+  rm -f "$console.moved"
+  echo "$name: moved: $(tr -d ' \n' <"/out/$name.migrated")"
   echo "$name: saved $saved times, status $(cat "/out/$name.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
 done

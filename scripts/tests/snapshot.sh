@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
-# Step of scripts/test: Linux guests and OVMF that are saved and restored while they work, in the rig. Sourced, never run;
-# needs network.sh.
+# Step of scripts/test: Linux guests and OVMF that are saved and restored while they work, and move to another process, in
+# the rig. Sourced, never run; needs network.sh.
 #
 # What runs is in snapshot-in-rig.sh, what the guests do in snapshot-init.sh, what must come of it here.
 
@@ -38,6 +38,7 @@ check_snapshot_guest() {
   local guest=snapshot-$1
   check_status "$guest" 0
   check_equal "$guest: saved and restored" "$(cat "$out/$guest.saved")" "$snapshot_times"
+  check_equal "$guest: moved" "$(grep -c downtime_ms "$out/$guest.migrated")" 1
   tr -d '\r' <"$out/$guest.console" | grep -a '^@ ' >"$out/$guest.told"
   check_equal "$guest: every round, once and right" \
     "$(sed -n 's/^\(@ round .*\) at .*/\1/p' "$out/$guest.told")" "$(snapshot_sums $snapshot_rounds)"
