@@ -27,6 +27,7 @@ extension Machine {
     settings: MigrationSettings = MigrationSettings(), hooks: MigrationHooks
   ) throws(MigrationError) -> MigrationReport {
     guard !offersNesting else { throw .machine("a machine with nested guests cannot move") }
+    guard computer?.vmbus == nil else { throw .machine("a machine with VMBus cannot move") }
     let channel = try MigrationChannel(descriptor) { [control] in
       hooks.goesOn() && !control.isEnding
     }
