@@ -8,20 +8,20 @@ import Testing
   @Test(arguments: [
     (
       "",
-      "no command given; commands are demo, check, run, windows, restore, ctl; see 'vmm-run --help'"
+      "no command given; commands are demo, check, run, windows, restore, receive, ctl, evidence; see 'vmm-run --help'"
     ),
     ("dmeo", "unknown command 'dmeo'; did you mean 'demo'?"),
     ("rum --program x", "unknown command 'rum'; did you mean 'run'?"),
     (
       "start",
-      "unknown command 'start'; commands are demo, check, run, windows, restore, ctl; see 'vmm-run --help'"
+      "unknown command 'start'; commands are demo, check, run, windows, restore, receive, ctl, evidence; see 'vmm-run --help'"
     ),
     ("ctl", "'ctl' needs PATH: 'vmm-run ctl PATH COMMAND [ARG]...'; see 'vmm-run ctl --help'"),
     ("ctl s", "'ctl' needs COMMAND: 'vmm-run ctl PATH COMMAND [ARG]...'; see 'vmm-run ctl --help'"),
     (
       "ctl s puase",
       "COMMAND: 'puase' is not one of ping, info, counters, metrics, events, screenshot, pause,"
-        + " resume, power-button, reboot, shutdown, snapshot, resize, cdrom, nic; did you mean 'pause'?"
+        + " resume, power-button, reboot, shutdown, snapshot, migrate, cancel-migration, resize, cdrom, nic; did you mean 'pause'?"
     ),
     ("ctl s pause now", "unexpected argument 'now'; see 'vmm-run ctl --help'"),
     (
@@ -175,7 +175,7 @@ import Testing
   @Test func diagnosticsAreOneLine() {
     #expect(
       Diagnostics.line(UsageError.noCommand)
-        == "vmm-run: no command given; commands are demo, check, run, windows, restore, ctl; see 'vmm-run --help'\n"
+        == "vmm-run: no command given; commands are demo, check, run, windows, restore, receive, ctl, evidence; see 'vmm-run --help'\n"
     )
   }
 

@@ -1,5 +1,6 @@
 internal import DeviceKit
 internal import Devices
+internal import Glibc
 internal import GuestMemory
 import HostSystem
 internal import HyperVCore
@@ -17,6 +18,14 @@ final class SystemRun: Sendable {
     var isEnding = false
   }
 
+  /// Guest memory that is there as long as somebody has it.
+  private struct LastMemory: Sendable {
+    weak var memory: GuestMemory?
+  }
+
+  /// More than anybody looks.
+  private static let memoryPatienceNanoseconds: UInt64 = 5_000_000_000
+
   private let options: RunOptions
   private let computer: ComputerSpec
   private let trace: HypercallTrace?
@@ -33,6 +42,7 @@ final class SystemRun: Sendable {
   private let guestMessages = RateLimitedDiagnostics()
   private let unclaimed = UnclaimedReport()
   private let current = Mutex(Current())
+  private let lastMemory = Guarded(LastMemory())
   private let reporter = StatusReporter()
 
   private init(_ computer: ComputerSpec, _ options: RunOptions) throws {
@@ -183,9 +193,22 @@ final class SystemRun: Sendable {
       if case .tripleFault = outcome { outcome = afterTripleFault(outcome, &tripleFaults) }
       if case .reset = outcome, computer.onReset == .reset {
         controlled?.noteReset()
+        waitForMemory()
         continue
       }
       return outcome
+    }
+  }
+
+  /// Waits until the memory of the machine that has ended is the host's again: somebody may still
+  /// look at it, such as a control client, and there may not be enough for two.
+  private func waitForMemory() {
+    let deadline = HostClock.monotonicNanoseconds() &+ Self.memoryPatienceNanoseconds
+    while lastMemory.withLock({ $0.memory }) != nil,
+      HostClock.monotonicNanoseconds() < deadline
+    {
+      // SAFETY: no descriptors, so nothing is read; it sleeps for a millisecond.
+      _ = unsafe poll(nil, 0, 1)
     }
   }
 
@@ -280,6 +303,7 @@ final class SystemRun: Sendable {
         "this KVM does not implement \(machine.missingEnlightenments), so the guest is not"
           + " offered it")
     }
+    lastMemory.withLock { $0.memory = machine.memory }
     try begin()
     summary.begin(memory: ByteCount(machine.memory.layout.ramByteCount))
     current.withLock { $0.computer = machine.computer }

@@ -155,6 +155,31 @@ struct ControlTests {
     #expect(names == expected || names == ["booted"] + expected)
   }
 
+  /// There is address space for one machine's memory and not for two: a client that looks at one
+  /// when it ends must not keep the next from being made.
+  @Test func whoLooksKeepsNoMachine() throws {
+    try directory.write(TestGuest.kernel(TestGuest.print("!") + TestGuest.reset), to: "kernel")
+    let program = try Program(
+      [
+        "-c",
+        "ulimit -v 9000000; exec \"$0\" run --kernel \(directory.path("kernel")) --memory 6G"
+          + " --control unix:\(path)", VMMCommandTests.Program.path ?? "",
+      ].map { Array($0.utf8) }, executable: "/bin/sh",
+      output: .descriptor(output.writer), error: .descriptor(messages.writer))
+    #expect(read(1, from: output.reader, patienceMilliseconds: 60_000) == [0x21])
+    TestThreads.run(
+      (0..<4).map { _ in
+        { [path] in for _ in 0..<200 { _ = try? ControlAsker.ask(path, .counters) } }
+      })
+    guard case .integer(let resets)? = try ControlAsker.value(path, .counters)["resets"] else {
+      Issue.record("no count of resets")
+      return
+    }
+    #expect(resets > 20)
+    #expect(try ControlAsker.ask(path, .shutdown).status == 204)
+    #expect(program.endsByItself() && program.wait() == .status(0))
+  }
+
   /// What a guest's own reset comes to: out 0xCF9.
   @Test func aGuestThatResetsItself() throws {
     // mov dx, 0xCF9; mov al, 6; out dx, al
