@@ -109,6 +109,10 @@ final class CommandLineTarget: FuzzTarget {
         check(options.machine)
       case .ctl(let options):
         require(!options.path.isEmpty, "a socket without a path")
+      case .receive(let options):
+        require(!options.address.description.isEmpty, "a place to listen that is none")
+      case .evidence(let options):
+        require(options.outputPath?.isEmpty != true, "a file without a name")
       }
     } catch {
       Self.checkMessage(error.description)
