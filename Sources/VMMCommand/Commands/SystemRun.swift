@@ -207,8 +207,8 @@ final class SystemRun: Sendable {
     while lastMemory.withLock({ $0.memory }) != nil,
       HostClock.monotonicNanoseconds() < deadline
     {
-      // SAFETY: no descriptors, so nothing is read; it sleeps for a millisecond.
-      _ = unsafe poll(nil, 0, 1)
+      // A millisecond; the sandbox has no other sleep.
+      _ = poll(nil, 0, 1)
     }
   }
 
