@@ -18,9 +18,9 @@ final class SystemRun: Sendable {
     var isEnding = false
   }
 
-  /// Guest memory that is there as long as somebody has it.
+  /// The guest memory of the machine that runs, or ran last: kept to let go of it as the last.
   private struct LastMemory: Sendable {
-    weak var memory: GuestMemory?
+    var memory: GuestMemory?
   }
 
   /// More than anybody looks.
@@ -193,23 +193,25 @@ final class SystemRun: Sendable {
       if case .tripleFault = outcome { outcome = afterTripleFault(outcome, &tripleFaults) }
       if case .reset = outcome, computer.onReset == .reset {
         controlled?.noteReset()
-        waitForMemory()
+        giveMemoryBack()
         continue
       }
       return outcome
     }
   }
 
-  /// Waits until the memory of the machine that has ended is the host's again: somebody may still
-  /// look at it, such as a control client, and there may not be enough for two.
-  private func waitForMemory() {
+  /// Gives the memory of the machine that has ended back to the host: somebody may still look at
+  /// it, such as a control client, and there may not be enough for two.
+  private func giveMemoryBack() {
     let deadline = HostClock.monotonicNanoseconds() &+ Self.memoryPatienceNanoseconds
-    while lastMemory.withLock({ $0.memory }) != nil,
+    while !lastMemory.withLock({ isKnownUniquelyReferenced(&$0.memory) }),
       HostClock.monotonicNanoseconds() < deadline
     {
       // A millisecond; the sandbox has no other sleep.
       _ = poll(nil, 0, 1)
     }
+    // On this thread: when it returns, the memory is unmapped.
+    lastMemory.withLock { $0.memory = nil }
   }
 
   /// A triple fault resets a PC, though it is rarely meant so; too many of them end the run.
