@@ -37,6 +37,20 @@ final class TestPipe: Sendable {
   }
 }
 
+extension TestPipe {
+  /// Writes a text, which the pipe has room for.
+  func send(_ text: String) {
+    let bytes = Array(text.utf8)
+    // SAFETY: the bytes live for the call.
+    _ = unsafe write(writer, bytes, bytes.count)
+  }
+
+  /// That many bytes, or what has come within a minute.
+  func received(_ count: Int) -> String {
+    String(decoding: read(count, from: reader, patienceMilliseconds: 60_000), as: UTF8.self)
+  }
+}
+
 /// A guest that takes as many bytes as it is told to, and remembers.
 final class FakeGuest: Sendable {
   struct State {

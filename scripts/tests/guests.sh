@@ -30,3 +30,21 @@ check_refused() {
     fail_check "$guests, $1: status ${status:-none}: $(head -c 600 "$out/$1.stderr")"
   fi
 }
+
+# check_given_back GUEST SIZE: of memory that had a file of SIZE MiB, 150 are the host's again when it is gone. NAME.resident
+# has lines of a second, KiB in memory, and `used` or `freed`.
+check_given_back() {
+  local guest=$1 used freed seconds
+  read -r used freed seconds < <(awk '
+    $3 == "used" && $2 > used { used = $2 }
+    $3 == "freed" && (!freed || $2 < freed) { freed = $2 }
+    $3 == "freed" && !start { start = $1 }
+    $3 == "freed" && !end && $2 + 153600 <= used { end = $1 }
+    END { print used + 0, freed + 0, end ? end - start : "-" }' "$out/$guest.resident")
+  if [[ $seconds != - ]]; then
+    pass_check "$guests, $guest: of $((used >> 10)) MiB in memory $((freed >> 10)) are left when a file of $2\
+ MiB is gone; 150 were back after $seconds s"
+  else
+    fail_check "$guests, $guest: $used KiB in memory with a file of $2 MiB, $freed without"
+  fi
+}

@@ -18,11 +18,6 @@ final class SystemRun: Sendable {
     var isEnding = false
   }
 
-  /// The guest memory of the machine that runs, or ran last: kept to let go of it as the last.
-  private struct LastMemory: Sendable {
-    var memory: GuestMemory?
-  }
-
   /// More than anybody looks.
   private static let memoryPatienceNanoseconds: UInt64 = 5_000_000_000
 
@@ -42,7 +37,8 @@ final class SystemRun: Sendable {
   private let guestMessages = RateLimitedDiagnostics()
   private let unclaimed = UnclaimedReport()
   private let current = Mutex(Current())
-  private let lastMemory = Guarded(LastMemory())
+  /// Of the machine that runs, or ran last: kept to let go of it as the last.
+  private let lastMemory = Guarded<GuestMemory?>(nil)
   private let reporter = StatusReporter()
 
   private init(_ computer: ComputerSpec, _ options: RunOptions) throws {
@@ -204,14 +200,14 @@ final class SystemRun: Sendable {
   /// it, such as a control client, and there may not be enough for two.
   private func giveMemoryBack() {
     let deadline = HostClock.monotonicNanoseconds() &+ Self.memoryPatienceNanoseconds
-    while !lastMemory.withLock({ isKnownUniquelyReferenced(&$0.memory) }),
+    while !lastMemory.withLock({ isKnownUniquelyReferenced(&$0) }),
       HostClock.monotonicNanoseconds() < deadline
     {
       // A millisecond; the sandbox has no other sleep.
       _ = poll(nil, 0, 1)
     }
     // On this thread: when it returns, the memory is unmapped.
-    lastMemory.withLock { $0.memory = nil }
+    lastMemory.withLock { $0 = nil }
   }
 
   /// A triple fault resets a PC, though it is rarely meant so; too many of them end the run.
@@ -305,7 +301,7 @@ final class SystemRun: Sendable {
         "this KVM does not implement \(machine.missingEnlightenments), so the guest is not"
           + " offered it")
     }
-    lastMemory.withLock { $0.memory = machine.memory }
+    lastMemory.withLock { $0 = machine.memory }
     try begin()
     summary.begin(memory: ByteCount(machine.memory.layout.ramByteCount))
     current.withLock { $0.computer = machine.computer }

@@ -12,11 +12,13 @@ struct EvidenceDirectory {
 
   /// The directory of the next run, made now. Before the sandbox closes.
   func makeRun() throws(SystemError) -> String {
-    try Self.make(path, mayExist: true)
+    guard try OutputFile.makeDirectory(path) || isThere else {
+      throw SystemError("make the directory \(path)", code: EEXIST)
+    }
     for number in 1...Self.maximumRunCount {
       let run = "\(path)/run-\(number)"
       // Whoever makes it has it: two runs at once take two numbers.
-      if try Self.make(run, mayExist: false) { return run }
+      if try OutputFile.makeDirectory(run) { return run }
     }
     throw SystemError(
       "keep evidence in \(path)", code: EEXIST,
@@ -30,21 +32,6 @@ struct EvidenceDirectory {
   }
 
   var isThere: Bool { Self.isDirectory(path) }
-
-  /// - Returns: false if something has the name already, and may.
-  @discardableResult
-  private static func make(_ path: String, mayExist: Bool) throws(SystemError) -> Bool {
-    // SAFETY: the path is lent, terminated, for the call. What a guest does is nobody else's.
-    let result = unsafe HostPath(argument: path).withCString { unsafe mkdir($0, 0o700) }
-    let code = errno
-    if result == 0 { return true }
-    guard code == EEXIST, !mayExist || isDirectory(path) else {
-      throw SystemError(
-        "make the directory \(path)", code: code,
-        cure: code == ENOENT ? "make the directory that it is to be in" : nil)
-    }
-    return false
-  }
 
   private static func isDirectory(_ path: String) -> Bool {
     var status = stat()

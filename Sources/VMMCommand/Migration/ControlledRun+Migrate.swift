@@ -159,10 +159,4 @@ extension MachineSpec {
     return "a machine with a TPM stays: its emulator keeps the state in files of this host; save it"
       + " with vm.snapshot, and restore it there"
   }
-
-  /// The disks and CDs as they are now.
-  var media: [MediumIdentity] {
-    guard case .computer(let computer) = guest else { return [] }
-    return computer.mediaFiles.map { MediumIdentity(path: $0) }
-  }
 }

@@ -23,7 +23,8 @@ final class SentDescriptor: Sendable {
       UInt64(headerByteCount + 4), UInt64(UInt32(SOL_SOCKET)) | UInt64(rights) << 32,
       UInt64(UInt32(bitPattern: descriptor)),
     ]
-    return unsafe exchange(bytes: bytes, &control) { message in
+    var bytes = bytes
+    return unsafe exchange(&bytes, &control) { message in
       unsafe sendmsg(socket, message, Int32(MSG_NOSIGNAL))
     }
   }
@@ -36,21 +37,10 @@ final class SentDescriptor: Sendable {
   ) -> Int {
     var control = [UInt64](repeating: 0, count: 2 + limit / 2)
     var controlByteCount = control.count * 8
-    // SAFETY: both arrays live for the call, with their lengths.
-    let result = unsafe bytes.withUnsafeMutableBytes { bytes in
-      unsafe control.withUnsafeMutableBytes { control in
-        var part = unsafe iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
-        return unsafe withUnsafeMutablePointer(to: &part) { part in
-          var message = unsafe msghdr()
-          unsafe message.msg_iov = part
-          unsafe message.msg_iovlen = 1
-          unsafe message.msg_control = control.baseAddress
-          unsafe message.msg_controllen = control.count
-          let result = unsafe recvmsg(socket, &message, closeOnExec)
-          controlByteCount = unsafe message.msg_controllen
-          return result
-        }
-      }
+    let result = unsafe exchange(&bytes, &control) { message in
+      let result = unsafe recvmsg(socket, message, closeOnExec)
+      controlByteCount = unsafe message.pointee.msg_controllen
+      return result
     }
     guard result >= 0, controlByteCount >= headerByteCount + 4,
       control[1] == UInt64(UInt32(SOL_SOCKET)) | UInt64(rights) << 32
@@ -64,10 +54,11 @@ final class SentDescriptor: Sendable {
     return result
   }
 
+  /// Has `call` send or fill both.
   private static func exchange(
-    bytes: [UInt8], _ control: inout [UInt64], _ call: (UnsafePointer<msghdr>) -> Int
+    _ bytes: inout [UInt8], _ control: inout [UInt64],
+    _ call: (UnsafeMutablePointer<msghdr>) -> Int
   ) -> Int {
-    var bytes = bytes
     // SAFETY: both arrays live for the call, with their lengths.
     return unsafe bytes.withUnsafeMutableBytes { bytes in
       unsafe control.withUnsafeMutableBytes { control in

@@ -59,6 +59,21 @@ enum OutputFile {
     guard result == 0 else { throw SystemError("write \(path)", code: errno) }
   }
 
+  /// Makes a directory of this user alone: what a guest does is nobody else's.
+  ///
+  /// - Returns: false if something has the name already.
+  static func makeDirectory(_ path: String) throws(SystemError) -> Bool {
+    // SAFETY: the path is lent, terminated, for the call.
+    let result = unsafe HostPath(argument: path).withCString { unsafe mkdir($0, 0o700) }
+    let code = errno
+    guard result == 0 || code == EEXIST else {
+      throw SystemError(
+        "make the directory \(path)", code: code,
+        cure: code == ENOENT ? "make the directory that it is to be in" : nil)
+    }
+    return result == 0
+  }
+
   /// Removes a file, if it is there.
   static func remove(_ path: String) {
     // SAFETY: the path is lent, terminated, for the call.

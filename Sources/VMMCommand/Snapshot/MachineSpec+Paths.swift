@@ -64,3 +64,11 @@ extension ComputerSpec {
     disks.map(\.file) + cdroms.flatMap { [$0.file].compactMap(\.self) + $0.nextFiles }
   }
 }
+
+extension MachineSpec {
+  /// The disks and CDs as they are now.
+  var media: [MediumIdentity] {
+    guard case .computer(let computer) = guest else { return [] }
+    return computer.mediaFiles.map { MediumIdentity(path: $0) }
+  }
+}

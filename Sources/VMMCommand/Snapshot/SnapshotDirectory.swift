@@ -27,7 +27,7 @@ final class SnapshotDirectory: Sendable {
   init(_ path: String, of machine: MachineSpec) throws(SystemError) {
     self.path = path
     self.machine = machine.withAbsolutePaths(from: try Self.currentDirectory())
-    try Self.make(path)
+    _ = try OutputFile.makeDirectory(path)
     let file = try OutputFile.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, named: path)
     guard flock(file.rawValue, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
       throw SystemError(
@@ -54,14 +54,6 @@ final class SnapshotDirectory: Sendable {
           count: strlen(directory))))
   }
 
-  private static func make(_ path: String) throws(SystemError) {
-    // SAFETY: the path is lent, terminated, for the call. The guest's memory is nobody else's.
-    guard
-      unsafe HostPath(argument: path).withCString({ unsafe mkdir($0, 0o700) }) == 0
-        || errno == EEXIST
-    else { throw SystemError("make the directory \(path)", code: errno) }
-  }
-
   /// Saves a machine that is paused, in place of what has the name.
   ///
   /// - Returns: where it is.
@@ -69,7 +61,9 @@ final class SnapshotDirectory: Sendable {
   func save(_ machine: Machine, as name: String) throws(SnapshotError) -> String {
     try turn.withLock { (_) throws(SnapshotError) in
       let files = SnapshotFiles(directory: "\(path)/\(name)")
-      try SnapshotError.system { () throws(SystemError) in try Self.make(files.directory) }
+      _ = try SnapshotError.system { () throws(SystemError) in
+        try OutputFile.makeDirectory(files.directory)
+      }
       let memoryName = try files.otherMemoryName()
       do throws(SnapshotError) {
         try write(machine, to: files, memoryName)
@@ -90,7 +84,7 @@ final class SnapshotDirectory: Sendable {
     var media: [MediumIdentity] = []
     var saved: SavedMachine
     do throws(SavedMachineError) {
-      saved = try machine.save(memoryTo: memory.rawValue) { media = self.media }
+      saved = try machine.save(memoryTo: memory.rawValue) { media = self.machine.media }
     } catch {
       throw SnapshotError("\(error)")
     }
@@ -103,11 +97,5 @@ final class SnapshotDirectory: Sendable {
       throw SnapshotError("\(error)")
     }
     try files.replaceMachine(with: saved.encoded, memoryName: memoryName)
-  }
-
-  /// The disks and CDs as they are now.
-  private var media: [MediumIdentity] {
-    guard case .computer(let computer) = machine.guest else { return [] }
-    return computer.mediaFiles.map { MediumIdentity(path: $0) }
   }
 }

@@ -41,12 +41,6 @@ struct EvidenceRunTests {
       error: .descriptor(messages.writer))
   }
 
-  private func send(_ text: String) {
-    let bytes = Array(text.utf8)
-    // SAFETY: the bytes live for the call.
-    _ = unsafe write(input.writer, bytes, bytes.count)
-  }
-
   private func lines(_ name: String) throws -> [JSON] {
     try directory.contents("record/run-1/\(name)").split(separator: "\n")
       .map { try JSON(parsing: String($0)) }
@@ -60,7 +54,7 @@ struct EvidenceRunTests {
         (try? directory.contents("record/run-1/registers.jsonl"))?.contains("HYPERCALL") == true
           && (try? directory.contents("record/run-1/samples.jsonl"))?.isEmpty == false
       })
-    send(".")
+    input.send(".")
     #expect(program.endsByItself() && program.wait() == .status(0))
   }
 
@@ -193,9 +187,9 @@ struct EvidenceRunTests {
       eventually(seconds: 60) {
         (try? directory.bytes("record/run-1/samples.jsonl").count) ?? 0 >= 512
       })
-    send("a")
+    input.send("a")
     #expect(read(1, from: output.reader, patienceMilliseconds: 60_000) == [0x61])
-    send(".")
+    input.send(".")
     #expect(program.endsByItself() && program.wait() == .status(0))
     messages.closeWriter()
     let said = String(decoding: readAll(from: messages.reader), as: UTF8.self)

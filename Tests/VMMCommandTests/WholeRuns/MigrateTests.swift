@@ -43,7 +43,7 @@ struct MigrateTests {
     let program = try start(
       "run --kernel \(directory.path("kernel")) --memory 64M --cpus 2 --disk \(disk) --rng on"
         + " --control unix:\(socket(0))" + more)
-    #expect(received(1) == "!")
+    #expect(output.received(1) == "!")
     return program
   }
 
@@ -58,17 +58,6 @@ struct MigrateTests {
       String(decoding: read(30, from: messages.reader, patienceMilliseconds: 60_000), as: UTF8.self)
         .contains("waiting"))
     return (program, messages)
-  }
-
-  private func received(_ count: Int) -> String {
-    String(
-      decoding: read(count, from: output.reader, patienceMilliseconds: 60_000), as: UTF8.self)
-  }
-
-  private func send(_ text: String) {
-    let bytes = Array(text.utf8)
-    // SAFETY: the bytes live for the call.
-    _ = unsafe write(input.writer, bytes, bytes.count)
   }
 
   /// Asks as `ctl` does.
@@ -98,8 +87,8 @@ struct MigrateTests {
   }
 
   private func expectWorking(_ text: String) {
-    send(text)
-    #expect(received(text.utf8.count) == text)
+    input.send(text)
+    #expect(output.received(text.utf8.count) == text)
   }
 
   /// From process to process, by turns over both kinds of sockets, with the disk's locks.
@@ -119,7 +108,7 @@ struct MigrateTests {
       #expect(locked, "the destination has the disk")
     }
     #expect(try !directory.names(in: "").contains("m"))
-    send(".")
+    input.send(".")
     #expect(program.endsByItself() && program.wait() == .status(0))
   }
 

@@ -43,23 +43,12 @@ struct SnapshotTests {
     let program = try start(
       "run --kernel \(directory.path("kernel")) --memory 64M --cpus 2 --disk \(disk) --rng on"
         + " --control unix:\(socket) --snapshots \(saved)")
-    #expect(received(1) == "!")
+    #expect(output.received(1) == "!")
     return program
   }
 
   private func restore(_ name: String) throws -> Program {
     try start("restore \(saved)/\(name) --control unix:\(socket) --snapshots \(saved)")
-  }
-
-  private func received(_ count: Int) -> String {
-    String(
-      decoding: read(count, from: output.reader, patienceMilliseconds: 60_000), as: UTF8.self)
-  }
-
-  private func send(_ text: String) {
-    let bytes = Array(text.utf8)
-    // SAFETY: the bytes live for the call.
-    _ = unsafe write(input.writer, bytes, bytes.count)
   }
 
   /// What a process has open.
@@ -94,8 +83,8 @@ struct SnapshotTests {
   @Test func aGuestGoesOnInAnotherProcess() throws {
     var program = try startAnew()
     for round in 0..<3 {
-      send("a\(round)")
-      #expect(received(2) == "a\(round)")
+      input.send("a\(round)")
+      #expect(output.received(2) == "a\(round)")
       #expect(try ControlAsker.ask(socket, .pause).status == 204)
       try save("now")
       #expect(try ControlAsker.value(socket, .info)["state"] == .text("Paused"))
@@ -103,14 +92,14 @@ struct SnapshotTests {
       program = try restore("now")
     }
     // One that runs goes on after it.
-    send("b")
-    #expect(received(1) == "b")
+    input.send("b")
+    #expect(output.received(1) == "b")
     let files = try openFiles(of: program)
     #expect(!files.isEmpty && !files.contains { $0.contains("/memory-") }, "\(files)")
     try save("later")
     #expect(try ControlAsker.value(socket, .info)["state"] == .text("Running"))
-    send("c.")
-    #expect(received(1) == "c")
+    input.send("c.")
+    #expect(output.received(1) == "c")
     #expect(program.endsByItself() && program.wait() == .status(0))
     // What was saved is whole, and no file is left of what was not.
     for name in ["now", "later"] {
@@ -119,7 +108,7 @@ struct SnapshotTests {
     }
     // The guest that goes on from before the end ends a second time.
     program = try restore("later")
-    send(".")
+    input.send(".")
     #expect(program.endsByItself() && program.wait() == .status(0))
   }
 
@@ -129,10 +118,10 @@ struct SnapshotTests {
     try save("now")
     try shutDown(program)
     program = try restore("now")
-    send("a")
-    #expect(received(1) == "a")
+    input.send("a")
+    #expect(output.received(1) == "a")
     #expect(try ControlAsker.ask(socket, .reboot).status == 204)
-    #expect(received(1) == "!")
+    #expect(output.received(1) == "!")
     try shutDown(program)
   }
 
@@ -173,7 +162,7 @@ struct SnapshotTests {
   @Test func withoutAPlaceNothingIsSaved() throws {
     let program = try start(
       "run --kernel \(directory.path("kernel")) --memory 64M --control unix:\(socket)")
-    #expect(received(1) == "!")
+    #expect(output.received(1) == "!")
     let refusal = try ControlAsker.refusal(
       socket, .snapshot, .members([("name", .text("now"))]))
     #expect(refusal.0 == 409 && refusal.1.contains("--snapshots"))
