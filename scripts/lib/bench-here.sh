@@ -8,9 +8,9 @@ build_benchmarks() {
   {
     swift build -c release -Xswiftc -static-executable --product vmm-run --scratch-path .build-static &&
       swift build -c release -Xswiftc -static-executable --package-path Benchmarks \
-        --scratch-path .build-bench
+        --scratch-path .build-static
   } >"$1/build.log" 2>&1 || { cat "$1/build.log" >&2 && return 1; }
-  cp .build-static/release/vmm-run .build-bench/release/measure "$1"
+  cp .build-static/release/{vmm-run,measure} "$1"
 }
 
 # bench_startup WORK-DIRECTORY REPETITIONS: from exec to the end of a guest of one instruction.

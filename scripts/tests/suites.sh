@@ -3,13 +3,16 @@
 # Steps of scripts/test: the Swift Testing suites. Sourced, never run.
 
 # Test modules worth a second run on the stock KVM of the rig, and those of them that meet another kernel
-# there. A damaged machine is refused by this program, and a kernel's way to refuse one is seen once.
+# there. A damaged machine is refused by this program, and a kernel's way to refuse one is seen once; so is a move,
+# which asks of the kernel what tracking asks.
 rig_filter='^(KVMTests|VMMTests|GuestMemoryTests|HostPagesTests)\.'
 new_rig_filter='^(KVMTests|VMMTests|HostPagesTests)\.'
 
 # Tests that need /dev/kvm skip themselves where it is missing.
 run_suites_here() {
   local status=0
+  # 100 000 without: see docs/memory-ordering.md.
+  local -x STORM_CALLS=30000
   # Side by side the tests that wait for a thread of their own do it by spinning: twice the CPU time.
   logged suites-here timeout --kill-after=10 1800 swift test --skip-build --no-parallel \
     --event-stream-output-path "$logs/events/here.json" --event-stream-version 0 || status=$?
@@ -21,12 +24,12 @@ run_suites_in_rig() {
 }
 
 run_suites_in_new_rig() {
-  suites_in_rig 7.3 "$new_rig_filter" 250 --skip '^VMMTests\.DamagedMachineTests'
+  suites_in_rig 7.3 "$new_rig_filter" 100 --skip '^VMMTests\.(DamagedMachine|Migration)Tests'
 }
 
 # suites_in_rig SERIES FILTER STORM_CALLS [OPTION...]: with this kernel as the host. Left out is what has a boot of its own,
 # and what is work for the processor alone, or for several of them, as twenty moves of memory are. A storm's call of 0x8002 takes 11 ms
-# there; on this machine it has 100 000 of them.
+# there.
 suites_in_rig() {
   local name=rig-$1 status=0 series=$1 filter=$2 storm_calls=$3
   shift 3
