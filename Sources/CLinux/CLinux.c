@@ -1,9 +1,10 @@
-// What has to be C: a signal handler, the names of system calls that it prints, a variable for each thread, and
-// messages with descriptors, which are made by macros.
+// What has to be C: a signal handler, the names of system calls that it prints, a variable for each thread, and what
+// is made by macros: messages with descriptors, sets of processors.
 #define _GNU_SOURCE
 #include "clinux.h"
 #include "clinux_writers.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -198,4 +199,9 @@ long clinux_send_descriptor(
   rights->cmsg_len = CMSG_LEN(sizeof descriptor);
   memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
   return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+int clinux_processor_count(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
 }

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HostSystem
 public import ZeroTracker
 
 /// Pages that follow each other and are not all zero, in a file of saved memory: at the offset that
@@ -79,32 +80,92 @@ extension GuestMemory {
   }
 
   /// Reads pages that were saved into memory that is still zero; all of them are marked as
-  /// touched.
+  /// touched. Several threads read, where there are processors for them.
   ///
   /// - Parameters:
   ///   - saved: what `save` returned; as it comes from a file, any values are accepted.
   ///   - descriptor: of that file, open for reading.
-  ///   - goesOn: asked again and again; false gives up.
+  ///   - goesOn: asked again and again, by any of the threads; false gives up.
   /// - Throws: `GuestMemoryError.notRAM` for pages that are no RAM here, `.fileEnded`, `.system`,
   ///   `.savedPages` for bytes that are not those that were saved, `.interrupted`. Memory is of no
   ///   use then.
   public func restore(
-    _ saved: [SavedPages], from descriptor: Int32, goesOn: () -> Bool
+    _ saved: [SavedPages], from descriptor: Int32, goesOn: @Sendable () -> Bool
   ) throws(GuestMemoryError) {
-    for part in saved {
-      guard goesOn() else { throw .interrupted }
-      let number = part.pages.start.rawValue
-      guard number < UInt64(1) << 40, part.pages.pageCount < UInt64(1) << 32 else {
-        throw .notRAM(GPA(.max), byteCount: .max)
-      }
-      let address = GPA(number << 12)
-      let byteCount = Int(part.pages.pageCount) * GPN.byteCount
-      try readFile(
-        descriptor: descriptor, fileOffset: off_t(number) << 12, byteCount: byteCount, at: address)
-      guard checksum(at: address, byteCount) == part.checksum else {
-        throw .savedPages(address, byteCount: byteCount)
+    adviseHugePages(under: saved)
+    let failure = Guarded<GuestMemoryError?>(nil)
+    SharedWork.perform(
+      saved.count, on: min(SharedWork.availableProcessorCount, Self.restoringThreadCount)
+    ) { part in
+      do throws(GuestMemoryError) {
+        guard goesOn() else { throw .interrupted }
+        try restore(saved[part], from: descriptor)
+        return true
+      } catch {
+        failure.withLock { $0 = $0 ?? error }
+        return false
       }
     }
+    if let failure = failure.withLock({ $0 }) { throw failure }
+  }
+
+  /// More wait for the memory.
+  private static let restoringThreadCount = 4
+
+  private func restore(
+    _ part: SavedPages, from descriptor: Int32
+  ) throws(GuestMemoryError) {
+    let number = part.pages.start.rawValue
+    guard number < UInt64(1) << 40, part.pages.pageCount < UInt64(1) << 32 else {
+      throw .notRAM(GPA(.max), byteCount: .max)
+    }
+    let address = GPA(number << 12)
+    let byteCount = Int(part.pages.pageCount) * GPN.byteCount
+    try readFile(
+      descriptor: descriptor, fileOffset: off_t(number) << 12, byteCount: byteCount, at: address)
+    guard checksum(at: address, byteCount) == part.checksum else {
+      throw .savedPages(address, byteCount: byteCount)
+    }
+  }
+
+  /// Asks for huge pages where each page of one is read anyway: the host gives memory sooner, and no
+  /// more of it. The kernel keeps a mapping apart for each stretch: the longest have it.
+  private func adviseHugePages(under saved: [SavedPages]) {
+    let stretches = HugeStretches.longest(Self.hugeStretchCount, of: saved.map(\.pages))
+    for stretch in stretches {
+      for (region, mapping) in zip(layout.regions, mappings)
+      where region.pages.start <= stretch.start && stretch.end <= region.pages.end {
+        let offset = Int(stretch.start.rawValue - region.pages.start.rawValue) * GPN.byteCount
+        mapping.adviseHugePages(offset, Int(stretch.pageCount) * GPN.byteCount)
+      }
+    }
+  }
+
+  private static let hugeStretchCount = 64
+}
+
+/// Where memory of any shape has whole huge pages.
+enum HugeStretches {
+  private static let pageCount: UInt64 = 512
+
+  /// The longest stretches of whole 2 MiB pages.
+  ///
+  /// - Parameter runs: any values, in any order; those that are not ascending are not put together.
+  static func longest(_ count: Int, of runs: [PageRange]) -> [PageRange] {
+    var joined: [PageRange] = []
+    for run in runs where run.start.rawValue < UInt64(1) << 40 && run.pageCount < UInt64(1) << 32 {
+      if let last = joined.last, last.end == run.start {
+        joined[joined.count - 1] = PageRange(start: last.start, end: run.end)
+      } else {
+        joined.append(run)
+      }
+    }
+    let whole = joined.compactMap { (run) -> PageRange? in
+      let start = (run.start.rawValue + pageCount - 1) & ~(pageCount - 1)
+      let end = run.end.rawValue & ~(pageCount - 1)
+      return end > start ? PageRange(start: GPN(rawValue: start), pageCount: end - start) : nil
+    }
+    return Array(whole.sorted { $0.pageCount > $1.pageCount }.prefix(count))
   }
 }
 

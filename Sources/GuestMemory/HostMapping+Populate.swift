@@ -7,10 +7,13 @@ extension HostMapping {
   }
 
   /// Asks for transparent huge pages; a kernel without them declines, which is no failure.
-  func adviseHugePages() {
+  func adviseHugePages() { adviseHugePages(0, byteCount) }
+
+  func adviseHugePages(_ offset: Int, _ byteCount: Int) {
     guard backing != .hugetlb else { return }
-    // SAFETY: the whole mapping; the advice changes no byte.
-    _ = unsafe madvise(base, byteCount, MADV_HUGEPAGE)
+    let bytes = unsafe bytes(offset, byteCount)
+    // SAFETY: pages of this mapping; the advice changes no byte.
+    _ = unsafe madvise(bytes.baseAddress, byteCount, MADV_HUGEPAGE)
   }
 
   /// Asks for huge pages here and now; the kernel may decline.

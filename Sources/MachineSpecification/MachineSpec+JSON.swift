@@ -174,6 +174,7 @@ extension PartitionSpec {
       try object.object("tracking") { (object) throws(MachineSpecError) in
         try TrackingSpec(&object)
       } ?? tracking
+    paravirtualization = try object.choice("paravirtualization") ?? paravirtualization
     hyperV =
       try object.object("hyperV") { (object) throws(MachineSpecError) in
         try HyperVSpec(&object)
@@ -188,6 +189,9 @@ extension PartitionSpec {
     [
       .init(name: "vcpus", value: .integer(Int64(vcpuCount))),
       .init(name: "memory", value: memory.value), .init(name: "tracking", value: tracking.value),
+      .init(
+        name: "paravirtualization",
+        value: paravirtualization == .hyperV ? .null : .text(paravirtualization.rawValue)),
       .init(name: "hyperV", value: hyperV.value),
     ]
   }

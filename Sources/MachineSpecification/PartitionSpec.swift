@@ -1,9 +1,11 @@
-/// vCPUs, memory, and what the guest finds of Hyper-V's interface: what every machine has. A
-/// thread-safe value.
+/// vCPUs, memory, and what the guest finds of its hypervisor: what every machine has. A thread-safe
+/// value.
 public struct PartitionSpec: Hashable, Sendable {
   public var vcpuCount = 1
   public var memory: MemorySpec
   public var tracking = TrackingSpec()
+  public var paravirtualization = Paravirtualization.hyperV
+  /// Without meaning for a guest that does not find Hyper-V.
   public var hyperV = HyperVSpec()
 
   /// One vCPU, and defaults for everything else.
@@ -64,6 +66,15 @@ public enum MemoryHints: String, Hashable, Sendable, CaseIterable, Codable, Spec
   /// Besides: what will not be used soon, or will be. No guest is known that uses these; Windows is
   /// described to.
   case all
+}
+
+/// Whose interface a guest finds: it takes the one that CPUID names.
+public enum Paravirtualization: String, Hashable, Sendable, CaseIterable, Codable, SpecChoice {
+  /// Hyper-V's, which Windows and Linux know, and which tells what memory is zero.
+  case hyperV = "hyperv"
+  /// KVM's own, for Linux alone: clock, asynchronous page faults, ends of interrupts without an
+  /// exit. Such a guest cannot ask which of its memory is zero.
+  case kvm
 }
 
 /// Which Hyper-V transport to use.

@@ -149,7 +149,7 @@ import ZeroTracker
       (
         #""version": 1, "program": {"file": "p"}, "disks": []"#,
         "has no member 'disks'; members are "
-          + "version, program, kernel, firmware, vcpus, memory, tracking, hyperV"
+          + "version, program, kernel, firmware, vcpus, memory, tracking, paravirtualization, hyperV"
       ),
       (
         #""version": 1, "program": {"file": "p"}, "vcpus": 5"#,
@@ -186,6 +186,10 @@ import ZeroTracker
       (
         #""version": 1, "kernel": {"file": "k"}, "hyperV": {"features": "default,+evmcs"}"#,
         "hyperV.features: evmcs works only together with hyperV.nested"
+      ),
+      (
+        #""version": 1, "kernel": {"file": "k"}, "paravirtualization": "kwm""#,
+        "paravirtualization: 'kwm' is not one of hyperv, kvm"
       ),
       (
         #""version": 1, "kernel": {"file": "k"}, "hyperV": {"features": "relaxd"}"#,

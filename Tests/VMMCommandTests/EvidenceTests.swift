@@ -57,6 +57,32 @@ struct EvidenceTests {
     #expect(run.outcome == "stopped" && run.features == "all")
   }
 
+  /// A line from the start of the last machine on, in the frame of its axes, and a mark at the
+  /// answer.
+  @Test func memoryOverTime() throws {
+    let run = try run(
+      "run-1",
+      [
+        "hypercalls.jsonl": call,
+        "samples.jsonl": sample(0.5, life: 1, resident: 1 << 30, ticks: 1)
+          + sample(1, life: 2, resident: 0, ticks: 1)
+          + sample(51, life: 2, resident: 3 << 20, ticks: 1)
+          + sample(101, life: 2, resident: 1 << 20, ticks: 1),
+        "about.json": "{\"machine\": {\"hyperv_features\": \"<all>\"}}",
+      ])
+    let line = run.memoryLine
+    #expect(line.points.map(\.time) == [0, 50, 100])
+    #expect(line.points.map(\.byteCount) == [0, 3 << 20, 1 << 20])
+    #expect(line.answers == [0.5])
+    let text = MemoryLogSVG([line, .init(name: "none", points: [(0, 5)], answers: [])]).text
+    // 720 by 320 from (90, 60) on: 100 seconds, 4 MiB.
+    #expect(text.contains("<polyline points=\"90,380 450,140 810,300\" "))
+    #expect(text.contains("<circle cx=\"93.60\" cy=\"380\" "))
+    #expect(text.contains("run-1, Hyper-V features &lt;all&gt;: at most 3 MiB, 1 MiB at the end"))
+    #expect(text.contains(">100</text>") && text.contains(">4 MiB</text>"))
+    #expect(MemoryLogSVG([]).text.hasSuffix("</svg>\n"))
+  }
+
   @Test func damagedFilesSayNothing() throws {
     let run = try run(
       "run-1",

@@ -18,6 +18,20 @@ struct UserspaceInterfaceTests {
     #expect(probe.steps[2].result >> 32 & (1 << 20) != 0)
   }
 
+  /// Where KVM's own interface is asked for: its signature and features, and not one register of
+  /// Hyper-V's.
+  @Test func anotherInterfaceLeavesNothingOfIt() throws {
+    let probe = try Probe(
+      [.cpuid(0x4000_0000), .cpuid(0x4000_0001), .readMSR(0x4000_0000), .readMSR(0x4000_0020)],
+      transport: .none)
+    #expect(probe.outcome.exitStatus == 0)
+    #expect(probe.steps[0].result == 0x4B4D_564B_4000_0001)  // "KVMK", and the last leaf
+    // The clock in its two forms.
+    #expect(probe.steps[1].result & 0b1001 == 0b1001)
+    #expect(probe.steps.map(\.fault) == [nil, nil, Self.generalProtection, Self.generalProtection])
+    #expect(probe.machine.enlightenments == [])
+  }
+
   @Test func registersReadAndFaultAsSpecified() throws {
     let steps: [(step: ProbeStep, fault: UInt64?)] = [
       (.readMSR(0x4000_0002), nil),

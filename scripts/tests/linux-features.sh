@@ -75,6 +75,11 @@ run_features_in_rig() {
   check_told default 'virtualisation '
   check_equal 'default: nested features' "$(grep -c 'Nested features' "$out/default.told")" 0
   check_evidence
+  check_status paravirt 0
+  check_told paravirt 'hypervisor KVM'
+  check_told paravirt 'clock source kvm-clock'
+  check_told paravirt poweroff
+  check_messages paravirt
   check_crash crash-6.1 6.1
   check_crash crash-7.3 7.3
   check_status idle 143

@@ -64,6 +64,9 @@ logged() {
   local log=$logs/$1.log status=0
   shift
   "$@" >"$log" 2>&1 </dev/null || status=$?
+  if grep -aq '^rig: QEMU stood still' "$log"; then
+    printf 'note: QEMU stood still under the rig, which began once more: %s\n' "$log"
+  fi
   if [[ $status -ne 0 ]]; then
     cat "$log"
     printf 'exit status %d: %s\n' "$status" "$*"

@@ -42,3 +42,6 @@ long clinux_send_descriptor(
 static inline ssize_t clinux_getrandom(void *_Nullable bytes, size_t count) {
   return getrandom(bytes, count, 0);
 }
+
+// On how many processors the calling thread may run; 0 if the kernel does not say.
+int clinux_processor_count(void);

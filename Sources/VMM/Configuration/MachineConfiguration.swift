@@ -33,6 +33,7 @@ public struct MachineConfiguration: Sendable {
   /// Checks before each answer that every page in it is zero; a page that is not ends the run.
   public var verifiesZeroedMemory = false
   /// Where Hyper-V's interface is implemented.
+  public var paravirtualization = Paravirtualization.hyperV
   public var hyperV = HyperVSelection.automatic
   /// What the guest is offered of the interface.
   public var enlightenments = EnlightenmentSelection.recommended

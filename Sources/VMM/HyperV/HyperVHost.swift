@@ -25,6 +25,8 @@ public struct HyperVHost: Hashable, Sendable {
         virtualizesAPIC: Self.virtualizesAPIC)
     case .userspace:
       self.init(all: SyntheticMSRs.servedEnlightenments)
+    case .none:
+      self.init(all: [])
     }
   }
 

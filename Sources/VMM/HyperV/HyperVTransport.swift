@@ -7,6 +7,8 @@ public enum HyperVTransport: String, Hashable, Sendable {
   case kernel
   /// MSR accesses and an `out` of the hypercall page exit to this process, which implements them.
   case userspace
+  /// The guest finds KVM's own interface, and nothing of Hyper-V.
+  case none
 
   /// Picks the transport, or says why the one asked for is unavailable.
   public static func choose(

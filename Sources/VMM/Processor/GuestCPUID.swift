@@ -2,7 +2,8 @@ internal import GuestMemory
 internal import HyperVCore
 internal import KVM
 
-/// The CPUID table of a vCPU: the processor's leaves, and Hyper-V's in place of KVM's own.
+/// The CPUID table of a vCPU: the processor's leaves, and Hyper-V's in place of KVM's own, or
+/// these.
 struct GuestCPUID {
   private let processor: [CPUIDEntry]
   private let hypervisor: [CPUIDEntry]
@@ -19,6 +20,10 @@ struct GuestCPUID {
     processor = Self.processor(
       supported, brand: Self.brandOfHost, offersNesting: offersNesting)
     topology = ProcessorTopology(vcpuCount: vcpuCount)
+    if transport == .none {
+      hypervisor = supported.filter { Self.leavesOfKVM.contains($0.function) }
+      return
+    }
     let leaves: [HyperVLeaf]
     do {
       leaves =
@@ -60,6 +65,9 @@ struct GuestCPUID {
       return entry
     } + brand
   }
+
+  /// Its signature and its features. Source: Documentation/virt/kvm/x86/cpuid.rst
+  private static let leavesOfKVM: ClosedRange<UInt32> = 0x4000_0000...0x4000_0001
 
   /// The processor's brand string, 16 bytes a leaf. KVM may not list it, and a guest then shows no
   /// name.

@@ -84,7 +84,9 @@ public final class Machine: Sendable {
         "\(vcpuCount) vCPUs: \(vcpuCounts.lowerBound) to \(vcpuCounts.upperBound) are possible")
     }
     let system = try kvm { () throws(KVMError) in try KVMSystem() }
-    let transport = try HyperVTransport.choose(configuration.hyperV, on: system)
+    let transport =
+      configuration.paravirtualization == .kvm
+      ? HyperVTransport.none : try HyperVTransport.choose(configuration.hyperV, on: system)
     let offersNesting = configuration.offersNesting
     let choice = try OfferedEnlightenments(
       configuration.enlightenments, reportsZeroedMemory: configuration.reportsZeroedMemory,
@@ -180,7 +182,7 @@ public final class Machine: Sendable {
           try vcpu.enable(.hyperVEnforceCPUID, argument: 1)
           if enlightenments.contains(.syntheticInterrupts) { try vcpu.enable(.hyperVSynIC2) }
           if enlightenments.contains(.enlightenedVMCS) { try vcpu.enableEnlightenedVMCS() }
-        } else {
+        } else if transport == .userspace {
           vcpu.synchronizeRegisters(system: true)
         }
         // With local APICs in the kernel all but the first would wait for a start-up interrupt,
@@ -249,8 +251,8 @@ public final class Machine: Sendable {
     guard transport == .kernel, system.has(.hyperVEventFD) else {
       throw .unavailable(
         what: "VMBus needs Hyper-V's interface in the kernel, and this machine's is not there",
-        cure: "use a kernel built with CONFIG_KVM_HYPERV, without --hyperv userspace, or leave out"
-          + " --vmbus")
+        cure: "use a kernel built with CONFIG_KVM_HYPERV, without --hyperv userspace and --paravirt"
+          + " kvm, or leave out --vmbus")
     }
     let needed: Enlightenments = [.syntheticInterrupts, .vpIndex]
     guard enlightenments.contains(needed) else {

@@ -146,7 +146,7 @@ enum StateName {
 struct MachineKind: Sendable {
   var vcpuCount: UInt32
   var memoryByteCount: UInt64
-  /// 0 for KVM's own Hyper-V, 1 for ours.
+  /// 0 for KVM's own Hyper-V, 1 for ours, 2 for none.
   var transport: UInt8
   var enlightenments: UInt64
 
@@ -156,7 +156,12 @@ struct MachineKind: Sendable {
   ) {
     self.vcpuCount = UInt32(vcpuCount)
     self.memoryByteCount = memoryByteCount
-    self.transport = transport == .kernel ? 0 : 1
+    self.transport =
+      switch transport {
+      case .kernel: 0
+      case .userspace: 1
+      case .none: 2
+      }
     self.enlightenments = UInt64(enlightenments.rawValue)
   }
 }
@@ -167,7 +172,7 @@ extension MachineKind: StateTransferable {
     try transfer.constant(vcpuCount, "the number of vCPUs is")
     try transfer.constant(memoryByteCount, "the size of memory is")
     try transfer.constant(
-      transport, "Hyper-V's interface comes from another place (0 is KVM, 1 is this program):")
+      transport, "Hyper-V's interface comes from elsewhere (0: KVM, 1: this program, 2: nowhere):")
     try transfer.constant(enlightenments, "the set of enlightenments is")
   }
 }

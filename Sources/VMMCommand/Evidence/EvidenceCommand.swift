@@ -20,12 +20,26 @@ enum EvidenceCommand {
       }
       try OutputFile.writeStandardOutput(
         EvidenceReport(runs, hasScreens: !options.leavesScreensOut).text)
+      if let picture = options.picturePath { try draw(runs, into: picture) }
       if let output = options.outputPath { try pack(runs, options, into: output) }
       return .success
     } catch {
       Diagnostics.report("\(error)")
       return .failure
     }
+  }
+
+  private static func draw(_ runs: [EvidenceRun], into path: String) throws {
+    let lines = runs.map(\.memoryLine).filter { !$0.points.isEmpty }
+    guard !lines.isEmpty else {
+      throw SystemError(
+        "draw \(path)", code: ENODATA, cure: "record a run of a second or more")
+    }
+    let file = try OutputFile.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, named: path)
+    var writer = PatientWriter(
+      descriptor: file.rawValue, name: path, policy: .waits(.ofProcess))
+    if case .failed(let error) = writer.write(Array(MemoryLogSVG(lines).text.utf8)) { throw error }
+    try OutputFile.writeStandardOutput("\nmemory over time drawn into \(path)\n")
   }
 
   /// Only what was listed goes in, and of its files nothing but names and contents.
@@ -66,6 +80,8 @@ struct EvidenceOptions: Equatable, Sendable {
   var path: String
   /// Where it is packed; nil to list it alone.
   var outputPath: String?
+  /// Where memory over time is drawn; nil for nowhere.
+  var picturePath: String?
   var leavesScreensOut = false
 
   init(_ parsed: ParsedOptions) throws(UsageError) {
@@ -77,6 +93,7 @@ struct EvidenceOptions: Equatable, Sendable {
     }
     self.path = path
     outputPath = parsed.text(.pack)
+    picturePath = parsed.text(.memoryLog)
     leavesScreensOut = parsed.contains(.withoutScreens)
   }
 }

@@ -73,7 +73,7 @@ struct EvidenceRun {
   }
 
   /// The last machine of the run, from its first sample on.
-  private var lastLife: [Sample] {
+  var lastLife: [Sample] {
     guard let life = samples.last?.life else { return [] }
     return samples.filter { $0.life == life }
   }

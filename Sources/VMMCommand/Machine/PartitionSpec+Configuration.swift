@@ -26,6 +26,7 @@ extension PartitionSpec {
         readByteCount: Int(clamping: byteCount.bytes))
     }
     configuration.verifiesZeroedMemory = tracking.verifiesZeroedMemory
+    configuration.paravirtualization = paravirtualization
     configuration.hyperV = hyperV.transport
     configuration.enlightenments = hyperV.features.selection
     configuration.hyperVParameters = hyperV.features.parameters

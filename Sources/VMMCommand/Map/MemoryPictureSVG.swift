@@ -7,7 +7,7 @@ internal import MachineSpecification
 /// Each class has a colour of its own brightness and a pattern of its own, so that the picture can
 /// be read by the colour-blind and on paper. A mixed cell is split by its shares, but even a single
 /// page is at least `leastPartWidth` wide: what is not zero must not disappear.
-struct MemoryPictureSVG {
+struct MemoryPictureSVG: SVGPicture {
   private static let columnCount = 64
   private static let cellWidth = 14.0
   private static let leastPartWidth = 3.0
@@ -166,6 +166,12 @@ struct MemoryPictureSVG {
     return widths
   }
 
+}
+
+/// Elements of a picture.
+protocol SVGPicture {}
+
+extension SVGPicture {
   func rectangle(
     x: Double, y: Double, width: Double, height: Double, _ style: String
   ) -> String {
@@ -177,7 +183,7 @@ struct MemoryPictureSVG {
     "<text x=\"\(number(x))\" y=\"\(number(y))\" \(style)>\(XMLText.escaped(text))</text>"
   }
 
-  private func number(_ value: Double) -> String {
+  func number(_ value: Double) -> String {
     value == value.rounded() ? "\(Int(value))" : DecimalText.fixed(value, decimals: 2)
   }
 }

@@ -104,8 +104,8 @@ extension CommandDefinition {
         default: GuestSpec.program(file: "").usualMemory,
         ofSystem: ComputerSpec.usualMemory), .cpus,
       .backing, .preallocate, .transparentHugePages, .tracking, .trackingPolicy, .granularity,
-      .refine, .verifyZeroed, .memoryHints, .hyperV, .nested, .traceHypercalls, .control,
-      .snapshots, .sandbox,
+      .refine, .verifyZeroed, .memoryHints, .paravirtualization, .hyperV, .nested,
+      .traceHypercalls, .control, .snapshots, .sandbox,
     ],
     alternatives: [.program, .kernel, .firmware, .configuration],
     conflicts: [
@@ -238,7 +238,7 @@ extension CommandDefinition {
       show what the screen showed: look at them before you send them, and remove what is nobody's \
       business.
       """,
-    options: [.pack, .withoutScreens],
+    options: [.pack, .withoutScreens, .memoryLog],
     operands: "DIR",
     dependencies: [],
     examples: [

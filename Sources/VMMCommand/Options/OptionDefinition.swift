@@ -108,6 +108,14 @@ extension OptionDefinition {
     summary: "Who implements the Hyper-V interface: auto, kernel or userspace (default auto).",
     words: words(of: HyperVSelection.self))
 
+  static let paravirtualization = OptionDefinition(
+    name: "--paravirt", placeholder: "KIND",
+    summary: """
+      Whose interface the guest finds: hyperv, or kvm for KVM's own, which Linux knows and which does \
+      not tell what memory is zero (default hyperv).
+      """,
+    words: words(of: Paravirtualization.self))
+
   static let nested = OptionDefinition(
     name: "--nested", placeholder: nil,
     summary: "Let the guest run virtual machines of its own: show it VMX or SVM.")
@@ -165,6 +173,10 @@ extension OptionDefinition {
   static let pack = OptionDefinition(
     name: "--output", placeholder: "FILE",
     summary: "Then pack what was listed into FILE, such as evidence.tar.gz, by tar.")
+
+  static let memoryLog = OptionDefinition(
+    name: "--memory-log", placeholder: "FILE.svg",
+    summary: "Draw the host's memory that each run had, over time, into a new FILE.svg.")
 
   static let withoutScreens = OptionDefinition(
     name: "--without-screens", placeholder: nil,

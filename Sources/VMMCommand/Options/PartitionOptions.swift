@@ -15,6 +15,15 @@ extension PartitionSpec {
         option: OptionDefinition.cpus.name, .number("\(vcpuCount)", in: vcpuCounts))
     }
     try tracking.take(parsed)
+    paravirtualization = try parsed.choice(.paravirtualization) ?? paravirtualization
+    if paravirtualization == .kvm {
+      for option in [OptionDefinition.hyperV, .hyperVFeatures, .vmbus] where parsed.contains(option)
+      {
+        throw .conflict(
+          "\(OptionDefinition.paravirtualization.name) kvm", option.name,
+          reason: "such a guest finds nothing of Hyper-V")
+      }
+    }
     hyperV.transport = try parsed.choice(.hyperV) ?? hyperV.transport
     hyperV.isNested = hyperV.isNested || parsed.contains(.nested)
     hyperV.features =

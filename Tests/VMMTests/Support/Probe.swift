@@ -96,6 +96,7 @@ struct Probe {
     var configuration = MachineConfiguration.confined(
       program: image, memoryByteCount: Self.memoryByteCount)
     configuration.hyperV = transport == .kernel ? .kernel : .userspace
+    if transport == .none { configuration.paravirtualization = .kvm }
     configuration.portDevices = [
       (ExitPort.ports, ExitPort { control.end(with: .exited(status: $0)) })
     ]
