@@ -16,7 +16,7 @@ extension GuestMemory {
   public func claim(
     at address: GPA, byteCount: Int, owner: String
   ) throws(GuestMemoryError) -> ClaimedMemory {
-    guard let place = layout.locate(address, byteCount: byteCount) else {
+    guard let place = locate(address, byteCount: byteCount) else {
       throw .notRAM(address, byteCount: byteCount)
     }
     if byteCount > 0 { tracker.claim(address.pages(byteCount: byteCount), owner: owner) }

@@ -34,7 +34,7 @@ extension GuestMemory {
   ///   seconds; `.system` if the kernel refuses; `.hugePagesLost`. Pieces before the failing one
   ///   are discarded.
   public func discard(at address: GPA, byteCount: Int) throws(GuestMemoryError) {
-    guard let place = layout.locate(address, byteCount: byteCount) else {
+    guard let place = locate(address, byteCount: byteCount) else {
       throw .notRAM(address, byteCount: byteCount)
     }
     let unit = backing.pageByteCount
@@ -61,7 +61,7 @@ extension GuestMemory {
   func discardPiece(
     region: Int, _ bytes: Range<Int>, timeoutMilliseconds: Int
   ) throws(GuestMemoryError) {
-    let address = GPA(layout.regions[region].start.rawValue + UInt64(bytes.lowerBound))
+    let address = GPA(start(ofRegion: region).rawValue + UInt64(bytes.lowerBound))
     let outcome = gate.discard(timeoutMilliseconds: timeoutMilliseconds) {
       // Afterwards, as with a write; also if it failed half-way.
       defer { writeLog.add(address.pages(byteCount: bytes.count)) }

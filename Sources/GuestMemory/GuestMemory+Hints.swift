@@ -71,7 +71,7 @@ extension GuestMemory {
     // Fits: the pages are RAM, of which there are 4 TiB at most.
     let byteCount = Int(pages.pageCount) * GPN.byteCount
     guard let start = GPA(pages.start),
-      let place = layout.locate(start, byteCount: byteCount)
+      let place = locate(start, byteCount: byteCount)
     else { return nil }
     return (place.region, place.offset..<(place.offset + byteCount))
   }

@@ -7,14 +7,17 @@ extension GuestMemory {
   /// the guest runs it waits now and then. What the kernel declines stays as it is.
   package func collapseIntoHugePages() {
     guard backing != .hugetlb else { return }
-    for mapping in mappings { mapping.collapsePresentPages() }
+    for (region, mapping) in zip(regions, mappings) {
+      mapping.collapsePresentPages(Int(region.byteCount))
+    }
   }
 }
 
 extension HostMapping {
-  fileprivate func collapsePresentPages() {
+  /// - Parameter end: up to this offset.
+  fileprivate func collapsePresentPages(_ end: Int) {
     let byteCount = Self.alignment
-    for offset in stride(from: 0, through: self.byteCount - byteCount, by: byteCount) {
+    for offset in stride(from: 0, through: end - byteCount, by: byteCount) {
       guard let presence = try? presence(offset, pageCount: byteCount / 4096),
         presence.allSatisfy({ $0 == .present })
       else { continue }

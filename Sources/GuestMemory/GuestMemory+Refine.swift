@@ -84,7 +84,7 @@ extension GuestMemory {
     _ run: PageRange
   ) throws(GuestMemoryError) -> (nonZero: [PageRange], readByteCount: Int) {
     guard let start = GPA(run.start),
-      let place = layout.locate(start, byteCount: Int(run.pageCount) * GPN.byteCount)
+      let place = locate(start, byteCount: Int(run.pageCount) * GPN.byteCount)
     else { return ([run], 0) }
     let mapping = mappings[place.region]
     var found: [PageRange] = []

@@ -30,7 +30,7 @@ extension GuestMemory {
     to descriptor: Int32, goesOn: () -> Bool
   ) throws(GuestMemoryError) -> [SavedPages] {
     var saved: [SavedPages] = []
-    for region in layout.regions {
+    for region in regions {
       var run: PageRange?
       func end() throws(GuestMemoryError) {
         if let run { saved.append(try save(run, to: descriptor)) }

@@ -33,7 +33,7 @@ extension GuestMemory {
     in range: PageRange, readsHidden: Bool = false, goesOn: () -> Bool = { true },
     _ body: (GPN) throws(GuestMemoryError) -> Bool
   ) throws(GuestMemoryError) {
-    for (region, mapping) in zip(layout.regions, mappings) {
+    for (region, mapping) in zip(regions, mappings) {
       let pages = region.pages.intersection(range)
       guard !pages.isEmpty else { continue }
       let start = region.pages.start

@@ -26,8 +26,10 @@ public final class GuestMemory: Sendable {
   public let isPreallocated: Bool
   /// Which pages are still zero. Sources are attached to it, answers come from it.
   public let tracker: ZeroTracker
-  /// One for each region of the layout, in its order.
+  /// One for each region of the layout, in its order, and then what RAM grows by.
   let mappings: [HostMapping]
+  /// Nil if RAM cannot grow.
+  let growable: GrowableRegion?
   /// Where they are, once more: an element of an array is retained for every access, a constant is
   /// not. The second is empty if there is one region only.
   private let low: MappedRegion
@@ -58,7 +60,9 @@ public final class GuestMemory: Sendable {
     onPopulated: (_ byteCount: UInt64) -> Bool = { _ in true }
   ) throws(GuestMemoryError) {
     do {
-      tracker = try ZeroTracker(regions: layout.regions.map(\.pages), granularity: granularity)
+      tracker = try ZeroTracker(
+        regions: layout.regions.map(\.pages), growth: layout.growth?.pages,
+        granularity: granularity)
     } catch {
       // A layout's regions are ascending, disjoint, not empty, and 4 TiB at most.
       preconditionFailure("layout of \(layout.ramByteCount) bytes: \(error)")
@@ -76,10 +80,14 @@ public final class GuestMemory: Sendable {
         return onPopulated(populatedByteCount)
       }
     }
+    growable = try layout.growth.map { (region) throws(GuestMemoryError) in
+      try GrowableRegion(region, backing: backing)
+    }
+    if transparentHugePages { growable?.mapping.adviseHugePages() }
     self.layout = layout
     self.backing = backing
     isPreallocated = preallocated
-    self.mappings = mappings
+    self.mappings = mappings + (growable.map { [$0.mapping] } ?? [])
     writeLog = WriteLog(layout.regions.map(\.pages))
     let mapped = zip(layout.regions, mappings).map(MappedRegion.init)
     low = mapped[0]
@@ -104,7 +112,7 @@ public final class GuestMemory: Sendable {
     unsafe bytes(at: address, byteCount) != nil
   }
 
-  /// Where each region is mapped, for registering memory slots and nothing else.
+  /// Where each region of the layout is mapped, for registering memory slots and nothing else.
   package var mappedRegions: [MappedRegion] {
     zip(layout.regions, mappings).map(MappedRegion.init)
   }
@@ -148,6 +156,7 @@ public final class GuestMemory: Sendable {
   func bytes(at address: GPA, _ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
     // SAFETY: self keeps the mappings, and every caller has self until it is done with the bytes.
     unsafe low.bytes(at: address, byteCount) ?? high.bytes(at: address, byteCount)
+      ?? addedBytes(at: address, byteCount)
   }
 
   /// Marks the bytes, then lends them for writing, and notes the write when it is done; nil, and

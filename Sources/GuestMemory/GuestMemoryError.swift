@@ -5,6 +5,8 @@ internal import HostSystem
 public enum GuestMemoryError: Error, Equatable, Sendable {
   /// The RAM size is not a multiple of 4 KiB from 1 MiB to 4 TiB.
   case layout(byteCount: UInt64)
+  /// What may be added to RAM is not a multiple of 128 MiB, or makes it more than 4 TiB.
+  case growth(byteCount: UInt64)
   /// A region is not a multiple of the backing's pages.
   case backingAlignment(MemoryBacking, byteCount: UInt64)
   /// The bytes are not all RAM of one region.
@@ -36,6 +38,9 @@ extension GuestMemoryError: CustomStringConvertible {
     switch self {
     case .layout(let byteCount):
       return "guest memory of \(byteCount) bytes: give a multiple of 4 KiB from 1 MiB to 4 TiB"
+    case .growth(let byteCount):
+      return "guest memory that grows by \(byteCount) bytes: give a multiple of 128 MiB, and at "
+        + "most 4 TiB in all"
     case .backingAlignment(let backing, let byteCount):
       return "\(backing.name) guest memory of \(byteCount) bytes: "
         + "give a multiple of \(backing.pageByteCount >> 20) MiB, or another backing"

@@ -38,20 +38,31 @@ public struct GuestMemoryLayout: Hashable, Sendable {
 
   /// RAM in all, in bytes, without what is set aside.
   public let ramByteCount: UInt64
+  /// Memory is added by multiples of this: 128 MiB, as Linux takes no less at a time.
+  public static let growthUnit: UInt64 = 128 << 20
+  /// In at most as many pieces, which are memory slots: KVM has 509 on older kernels.
+  private static let maximumPieceCount: UInt64 = 256
+
   /// What is set aside at the end of low RAM, in bytes: installed, but no RAM of this layout. It is
   /// the machine's to map.
   public let setAsideByteCount: UInt64
   private let lowByteCount: UInt64
   /// One or two regions, ascending.
   public let regions: [Region]
+  /// What can be added while the machine runs: the addresses above all RAM, from a multiple of
+  /// 128 MiB on. Nil if nothing can.
+  public let growth: Region?
 
   /// Lays out `ramByteCount` bytes of RAM.
   ///
-  /// - Parameter setAsideByteCount: how many of them, at the end of low RAM, belong to no region.
+  /// - Parameters:
+  ///   - setAsideByteCount: how many of them, at the end of low RAM, belong to no region.
+  ///   - growthByteCount: how many may be added to them.
   /// - Throws: `GuestMemoryError.layout` unless the count is a multiple of 4 KiB from 1 MiB to 4
-  ///   TiB, and the same without what is set aside.
+  ///   TiB, and the same without what is set aside; `.growth` unless what may be added is a
+  ///   multiple of 128 MiB, and all of it at most 4 TiB.
   public init(
-    ramByteCount: UInt64, setAsideByteCount: UInt64 = 0
+    ramByteCount: UInt64, setAsideByteCount: UInt64 = 0, growthByteCount: UInt64 = 0
   ) throws(GuestMemoryError) {
     let low = min(ramByteCount, Self.lowEnd.rawValue)
     guard (ramByteCount | setAsideByteCount) % UInt64(GPN.byteCount) == 0,
@@ -66,6 +77,27 @@ public struct GuestMemoryLayout: Hashable, Sendable {
       regions.append(Region(start: Self.highStart, byteCount: ramByteCount - low))
     }
     self.regions = regions
+    guard growthByteCount.isMultiple(of: Self.growthUnit),
+      growthByteCount <= Self.maximumByteCount - ramByteCount
+    else { throw .growth(byteCount: growthByteCount) }
+    let end = max(regions[regions.count - 1].end.rawValue, Self.highStart.rawValue)
+    growth =
+      growthByteCount == 0
+      ? nil
+      : Region(
+        start: GPA((end + Self.growthUnit - 1) / Self.growthUnit * Self.growthUnit),
+        byteCount: growthByteCount)
+  }
+
+  /// By how much memory grows at a time: 128 MiB, and more where that would be too many pieces.
+  public var growthStep: UInt64 {
+    let least = ((growth?.byteCount ?? 0) + Self.maximumPieceCount - 1) / Self.maximumPieceCount
+    return max(least + Self.growthUnit - 1, Self.growthUnit) / Self.growthUnit * Self.growthUnit
+  }
+
+  /// The first address above all RAM that there can be.
+  public var end: GPA {
+    growth?.end ?? regions[regions.count - 1].end
   }
 
   /// What is set aside; empty if nothing is.

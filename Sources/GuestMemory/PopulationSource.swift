@@ -29,7 +29,8 @@ public final class PopulationSource: WrittenPageSource {
   /// to its end (`scripts/bench look`).
   fileprivate static let byteCountOfFirstLook = GPN.byteCount / 4
 
-  private let parts: [(pages: PageRange, mapping: HostMapping)]
+  /// By their first pages: what RAM grows by is one of them, of which an answer has what is there.
+  private let parts: [(start: GPN, mapping: HostMapping)]
   private let populated: PopulatedPages
   private let budget: GuestMemory.RefinementBudget
   /// Of the answer under way.
@@ -38,7 +39,7 @@ public final class PopulationSource: WrittenPageSource {
   fileprivate init(
     _ memory: GuestMemory, _ budget: GuestMemory.RefinementBudget
   ) throws(HostPagesError) {
-    parts = zip(memory.layout.regions, memory.mappings).map { ($0.pages, $1) }
+    parts = memory.mappings.enumerated().map { (memory.start(ofRegion: $0).page, $1) }
     populated = try PopulatedPages()
     self.budget = budget
   }
@@ -56,7 +57,11 @@ public final class PopulationSource: WrittenPageSource {
   /// - Throws: `HostPagesError`, `GuestMemoryError.residency`; `.notRAM` for pages that are no
   ///   region of this memory.
   public func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws {
-    guard let index = parts.firstIndex(where: { $0.pages == region }) else {
+    guard
+      let index = parts.firstIndex(where: {
+        $0.start == region.start && region.pageCount <= UInt64($0.mapping.byteCount / GPN.byteCount)
+      })
+    else {
       throw GuestMemoryError.notRAM(
         GPA(region.start) ?? GPA(0),
         byteCount: Int(clamping: min(region.pageCount, .max >> 12) << 12))
@@ -64,11 +69,13 @@ public final class PopulationSource: WrittenPageSource {
     // An answer reads all regions, in their order.
     if index == 0 { budgetLeft.withLock { $0 = budget.readByteCount } }
     let mapping = parts[index].mapping
+    let byteCount = Int(region.pageCount) * GPN.byteCount
     var runs = RunsToRead(limit: budget.readByteCount / Self.byteCountOfFirstLook)
     if mapping.backing == .memfd {
-      try mapping.forEachRunOfData { run in runs.add(run, elseSetting: &words) }
+      try mapping.forEachRunOfData(upTo: byteCount) { run in runs.add(run, elseSetting: &words) }
     } else {
-      try populated.forEachRun(of: mapping.hostRange) { (run) throws(HostPagesError) in
+      let range = HostRange(start: mapping.hostAddress, byteCount: byteCount)
+      try populated.forEachRun(of: range) { (run) throws(HostPagesError) in
         runs.add(run, elseSetting: &words)
       }
     }
@@ -156,12 +163,12 @@ extension HostMapping {
   /// Its holes are zero. The page tables do not say it: those of a shared file do not show what is
   /// swapped out, or came by another mapping.
   fileprivate func forEachRunOfData(
-    _ body: (PopulatedPages.Run) -> Void
+    upTo byteCount: Int, _ body: (PopulatedPages.Run) -> Void
   ) throws {
     let hasSwap = HostPageState.hasSwap
     var next = 0
-    while next < byteCount, let data = try seek(next, FileSeek.data) {
-      let hole = try seek(data, FileSeek.hole) ?? byteCount
+    while next < byteCount, let data = try seek(next, FileSeek.data), data < byteCount {
+      let hole = min(try seek(data, FileSeek.hole) ?? byteCount, byteCount)
       // Whole pages: the file is made of them.
       let pages = data / GPN.byteCount..<hole / GPN.byteCount
       if hasSwap {

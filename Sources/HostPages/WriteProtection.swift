@@ -39,6 +39,15 @@ public final class WriteProtection: Sendable {
   private struct Registration: Sendable {
     let range: HostRange
     let kind: MappingKind
+    /// Whether it is protected by `protect`, from its start on.
+    let isLater: Bool
+
+    /// Whether it can be read by this range.
+    func has(_ other: HostRange) -> Bool {
+      range == other
+        || isLater && other.start == range.start && other.byteCount > 0
+          && other.byteCount <= range.byteCount
+    }
   }
 
   private enum State {
@@ -55,11 +64,15 @@ public final class WriteProtection: Sendable {
 
   /// Registers the ranges with a userfaultfd; nothing is protected yet.
   ///
-  /// - Parameter ranges: mapped memory of this process: anonymous, memfd, or hugetlbfs in whole
-  ///   huge pages. It must not be registered with another userfaultfd.
+  /// - Parameters:
+  ///   - ranges: mapped memory of this process: anonymous, memfd, or hugetlbfs in whole huge pages.
+  ///     It must not be registered with another userfaultfd.
+  ///   - later: more of it, which `arm` leaves alone: memory that nobody uses yet, to be protected
+  ///     by `protect`.
   /// - Throws: `invalidRange`; `missingFeatures` or `call` if the host does not do it.
-  public init(_ ranges: [HostRange]) throws(HostPagesError) {
-    for range in ranges {
+  public init(_ ranges: [HostRange], later: [HostRange] = []) throws(HostPagesError) {
+    let all = ranges.map { ($0, false) } + later.map { ($0, true) }
+    for (range, _) in all {
       if let reason = range.reasonItIsInvalid { throw .invalidRange(range, reason: reason) }
       guard HostPageState.isMapped(range) else {
         throw .invalidRange(range, reason: "some of it is not mapped")
@@ -67,10 +80,12 @@ public final class WriteProtection: Sendable {
     }
     let userfaultfd = try Userfaultfd()
     var registrations: [Registration] = []
-    for range in ranges {
+    for (range, isLater) in all {
       let hasHugetlb = try userfaultfd.register(range)
       registrations.append(
-        Registration(range: range, kind: try MappingKind(of: range, hasHugetlb: hasHugetlb)))
+        Registration(
+          range: range, kind: try MappingKind(of: range, hasHugetlb: hasHugetlb),
+          isLater: isLater))
     }
     self.registrations = registrations
     pagemap = try Pagemap()
@@ -90,7 +105,7 @@ public final class WriteProtection: Sendable {
   ///   memory. Some ranges may then be protected, but reading still throws if it did before.
   public func arm() throws(HostPagesError) {
     guard state.load(ordering: .relaxed) != State.ended else { throw .ended }
-    for registration in registrations {
+    for registration in registrations where !registration.isLater {
       try userfaultfd.protect(registration.range)
     }
     let (isFirst, original) = state.compareExchange(
@@ -98,10 +113,31 @@ public final class WriteProtection: Sendable {
     if !isFirst && original == State.ended { throw .ended }
   }
 
-  /// Sets one bit per 4 KiB page that was written since `arm`; clears none.
+  /// Protects every page of a part of the later ranges, before anybody writes to it. After the end
+  /// nothing happens.
+  ///
+  /// - Throws: as `arm`; `invalidRange` if it is not a part of one.
+  public func protect(_ part: HostRange) throws(HostPagesError) {
+    if let reason = part.reasonItIsInvalid { throw .invalidRange(part, reason: reason) }
+    guard
+      registrations.contains(where: {
+        $0.isLater && part.start >= $0.range.start && part.end <= $0.range.end
+      })
+    else { throw .invalidRange(part, reason: "it is not part of a later range given to init") }
+    do throws(HostPagesError) {
+      guard state.load(ordering: .relaxed) != State.ended else { return }
+      try userfaultfd.protect(part)
+    } catch {
+      // It may have ended meanwhile, and is not registered any more.
+      guard state.load(ordering: .relaxed) == State.ended else { throw error }
+    }
+  }
+
+  /// Sets one bit per 4 KiB page that was written since it was protected; clears none.
   ///
   /// - Parameters:
-  ///   - range: one of those given to `init`, whole.
+  ///   - range: one of those given to `init`, whole; of a later one what was protected, from its
+  ///     start on.
   ///   - words: bit 0 of word 0 is the first page; at least as many words as the pages need. Bits
   ///     of further pages keep their value.
   /// - Throws: `registrationLost` if the memory was unmapped or mapped anew, `notArmed`, `ended`,
@@ -114,7 +150,7 @@ public final class WriteProtection: Sendable {
     case State.ended: throw .ended
     default: break
     }
-    guard let registration = registrations.first(where: { $0.range == range }) else {
+    guard let registration = registrations.first(where: { $0.has(range) }) else {
       throw .invalidRange(range, reason: "it is not one of the ranges given to init")
     }
     precondition(

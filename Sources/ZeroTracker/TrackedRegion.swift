@@ -1,6 +1,7 @@
 /// What the tracker knows, under its lock, of one RAM region besides the touched map.
 struct TrackedRegion {
-  let range: PageRange
+  /// What is RAM of the map's pages: all of them, or the first where RAM grows.
+  private(set) var range: PageRange
   let touched: TouchedMap
   /// Bit per page: written as far as the source has reported; bits above the last page are always
   /// 1, so that a scan needs no special last word. Kept from answer to answer: what was written
@@ -18,8 +19,9 @@ struct TrackedRegion {
   /// Bit per chunk, numbered as in `touched`: never to be cleared again. Empty while there is none.
   private(set) var claimed: [UInt64] = []
 
-  init(touched: TouchedMap) {
-    range = touched.region
+  /// - Parameter range: what is RAM so far, from the map's first page on; nil for all of it.
+  init(touched: TouchedMap, range: PageRange? = nil) {
+    self.range = range ?? touched.region
     self.touched = touched
     written = []
     resetWritten()
@@ -29,6 +31,21 @@ struct TrackedRegion {
   private mutating func resetWritten() {
     written = Array(repeating: 0, count: (Int(range.pageCount) + 63) / 64)
     Self.setBits(above: range, in: &written)
+  }
+
+  /// Takes pages behind the last one, of which nothing is written.
+  ///
+  /// - Parameters:
+  ///   - pages: all that is RAM then; more than before, and a multiple of 64 pages, as it was.
+  ///   - hasBits: false after the end of tracking, which freed them.
+  mutating func grow(to pages: PageRange, hasBits: Bool) {
+    range = pages
+    guard hasBits else { return }
+    let newCount = Int(pages.pageCount / 64) - written.count
+    written += repeatElement(0, count: newCount)
+    if !refined.isEmpty { refined += repeatElement(0, count: newCount) }
+    // The source has said nothing of them yet.
+    if !content.isEmpty { content += repeatElement(.max, count: newCount) }
   }
 
   private static func setBits(above range: PageRange, in words: inout [UInt64]) {
@@ -62,7 +79,10 @@ struct TrackedRegion {
     let shift = touched.granularity.pageShift
     let latest = latest
     touched.withWords { words in
-      scanner.scan(range, written: latest.span, touched: words, pageShift: shift)
+      // The map may have words for pages that are no RAM yet.
+      let used = ((latest.count - 1) >> shift) + 1
+      scanner.scan(
+        range, written: latest.span, touched: words.extracting(first: used), pageShift: shift)
     }
   }
 
@@ -92,11 +112,12 @@ struct TrackedRegion {
     let pages = PageRange(start: start, end: range.end).bits(in: range)
     let first = touched.firstTouched(
       from: (pages.lowerBound + (1 << shift) - 1) >> shift, except: claimed)
-    guard !pages.isEmpty, let first else { return nil }
+    // A mark may be of pages that are no RAM yet.
+    guard !pages.isEmpty, let first, first << shift < Int(range.pageCount) else { return nil }
     // The region's last chunk may have fewer pages than the others.
     func firstPage(_ chunk: Int) -> Int { min(chunk << shift, Int(range.pageCount)) }
     var end = first + 1
-    while firstPage(end + 1) - firstPage(first) <= pageCount,
+    while firstPage(end + 1) - firstPage(first) <= pageCount, firstPage(end) < Int(range.pageCount),
       touched.firstTouched(from: end, except: claimed) == end
     { end += 1 }
     return PageRange(

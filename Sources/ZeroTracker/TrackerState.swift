@@ -25,16 +25,26 @@ struct TrackerState {
     if let replyPage { setWritten(PageRange(start: replyPage, pageCount: 1)) }
     guard limit > 0, isComplete else { return [] }
     var scanner = ZeroedRunScanner(limit: limit)
-    for region in regions { region.scan(&scanner) }
+    for region in regions where !region.range.isEmpty { region.scan(&scanner) }
     lastReported = scanner.largest.sorted()
     return lastReported
+  }
+
+  /// The last region has these pages from now on, unless it has more.
+  mutating func grow(to pages: PageRange) {
+    guard let last = regions.indices.last, pages.pageCount > regions[last].range.pageCount else {
+      return
+    }
+    regions[last].grow(to: pages, hasBits: phase != .stopped)
   }
 
   /// Whether the written bits are now complete.
   mutating func readSource() -> Bool {
     guard phase == .tracking, let source else { return false }
     do {
-      for index in regions.indices { try regions[index].read(source) }
+      for index in regions.indices where !regions[index].range.isEmpty {
+        try regions[index].read(source)
+      }
       return true
     } catch {
       // When unsure whether a page is zero, it is not. What was read so far stays: it is true.
@@ -124,6 +134,6 @@ struct TrackerState {
     let isComplete = readSource()
     return ZeroTrackerSnapshot(
       isComplete: isComplete, lastReported: lastReported, claims: claims,
-      regions: regions.map { RegionSnapshot($0) })
+      regions: regions.filter { !$0.range.isEmpty }.map { RegionSnapshot($0) })
   }
 }

@@ -58,12 +58,14 @@ extension TrackerState {
     // Before the touched maps are copied, as for an answer.
     let isComplete = readSource()
     return TrackerStateFormat(
-      isComplete: isComplete, granularity: granularity, regions: regions.map(\.bitmaps)
+      isComplete: isComplete, granularity: granularity,
+      regions: regions.filter { !$0.range.isEmpty }.map(\.bitmaps)
     ).encoded()
   }
 
   fileprivate mutating func take(_ saved: TrackerStateFormat) {
-    for index in regions.indices { regions[index].add(saved.regions[index]) }
+    // One that grows has nothing yet to restore to.
+    for (index, region) in saved.regions.enumerated() { regions[index].add(region) }
   }
 
   fileprivate mutating func endByRestore() {
@@ -75,7 +77,12 @@ extension TrackerState {
 
 extension TrackedRegion {
   fileprivate var bitmaps: TrackerStateFormat.Region {
-    .init(range: range, touched: touched.copy(), claimed: claimed, written: latest)
+    // Without the words for pages that are no RAM yet.
+    let shift = touched.granularity.pageShift
+    let count = ((Int(range.pageCount) - 1) >> (shift + 6)) + 1
+    return .init(
+      range: range, touched: Array(touched.copy().prefix(count)),
+      claimed: Array(claimed.prefix(count)), written: latest)
   }
 
   /// Adds the pages of a saved state.

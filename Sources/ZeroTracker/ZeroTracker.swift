@@ -30,8 +30,10 @@ public final class ZeroTracker: Sendable {
   /// The most pages one tracker accepts: 2^32, 16 TiB.
   public static let maximumPageCount: UInt64 = 1 << 32
 
-  /// RAM, ascending and disjoint.
+  /// RAM, ascending and disjoint; without what was added in `growth`.
   public let regions: [PageRange]
+  /// Where RAM may be added by `grow`; nil for a tracker that cannot grow.
+  public let growth: PageRange?
   /// Memory per bit of the touched map.
   public let granularity: TrackingGranularity
   private let touchedMaps: [TouchedMap]
@@ -48,20 +50,23 @@ public final class ZeroTracker: Sendable {
   /// - Parameters:
   ///   - regions: RAM in pages, ascending and disjoint. A reported range never crosses from one
   ///     region into the next, even if they adjoin.
+  ///   - growth: pages above all regions that are no RAM yet, and may become it by `grow`. Marks
+  ///     of them count from the beginning.
   ///   - granularity: memory per bit of the touched map.
   /// - Throws: `ZeroTrackerError` for no, empty, unordered, overlapping or too large regions.
   public init(
-    regions: [PageRange], granularity: TrackingGranularity = .default
+    regions: [PageRange], growth: PageRange? = nil, granularity: TrackingGranularity = .default
   ) throws(ZeroTrackerError) {
     guard !regions.isEmpty else { throw .noRegions }
     var total: UInt64 = 0
-    for (index, region) in regions.enumerated() {
+    let all = regions + (growth.map { [$0] } ?? [])
+    for (index, region) in all.enumerated() {
       // A saturated end would number fewer pages than the region claims.
       guard !region.isEmpty, region.end.rawValue &- region.start.rawValue == region.pageCount,
         region.end.rawValue < .max
       else { throw .region(region) }
-      if index > 0, region.start < regions[index - 1].end {
-        throw .regionOrder(region, after: regions[index - 1])
+      if index > 0, region.start < all[index - 1].end {
+        throw .regionOrder(region, after: all[index - 1])
       }
       total = total.addingReportingOverflow(region.pageCount).partialValue
       guard total <= Self.maximumPageCount, region.pageCount <= Self.maximumPageCount else {
@@ -69,12 +74,35 @@ public final class ZeroTracker: Sendable {
       }
     }
     self.regions = regions
+    self.growth = growth
     self.granularity = granularity
-    let maps = regions.map { TouchedMap(region: $0, granularity: granularity) }
+    let maps = all.map { TouchedMap(region: $0, granularity: granularity) }
     touchedMaps = maps
     firstMap = maps[0]
     secondMap = maps.count > 1 ? maps[1] : nil
-    state = Guarded(TrackerState(regions: maps.map { TrackedRegion(touched: $0) }))
+    var tracked = maps.map { TrackedRegion(touched: $0) }
+    if let growth, let map = maps.last {
+      tracked[tracked.count - 1] = TrackedRegion(
+        touched: map, range: PageRange(start: growth.start, pageCount: 0))
+    }
+    state = Guarded(TrackerState(regions: tracked))
+  }
+
+  /// Makes the pages of `growth` below `end` RAM; those that are so already stay.
+  ///
+  /// They are reported from then on, as all others are: call it when they are zero, when the source
+  /// sees every write that the guest can make to them from the first one on, and before anybody
+  /// else may write them, or claim them. Where tracking has ended they are withheld like the rest.
+  /// A touched chunk that RAM ends in stays so until RAM has all of it.
+  /// Any thread; waits for an answer that is being made.
+  ///
+  /// - Precondition: `end` is in `growth`, or its end, and a multiple of 64 pages above its start.
+  public func grow(to end: GPN) {
+    guard let growth else { preconditionFailure("a tracker that cannot grow") }
+    let pages = PageRange(start: growth.start, end: end)
+    precondition(
+      end <= growth.end && pages.pageCount.isMultiple(of: 64), "growth to \(end) of \(growth)")
+    state.withLock { $0.grow(to: pages) }
   }
 
   /// Names the one source of guest writes; called once, before `stop`.

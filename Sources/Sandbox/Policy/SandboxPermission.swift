@@ -76,6 +76,10 @@ struct SandboxRoles: OptionSet, Sendable {
   static let guest: SandboxRoles = [.service, .vcpu]
   /// The threads that give pages of guest memory back, or look at them.
   static let memory: SandboxRoles = [.guest, balloon, vmbus]
+  /// Those that make memory slots while the guest runs.
+  static let slots: SandboxRoles = [.pictures, vmbus]
+  /// Those that add memory to the guest.
+  static let growth: SandboxRoles = [.service, vmbus]
   private static let balloon = SandboxRoles(rawValue: 1 << ThreadRole.balloon.rawValue)
   private static let vmbus = SandboxRoles(rawValue: 1 << ThreadRole.vmbus.rawValue)
   /// The threads that exchange bytes with something outside.

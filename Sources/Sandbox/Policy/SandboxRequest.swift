@@ -41,8 +41,9 @@ struct SandboxRequest: Sendable {
       "KVM_CLEAR_DIRTY_LOG", CKVM_CLEAR_DIRTY_LOG, .logs,
       why: "pages given back; a picture that was looked at"),
     SandboxRequest(
-      "KVM_SET_USER_MEMORY_REGION", CKVM_SET_USER_MEMORY_REGION, .pictures,
-      why: "guest memory; a dirty log's beginning and end, also by an answer or a viewer"),
+      "KVM_SET_USER_MEMORY_REGION", CKVM_SET_USER_MEMORY_REGION, .slots,
+      why:
+        "guest memory, also added; a dirty log's beginning and end, also by an answer or a viewer"),
     SandboxRequest(
       "KVM_GET_MP_STATE", CKVM_GET_MP_STATE, .guest, why: "what a vCPU does, for a report"),
     SandboxRequest(
@@ -89,7 +90,8 @@ struct SandboxRequest: Sendable {
     SandboxRequest(
       "UFFDIO_REGISTER", CKVM_UFFDIO_REGISTER, .service, need: .writeProtection, why: set),
     SandboxRequest(
-      "UFFDIO_WRITEPROTECT", CKVM_UFFDIO_WRITEPROTECT, .service, need: .writeProtection, why: set),
+      "UFFDIO_WRITEPROTECT", CKVM_UFFDIO_WRITEPROTECT, .growth, need: .writeProtection,
+      why: "makes a machine, again after a reset; memory that is added"),
     SandboxRequest(
       "KVM_GET_SREGS2", CKVM_GET_SREGS2, .guest, need: .saving, why: saved),
     SandboxRequest(

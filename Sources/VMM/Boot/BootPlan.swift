@@ -35,7 +35,8 @@ public struct BootPlan: Sendable {
     }
     self.program = program
     self.vcpuCount = vcpuCount
-    let end = layout.regions.last?.end ?? GPA(0)
+    // With what may be added: a program has no tables of its own.
+    let end = layout.end
     let low = IdentityMap(at: GPA(0x1_0000), covering: end)
     let programPages = PageRange(
       start: Self.programAddress.page, pageCount: UInt64((program.count + 4095) / 4096))

@@ -10,6 +10,10 @@ public import ZeroTracker
 public struct MachineConfiguration: Sendable {
   /// RAM in bytes, whole pages of the backing.
   public var memoryByteCount: UInt64
+  /// How much can be added while the machine runs, in bytes, a multiple of 128 MiB: by
+  /// `Machine.addMemory`, or by Dynamic Memory. Above all RAM, no RAM before it is added, and named
+  /// by no table. A machine with such memory is neither saved nor moved.
+  public var growthByteCount: UInt64 = 0
   /// One of `GuestSpec.vcpuCounts` of the image's kind of machine.
   public var vcpuCount: Int
   /// What the host backs RAM with.
@@ -100,6 +104,16 @@ public struct MachineConfiguration: Sendable {
   /// the kernel's SynIC is to deliver through its local APIC.
   func needsInterruptControllers(for enlightenments: Enlightenments) -> Bool {
     isPersonalComputer || enlightenments.contains(.syntheticInterrupts)
+  }
+
+  /// - Throws: `.configuration` if memory cannot grow as it is backed.
+  func checkGrowth() throws(MachineError) {
+    guard growthByteCount > 0 else { return }
+    guard !isPreallocated, backing != .hugetlb else {
+      throw .configuration(
+        "memory that grows is allocated when it is used: it cannot be preallocated, or come from "
+          + "hugetlbfs")
+    }
   }
 
   /// Whether the guest is offered 0x8002: without tracking there would be nothing to answer.

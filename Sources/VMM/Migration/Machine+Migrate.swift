@@ -1,5 +1,6 @@
 internal import Bytes
 internal import DeviceKit
+internal import GuestMemory
 internal import HostSystem
 internal import KVM
 
@@ -28,6 +29,9 @@ extension Machine {
   ) throws(MigrationError) -> MigrationReport {
     guard !offersNesting else { throw .machine("a machine with nested guests cannot move") }
     guard computer?.vmbus == nil else { throw .machine("a machine with VMBus cannot move") }
+    guard memory.layout.growth == nil else {
+      throw .machine("a machine whose memory can grow cannot move")
+    }
     let channel = try MigrationChannel(descriptor) { [control] in
       hooks.goesOn() && !control.isEnding
     }

@@ -68,10 +68,11 @@ public final class PersonalComputer: Sendable {
   ///   - firmware: what sets the devices up; nil for a kernel that finds them as firmware leaves
   ///     them.
   ///   - busPort: how VMBus reaches the guest; nil without it.
+  ///   - growth: what adds memory.
   init(
     _ configuration: MachineConfiguration, firmware: FirmwareGuest? = nil, memory: GuestMemory,
     machine: VirtualMachine, numbers: MemorySlotNumbers, control: MachineControl,
-    busPort: (any VMBusPort)? = nil
+    busPort: (any VMBusPort)? = nil, growth: any GuestMemoryGrowth
   ) throws(MachineError) {
     let vcpuCount = configuration.vcpuCount
     let own = configuration.computer
@@ -139,7 +140,7 @@ public final class PersonalComputer: Sendable {
     vmbus = try busPort.map { [onThreadStart] (port) throws(MachineError) in
       try Self.device { () throws(DeviceError) in
         try VMBusServices(
-          balloon: own.balloon, vpCount: vcpuCount, memory: memory, port: port,
+          balloon: own.balloon, vpCount: vcpuCount, memory: memory, growth: growth, port: port,
           onThreadStart: { onThreadStart(.vmbus) })
       }
     }

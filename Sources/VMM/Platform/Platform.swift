@@ -15,10 +15,13 @@ struct Platform {
 
   /// Builds the devices. The machine has its interrupt controllers already.
   ///
-  /// - Parameter busPort: how VMBus reaches the guest; nil without it.
+  /// - Parameters:
+  ///   - busPort: how VMBus reaches the guest; nil without it.
+  ///   - growth: what adds memory.
   init(
     _ configuration: MachineConfiguration, memory guest: GuestMemory, machine: VirtualMachine,
-    numbers: MemorySlotNumbers, control: MachineControl, busPort: (any VMBusPort)? = nil
+    numbers: MemorySlotNumbers, control: MachineControl, busPort: (any VMBusPort)? = nil,
+    growth: any GuestMemoryGrowth
   ) throws(MachineError) {
     var portDevices = configuration.portDevices
     let memoryDevices = configuration.memoryDevices
@@ -30,13 +33,13 @@ struct Platform {
     case .linux(let linux):
       let computer = try PersonalComputer(
         configuration, memory: guest, machine: machine, numbers: numbers, control: control,
-        busPort: busPort)
+        busPort: busPort, growth: growth)
       boot = try computer.boot(linux, layout: guest.layout)
       self.computer = computer
     case .firmware(let firmware):
       computer = try PersonalComputer(
         configuration, firmware: firmware, memory: guest, machine: machine, numbers: numbers,
-        control: control, busPort: busPort)
+        control: control, busPort: busPort, growth: growth)
       boot = FirmwareBoot()
     }
     if let computer { portDevices += computer.portDevices }

@@ -28,6 +28,13 @@ struct AddressWidth: Equatable {
 
   /// - Throws: `.unavailable` if some of the memory has no address.
   func check(_ layout: GuestMemoryLayout) throws(MachineError) {
+    let end: UInt64 = 1 << UInt64(min(bitCount, 52))
+    if let growth = layout.growth, growth.end.rawValue > end {
+      throw .unavailable(
+        what: "memory that grows up to \(growth.end) does not fit into the \(bitCount) bits of a"
+          + " physical address that this processor has",
+        cure: "give a smaller maximum")
+    }
     guard layout.ramByteCount > maximumRAMByteCount else { return }
     throw .unavailable(
       what: "\(layout.ramByteCount >> 20) MiB of memory do not fit into the \(bitCount) bits of a"

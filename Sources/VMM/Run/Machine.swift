@@ -50,6 +50,8 @@ public final class Machine: Sendable {
   let virtualMachine: VirtualMachine
   /// What the guest writes.
   let dirtyLog: DirtyLog
+  /// What adds memory.
+  let growth: MemoryGrowth
   /// Nil where KVM has Hyper-V's registers.
   let userspaceHyperV: UserspaceHyperV?
   /// Whether they are in the kernel.
@@ -108,8 +110,10 @@ public final class Machine: Sendable {
     let layout = try VMM.memory { () throws(GuestMemoryError) in
       try GuestMemoryLayout(
         ramByteCount: configuration.memoryByteCount,
-        setAsideByteCount: hasManagement ? SystemManagement.byteCount : 0)
+        setAsideByteCount: hasManagement ? SystemManagement.byteCount : 0,
+        growthByteCount: configuration.growthByteCount)
     }
+    try configuration.checkGrowth()
     try cpuid.checkAddresses(of: layout)
     let restoration = configuration.restoration
     try restoration?.check(
@@ -139,9 +143,10 @@ public final class Machine: Sendable {
       ? try SynICPort(
         vcpuCount: vcpuCount, source: VMBusHost.interruptSource, memory: guest, machine: machine)
       : nil
+    let growth = MemoryGrowth(guest)
     let platform = try Platform(
       configuration, memory: guest, machine: machine, numbers: numbers, control: control,
-      busPort: synICPort)
+      busPort: synICPort, growth: growth)
     let bus = platform.computer?.vmbus?.host
     let source = configuration.trackedSource
     let slots = try TrackedSlots(
@@ -153,6 +158,7 @@ public final class Machine: Sendable {
       try platform.boot.load(into: guest)
     }
     try slots.start(guest.tracker)
+    growth.connect(slots)
 
     let trackingEnd = TrackingEnd(
       // Looking costs nothing until somebody asks: there is nothing to end.
@@ -212,6 +218,7 @@ public final class Machine: Sendable {
     missingEnlightenments = choice.missing
     virtualMachine = machine
     dirtyLog = slots.log
+    self.growth = growth
     userspaceHyperV = userspace
     self.hasInterruptControllers = hasInterruptControllers
     self.offersNesting = offersNesting

@@ -50,6 +50,10 @@ extension Machine {
       throw .part(
         SavedStateError(part: "VMBus", reason: .unsupported("a machine with VMBus (--vmbus)")))
     }
+    guard memory.layout.growth == nil else {
+      throw .part(
+        SavedStateError(part: "memory", reason: .unsupported("memory that can grow (max=)")))
+    }
     let parts = try machineError { () throws(MachineError) in
       try kvm { () throws(KVMError) in
         var parts = try VCPUStateParts(

@@ -7,7 +7,8 @@ internal import ZeroTracker
 ///
 /// Only a migration clears the log, and what it clears is kept for the tracker. Where manual
 /// protect is missing each reading clears it, so the tracker's readings are kept for the migration
-/// as well.
+/// as well. Memory that is added while the machine runs is the tracker's alone: such a machine does
+/// not move.
 ///
 /// Any thread. The tracker calls with its own lock held; nobody is called back.
 final class DirtyLog: Sendable {
@@ -19,6 +20,8 @@ final class DirtyLog: Sendable {
     var kept: [[UInt64]] = []
     /// For the migration: written, and no longer in the log, as the tracker read it.
     var pending: [[UInt64]] = []
+    /// Of memory that was added, one for each piece, ascending, without a gap.
+    var added: [MemorySlot] = []
   }
 
   private let machine: VirtualMachine
@@ -50,7 +53,45 @@ final class DirtyLog: Sendable {
     slots.firstIndex { $0.contains(region) && $0.pageCount == region.pageCount }
   }
 
+  /// Registers the slot of the next piece of memory that is added: the guest has it from then on.
+  /// Its log begins empty. If it fails the guest has none of it.
+  func add(_ slot: MemorySlot) throws(KVMError) {
+    try state.withLock { (state) throws(KVMError) in
+      do throws(KVMError) {
+        try setLogging(state.isTracked, of: [slot])
+      } catch {
+        // One that is not there cannot be removed.
+        for slot in spaces(of: slot) { try? machine.removeMemorySlot(slot) }
+        throw error
+      }
+      state.added.append(slot)
+    }
+  }
+
   // MARK: The tracker
+
+  /// The same for memory that was added.
+  ///
+  /// - Parameter region: the first pieces of it.
+  /// - Returns: false if they do not have slots.
+  func addWritten(
+    ofAdded region: PageRange, to words: inout MutableSpan<UInt64>
+  ) throws(KVMError) -> Bool {
+    let added = state.withLock { $0.added }
+    guard let first = added.first, let last = added.last,
+      first.firstPage == region.start.rawValue,
+      region.end.rawValue <= last.firstPage + last.pageCount
+    else { return false }
+    for slot in added where slot.firstPage < region.end.rawValue {
+      // Pieces are made of whole words.
+      let start = Int(slot.firstPage - first.firstPage) / 64
+      for slot in spaces(of: slot) {
+        let log = try read(slot)
+        for index in log.indices where log[index] != 0 { words[start + index] |= log[index] }
+      }
+    }
+    return true
+  }
 
   /// Adds all that the guest wrote since the machine was made, or since it was forgotten.
   func addWritten(ofSlot number: Int, to words: inout MutableSpan<UInt64>) throws(KVMError) {
@@ -75,13 +116,13 @@ final class DirtyLog: Sendable {
   func forget(_ range: PageRange) -> Bool {
     // KVM_CLEAR_DIRTY_LOG goes by whole words of 64 pages. Without manual protect a read resets
     // the log and arms it again, for all pages at once: then nothing is forgotten.
-    guard isManual, range.start.rawValue % 64 == 0, range.pageCount % 64 == 0,
-      let number = slots.firstIndex(where: { $0.contains(range) })
-    else { return false }
-    let slot = slots[number]
-    let first = range.start.rawValue - slot.guestPhysicalAddress / 4096
+    guard isManual, range.start.rawValue % 64 == 0, range.pageCount % 64 == 0 else { return false }
     return state.withLock { state in
-      if !state.kept.isEmpty {
+      let all = slots + state.added
+      guard let number = all.firstIndex(where: { $0.contains(range) }) else { return false }
+      let slot = all[number]
+      let first = range.start.rawValue - slot.firstPage
+      if number < state.kept.count {
         for word in Int(first / 64)..<Int((first + range.pageCount) / 64) {
           state.kept[number][word] = 0
         }
@@ -112,7 +153,7 @@ final class DirtyLog: Sendable {
     try state.withLock { (state) throws(KVMError) in
       state.isTracked = false
       state.kept = []
-      if !state.isMigrating { try setLogging(false) }
+      try setLogging(false, of: state.isMigrating ? state.added : slots + state.added)
     }
   }
 
@@ -122,7 +163,7 @@ final class DirtyLog: Sendable {
   func beginMigration() throws(KVMError) {
     try state.withLock { (state) throws(KVMError) in
       let none = slots.map { [UInt64](repeating: 0, count: Int(($0.pageCount + 63) / 64)) }
-      if !state.isTracked { try setLogging(true) }
+      if !state.isTracked { try setLogging(true, of: slots) }
       state.isMigrating = true
       state.pending = none
       if state.isTracked, state.kept.isEmpty { state.kept = none }
@@ -153,13 +194,13 @@ final class DirtyLog: Sendable {
       state.isMigrating = false
       state.pending = []
       // Logging that stays on costs the guest time, and nothing else.
-      if !state.isTracked { try? setLogging(false) }
+      if !state.isTracked { try? setLogging(false, of: slots) }
     }
   }
 
   // MARK: The log
 
-  private func setLogging(_ isOn: Bool) throws(KVMError) {
+  private func setLogging(_ isOn: Bool, of slots: [MemorySlot]) throws(KVMError) {
     for slot in slots.flatMap({ spaces(of: $0) }) {
       try machine.setMemorySlot(slot, options: isOn ? .logsDirtyPages : [])
     }
@@ -197,6 +238,8 @@ final class DirtyLog: Sendable {
 }
 
 extension MemorySlot {
+  fileprivate var firstPage: UInt64 { guestPhysicalAddress / 4096 }
+
   /// Whether all of `range` lies in the slot.
   fileprivate func contains(_ range: PageRange) -> Bool {
     let first = guestPhysicalAddress / 4096

@@ -19,6 +19,7 @@ final class DirtyLogSource: WrittenPageSource {
 
   func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws {
     guard let number = log.number(of: region) else {
+      if try log.addWritten(ofAdded: region, to: &words) { return }
       throw MachineError.configuration(
         "no memory slot for GPN \(region.start.rawValue)+\(region.pageCount)")
     }

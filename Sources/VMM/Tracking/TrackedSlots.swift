@@ -4,12 +4,13 @@ internal import MachineSpecification
 internal import ZeroTracker
 
 /// Guest RAM as KVM's memory slots, with whatever tells which of its pages the guest writes.
-struct TrackedSlots {
+struct TrackedSlots: Sendable {
   private let source: (any WrittenPageSource)?
   /// What the guest writes, for whoever asks.
   let log: DirtyLog
   /// What must happen after the loaders' writes and before the guest's first instruction.
-  private let arm: () throws(MachineError) -> Void
+  private let arm: @Sendable () throws(MachineError) -> Void
+  private let numbers: MemorySlotNumbers
 
   /// Gives all RAM to KVM.
   ///
@@ -43,6 +44,7 @@ struct TrackedSlots {
     log = DirtyLog(
       machine: machine, slots: slots, hasSystemManagement: hasSystemManagement,
       isManual: isManual, isTracked: kind == .dirtyLog)
+    self.numbers = numbers
     switch kind {
     case .dirtyLog:
       // Logging from the slot's creation on: the log begins empty.
@@ -51,7 +53,7 @@ struct TrackedSlots {
       arm = {}
     case .writeProtect:
       try register([])
-      let writeProtect = try WriteProtectSource(guest.mappedRegions)
+      let writeProtect = try WriteProtectSource(guest.mappedRegions, growth: guest.mappedGrowth)
       source = writeProtect
       arm = { () throws(MachineError) in try writeProtect.arm() }
     case .populated:
@@ -66,6 +68,21 @@ struct TrackedSlots {
       try register([])
       source = nil
       arm = {}
+    }
+  }
+
+  /// Gives the guest a piece of memory more, whose first write is seen like all others.
+  func add(_ piece: MappedRegion) throws(MachineError) {
+    // Before it can write there.
+    if let source = source as? WriteProtectSource { try source.protect(piece) }
+    let slot = MemorySlot(
+      number: numbers.take(), guestPhysicalAddress: piece.start.rawValue,
+      byteCount: piece.byteCount, hostAddress: piece.hostAddress)
+    do {
+      try kvm { () throws(KVMError) in try log.add(slot) }
+    } catch {
+      numbers.giveBack(slot.number)
+      throw error
     }
   }
 

@@ -12,12 +12,18 @@ internal import ZeroTracker
 final class WriteProtectSource: WrittenPageSource {
   private let protection: WriteProtection
   private let regions: [MappedRegion]
+  /// What RAM grows by; nil if it does not.
+  private let growth: MappedRegion?
 
-  /// - Parameter regions: those of the tracker, in its order.
-  init(_ regions: [MappedRegion]) throws(MachineError) {
+  /// - Parameters:
+  ///   - regions: those of the tracker, in its order.
+  ///   - growth: what may be added, all of it.
+  init(_ regions: [MappedRegion], growth: MappedRegion?) throws(MachineError) {
     self.regions = regions
+    self.growth = growth
     do {
-      protection = try WriteProtection(regions.map(\.hostRange))
+      protection = try WriteProtection(
+        regions.map(\.hostRange), later: growth.map { [$0.hostRange] } ?? [])
     } catch {
       throw .hostPages(error)
     }
@@ -32,7 +38,21 @@ final class WriteProtectSource: WrittenPageSource {
     }
   }
 
+  /// Protects memory that is added, before the guest has it.
+  func protect(_ piece: MappedRegion) throws(MachineError) {
+    do {
+      try protection.protect(piece.hostRange)
+    } catch {
+      throw .hostPages(error)
+    }
+  }
+
   func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) throws {
+    if let growth, growth.start.page == region.start {
+      let range = HostRange(
+        start: growth.hostAddress, byteCount: Int(region.pageCount) * GPN.byteCount)
+      return try protection.readWrittenPages(of: range, into: &words)
+    }
     guard
       let mapped = regions.first(where: {
         $0.start.page == region.start && $0.byteCount / UInt64(GPN.byteCount) == region.pageCount

@@ -12,20 +12,24 @@ import ZeroTracker
 struct DynamicMemoryTests {
   private static let second: Int64 = 1_000_000_000
 
-  private final class Driver {
+  final class Driver {
     let balloon: Balloon
     var bench: VMBusBench
 
-    init(targetPageCount: UInt32 = 0, ramByteCount: UInt64 = 16 << 20) throws {
+    init(
+      targetPageCount: UInt32 = 0, ramByteCount: UInt64 = 16 << 20, growthByteCount: UInt64 = 0
+    ) throws {
       let balloon = Balloon(targetPageCount: targetPageCount)
       self.balloon = balloon
+      let growth = BareGrowth()
       bench = try VMBusBench(
         { clock in
           let device = DynamicMemory(
-            balloon, clock: { UInt64(bitPattern: clock.nanoseconds) })
+            balloon, growth: growth, clock: { UInt64(bitPattern: clock.nanoseconds) })
           device.attach {}
           return device
-        }, ramByteCount: ramByteCount)
+        }, ramByteCount: ramByteCount, growthByteCount: growthByteCount)
+      growth.memory.withLock { [memory = bench.memory] in $0 = memory }
       try bench.open()
     }
 

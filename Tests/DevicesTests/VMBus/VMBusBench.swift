@@ -150,9 +150,12 @@ struct VMBusBench {
   var turns: VMBusHost.Turns
   var rings: GuestRings
 
-  init(_ device: (ManualClock) -> any VMBusDevice, ramByteCount: UInt64 = 16 << 20) throws {
+  init(
+    _ device: (ManualClock) -> any VMBusDevice, ramByteCount: UInt64 = 16 << 20,
+    growthByteCount: UInt64 = 0
+  ) throws {
     memory = try GuestMemory(
-      layout: GuestMemoryLayout(ramByteCount: ramByteCount),
+      layout: GuestMemoryLayout(ramByteCount: ramByteCount, growthByteCount: growthByteCount),
       granularity: TrackingGranularity(byteCount: 4096))
     let clock = clock
     host = try VMBusHost(

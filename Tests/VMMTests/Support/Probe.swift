@@ -87,6 +87,7 @@ struct Probe {
     _ steps: [ProbeStep], transport: HyperVTransport,
     configure: (inout MachineConfiguration) -> Void = { _ in },
     prepare: (GuestMemory) throws -> Void = { _ in },
+    onMade: (Machine) -> Void = { _ in },
     onHypercall: @escaping @Sendable (HypercallEvent) -> Void = { _ in }
   ) throws {
     precondition(steps.count < Self.maximumStepCount, "\(steps.count) steps")
@@ -114,6 +115,7 @@ struct Probe {
       }
     }
     try prepare(machine.memory)
+    onMade(machine)
     self.machine = machine
     outcome = machine.run()
     self.steps = try steps.indices.map { index in

@@ -109,7 +109,7 @@ public final class FirmwareConfiguration: BusDevice {
   private func copy(
     _ item: [UInt8], _ range: Range<Int>, _ command: FirmwareDMACommand
   ) -> Bool {
-    guard memory.layout.contains(command.address, byteCount: command.byteCount) else {
+    guard memory.isRAM(command.address, byteCount: command.byteCount) else {
       return false
     }
     // All within one region, as just checked.

@@ -5,18 +5,20 @@ internal import HostSystem
 ///
 /// The driver begins: it names versions, then what it can do. Then the host asks for pages, or
 /// gives them back, one request at a time, until the balloon has its size. Pages that the guest
-/// gives up are discarded, so they are zero again.
+/// gives up are discarded, so they are zero again. If the guest is to have more than it started
+/// with, memory is added to it when the balloon is empty (`HotAdd`).
 final class DynamicMemory: VMBusDevice, BalloonDevice {
   /// What the host has asked and the guest has not answered.
   private enum Request: Sendable {
     case none
     case balloon(pageCount: UInt64, givenCount: UInt64, deadline: UInt64)
     case unballoon(deadline: UInt64)
+    case hotAdd(deadline: UInt64)
 
     var deadline: UInt64? {
       switch self {
       case .none: nil
-      case .balloon(_, _, let deadline), .unballoon(let deadline): deadline
+      case .balloon(_, _, let deadline), .unballoon(let deadline), .hotAdd(let deadline): deadline
       }
     }
   }
@@ -28,6 +30,9 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
     var canBalloon = false
     var request = Request.none
     var held = HeldPages()
+    var hotAdd = HotAdd()
+    /// When memory may be added; the balloon does not wait for that.
+    var growthTime: UInt64 = 0
     var transaction: UInt32 = 0
 
     mutating func nextTransaction() -> UInt32 {
@@ -53,6 +58,8 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
     interface: VMBusGUID("525074dc-8985-46e2-8057-a307dc18a502"),
     instance: VMBusGUID("1eccfd72-4b41-45ef-b73a-4a6e44c12924"), isPipe: false)
   let balloon: Balloon
+  /// Nil for a machine whose memory is what it is.
+  private let growth: (any GuestMemoryGrowth)?
   private let clock: @Sendable () -> UInt64
   private let quietTime: UInt64
   /// Of the bus' thread; its lock is taken before the balloon's.
@@ -61,9 +68,11 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
 
   /// - Parameter clock: the bus'.
   init(
-    _ balloon: Balloon, clock: @escaping @Sendable () -> UInt64, quietTime: UInt64 = quietTime
+    _ balloon: Balloon, growth: (any GuestMemoryGrowth)? = nil,
+    clock: @escaping @Sendable () -> UInt64, quietTime: UInt64 = quietTime
   ) {
     self.balloon = balloon
+    self.growth = growth
     self.clock = clock
     self.quietTime = quietTime
   }
@@ -82,9 +91,17 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
 
   func opened(_ link: VMBusLink) {}
 
-  /// What it gave up is the guest's again: another one may be there, which knows of nothing.
+  /// What it gave up is the guest's again: another one may be there, which knows of nothing. What
+  /// was added stays.
   func closed() {
-    state.withLock { $0 = State() }
+    let added = state.withLock { state in
+      var hotAdd = state.hotAdd
+      hotAdd.end()
+      state = State()
+      state.hotAdd = hotAdd
+      return hotAdd.addedPageCount
+    }
+    balloon.noteAdded(added)
     balloon.note { activity in
       (activity.hasDriver, activity.actualPageCount, activity.statistics) = (false, 0, nil)
     }
@@ -101,17 +118,20 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
   func statisticsWanted() {}
 
   func advance(_ link: VMBusLink, now: UInt64) -> UInt64? {
-    let target = UInt64(balloon.pageCounts.target)
+    let (target, addedTarget) = balloon.targets
     return state.withLock { state in
       guard let readyTime = state.readyTime else { return nil }
       if let deadline = state.request.deadline {
         guard now >= deadline else { return deadline }
-        // An answer that comes yet is taken all the same.
+        // An answer that comes yet is taken all the same. Until it does no more memory is added:
+        // the guest may have it.
         state.request = .none
         state.readyTime = now &+ Self.pauseTime
         return state.readyTime
       }
-      guard state.held.pageCount != target else { return nil }
+      guard state.held.pageCount != target else {
+        return add(to: addedTarget, &state, link, now)
+      }
       guard now >= readyTime else { return readyTime }
       return state.held.pageCount < target
         ? inflate(to: target, &state, link, now) : deflate(to: target, &state, link, now)
@@ -128,6 +148,33 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
     let deadline = now &+ Self.timeout
     guard link.send(message) else { return deadline }
     state.request = .balloon(pageCount: count, givenCount: 0, deadline: deadline)
+    return deadline
+  }
+
+  private func add(
+    to target: UInt64, _ state: inout State, _ link: VMBusLink, _ now: UInt64
+  ) -> UInt64? {
+    guard let growth, let readyTime = state.readyTime, target > state.hotAdd.addedPageCount else {
+      return nil
+    }
+    let time = max(readyTime, state.growthTime)
+    guard now >= time else { return time }
+    guard let range = state.hotAdd.next(target: target, growth) else {
+      // Not with each packet: the host may have refused.
+      state.growthTime = now &+ Self.pauseTime
+      return nil
+    }
+    // With the region, which is the range here: that is all there will be of it.
+    let word = DynamicMemoryMessage.word(range)
+    let message = DynamicMemoryMessage.bytes(
+      .hotAdd, transaction: state.nextTransaction(), [word, word])
+    let deadline = now &+ Self.timeout
+    guard link.send(message) else {
+      state.hotAdd.notAsked()
+      state.growthTime = now &+ Self.pauseTime
+      return state.growthTime
+    }
+    state.request = .hotAdd(deadline: deadline)
     return deadline
   }
 
@@ -165,7 +212,9 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
         state.isVersionAgreed = DynamicMemoryVersion.supported.contains(version)
         answer(message, .versionResponse, isAccepted: state.isVersionAgreed, link)
       case .capabilities where state.isVersionAgreed:
-        state.canBalloon = (message.word(0) ?? 0) & Self.balloonCapability != 0
+        let capabilities = message.word(0) ?? 0
+        state.canBalloon = capabilities & Self.balloonCapability != 0
+        state.hotAdd.begin(capabilities: capabilities)
         state.readyTime = clock() &+ quietTime
         answer(message, .capabilitiesResponse, isAccepted: true, link)
         balloon.note { $0.hasDriver = true }
@@ -180,9 +229,21 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
       case .unballoonResponse:
         guard case .unballoon = state.request else { return }
         state.request = .none
+      case .hotAddResponse where state.readyTime != nil:
+        noteAdded(message, &state)
       default: break
       }
     }
+  }
+
+  /// *page_count*, then *result*: 1 if some were added, or none will ever be.
+  private func noteAdded(_ message: DynamicMemoryMessage.Received, _ state: inout State) {
+    guard let word = message.word(0),
+      let pause = state.hotAdd.answered(word & 0xFFFF_FFFF, isFinal: word >> 32 != 0)
+    else { return }
+    if case .hotAdd = state.request { state.request = .none }
+    state.growthTime = clock() &+ pause
+    balloon.noteAdded(state.hotAdd.addedPageCount)
   }
 
   private func answer(

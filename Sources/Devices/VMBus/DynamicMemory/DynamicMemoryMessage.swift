@@ -16,6 +16,8 @@ enum DynamicMemoryMessage {
     static let balloonResponse = Kind(rawValue: 7)
     static let unballoon = Kind(rawValue: 8)
     static let unballoonResponse = Kind(rawValue: 9)
+    static let hotAdd = Kind(rawValue: 10)
+    static let hotAddResponse = Kind(rawValue: 11)
   }
 
   /// What the host answers or asks.

@@ -13,14 +13,17 @@ package final class VMBusServices: Sendable {
 
   /// - Parameters:
   ///   - balloon: what Dynamic Memory serves; nil for a machine without it.
+  ///   - growth: what adds memory.
   ///   - vpCount: how many virtual processors there are.
   package init(
-    balloon: Balloon?, vpCount: Int, memory: GuestMemory, port: any VMBusPort,
+    balloon: Balloon?, vpCount: Int, memory: GuestMemory, growth: (any GuestMemoryGrowth)? = nil,
+    port: any VMBusPort,
     onThreadStart: @escaping @Sendable () -> Void
   ) throws(DeviceError) {
     var devices: [any VMBusDevice] = [heartbeat, shutdown, time]
     if let balloon {
-      devices.append(DynamicMemory(balloon, clock: HostClock.monotonicNanoseconds))
+      devices.append(
+        DynamicMemory(balloon, growth: growth, clock: HostClock.monotonicNanoseconds))
     }
     host = try VMBusHost(
       devices, vpCount: vpCount, memory: memory, port: port,

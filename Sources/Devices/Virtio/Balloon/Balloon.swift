@@ -2,7 +2,7 @@ internal import Bytes
 internal import DeviceKit
 internal import HostSystem
 
-/// A memory balloon, the host's end: how much of its memory the guest is to give up, and what has
+/// A memory balloon, the host's end, and what may be added to a guest's memory: how much of its memory the guest is to give up, and what has
 /// come of it. One object for all machines that a process makes of a configuration, so that a reset
 /// leaves the target.
 ///
@@ -13,8 +13,10 @@ public final class Balloon: Sendable {
   /// Between two requests for statistics: each is an interrupt for the guest.
   private static let refreshNanoseconds: UInt64 = 1_000_000_000
 
-  private struct State {
+  fileprivate struct State {
     var activity: BalloonActivity
+    /// What rules the target, if it is not given itself.
+    var size: MemorySize?
     /// When the statistics came.
     var statisticsTime: UInt64 = 0
     /// When they were asked for.
@@ -39,14 +41,26 @@ public final class Balloon: Sendable {
     state = Guarded(State(activity: BalloonActivity(targetPageCount: targetPageCount)))
   }
 
+  /// How much memory the guest is to have: it gives up what it has more, and is given what it lacks,
+  /// where its memory can grow. What was added stays, and may be in the balloon.
+  public func setSize(_ size: MemorySize) {
+    state.withLock { state in
+      state.size = size
+      state.followSize()
+      state.device?.targetChanged()
+    }
+  }
+
   /// What the guest is to give up, in pages of 4 KiB. Its driver learns of a new one at once, and
-  /// follows as far as it can.
+  /// follows as far as it can. To set it leaves the size of its memory open.
   public var targetPageCount: UInt32 {
     get { state.withLock { $0.activity.targetPageCount } }
     set {
       state.withLock { state in
-        guard state.activity.targetPageCount != newValue else { return }
+        guard state.size != nil || state.activity.targetPageCount != newValue else { return }
+        state.size = nil
         state.activity.targetPageCount = newValue
+        state.activity.addedTargetPageCount = 0
         state.device?.targetChanged()
       }
     }
@@ -81,6 +95,7 @@ public final class Balloon: Sendable {
       guard state.device !== device else { return }
       let target = state.activity.targetPageCount
       state.activity = BalloonActivity(targetPageCount: target)
+      state.followSize()
       state.device = device
     }
   }
@@ -106,6 +121,21 @@ public final class Balloon: Sendable {
   /// *num_pages* and *actual*.
   var pageCounts: (target: UInt32, actual: UInt32) {
     state.withLock { ($0.activity.targetPageCount, $0.activity.actualPageCount) }
+  }
+
+  /// What is to be in the balloon, and what is to be added, in pages.
+  var targets: (balloon: UInt64, added: UInt64) {
+    state.withLock {
+      (UInt64($0.activity.targetPageCount), UInt64($0.activity.addedTargetPageCount))
+    }
+  }
+
+  /// The guest has that much memory more than it started with.
+  func noteAdded(_ pageCount: UInt64) {
+    state.withLock { state in
+      state.activity.addedPageCount = UInt32(clamping: pageCount)
+      state.followSize()
+    }
   }
 
   func note(_ change: (inout BalloonActivity) -> Void) {
@@ -139,6 +169,50 @@ public final class Balloon: Sendable {
   }
 }
 
+/// How much memory a guest is to have, and what it has from its start on. In pages of 4 KiB.
+public struct MemorySize: Hashable, Sendable {
+  /// What it is to have.
+  public var pageCount: UInt64
+  /// What it started with.
+  public let startPageCount: UInt64
+  /// What may be added at most, and by how much at a time.
+  public let growthPageCount: UInt64
+  /// A multiple of 128 MiB.
+  public let growthStepPageCount: UInt64
+
+  /// - Parameters:
+  ///   - byteCount: what the guest is to have.
+  ///   - startByteCount: what it started with.
+  ///   - growthByteCount: what may be added.
+  ///   - growthStepByteCount: by how much at a time.
+  public init(
+    byteCount: UInt64, startByteCount: UInt64, growthByteCount: UInt64, growthStepByteCount: UInt64
+  ) {
+    let page = UInt64(Balloon.pageByteCount)
+    pageCount = byteCount / page
+    startPageCount = startByteCount / page
+    growthPageCount = growthByteCount / page
+    growthStepPageCount = max(growthStepByteCount / page, 1)
+  }
+
+  /// What is to be added: whole steps.
+  var addedPageCount: UInt64 {
+    guard pageCount > startPageCount else { return 0 }
+    let steps = (pageCount - startPageCount + growthStepPageCount - 1) / growthStepPageCount
+    return min(steps * growthStepPageCount, growthPageCount)
+  }
+}
+
+extension Balloon.State {
+  /// Sets the targets by the size, if there is one.
+  fileprivate mutating func followSize() {
+    guard let size else { return }
+    let total = size.startPageCount + UInt64(activity.addedPageCount)
+    activity.targetPageCount = UInt32(clamping: max(total, size.pageCount) - size.pageCount)
+    activity.addedTargetPageCount = UInt32(clamping: size.addedPageCount)
+  }
+}
+
 /// What a balloon tells its device. Called with the balloon's lock: nothing may wait, or call back.
 protocol BalloonDevice: AnyObject, Sendable {
   func targetChanged()
@@ -151,6 +225,10 @@ public struct BalloonActivity: Hashable, Sendable {
   public internal(set) var targetPageCount: UInt32
   /// What its driver says it gave up (*actual*).
   public internal(set) var actualPageCount: UInt32 = 0
+  /// What is to be added to what the guest started with, in pages of 4 KiB.
+  public internal(set) var addedTargetPageCount: UInt32 = 0
+  /// What was added to it since its machine began.
+  public internal(set) var addedPageCount: UInt32 = 0
   /// Whether a driver is at work.
   public internal(set) var hasDriver = false
   /// What the host got back, by the balloon and by reports of free pages: also what it got twice,

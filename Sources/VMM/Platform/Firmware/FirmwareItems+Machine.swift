@@ -31,6 +31,11 @@ extension FirmwareItems {
       (SMBIOSTables.entryPointFileName, smbios.entryPoint),
       (SMBIOSTables.structuresFileName, smbios.structures),
     ]
+    if let growth = layout.growth {
+      // Firmware puts 64-bit BARs above it.
+      let end = (growth.end.rawValue + (1 << 30) - 1) & ~((1 << 30) - 1)
+      files.append(("etc/reserved-memory-end", end.littleEndianBytes))
+    }
     if !configuration.bootOrder.isEmpty {
       let paths = configuration.bootOrder.map { Self.openFirmwarePath($0, diskSlots) }
       files.append(("bootorder", Array((paths.joined(separator: "\n") + "\0").utf8)))
