@@ -30,35 +30,72 @@ make_tap() {
   udhcpd -f /tmp/udhcpd.conf 2>/dev/null &
 }
 
+# switches PROCESS: how often each of its threads has slept, but for the vCPUs, which have run a guest.
+switches() {
+  for thread in /proc/"$1"/task/*; do
+    [ "$(cut -d ' ' -f 43 "$thread/stat")" -gt 0 ] ||
+      echo "${thread##*/} $(sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' "$thread/status")"
+  done
+}
+
+# told TEXT: waits until the guest has told that, or has ended.
+told() {
+  while kill -0 "$job" 2>/dev/null && ! grep -aq "^@ $1" "/out/$name.console"; do sleep 0.3; done
+}
+
 for guest; do
   name=net-$guest
-  # SERIES, SERIES-virtio or SERIES-tap.
-  card=e1000e far=user,hostfwd=tcp:127.0.0.1:2222-:22 door='127.0.0.1 2222'
+  # SERIES[-virtio|-tap][-2]: with two vCPUs.
+  card=e1000e far=user,hostfwd=tcp:127.0.0.1:2222-:22 door='127.0.0.1 2222' cpus=1 words=''
   case $guest in
-    *-virtio) card=virtio ;;
-    *-tap)
+    *-virtio*) card=virtio ;;
+    *-tap*)
       card=virtio far=tap=tap0 door='10.0.2.15 22'
-      make_tap
+      [ -e /sys/class/net/tap0 ] || make_tap
       ;;
   esac
+  case $guest in *-2) cpus=2 ;; esac
+  # What else happens: passt stands still while the guest sends, and ends before it; or nothing at all for a while.
+  case $guest in
+    *-tap*) ;;
+    *-virtio* | *-2) words=mortal ;;
+    *) words=resting ;;
+  esac
+  set --
+  if [ "$words" = resting ]; then set -- --display 1280x800 --vnc :0 --usb tablet,keyboard; fi
   nc -l -p 8001 </guest/data >/dev/null &
   server=$!
   # Empty before anybody looks how much has come: not missing, nor the last guest's.
   : >/tmp/back
   nc -l -p 8002 <>/tmp/silence >>/tmp/back &
   receiver=$!
-  timeout -s KILL 300 vmm-run run --kernel "/guest/$guest.kernel" --initrd "/guest/$guest.initrd" \
-    --append 'console=ttyS0 panic=-1 quiet' --memory 512M --nic $card \
-    --net "$far,mac=52:54:00:ab:cd:ef" \
+  timeout -s KILL "$NETWORK_LIMIT" vmm-run run --kernel "/guest/$guest.kernel" --initrd "/guest/$guest.initrd" \
+    --append "console=ttyS0 panic=-1 quiet $words" --memory 512M --cpus $cpus --nic $card \
+    --net "$far,mac=52:54:00:ab:cd:ef" "$@" \
     </dev/null >"/out/$name.console" 2>"/out/$name.stderr" &
   job=$!
+  if [ "$words" = resting ]; then
+    told idle
+    sleep 1
+    switches "$(pidof vmm-run)" >"/out/$name.before"
+    sleep 10
+    switches "$(pidof vmm-run)" >"/out/$name.after"
+  fi
   # Whoever has everything ends the connection: passt of 2023 does not hand on that one half is closed.
+  stalls=$words
   while kill -0 "$job" 2>/dev/null && [ "$(stat -c %s /tmp/back)" -lt "$(stat -c %s /guest/data)" ]; do
+    if [ "$stalls" = mortal ] && [ -s /tmp/back ]; then
+      kill -STOP "$(pidof passt)"
+      sleep 2
+      stat -c '@ stalled at %s' /tmp/back >"/out/$name.stalled"
+      kill -CONT "$(pidof passt)"
+      stalls=''
+    fi
     sleep 0.3
   done
   kill "$receiver"
   # Through the forwarded port, once the guest listens. Its input stays open, as a person's would.
-  while kill -0 "$job" 2>/dev/null && ! grep -aq '@ listening' "/out/$name.console"; do sleep 0.3; done
+  told listening
   # It says so before it does: who comes too early is turned away, and comes again.
   tries=0 asker=''
   while [ ! -s "/out/$name.answer" ] && [ $tries -lt 100 ]; do
@@ -71,6 +108,10 @@ for guest; do
     sleep 0.3
   done
   kill "$asker" 2>/dev/null
+  if [ "$words" = mortal ]; then
+    told mortal
+    kill -KILL "$(pidof passt)"
+  fi
   wait "$job"
   echo $? >"/out/$name.status"
   # A guest that sent nothing leaves it.

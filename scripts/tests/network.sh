@@ -5,18 +5,36 @@
 # What runs is in network-in-rig.sh, what the guest does in network-init.sh, what must come of it here.
 
 # Kernels with all drivers, and cloud kernels, which have none but those for virtio: one by passt, one by a tap device.
-network_guests=(7.3 6.12-virtio 6.12-tap)
+# SERIES[-virtio|-tap][-2], the last with two vCPUs.
+read -ra network_guests <<<"${NETWORK_GUESTS:-7.3 6.12-virtio 6.12-tap}"
 network_data=${NETWORK_DATA:-4M}
+network_modules=(failover net_failover virtio_net)
+# Part of later kernels.
+network_modules_before=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci)
+# What a guest has beside its card that is idle.
+network_others=(
+  usb-common usbcore xhci-hcd xhci-pci hid hid-generic usbhid drm drm_kms_helper drm_client_lib drm_shmem_helper bochs)
+network_others_before=(
+  usb-common usbcore xhci-hcd xhci-pci hid hid-generic usbhid drm drm_kms_helper ttm drm_ttm_helper drm_vram_helper bochs)
 
-# make_network_guest DIRECTORY SERIES[-virtio|-tap]: kernel and initramfs.
+# make_network_guest DIRECTORY GUEST: kernel and initramfs.
 make_network_guest() {
-  local directory=$1 kernel tree=$1/$2.tree series=${2%%-*}-full
-  local -a modules=(e1000e)
-  if [[ $2 == *-* ]]; then series=${2%%-*} modules=(failover net_failover virtio_net); fi
-  get_kernel "$series" "${modules[@]}" || return 1
+  local directory=$1 kernel tree=$1/$2.tree series=${2%%-*}
+  local -a modules=(e1000e) others=()
+  case $2 in
+    6.1-virtio* | 6.1-tap*) modules=("${network_modules_before[@]}" "${network_modules[@]}") ;;
+    *-virtio* | *-tap*) modules=("${network_modules[@]}") ;;
+    *)
+      others=("${network_others_before[@]}")
+      if [[ $series == 7.* ]]; then others=("${network_others[@]}"); fi
+      series+=-full
+      ;;
+  esac
+  get_kernel "$series" "${modules[@]}" "${others[@]}" || return 1
   mkdir -p "$tree"/{bin,dev,proc,sys}
   cp /bin/busybox "$tree/bin/"
   add_modules "$tree" "$kernel" cards "${modules[@]}" || return 1
+  if [[ ${#others[@]} -gt 0 ]]; then add_modules "$tree" "$kernel" others "${others[@]}" || return 1; fi
   install_init "$tree" "$here/tests/network-init.sh"
   pack_initramfs "$tree" | gzip -1 >"$directory/$2.initrd" || return 1
   cp "$kernel/vmlinuz" "$directory/$2.kernel"
@@ -47,11 +65,12 @@ fetch_passt() {
 }
 
 check_network_guest() {
-  local guest=net-$1 sum series=${1%%-*} driver=e1000e speed=1000
-  if [[ $series != "$1" ]]; then driver=virtio_net speed=-1; fi
+  local guest=net-$1 sum series=${1%%-*} driver=e1000e speed=1000 cpus=1 slept
+  if [[ $1 == *-virtio* || $1 == *-tap* ]]; then driver=virtio_net speed=-1; fi
+  if [[ $1 == *-2 ]]; then cpus=2; fi
   check_status "$guest" 0
   sum=$(sha256sum <"$2")
-  for line in "kernel ${series//./\\.}\\..*" "eth0 driver $driver" 'eth0 address 52:54:00:ab:cd:ef' \
+  for line in "kernel ${series//./\\.}\\..*" "processors $cpus" "eth0 driver $driver" 'eth0 address 52:54:00:ab:cd:ef' \
     "eth0 carrier 1, $speed Mb/s" 'lease 10.0.2.15/24 from 10.0.2.2 by 10.0.2.2, 1500 bytes' \
     'ping 3 packets transmitted, 3 packets received' "received $sum" sent 'asked from the host' \
     'eth0 interrupts by message' 'eth0 errors 0 0' poweroff; do
@@ -61,10 +80,30 @@ check_network_guest() {
     "$(cat "$out/$guest.sums")" "$(printf '%s\n%s\nprograms that are left: ' "$sum" "$sum")"
   check_equal "$guest: through the forwarded port" "$(cat "$out/$guest.answer")" 'from the guest'
   check_messages "$guest"
+  if grep -q '^@ idle' "$out/$guest.told"; then
+    # By thread; one that was not there before counts from nought.
+    slept=$(awk 'NR == FNR { before[$1] = $2; next } { sum += $2 - before[$1] } END { print sum + 0 }' \
+      "$out/$guest.before" "$out/$guest.after")
+    check_seen "$guest" 'usb 2'
+    check_seen "$guest" 'frame buffer bochs-drmdrmfb'
+    if [[ $(wc -l <"$out/$guest.after") -ge 5 && $slept -lt 50 ]]; then
+      pass_check "$guests, $guest: idle with network, display and USB, $slept wake-ups of ours in 10 s"
+    else
+      fail_check "$guests, $guest: idle, $slept wake-ups of ours in 10 s: $(
+        paste -d ' ' "$out/$guest.before" "$out/$guest.after" | tr '\n' ';')"
+    fi
+  fi
+  if grep -q '^@ mortal' "$out/$guest.told"; then
+    check_seen "$guest" 'eth0 carrier 0 in the end'
+    check_seen "$guest" 'eth0 reaches nobody'
+    check_equal "$guest: that passt has ended" \
+      "$(grep -c 'network card 0: its far end has gone, and the link is down' "$out/$guest.stderr")" 1
+    check_equal "$guest: passt stood still" "$(grep -c '^@ stalled at' "$out/$guest.stalled")" 1
+  fi
 }
 
 run_network_in_rig() {
-  local rig_status=0 guests='Linux with a network' out=$logs/network/out before=$failed guest passt kernel
+  local rig_status=0 guests='Linux with a network' out=$logs/network/out before=$failed guest passt kernel limit
   local directory=$logs/network
   rm -rf "$directory"
   mkdir -p "$directory/guest"
@@ -76,7 +115,10 @@ run_network_in_rig() {
   # Of the rig's own kernel.
   get_kernel 6.12 tun || return 1
   cp "$kernel/tun.ko" "$directory/guest/"
-  logged network "$here/rig" --timeout 1200 --cpus 1 --out "$out" \
+  # For each guest.
+  limit=$((300 + $(stat -c %s "$directory/guest/data") / 20000))
+  logged network "$here/rig" --timeout $((300 + limit * ${#network_guests[@]})) --cpus 1 --out "$out" \
+    --env "NETWORK_LIMIT=$limit" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$passt:/usr/bin/passt" \
     --file "$directory/guest:/guest" --script "$here/tests/network-in-rig.sh" -- \
     "${network_guests[@]}" || rig_status=$?
