@@ -55,7 +55,7 @@ for guest; do
       ;;
   esac
   case $guest in *-2) cpus=2 ;; esac
-  # What else happens: passt stands still while the guest sends, and ends before it; or nothing at all for a while.
+  # What else happens: passt stands still for a while, and ends before the guest; or nothing at all for a while.
   case $guest in
     *-tap*) ;;
     *-virtio* | *-2) words=mortal ;;
@@ -82,15 +82,10 @@ for guest; do
     switches "$(pidof vmm-run)" >"/out/$name.after"
   fi
   # Whoever has everything ends the connection: passt of 2023 does not hand on that one half is closed.
-  stalls=$words
-  while kill -0 "$job" 2>/dev/null && [ "$(stat -c %s /tmp/back)" -lt "$(stat -c %s /guest/data)" ]; do
-    if [ "$stalls" = mortal ] && [ -s /tmp/back ]; then
-      kill -STOP "$(pidof passt)"
-      sleep 2
-      stat -c '@ stalled at %s' /tmp/back >"/out/$name.stalled"
-      kill -CONT "$(pidof passt)"
-      stalls=''
-    fi
+  late=0
+  # What a guest has sent is not all here yet; a minute later it is, or is lost.
+  while kill -0 "$job" 2>/dev/null && [ "$(stat -c %s /tmp/back)" -lt "$(stat -c %s /guest/data)" ] && [ $late -lt 200 ]; do
+    if grep -aq '^@ sent' "/out/$name.console"; then late=$((late + 1)); fi
     sleep 0.3
   done
   kill "$receiver"
@@ -109,6 +104,10 @@ for guest; do
   done
   kill "$asker" 2>/dev/null
   if [ "$words" = mortal ]; then
+    told 'stop it'
+    kill -STOP "$(pidof passt)"
+    told 'no answer'
+    kill -CONT "$(pidof passt)"
     told mortal
     kill -KILL "$(pidof passt)"
   fi

@@ -51,8 +51,13 @@ use_card() {
   nc -l -p 22 </tmp/answer >/tmp/asked
   tell "asked $(cat /tmp/asked)"
   if grep -qE "MSI.*($1|virtio0)" /proc/interrupts; then tell "$1 interrupts by message"; fi
-  # The far end goes, and the machine stays.
+  # The far end stands still, goes on, and is gone, and the machine stays.
   if grep -qw mortal /proc/cmdline; then
+    tell 'stop it'
+    while ping -c 1 -W 1 10.0.2.2 >/dev/null; do sleep 0.1; done
+    tell 'no answer'
+    until ping -c 1 -W 1 10.0.2.2 >/dev/null; do sleep 0.1; done
+    tell 'an answer'
     tell mortal
     await grep -q 0 "/sys/class/net/$1/carrier"
     tell "$1 carrier $(cat "/sys/class/net/$1/carrier") in the end"

@@ -94,11 +94,10 @@ check_network_guest() {
     fi
   fi
   if grep -q '^@ mortal' "$out/$guest.told"; then
-    check_seen "$guest" 'eth0 carrier 0 in the end'
+    for line in 'no answer' 'an answer' 'eth0 carrier 0 in the end'; do check_seen "$guest" "$line"; done
     check_seen "$guest" 'eth0 reaches nobody'
     check_equal "$guest: that passt has ended" \
       "$(grep -c 'network card 0: its far end has gone, and the link is down' "$out/$guest.stderr")" 1
-    check_equal "$guest: passt stood still" "$(grep -c '^@ stalled at' "$out/$guest.stalled")" 1
   fi
 }
 

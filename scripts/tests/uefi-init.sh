@@ -87,6 +87,11 @@ tell_tpm() {
   tell "tpm presence $(cat $tpm/ppi/version)"
   mount -t securityfs securityfs /sys/kernel/security
   tell "tpm log $(wc -c 2>/dev/null </sys/kernel/security/tpm0/binary_bios_measurements || echo 0)"
+  # Once, for the host to read, and without the kernel's messages in its midst.
+  if [ "$1" = 1 ]; then
+    dmesg -n 1
+    tell "tpm data $(base64 -w 0 /sys/kernel/security/tpm0/binary_bios_measurements)"
+  fi
   tell "tpm measured $(cat $tpm/pcr-sha256/[0-7] | grep -vc '^0*$')"
   tell "tpm complaints $(dmesg | grep -i tpm | grep -icE 'bug|fail|error|warn|conflict')"
   # Linux has had it test all; a second time is too slow in the rig for the driver's patience.

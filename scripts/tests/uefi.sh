@@ -12,7 +12,7 @@ counter_guid='-guid 6f1e1f5c-3f3c-4d0e-9c55-0b6a1f0c0005'
 # make_uefi_disks: what all of these steps take along into the rig. OVMF, too, so that steps that run
 # side by side find it.
 make_uefi_disks() {
-  local work=$logs/uefi/work kernel firmware suite program
+  local work=$logs/uefi/work kernel firmware suite
   for suite in "${firmware_suites[@]}"; do get_firmware "$suite" || return 1; done
   rm -rf "$uefi_disks" "$work"
   mkdir -p "$uefi_disks" "$work"
@@ -29,14 +29,20 @@ make_uefi_disks() {
     "  setvar counter $counter_guid -nv -bs =%i" '  echo counted %i.' 'endfor' \
     >"$work/startup.nsh"
   make_esp_disk "$uefi_disks/counter.img" 40M "$work/startup.nsh:/startup.nsh" || return 1
-  make_uefi_root "$work/tree" "$kernel"/{efivarfs,qemu_fw_cfg}.ko || return 1
+  make_linux_disk "$uefi_disks/grub.img" "$work/tree" "$kernel" || return 1
+  rm -rf "$work"
+}
+
+# make_linux_disk IMAGE TREE KERNEL: GRUB, Linux and scripts/tests/uefi-init.sh, with tpm2-tools.
+make_linux_disk() {
+  local program
+  make_uefi_root "$2" "$3"/{efivarfs,qemu_fw_cfg}.ko || return 1
   require_packages tpm2-tools || return 1
   # What it opens itself comes along by name.
   for program in /usr/bin/tpm2 /usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0; do
-    take_program "$work/tree" "$program"
+    take_program "$2" "$program"
   done
-  make_grub_disk "$uefi_disks/grub.img" "$kernel/vmlinuz" "$work/tree" || return 1
-  rm -rf "$work"
+  make_grub_disk "$1" "$3/vmlinuz" "$2"
 }
 
 # uefi_told GUEST NAME: what follows NAME in the last of the guest's lines `@ NAME ...`.
@@ -146,6 +152,7 @@ check_uefi_grub() {
     check_uefi_told "grub-$boot" 'dmi sys_vendor' vmm-run
     check_uefi_tpm "grub-$boot"
   done
+  check_uefi_events grub-1
   check_uefi_told grub-1 'dmi product_uuid' 01234567-89ab-cdef-0123-456789abcdef
   check_uefi_told grub-1 'fw_cfg opt/test/word' 'from outside'
   check_uefi_told grub-1 'dmi product_name' 'A Product'
@@ -176,6 +183,22 @@ check_uefi_tpm() {
   else
     fail_check "$guests, $1: an event log of ${log:-no} bytes"
   fi
+}
+
+# check_uefi_events GUEST: tpm2-tools read the log that firmware made, and it has events of PCR 0 to 7.
+check_uefi_events() {
+  uefi_told "$1" 'tpm data' | base64 -d >"$out/$1.events" 2>/dev/null
+  check_equal "$1: PCRs in the event log" "$(event_log_form "$out/$1.events" | cut -d ' ' -f 1 | sort -nu | head -n 8 |
+    tr '\n' ' ')" '0 1 2 3 4 5 6 7 '
+}
+
+# event_log_form FILE: of each event in a TPM's log its PCR, its type and the algorithms of its digests.
+event_log_form() {
+  tpm2_eventlog "$1" 2>/dev/null | awk '
+    / PCRIndex:/ { if (event) print event; event = $NF }
+    / EventType:/ { event = event " " $NF }
+    / AlgorithmId:/ { event = event " " $NF }
+    /^pcrs:/ { print event; exit }'
 }
 
 # After a reset, and after vmm-run was killed.
