@@ -32,7 +32,9 @@ extension MachineSpec: Codable {
       let guest = try GuestSpec(&object)
       var partition = PartitionSpec(memory: guest.usualMemory)
       try partition.read(&object, vcpuCounts: guest.vcpuCounts)
-      return MachineSpec(guest, partition)
+      let machine = MachineSpec(guest, partition)
+      try object.checked("memory") { () throws(SpecValueError) in try machine.checkMemory() }
+      return machine
     }
   }
 
@@ -203,6 +205,12 @@ extension MemorySpec {
       try object.size("size") { (text) throws(SpecValueError) in
         try Self.byteCount(parsing: text)
       } ?? byteCount
+    maximum = try object.size("max") { (text) throws(SpecValueError) in
+      try Self.byteCount(parsing: text)
+    }
+    target = try object.size("target") { (text) throws(SpecValueError) in
+      try Self.byteCount(parsing: text)
+    }
     backing = try object.choice("backing") ?? backing
     isPreallocated = try object.flag("preallocated") ?? isPreallocated
     usesTransparentHugePages = try object.flag("transparentHugePages") ?? usesTransparentHugePages
@@ -219,7 +227,8 @@ extension MemorySpec {
 
   fileprivate var value: JSONValue {
     .object([
-      "size": .text(byteCount.optionText), "backing": .text(backing.rawValue),
+      "size": .text(byteCount.optionText), "max": .init(maximum?.optionText),
+      "target": .init(target?.optionText), "backing": .text(backing.rawValue),
       "preallocated": .flag(isPreallocated),
       "transparentHugePages": .flag(usesTransparentHugePages), "hints": .init(hints?.rawValue),
     ])

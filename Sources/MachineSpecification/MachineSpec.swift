@@ -20,4 +20,11 @@ public struct MachineSpec: Hashable, Sendable {
     self.guest = guest
     self.partition = partition
   }
+
+  /// Whether the sizes of memory fit to each other and to the guest.
+  package func checkMemory() throws(SpecValueError) {
+    var computer: ComputerSpec?
+    if case .computer(let spec) = guest { computer = spec }
+    try partition.memory.checkSizes(of: computer)
+  }
 }

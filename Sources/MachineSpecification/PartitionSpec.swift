@@ -23,8 +23,13 @@ public struct MemorySpec: Hashable, Sendable {
     case hugetlb
   }
 
-  /// Whole pages of 4 KiB.
+  /// Whole pages of 4 KiB: what the guest starts with.
   public var byteCount: ByteCount
+  /// What it can grow to, a multiple of 128 MiB more; nil for no more than it starts with.
+  public var maximum: ByteCount?
+  /// What the guest is to have: less by a balloon, more by what is added; nil for what it starts
+  /// with, less its balloon.
+  public var target: ByteCount?
   public var backing = Backing.anonymous
   /// Whether the host gives all of it before the guest starts.
   public var isPreallocated = false
@@ -40,6 +45,62 @@ public struct MemorySpec: Hashable, Sendable {
     guard let hints, hints != .none else { return nil }
     if isPreallocated { return (hints, "--prealloc") }
     return backing == .hugetlb ? (hints, "--backing hugetlb") : nil
+  }
+
+  /// How much may be added, in bytes.
+  public var growthByteCount: UInt64 {
+    max(maximum?.bytes ?? 0, byteCount.bytes) - byteCount.bytes
+  }
+
+  /// The unit of what may be added: as much as Linux takes at a time.
+  private static let growthUnit = ByteCount.mebi(128)
+  /// What a machine can have.
+  private static let most = ByteCount(4 << 40)
+
+  /// Whether maximum and target can be.
+  ///
+  /// - Parameter computer: the PC that has this memory; nil for a flat program.
+  package func checkSizes(of computer: ComputerSpec?) throws(SpecValueError) {
+    if let maximum {
+      guard maximum >= byteCount else {
+        throw SpecValueError(
+          "\(maximum.optionText) is less than the \(byteCount.optionText) that the guest starts with",
+          part: "max=")
+      }
+      guard maximum <= Self.most else {
+        throw SpecValueError(
+          "\(maximum.optionText) is more than a machine can have, 4T", part: "max=")
+      }
+      guard growthByteCount.isMultiple(of: Self.growthUnit.bytes) else {
+        throw SpecValueError(
+          "\(maximum.optionText) is not \(byteCount.optionText) and a multiple of 128M",
+          part: "max=")
+      }
+      guard computer?.hasVMBus == true else {
+        throw SpecValueError("memory is added by VMBus; add --vmbus", part: "max=")
+      }
+      guard !isPreallocated, backing != .hugetlb else {
+        throw SpecValueError(
+          "memory that is added is allocated when it is used; leave out "
+            + (isPreallocated ? "--prealloc" : "--backing hugetlb"), part: "max=")
+      }
+    }
+    guard let target else { return }
+    guard let computer, computer.hasVMBus || computer.balloon != nil else {
+      throw SpecValueError(
+        "nothing tells the guest; add --vmbus, or --balloon for less than it starts with",
+        part: "target=")
+    }
+    guard (computer.balloon?.targetPageCount ?? 0) == 0 else {
+      throw SpecValueError(
+        "the size of --balloon says that already; leave one out", part: "target=")
+    }
+    let most = max(maximum ?? byteCount, byteCount)
+    guard target <= most else {
+      throw SpecValueError(
+        "\(target.optionText) is more than the \(most.optionText) that the guest can have",
+        part: "target=")
+    }
   }
 
   /// Memory of the host's usual pages.

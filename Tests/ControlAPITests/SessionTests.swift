@@ -35,7 +35,8 @@ import Testing
     (get("vm.screenshot"), .screenshot), (put("vm.pause"), .pause), (put("vm.resume"), .resume),
     (put("vm.power-button"), .powerButton), (put("vm.reboot"), .reboot),
     (put("vm.shutdown"), .shutdown), (get("vm.info", method: "HEAD"), .info),
-    (put("vm.resize", #"{"desired_balloon":8192}"#), .resize(balloonByteCount: 8192)),
+    (put("vm.resize", #"{"desired_balloon":8192}"#), .resize(.balloon(8192))),
+    (put("vm.resize", #"{"desired_ram":8589934592}"#), .resize(.memory(8 << 30))),
     (put("vm.nic", #"{"nic":1,"link":false}"#), .nic(number: 1, hasLink: false)),
     (put("vm.cdrom"), .cdrom(.init())),
     (put("vm.cdrom", "{}"), .cdrom(.init())),
@@ -61,6 +62,8 @@ import Testing
     (put("vm.resize", #"{"desired_balloon":1e30}"#), 400),
     (put("vm.resize", #"{"desired_balloon":"4096"}"#), 400),
     (put("vm.resize", #"{"desired_balloon":0,"desired_vcpus":2}"#), 400),
+    (put("vm.resize", #"{"desired_balloon":0,"desired_ram":8192}"#), 400),
+    (put("vm.resize", #"{"desired_ram":8193}"#), 400),
     (put("vm.resize", #"{"desired_balloon":0,"desired_balloon":0}"#), 400),
     (put("vm.cdrom", #"{"drive":-1}"#), 400), (put("vm.cdrom", #"{"drive":"0"}"#), 400),
     (put("vm.cdrom", #"{"medium":7}"#), 400), (put("vm.nic"), 400), (put("vm.nic", "{}"), 400),
@@ -201,6 +204,6 @@ import Testing
     let sent = session.takeOutput()
     #expect(sent == HTTPResponse.goOn)
     session.receive(Array(body.utf8))
-    Self.expect(&session, .resize(balloonByteCount: 0))
+    Self.expect(&session, .resize(.balloon(0)))
   }
 }

@@ -154,6 +154,10 @@ import ZeroTracker
     #expect(resize?.request.body?.compactText == #"{"desired_balloon":1048576}"#)
     #expect(
       try ctl("s resize 0")?.request.body?.compactText == #"{"desired_balloon":0}"#)
+    #expect(
+      try ctl("s resize memory 6G")?.request.body?.compactText == #"{"desired_ram":6442450944}"#)
+    #expect(throws: UsageError.self) { try ctl("s resize memory") }
+    #expect(throws: UsageError.self) { try ctl("s resize memory 0") }
     #expect(try ctl("unix:s vm.power-button")?.request == .init(route: .powerButton))
     #expect(try ctl("unix:s vm.power-button")?.path == "s")
     #expect(

@@ -136,6 +136,11 @@ import Testing
       }
         == "  balloon 0 bytes of 128 MiB, 0 bytes given back, "
         + "300 MiB available in the guest, 0.00 s ago")
+    #expect(
+      line { activity in
+        activity.hasDriver = true
+        (activity.addedPageCount, activity.addedTargetPageCount) = (1 << 15, 1 << 16)
+      } == "  balloon 0 bytes of 128 MiB, 0 bytes given back, 128 MiB of 256 MiB added")
   }
 
   @Test func whatVMBusDoes() {

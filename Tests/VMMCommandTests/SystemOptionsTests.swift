@@ -342,6 +342,105 @@ import Testing
     }
   }
 
+  @Test("--memory: what it starts with, can grow to, and is to have")
+  func memorySizes() throws {
+    for (line, start, maximum, target) in [
+      ("--kernel k", 1024, nil, nil), ("--kernel k --memory 2G", 2048, nil, nil),
+      ("--kernel k --vmbus --memory 2G,max=16G,target=4G", 2048, 16384, 4096),
+      ("--kernel k --vmbus --memory 2G,target=1G", 2048, nil, 1024),
+      ("--kernel k --balloon --memory 2G,target=1G", 2048, nil, 1024),
+      ("--firmware f --vmbus --balloon 0 --memory 512M,target=512M,max=512M", 512, 512, 512),
+      ("--firmware f --vmbus --balloon 1G --memory 2G,max=2176M", 2048, 2176, nil),
+    ] as [(String, UInt64, UInt64?, UInt64?)] {
+      let machine = try #require(try parse(line)).machine
+      let memory = machine.partition.memory
+      #expect(memory.byteCount == .mebi(start), "\(line)")
+      #expect(memory.maximum == maximum.map { .mebi($0) }, "\(line)")
+      #expect(memory.target == target.map { .mebi($0) }, "\(line)")
+      #expect(memory.growthByteCount == ((maximum ?? start) - start) << 20, "\(line)")
+      let again = try MachineSpec(json: Array(machine.json.utf8))
+      #expect(again.partition.memory == memory, "\(line)")
+    }
+  }
+
+  static let memoryMistakes: [(String, String)] = [
+    (
+      "--kernel k --memory 2G,max=4G",
+      "option '--memory max=': memory is added by VMBus; add --vmbus"
+    ),
+    (
+      "--program p --memory 64M,max=192M",
+      "option '--memory max=': memory is added by VMBus; add --vmbus"
+    ),
+    (
+      "--kernel k --vmbus --memory 2G,max=1G",
+      "option '--memory max=': 1G is less than the 2G that the guest starts with"
+    ),
+    (
+      "--kernel k --vmbus --memory 2G,max=2049M",
+      "option '--memory max=': 2049M is not 2G and a multiple of 128M"
+    ),
+    (
+      "--kernel k --vmbus --memory 2G,max=8T",
+      "option '--memory max=': 8T is more than a machine can have, 4T"
+    ),
+    (
+      "--kernel k --vmbus --prealloc --memory 2G,max=4G",
+      """
+      option '--memory max=': memory that is added is allocated when it is used; leave out \
+      --prealloc
+      """
+    ),
+    (
+      "--kernel k --vmbus --backing hugetlb --memory 2G,max=4G",
+      """
+      option '--memory max=': memory that is added is allocated when it is used; leave out \
+      --backing hugetlb
+      """
+    ),
+    (
+      "--kernel k --memory 2G,target=1G",
+      """
+      option '--memory target=': nothing tells the guest; add --vmbus, or --balloon for \
+      less than it starts with
+      """
+    ),
+    (
+      "--kernel k --balloon 1G --memory 2G,target=1G",
+      "option '--memory target=': the size of --balloon says that already; leave one out"
+    ),
+    (
+      "--kernel k --vmbus --memory 2G,max=4G,target=5G",
+      "option '--memory target=': 5G is more than the 4G that the guest can have"
+    ),
+    (
+      "--kernel k --vmbus --memory 2G,max=4G,max=4G",
+      "option '--memory max=': is there twice; leave one out"
+    ),
+    (
+      "--kernel k --vmbus --memory 2G,maximum=4G",
+      "option '--memory': 'maximum=4G' is not one of max=SIZE, target=SIZE"
+    ),
+    (
+      "--kernel k --vmbus --memory 2G,max",
+      "option '--memory max=': a size is missing; write for example 512M or 4G"
+    ),
+    (
+      "--kernel k --memory-policy auto",
+      "option '--memory-policy auto' works only together with '--vmbus' or '--balloon'"
+    ),
+    (
+      "--kernel k --vmbus --memory-policy much",
+      "option '--memory-policy': 'much' is not one of fixed, auto"
+    ),
+  ]
+
+  @Test(arguments: memoryMistakes)
+  func memoryMistake(line: String, message: String) {
+    let error = #expect(throws: UsageError.self) { try parse(line) }
+    #expect(error?.description == message)
+  }
+
   @Test("what is plugged in: a tablet if there are viewers, unless the line says what")
   func usbDevices() throws {
     for (line, expected): (String, [USBDeviceSpec]?) in [

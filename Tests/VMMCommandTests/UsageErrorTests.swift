@@ -69,8 +69,8 @@ import Testing
       "unexpected argument '-'; did you mean '--program -' or '--kernel -' or '--firmware -' or '--config -'?"
     ),
     ("run --program a b", "unexpected argument 'b'; see 'vmm-run run --help'"),
-    ("demo --memory", "option '--memory' needs a value: '--memory SIZE'"),
-    ("demo --memory=", "option '--memory' needs a value: '--memory SIZE'"),
+    ("demo --memory", "option '--memory' needs a value: '--memory SIZE[,max=SIZE][,target=SIZE]'"),
+    ("demo --memory=", "option '--memory' needs a value: '--memory SIZE[,max=SIZE][,target=SIZE]'"),
     ("demo --map --json", "option '--map' needs a value: '--map FILE.svg'"),
     ("demo --json=yes", "option '--json' takes no value, but was given 'yes'"),
     ("demo --memory 1G --memory 2G", "option '--memory' was given more than once"),

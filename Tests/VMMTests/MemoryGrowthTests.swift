@@ -46,8 +46,8 @@ struct MemoryGrowthTests {
     .hypercall(0x8002, out: Probe.reply + number * 0x1000)
   }
 
-  /// The guest asks, is given 256 MiB, asks, writes into both pieces, and asks again; then a device's
-  /// write comes, and it asks once more.
+  /// The guest asks, is given 256 MiB, asks, writes into both pieces, and asks again; then the VMM
+  /// writes, and it asks once more.
   @Test(arguments: Host.transports, [MemoryBacking.anonymous, .memfd])
   func whatIsAddedIsTrackedFromItsFirstPage(
     transport: HyperVTransport, backing: MemoryBacking

@@ -94,8 +94,7 @@ import ZeroTracker
   }
 
   /// Writes of both sides, discards, refinements and claims, also of pages that are no RAM yet, and
-  /// growth in between: a page that is not zero is never reported, and one of which nothing is known
-  /// always is.
+  /// growth in between: a page that is not zero is never reported. At the end the others are.
   @Test(arguments: allGranularities, 1...4 as ClosedRange<UInt64>)
   func randomHistories(granularity: TrackingGranularity, seed: UInt64) throws {
     var random = SeededGenerator(seed: seed)

@@ -16,11 +16,18 @@ package enum ControlRequest: Equatable, Sendable {
   case snapshot(SnapshotName)
   case migrate(MigrationRequest)
   case cancelMigration
-  /// What the guest is to give up, in bytes: a multiple of 4 KiB.
-  case resize(balloonByteCount: UInt64)
+  case resize(Size)
   case cdrom(CDROMChange)
   /// Whether a network card has a link.
   case nic(number: Int, hasLink: Bool)
+
+  /// What is to come of the guest's memory, in bytes: a multiple of 4 KiB.
+  package enum Size: Equatable, Sendable {
+    /// What it is to give up.
+    case balloon(UInt64)
+    /// What it is to have.
+    case memory(UInt64)
+  }
 
   /// What goes into a CD drive.
   package struct CDROMChange: Equatable, Sendable {
@@ -54,15 +61,7 @@ package enum ControlRequest: Equatable, Sendable {
     var members = try Members(route, body)
     switch route {
     case .resize:
-      guard let value = members.take("desired_balloon") else {
-        throw HTTPError(
-          .badRequest, "vm.resize: desired_balloon is missing: how many bytes the guest gives up")
-      }
-      guard case .integer(let count) = value, count >= 0, count % 4096 == 0 else {
-        throw HTTPError(
-          .badRequest, "vm.resize: desired_balloon is not a number of bytes, a multiple of 4096")
-      }
-      self = .resize(balloonByteCount: UInt64(count))
+      self = .resize(try Self.size(&members))
     case .snapshot:
       guard case .text(let text)? = members.take("name"), let name = SnapshotName(text) else {
         throw HTTPError(
@@ -84,6 +83,29 @@ package enum ControlRequest: Equatable, Sendable {
       self = .cdrom(try Self.change(&members))
     }
     try members.end()
+  }
+
+  private static func size(_ members: inout Members) throws(HTTPError) -> Size {
+    func byteCount(_ name: String) throws(HTTPError) -> UInt64? {
+      switch members.take(name) {
+      case nil: return nil
+      case .integer(let count) where count >= 0 && count % 4096 == 0: return UInt64(count)
+      default:
+        throw HTTPError(
+          .badRequest, "vm.resize: \(name) is not a number of bytes, a multiple of 4096")
+      }
+    }
+    switch (try byteCount("desired_balloon"), try byteCount("desired_ram")) {
+    case (let count?, nil): return .balloon(count)
+    case (nil, let count?): return .memory(count)
+    case (nil, nil):
+      throw HTTPError(
+        .badRequest,
+        "vm.resize: desired_balloon is missing: how many bytes the guest gives up; or"
+          + " desired_ram: how many it is to have")
+    default:
+      throw HTTPError(.badRequest, "vm.resize: give desired_balloon or desired_ram, not both")
+    }
   }
 
   private static func migration(_ members: inout Members) throws(HTTPError) -> MigrationRequest {

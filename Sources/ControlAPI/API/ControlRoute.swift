@@ -77,7 +77,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
         + " request (SCM_RIGHTS), to a 'vmm-run receive'; the run ends when the guest goes on there."
     case .cancelMigration:
       "Ends a move: the machine stays. Nothing happens without one, or when it is over."
-    case .resize: "Changes how much memory the guest is to give up to the balloon."
+    case .resize: "Changes how much memory the guest is to give up to the balloon, or to have."
     case .cdrom: "Changes the medium in a CD drive, or ejects it."
     case .nic: "Pulls the cable of a network card, or plugs it in."
     }

@@ -50,14 +50,9 @@ package enum ControlSchema: String, CaseIterable, Sendable {
         ("properties", .members([("type", .text("object"))])),
       ])
     case .resize:
-      Self.object([
-        (
-          "desired_balloon",
-          .members([
-            ("type", .text("integer")), ("minimum", .integer(0)), ("multipleOf", .integer(4096)),
-          ])
-        )
-      ])
+      // One of them.
+      Self.object(
+        [], optional: [("desired_balloon", Self.pages), ("desired_ram", Self.pages)])
     case .cdrom:
       Self.object(
         [],
@@ -102,6 +97,9 @@ package enum ControlSchema: String, CaseIterable, Sendable {
   private static let text = type("string")
   private static let number = type("number")
   private static let flag = type("boolean")
+  private static let pages = JSONValue.members([
+    ("type", .text("integer")), ("minimum", .integer(0)), ("multipleOf", .integer(4096)),
+  ])
   private static let count = JSONValue.members([
     ("type", .text("integer")), ("minimum", .integer(0)),
   ])
@@ -152,7 +150,8 @@ package enum ControlSchema: String, CaseIterable, Sendable {
               ("touched_bytes", count),
             ],
             optional: [
-              ("populated_bytes", count), ("zero_bytes", count), ("ballooned_bytes", count),
+              ("populated_bytes", count), ("zero_bytes", count), ("added_bytes", count),
+              ("ballooned_bytes", count),
               ("available_bytes", count),
             ])
         ),

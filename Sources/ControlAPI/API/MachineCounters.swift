@@ -27,6 +27,8 @@ package struct MachineCounters: Equatable, Sendable {
     package var written: UInt64 = 0
     /// Written by this program for the guest.
     package var touched: UInt64 = 0
+    /// Added by Dynamic Memory since the machine began, in `ram`; nil where memory cannot grow.
+    package var added: UInt64?
     /// In the balloon; nil without one.
     package var ballooned: UInt64?
     /// What the guest says its programs can have, which nothing checks; nil until it has said so to
@@ -143,7 +145,7 @@ extension MachineCounters.Memory {
   var classes: [(String, UInt64)] {
     [
       ("populated", populated), ("zero", zero), ("reported", reported), ("written", written),
-      ("touched", touched), ("ballooned", ballooned), ("available", available),
+      ("touched", touched), ("added", added), ("ballooned", ballooned), ("available", available),
     ].compactMap { name, count in count.map { (name, $0) } }
   }
 }

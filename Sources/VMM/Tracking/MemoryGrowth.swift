@@ -48,8 +48,8 @@ extension Machine {
   /// Any thread but a vCPU's, before the run and during it.
   ///
   /// - Returns: the first byte's address.
-  /// - Throws: `.configuration` if there is no room for it, or it is not a multiple of 128 MiB; what
-  ///   the host says.
+  /// - Throws: `.configuration` if there is no room for it, or it is not a multiple of 128 MiB;
+  ///   what the host says.
   public func addMemory(byteCount: UInt64) throws(MachineError) -> GPA {
     guard let piece = try growth.add(byteCount) else {
       throw .configuration(

@@ -186,8 +186,13 @@ struct CtlOptions: Equatable, Sendable {
       guard let word = words.popFirst() else { throw .missingOperand("NAME", command: .ctl) }
       return .members([("name", .text(word))])
     case .resize:
+      let isOfMemory = words.first == "memory"
+      if isOfMemory { words.removeFirst() }
       guard let word = words.popFirst() else { throw .missingOperand("SIZE", command: .ctl) }
       do throws(ByteCountError) {
+        if isOfMemory {
+          return .members([("desired_ram", .count(try ByteCount(parsing: word).bytes))])
+        }
         // All of it back: no size of memory, but one of a balloon.
         let byteCount = word == "0" ? 0 : try ByteCount(parsing: word).bytes
         return .members([("desired_balloon", .count(byteCount))])

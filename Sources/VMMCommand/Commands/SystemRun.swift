@@ -65,6 +65,10 @@ final class SystemRun: Sendable {
     let files = configuration.passableFiles
     options.received?.expect(options.machine, files: files)
     try attend(to: configuration.computer, files)
+    var tuner: MemoryTuner?
+    if options.memoryPolicy == .auto, let balloon = configuration.computer.balloon {
+      tuner = try MemoryTuner(balloon, options.machine.partition.memory)
+    }
     // It ends as the last: what the others say is still told.
     defer { control.withLock { $0 }?.stop() }
     // The last: what else is wrong is said before a program is started.
@@ -90,6 +94,8 @@ final class SystemRun: Sendable {
     try control.withLock { $0 }?.start(
       quit: { [self] in quit() }, onThreadStart: { confinement.enterThread(.control) })
     try recorder?.begin { confinement.enterThread(.service) }
+    try tuner?.begin { confinement.enterThread(.service) }
+    defer { tuner?.end() }
     let status: ExitStatus
     do {
       defer { console.stop() }
@@ -242,6 +248,10 @@ final class SystemRun: Sendable {
     let balloon = computer.balloon ?? (computer.hasVMBus ? BalloonSpec() : nil)
     configuration.computer.balloon = balloon.map {
       Balloon(targetPageCount: $0.targetPageCount)
+    }
+    let memory = options.machine.partition.memory
+    if let target = memory.target {
+      configuration.computer.balloon?.setSize(memory.size(target.bytes))
     }
     configuration.computer.hasVMBus = computer.hasVMBus
     try computer.addDisks(

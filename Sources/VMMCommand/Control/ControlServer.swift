@@ -70,7 +70,7 @@ final class ControlServer: Sendable {
     case .powerButton: run.pressPowerButton()
     case .reboot: run.reboot()
     case .shutdown: run.shutDown()
-    case .resize(let byteCount): run.resize(balloonByteCount: byteCount)
+    case .resize(let size): run.resize(size)
     case .cdrom(let change): run.changeMedium(change)
     case .nic(let number, let hasLink): run.setLink(number, hasLink)
     case .screenshot: run.takeScreenshot()

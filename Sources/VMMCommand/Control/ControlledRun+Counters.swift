@@ -20,6 +20,9 @@ extension ControlledRun.Parts {
         actual: UInt64(activity.actualPageCount) * page,
         givenBack: activity.givenBackByteCount)
       counters.memory.available = activity.statistics?[.available]
+      if machine.memory.layout.growth != nil {
+        counters.memory.added = UInt64(activity.addedPageCount) * page
+      }
       counters.memory.ballooned = min(counters.balloon?.actual ?? 0, counters.memory.ram)
     }
     counters.disks = disks.map { name, history in
@@ -47,7 +50,7 @@ extension ControlledRun.Parts {
 
   private func memory(of machine: Machine) -> MachineCounters.Memory {
     var memory = MachineCounters.Memory()
-    memory.ram = machine.memory.layout.ramByteCount
+    memory.ram = machine.memory.ramByteCount
     memory.populated = try? machine.memory.residentByteCount()
     let snapshot = machine.memory.tracker.snapshot()
     let pages = snapshot.total

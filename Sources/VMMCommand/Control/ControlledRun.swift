@@ -273,10 +273,26 @@ final class ControlledRun: Sendable {
     return .done
   }
 
-  func resize(balloonByteCount: UInt64) -> ControlReply {
+  func resize(_ size: ControlRequest.Size) -> ControlReply {
     guard let balloon = parts.balloon else {
       return .failure(.conflict, "the machine has no balloon; start it with --balloon")
     }
+    switch size {
+    case .balloon(let byteCount): return resize(balloon, balloonByteCount: byteCount)
+    case .memory(let byteCount):
+      let memory = parts.specification.partition.memory
+      let most = memory.byteCount.bytes + memory.growthByteCount
+      guard byteCount > 0, byteCount <= most else {
+        return .failure(
+          .badRequest,
+          "vm.resize: the guest can have up to \(most) bytes; max= of --memory says more")
+      }
+      balloon.setSize(memory.size(byteCount))
+      return .done
+    }
+  }
+
+  private func resize(_ balloon: Balloon, balloonByteCount: UInt64) -> ControlReply {
     let memory = parts.specification.partition.memory.byteCount
     guard balloonByteCount < memory.bytes,
       let count = UInt32(exactly: balloonByteCount / UInt64(Balloon.pageByteCount))

@@ -1,6 +1,18 @@
+internal import Devices
 internal import GuestMemory
 internal import MachineSpecification
 internal import VMM
+
+extension MemorySpec {
+  /// What a guest with this memory is to have.
+  func size(_ byteCount: UInt64) -> MemorySize {
+    let layout = try? GuestMemoryLayout(
+      ramByteCount: self.byteCount.bytes, growthByteCount: growthByteCount)
+    return MemorySize(
+      byteCount: byteCount, startByteCount: self.byteCount.bytes, growthByteCount: growthByteCount,
+      growthStepByteCount: layout?.growthStep ?? GuestMemoryLayout.growthUnit)
+  }
+}
 
 extension PartitionSpec {
   /// The machine that these describe, without devices.
@@ -12,6 +24,7 @@ extension PartitionSpec {
     case .memfd: configuration.backing = .memfd
     case .hugetlb: configuration.backing = .hugetlb
     }
+    configuration.growthByteCount = memory.growthByteCount
     configuration.isPreallocated = memory.isPreallocated
     configuration.usesTransparentHugePages = memory.usesTransparentHugePages
     configuration.memoryHints = memory.hints ?? .discard

@@ -215,7 +215,7 @@ extension CommandDefinition {
       events, screenshot, pause, resume, power-button, reboot, shutdown, \
       snapshot NAME (below the directory of --snapshots), migrate ADDRESS [downtime=MS] [rounds=N] \
       [if-busy=stay] (to a 'vmm-run receive'), cancel-migration, resize SIZE (what the guest gives up to its \
-      balloon), nic N up or down (its cable), or cdrom [WHAT [DRIVE]], where WHAT is \
+      balloon), resize memory SIZE (what it is to have, up to max= of --memory), nic N up or down (its cable), or cdrom [WHAT [DRIVE]], where WHAT is \
       next, eject or an image that was named for the drive. Prints what is answered, JSON with one member a line; events as they come, \
       one JSON object a line. Ends with status 1 when the machine cannot do it, or none is there.
       """,
@@ -225,6 +225,7 @@ extension CommandDefinition {
     examples: [
       "vmm-run ctl vm.sock info",
       "vmm-run ctl vm.sock resize 512M",
+      "vmm-run ctl vm.sock resize memory 6G",
       "vmm-run ctl vm.sock screenshot --output screen.png",
     ])
 
@@ -264,7 +265,8 @@ extension CommandDefinition {
   /// What describes a PC, and means nothing to a flat program.
   static let system: [OptionDefinition] = [
     .disk, .cdrom, .serial, .display, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .usb,
-    .tpm, .net, .nic, .randomNumbers, .balloon, .vmbus, .rtc, .hyperVFeatures, .onCrash, .onReset,
+    .tpm, .net, .nic, .randomNumbers, .balloon, .vmbus, .memoryPolicy, .rtc, .hyperVFeatures,
+    .onCrash, .onReset,
     .traceIO, .evidence,
   ]
 }

@@ -21,6 +21,9 @@ struct DemoOptions: Equatable, Sendable {
   init(_ parsed: ParsedOptions) throws(UsageError) {
     self.init()
     try partition.take(parsed, vcpuCounts: GuestSpec.programVCPUCounts)
+    try parsed.checked(.memory(default: nil)) { [partition] () throws(SpecValueError) in
+      try partition.memory.checkSizes(of: nil)
+    }
     offersZeroedMemory = !parsed.contains(.noZeroedMemory)
     compares = parsed.contains(.compare)
     mapPath = parsed.text(.map)

@@ -142,6 +142,15 @@ extension OptionDefinition {
       Dynamic Memory in place of the balloon's virtio. Needs a kernel with CONFIG_KVM_HYPERV.
       """)
 
+  static let memoryPolicy = OptionDefinition(
+    name: "--memory-policy", placeholder: "KIND",
+    summary: """
+      Who moves what the guest is to have, between half of --memory and its max=: fixed, nobody, or \
+      auto: a guest that has little available gets more, and gives some up while this host is short \
+      of memory (default fixed). Needs --vmbus or --balloon.
+      """,
+    words: words(of: MemoryPolicyChoice.self))
+
   static let rtc = OptionDefinition(
     name: "--rtc", placeholder: "CLOCK",
     summary: "The time the real-time clock starts at: utc or local (default utc).",

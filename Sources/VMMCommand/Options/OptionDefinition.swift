@@ -42,8 +42,12 @@ extension OptionDefinition {
       (byteCount.map { "default \($0.optionText)" } ?? "default: half of the host's, 4G to 8G")
       + (systemDefault.map { ", with --kernel and --firmware \($0.optionText)" } ?? "")
     return OptionDefinition(
-      name: "--memory", placeholder: "SIZE",
-      summary: "Guest memory, such as 512M or 4G (\(defaults)).")
+      name: "--memory", placeholder: "SIZE[,max=SIZE][,target=SIZE]",
+      summary: """
+        Guest memory, such as 512M or 4G (\(defaults)). With --vmbus it can grow while the guest runs, \
+        to max=, a multiple of 128M more. target= is what the guest is to have: less by its balloon, or \
+        more.
+        """)
   }
 
   static let cpus = OptionDefinition(

@@ -40,10 +40,11 @@ extension PartitionSpec {
 
 extension MemorySpec {
   fileprivate mutating func take(_ parsed: ParsedOptions) throws(UsageError) {
-    byteCount =
-      try parsed.value(.memory(default: byteCount)) { (text) throws(SpecValueError) in
-        try Self.byteCount(parsing: text)
-      } ?? byteCount
+    if let text = parsed.text(.memory(default: byteCount)) {
+      try parsed.checked(.memory(default: byteCount)) { () throws(SpecValueError) in
+        try takeSizes(CommaList.split(text))
+      }
+    }
     backing = try parsed.choice(.backing) ?? backing
     isPreallocated = isPreallocated || parsed.contains(.preallocate)
     usesTransparentHugePages =
@@ -53,6 +54,31 @@ extension MemorySpec {
       throw .conflict(
         "--memory-hints \(conflict.hints.rawValue)", conflict.other,
         reason: "that memory is not given back")
+    }
+  }
+}
+
+extension MemorySpec {
+  /// `SIZE[,max=SIZE][,target=SIZE]`: what is not named is not there.
+  fileprivate mutating func takeSizes(_ words: [String]) throws(SpecValueError) {
+    byteCount = try Self.byteCount(parsing: words[0])
+    (maximum, target) = (nil, nil)
+    for word in words.dropFirst() {
+      let (key, value) = CommaList.pair(word)
+      let size: WritableKeyPath<MemorySpec, ByteCount?>
+      switch key {
+      case "max": size = \.maximum
+      case "target": size = \.target
+      default: throw .unknown(word, choices: ["max=SIZE", "target=SIZE"])
+      }
+      guard self[keyPath: size] == nil else {
+        throw SpecValueError("is there twice; leave one out", part: "\(key)=")
+      }
+      do throws(SpecValueError) {
+        self[keyPath: size] = try Self.byteCount(parsing: value ?? "")
+      } catch {
+        throw SpecValueError(error.description, part: "\(key)=")
+      }
     }
   }
 }

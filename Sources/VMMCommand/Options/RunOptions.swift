@@ -13,6 +13,8 @@ struct RunOptions: Equatable, Sendable {
   var control: ControlOptions?
   /// Where the machine can be saved; nil for nowhere.
   var snapshotsPath: String?
+  /// Who moves the size of the guest's memory.
+  var memoryPolicy = MemoryPolicyChoice.fixed
   /// Where what the guest does is recorded; nil for nowhere.
   var evidencePath: String?
   /// The saved machine that is to go on; nil for one that starts.
@@ -86,6 +88,9 @@ struct RunOptions: Equatable, Sendable {
       machine.guest = .computer(computer)
     }
     try machine.partition.take(parsed, vcpuCounts: machine.guest.vcpuCounts)
+    try parsed.checked(.memory(default: nil)) { [machine] () throws(SpecValueError) in
+      try machine.checkMemory()
+    }
     if let text = parsed.text(.traceHypercalls) {
       traceHypercalls = try LogFileSpec(parsing: text, option: .traceHypercalls)
     }
@@ -95,6 +100,14 @@ struct RunOptions: Equatable, Sendable {
       try ControlOptions(parsing: text)
     }
     snapshotsPath = parsed.text(.snapshots)
+    memoryPolicy = try parsed.choice(.memoryPolicy) ?? memoryPolicy
+    if memoryPolicy != .fixed, case .computer(let computer) = machine.guest,
+      !computer.hasVMBus, computer.balloon == nil
+    {
+      throw .missingCompanion(
+        option: "\(OptionDefinition.memoryPolicy.name) \(memoryPolicy.rawValue)",
+        needs: "\(OptionDefinition.vmbus.name)' or '\(OptionDefinition.balloon.name)")
+    }
     vnc = try VNCOptions(parsed, usual: usualViewers)
     if case .computer(var computer) = machine.guest {
       if vnc != nil || screenshotPath != nil { computer.display = computer.display ?? .usual }

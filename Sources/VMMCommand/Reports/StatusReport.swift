@@ -177,6 +177,11 @@ struct StatusReport {
         : "no driver",
       "\(ByteCount(balloon.givenBackByteCount)) given back",
     ]
+    if balloon.addedTargetPageCount > 0 || balloon.addedPageCount > 0 {
+      parts.append(
+        "\(pages(UInt64(balloon.addedPageCount))) of "
+          + "\(pages(UInt64(max(balloon.addedTargetPageCount, balloon.addedPageCount)))) added")
+    }
     if balloon.keptPageCount > 0 { parts.append("\(pages(balloon.keptPageCount)) left") }
     if let statistics = balloon.statistics,
       let free = statistics[.free] ?? statistics[.available]

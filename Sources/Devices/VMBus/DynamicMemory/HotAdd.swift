@@ -3,7 +3,8 @@
 ///
 /// A driver is asked for one range at a time, from its first page on. What it took is its own until
 /// the machine ends, whatever drivers come later: they may know of it. A range that it may have
-/// taken, as it went without an answer, counts as taken too, because what comes later is to be zero.
+/// taken, as it went without an answer, counts as taken too: what the next one is given is to be
+/// zero.
 struct HotAdd: Sendable {
   /// Of one request: 2 GiB.
   static let maximumRequestPageCount: UInt64 = 524_288

@@ -2,9 +2,9 @@ internal import Bytes
 internal import DeviceKit
 internal import HostSystem
 
-/// A memory balloon, the host's end, and what may be added to a guest's memory: how much of its memory the guest is to give up, and what has
-/// come of it. One object for all machines that a process makes of a configuration, so that a reset
-/// leaves the target.
+/// A memory balloon, the host's end: how much of its memory the guest is to give up, what it is to
+/// have where its memory can grow, and what has come of it. One object for all machines that a
+/// process makes of a configuration, so that a reset leaves the target.
 ///
 /// Any thread.
 public final class Balloon: Sendable {
@@ -41,8 +41,8 @@ public final class Balloon: Sendable {
     state = Guarded(State(activity: BalloonActivity(targetPageCount: targetPageCount)))
   }
 
-  /// How much memory the guest is to have: it gives up what it has more, and is given what it lacks,
-  /// where its memory can grow. What was added stays, and may be in the balloon.
+  /// How much memory the guest is to have: it gives up what it has more, and is given what it
+  /// lacks, where its memory can grow. What was added stays, and may be in the balloon.
   public func setSize(_ size: MemorySize) {
     state.withLock { state in
       state.size = size
