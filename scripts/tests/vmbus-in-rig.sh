@@ -1,8 +1,8 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
 # Runs inside the rig: Linux guests with VMBus, side by side. Arguments: SERIES-CPUS-WHAT..., where WHAT is
-# reports, of free memory, or balloon. Of each, /out has vmbus-NAME.console, .stderr, .status, .resident or .events
-# and .metrics. What they must show is in vmbus.sh.
+# reports, of free memory, or balloon. Of each, /out has vmbus-NAME.console, .stderr, .status, .resident or .events,
+# .metrics and .metrics-grown. What they must show is in vmbus.sh.
 
 # By another name: a run is found by its own.
 cp /usr/bin/vmm-run /tmp/asker
@@ -22,6 +22,11 @@ await() {
   done
 }
 
+# told NAME TEXT: the guest has told that.
+told() {
+  tr -d '\r' <"/out/vmbus-$1.console" | grep -q "^@ $2\$"
+}
+
 # watch NAME PID: lines with the time, the KiB of the VMM that are in memory, and what the guest told last of them.
 # Few processes, as each takes an emulated processor its time.
 watch() {
@@ -38,22 +43,28 @@ watch() {
 
 # run NAME: one guest, from its start until it has powered off because it was asked to.
 run() {
-  series=${1%%-*} what=${1##*-} cpus=${1#*-}
+  series=${1%%-*} what=${1##*-} cpus=${1#*-} memory=512M
+  if [ "$what" = balloon ]; then memory=320M,max=576M; fi
   # The limit is for guests that hang. Busybox' timeout becomes the program, and watches from a child.
-  timeout -s KILL 300 vmm-run run --kernel "/guest/$series/vmlinuz" --initrd "/guest/$series/initrd" --vmbus \
-    --cpus "${cpus%-*}" --memory 512M --control "unix:/tmp/$1.sock" \
-    --append "console=ttyS0 panic=-1 quiet $what" </dev/null >"/out/vmbus-$1.console" 2>"/out/vmbus-$1.stderr" &
+  timeout -s KILL 400 vmm-run run --kernel "/guest/$series/vmlinuz" --initrd "/guest/$series/initrd" --vmbus \
+    --cpus "${cpus%-*}" --memory "$memory" --control "unix:/tmp/$1.sock" \
+    --append "console=ttyS0 panic=-1 quiet memhp_default_state=online $what" </dev/null >"/out/vmbus-$1.console" 2>"/out/vmbus-$1.stderr" &
   vmm=$!
   while [ ! -S "/tmp/$1.sock" ]; do sleep 0.2; done
   if [ "$what" = balloon ]; then
     /tmp/asker ctl "/tmp/$1.sock" events >"/out/vmbus-$1.events" &
     /tmp/asker ctl "/tmp/$1.sock" resize 64M >/dev/null
-    await 100 given "$1" 67108864
+    await 200 given "$1" 67108864
     /tmp/asker ctl "/tmp/$1.sock" metrics >"/out/vmbus-$1.metrics"
     kill -USR1 "$vmm"
     /tmp/asker ctl "/tmp/$1.sock" resize 0 >/dev/null
     await 20 given "$1" 0
     /tmp/asker ctl "/tmp/$1.sock" metrics >"/out/vmbus-$1.metrics-after"
+    /tmp/asker ctl "/tmp/$1.sock" resize memory 576M >/dev/null
+    await 200 told "$1" 'grown memory holds .*'
+    /tmp/asker ctl "/tmp/$1.sock" metrics >"/out/vmbus-$1.metrics-grown"
+    kill -USR1 "$vmm"
+    await 60 told "$1" ready
   else
     watch "$1" "$vmm"
   fi

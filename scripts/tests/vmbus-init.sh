@@ -60,6 +60,41 @@ tell_devices without
 insmod /modules/hv_utils.ko
 await has_drivers 4
 tell_devices again
+
+memory_total() {
+  sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo
+}
+
+# has_grown KIB: by that much.
+has_grown() {
+  [ "$(memory_total)" -ge $((total + $1)) ]
+}
+
+# MiB that are free above 4 GiB, where nothing was at the start, and which the kernel gives away first.
+high_free() {
+  echo $(($(sed -n '/zone *Normal/,/pages free/s/.*pages free *//p' /proc/zoneinfo) / 256))
+}
+
+if grep -qw balloon /proc/cmdline; then
+  total=$(memory_total)
+  tell "total $total"
+  # The host asks for the balloon first, after a time in which it asks for nothing.
+  for _ in 1 2 3 4 5 6; do await has_grown 260000; done
+  tell "grown by $(($(memory_total) - total))"
+  mkdir -p /mnt
+  mount -t tmpfs -o size=64m tmpfs /mnt
+  free=$(high_free)
+  dd if=/dev/urandom of=/mnt/noise bs=1M count=1 2>/dev/null
+  for _ in 1 2 3 4 5 6 7 8; do cat /mnt/noise /mnt/noise /mnt/noise /mnt/noise; done >/mnt/file
+  tell "in what was added $((free - $(high_free))) MiB"
+  sum=$(sha256sum </mnt/noise)
+  for block in 0 13 31; do
+    [ "$(dd if=/mnt/file bs=1M skip=$block count=1 2>/dev/null | sha256sum)" = "$sum" ] || tell "block $block differs"
+  done
+  tell "grown memory holds $(wc -c </mnt/file) bytes"
+  rm /mnt/file
+fi
+
 tell_warnings
 tell ready
 while :; do sleep 1000; done

@@ -4,7 +4,7 @@
 #
 # What runs is in vmbus-in-rig.sh, what the guests do in vmbus-init.sh, what must come of it here.
 
-# SERIES-CPUS-WHAT: each has the services; one reports free memory, the other has a balloon.
+# SERIES-CPUS-WHAT: each has the services; one reports free memory, the other has a balloon, and grows.
 vmbus_guests=(6.12-1-reports 7.3-2-balloon)
 # By their kinds: Dynamic Memory; time, shutdown, heartbeat.
 vmbus_memory=525074dc-8985-46e2-8057-a307dc18a502
@@ -41,7 +41,7 @@ check_vmbus_guest() {
   check_messages "$guest"
 }
 
-# check_vmbus_balloon GUEST: it gave 64 MiB up, and got them back.
+# check_vmbus_balloon GUEST: it gave 64 MiB up, and got them back; then 256 MiB more, and used them.
 check_vmbus_balloon() {
   local guest=vmbus-$1 line
   for line in 'vmm_memory_bytes{class="ballooned"} 67108864' 'vmm_balloon_target_bytes 67108864' \
@@ -54,7 +54,18 @@ check_vmbus_balloon() {
     "$(grep -cxF 'vmm_memory_bytes{class="ballooned"} 0' "$out/$guest.metrics-after")" 1
   check_equal "$guest: the report's lines" "$(grep -cE \
     -e '^  balloon 64 MiB of 64 MiB, 64 MiB given back, .* MiB available in the guest, .*' \
-    -e '^  VMBus   4 devices in use, shutdown is heard, heartbeat [1-9][0-9]*$' "$out/$guest.stderr")" 2
+    -e '^  VMBus   4 devices in use, shutdown is heard, heartbeat [1-9][0-9]*$' "$out/$guest.stderr")" 3
+  check_equal "$guest: what was added" \
+    "$(grep -cxF 'vmm_memory_bytes{class="added"} 268435456' "$out/$guest.metrics-grown")" 1
+  check_equal "$guest: all of it" \
+    "$(grep -cxF 'vmm_memory_bytes{class="ram"} 603979776' "$out/$guest.metrics-grown")" 1
+  check_equal "$guest: what was added, in a report" \
+    "$(grep -cE '^  balloon 0 bytes of 0 bytes, .*, 256 MiB of 256 MiB added, ' "$out/$guest.stderr")" 1
+  check_seen "$guest" 'grown by [0-9]*'
+  check_seen "$guest" 'grown memory holds 33554432 bytes'
+  # Where the guest had nothing before.
+  check_seen "$guest" 'in what was added (2[5-9]|[3-9][0-9]) MiB'
+  check_equal "$guest: blocks that differ" "$(grep -c '^@ block' "$out/$guest.told")" 0
 }
 
 run_vmbus_in_rig() {
