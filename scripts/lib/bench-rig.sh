@@ -12,6 +12,8 @@ source scripts/lib/initramfs.sh
 source scripts/lib/tiny-initramfs.sh
 # shellcheck source=scripts/lib/efi.sh
 source scripts/lib/efi.sh
+# shellcheck source=scripts/lib/bench-network.sh
+source scripts/lib/bench-network.sh
 
 # As vmm-run's default with --kernel.
 linux_memory=512
@@ -211,12 +213,14 @@ disk_figures() {
     | .ratio = .median / .floorMedian | .ratioOfBests = .best / .floorBest'
 }
 
-# bench_rig WORK-DIRECTORY REPETITIONS WHAT...: WHAT is exits, writes, linux, disk, firmware or restore. Needs vmm-run and measure,
+# bench_rig WORK-DIRECTORY REPETITIONS WHAT...: WHAT is exits, writes, linux, disk, firmware, restore or network. Needs vmm-run and measure,
 # static, in the work directory; leaves rig.jsonl there.
 bench_rig() {
   local work=$1 repetitions=$2 what kernel
+  local -a files=()
   shift 2
   require_packages qemu-system-x86 seabios busybox-static cpio ovmf
+  if [[ " $* " == *' network '* ]]; then make_network_bench "$work"; fi
   get_kernel 6.12
   cc -O2 -Wall -static -o "$work/compare" Benchmarks/programs/compare.c
   cc -O2 -Wall -static -o "$work/disk" Benchmarks/programs/disk.c
@@ -237,6 +241,7 @@ bench_rig() {
         disk) emit_disk "$repetitions" ;;
         firmware) emit_firmware "$repetitions" ;;
         restore) emit_restore "$repetitions" ;;
+        network) emit_network "$repetitions" ;;
       esac
     done
   } >"$work/commands"
@@ -246,11 +251,12 @@ bench_rig() {
     --file "$work/compare:/bench/compare" --file "$work/measure:/bench/measure" \
     --file "$work/vmm-run:/bench/vmm-run" --file "$work/initrd.gz:/bench/initrd.gz" \
     --file "$work/restore.gz:/bench/restore.gz" --file "$work/disk.gz:/bench/disk.gz" --file "$work/shell.img:/bench/shell.img" \
-    --file "$kernel/vmlinuz:/bench/vmlinuz" \
+    --file "$kernel/vmlinuz:/bench/vmlinuz" "${files[@]}" \
     --file "$(command -v qemu-system-x86_64):/usr/bin/qemu-system-x86_64" \
     --file /usr/share/qemu --file /usr/share/seabios --file /usr/share/OVMF
   {
     cat "$work/out/figures.jsonl" 2>/dev/null || true
     if [[ " $* " == *' disk '* ]]; then disk_figures "$work/out"; fi
+    if [[ " $* " == *' network '* ]]; then network_figures "$work/out/network.tsv"; fi
   } >"$work/rig.jsonl"
 }
