@@ -6,12 +6,8 @@
 ip link set lo up
 ip address add 10.0.2.2/32 dev lo
 echo 'nobody:x:65534:65534::/:/bin/false' >>/etc/passwd
-# With its own libraries, which this host does not have.
-libraries=/passt/lib/x86_64-linux-gnu:/passt/usr/lib/x86_64-linux-gnu
-loader=$(find /passt -name ld-linux-x86-64.so.2 -path '*/x86_64-linux-gnu/*' | head -n 1)
-printf '%s\n' '#!/bin/sh' "exec $loader --library-path $libraries /passt/usr/bin/passt \"\$@\"" >/usr/local/bin/passt
-chmod 755 /usr/local/bin/passt
-
+# shellcheck source=scripts/tests/passt-in-rig.sh
+. /passt-in-rig.sh
 httpd -f -vv -p 127.0.0.1:8000 -h /guest/www 2>/tmp/asked &
 until netstat -ltn | grep -q ':8000 '; do sleep 0.1; done
 for boot; do

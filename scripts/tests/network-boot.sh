@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
 # Step of scripts/test: firmware that starts what a server behind passt has, in the rig. Sourced, never run; needs
-# firmware.sh and uefi.sh.
+# firmware.sh, uefi.sh and network.sh.
 #
 # What runs is in network-boot-in-rig.sh, what the guest does in network-boot-init.sh, what must come of it here.
 
@@ -20,14 +20,6 @@ fetch_ipxe() {
   local archive
   [[ ! -e $1/ipxe/usr ]] || return 0
   open_archive "$1/archive-ipxe" trixie && unpack_packages "$1/ipxe" ipxe
-}
-
-# fetch_current_passt CACHE: Debian 13's, with its libraries. That of Debian 12 answers DHCP to an address that firmware
-# has not got yet (findings/passt-broadcast.sh).
-fetch_current_passt() {
-  local archive
-  [[ ! -e $1/passt-trixie/usr ]] || return 0
-  open_archive "$1/archive-passt-trixie" trixie && unpack_with_libraries "$1/passt-trixie" trixie passt
 }
 
 # little_endian BYTES NUMBER: in hexadecimal.
@@ -76,9 +68,9 @@ make_boot_variables() {
   busybox xxd -r -p <<<"$records" | dd of="$2" bs=1 seek=100 conv=notrunc status=none
 }
 
-# make_network_boots DIRECTORY: what the server has, disks with iPXE, and variables. Sets `files` and `cache`.
+# make_network_boots DIRECTORY: what the server has, disks with iPXE, and variables. Adds to `files`.
 make_network_boots() {
-  local directory=$1 tree=$1/tree suite how boot kernel firmware url
+  local directory=$1 tree=$1/tree suite how boot cache kernel firmware url
   fill_rig_cache fetch_ipxe || return 1
   mkdir -p "$directory/www" "$tree"/{bin,dev,proc,sys} "$tree.disc"
   make_efi_client "$directory/www/program.efi" || return 1
@@ -117,14 +109,13 @@ run_network_boot() {
   local rig_status=0 guests='Network boot' out=$logs/network-boot/out before=$failed boot name
   local directory=$logs/network-boot/guest
   local -a files=()
-  local cache
   rm -rf "$logs/network-boot"
   mkdir -p "$directory"
   require_packages grub-common grub-efi-amd64-bin xorriso mtools fdisk busybox-static || return 1
-  fill_rig_cache fetch_current_passt || return 1
+  NETWORK_PASST=trixie get_passt || return 1
   make_network_boots "$directory" || return 1
   logged network-boot "$here/rig" --timeout $((300 + 300 * ${#network_boots[@]})) --cpus 1 --out "$out" \
-    --file "$vmm_run:/usr/bin/vmm-run" --file "$cache/passt-trixie:/passt" "${files[@]}" --file "$directory:/guest" \
+    --file "$vmm_run:/usr/bin/vmm-run" "${files[@]}" --file "$directory:/guest" \
     --script "$here/tests/network-boot-in-rig.sh" -- "${network_boots[@]}" || rig_status=$?
   if [[ $rig_status -ne 0 ]]; then
     fail_check "$guests: the rig's exit status $rig_status"

@@ -12,6 +12,9 @@ echo 'nobody:x:65534:65534::/:/bin/false' >>/etc/passwd
 # Who may ping: passt has no privileges.
 echo '0 2147483647' >/proc/sys/net/ipv4/ping_group_range
 
+# shellcheck source=scripts/tests/passt-in-rig.sh
+. /passt-in-rig.sh
+
 # Input that does not end.
 mkfifo /tmp/silence
 
@@ -105,17 +108,17 @@ for guest; do
   kill "$asker" 2>/dev/null
   if [ "$words" = mortal ]; then
     told 'stop it'
-    kill -STOP "$(pidof passt)"
+    kill -STOP "$(pidof "$passt")"
     told 'no answer'
-    kill -CONT "$(pidof passt)"
+    kill -CONT "$(pidof "$passt")"
     told mortal
-    kill -KILL "$(pidof passt)"
+    kill -KILL "$(pidof "$passt")"
   fi
   wait "$job"
   echo $? >"/out/$name.status"
   # A guest that sent nothing leaves it.
   kill "$server" 2>/dev/null
   for file in /guest/data /tmp/back; do sha256sum <$file; done >"/out/$name.sums"
-  echo "programs that are left: $(pidof passt)" >>"/out/$name.sums"
+  echo "programs that are left: $(pidof "$passt")" >>"/out/$name.sums"
   echo "$name: status $(cat "/out/$name.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
 done

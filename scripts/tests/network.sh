@@ -41,11 +41,18 @@ make_network_guest() {
   rm -r "$tree"
 }
 
-# get_passt: sets `passt`, Debian 12's, unpacked and not installed, in the rig's cache.
+# get_passt: adds to `files` Debian 12's passt, or with NETWORK_PASST=trixie Debian 13's with its libraries, which
+# passt-in-rig.sh makes a program of; unpacked and not installed, in the rig's cache.
 get_passt() {
   local cache
-  fill_rig_cache fetch_passt || return 1
-  passt=$cache/passt/usr/bin/passt
+  if [[ ${NETWORK_PASST-} == trixie ]]; then
+    fill_rig_cache fetch_current_passt || return 1
+    files+=(--file "$cache/passt-trixie:/passt")
+  else
+    fill_rig_cache fetch_passt || return 1
+    files+=(--file "$cache/passt/usr/bin/passt:/usr/bin/passt")
+  fi
+  files+=(--file "$here/tests/passt-in-rig.sh:/passt-in-rig.sh")
 }
 
 # fetch_passt CACHE: fills CACHE/passt with the package's files, unless they are there. Whoever calls it holds the
@@ -62,6 +69,14 @@ fetch_passt() {
     return 1
   fi
   mv "$work" "$1/passt"
+}
+
+# fetch_current_passt CACHE: Debian 13's, with its libraries. That of Debian 12 answers DHCP to an address that firmware
+# has not got yet (findings/passt-broadcast.sh).
+fetch_current_passt() {
+  local archive
+  [[ ! -e $1/passt-trixie/usr ]] || return 0
+  open_archive "$1/archive-passt-trixie" trixie && unpack_with_libraries "$1/passt-trixie" trixie passt
 }
 
 check_network_guest() {
@@ -102,8 +117,9 @@ check_network_guest() {
 }
 
 run_network_in_rig() {
-  local rig_status=0 guests='Linux with a network' out=$logs/network/out before=$failed guest passt kernel limit
+  local rig_status=0 guests='Linux with a network' out=$logs/network/out before=$failed guest kernel limit
   local directory=$logs/network
+  local -a files=()
   rm -rf "$directory"
   mkdir -p "$directory/guest"
   get_passt || return 1
@@ -118,7 +134,7 @@ run_network_in_rig() {
   limit=$((300 + $(stat -c %s "$directory/guest/data") / 20000))
   logged network "$here/rig" --timeout $((300 + limit * ${#network_guests[@]})) --cpus 1 --out "$out" \
     --env "NETWORK_LIMIT=$limit" \
-    --file "$vmm_run:/usr/bin/vmm-run" --file "$passt:/usr/bin/passt" \
+    --file "$vmm_run:/usr/bin/vmm-run" "${files[@]}" \
     --file "$directory/guest:/guest" --script "$here/tests/network-in-rig.sh" -- \
     "${network_guests[@]}" || rig_status=$?
   if [[ $rig_status -ne 0 ]]; then
