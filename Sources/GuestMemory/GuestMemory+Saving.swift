@@ -128,8 +128,8 @@ extension GuestMemory {
     }
   }
 
-  /// Asks for huge pages where each page of one is read anyway: the host gives memory sooner, and no
-  /// more of it. The kernel keeps a mapping apart for each stretch: the longest have it.
+  /// Asks for huge pages where each page of one is read anyway: the host gives memory sooner, and
+  /// no more of it. The kernel keeps a mapping apart for each stretch: the longest have it.
   private func adviseHugePages(under saved: [SavedPages]) {
     let stretches = HugeStretches.longest(Self.hugeStretchCount, of: saved.map(\.pages))
     for stretch in stretches {

@@ -11,6 +11,7 @@ allowed_messages=(
   'the rig, its slowness:hrtimer: interrupt took [0-9]+ ns'
   'the rig, its slowness:workqueue: .* hogged CPU for .*'
   'the rig, its slowness:perf: interrupt took too long .*'
+  'the rig, its slowness:APIC calibration not consistent with PM-Timer: .*'
 )
 
 # check_messages GUEST: the warnings that GUEST told are all known.
