@@ -44,9 +44,9 @@ lint_scripts() {
   printf '%d scripts\n' "${#scripts[@]}"
 }
 
-# For builds that only run: reports have their lines, debuggers no variables, editors no index. A tenth of the
-# compiler's time less.
-lean_build=(-Xswiftc -gline-tables-only --disable-index-store)
+# For builds that only run: reports have their lines, debuggers no variables. A tenth of the compiler's time less.
+# Not without an index, too: SwiftPM looks for tests in it.
+lean_build=(-Xswiftc -gline-tables-only)
 
 # A person's build is the one that `swift build` and debuggers have, so that neither builds it anew.
 build_debug() {
