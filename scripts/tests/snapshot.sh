@@ -54,7 +54,8 @@ check_snapshot_guest() {
 }
 
 run_snapshots_in_rig() {
-  local rig_status=0 guests='Linux that is saved and restored' out=$logs/snapshot/out before=$failed guest passt
+  local rig_status=0 guests='Linux that is saved and restored' out=$logs/snapshot/out before=$failed guest
+  local -a files=()
   local directory=$logs/snapshot firmware ovmf=/usr/share/OVMF
   get_firmware bookworm || return 1
   rm -rf "$directory"
@@ -66,7 +67,7 @@ run_snapshots_in_rig() {
   truncate -s 16M "$directory/guest/disk.img"
   logged snapshot "$here/rig" --timeout 900 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" \
-    --file "$passt:/usr/bin/passt" --file "$firmware$ovmf:$ovmf" --file /usr/bin/swtpm --script "$here/tests/snapshot-in-rig.sh" -- \
+    "${files[@]}" --file "$firmware$ovmf:$ovmf" --file /usr/bin/swtpm --script "$here/tests/snapshot-in-rig.sh" -- \
     "$snapshot_times" "$snapshot_rounds" "${snapshot_guests[@]}" || rig_status=$?
   if [[ $rig_status -ne 0 ]]; then
     fail_check "$guests: the rig's exit status $rig_status"

@@ -12,7 +12,7 @@ import VMM
       switch kind {
       case .hypercall(.userspace): EXIT_FLOOR_HYPERCALLS_BY_PORT
       case .hypercall(.kernel): EXIT_FLOOR_HYPERCALLS_BY_KVM
-      case .portOut, .portIn, .store, .load: EXIT_FLOOR_NO_HYPERCALLS
+      case .hypercall(.none), .portOut, .portIn, .store, .load: EXIT_FLOOR_NO_HYPERCALLS
       }
     let image = ExitImage(
       kind, count: count, address: address,

@@ -57,6 +57,7 @@ struct ExitsBenchmark {
   private func isPossible(_ transport: HyperVTransport) throws -> Bool {
     switch transport {
     case .userspace: true
+    case .none: false
     case .kernel: HyperVTransport.kernelObstacle(on: try .init()) == nil
     }
   }
