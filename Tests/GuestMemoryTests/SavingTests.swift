@@ -39,8 +39,8 @@ import ZeroTracker
     for page in expected {
       #expect(try memory.load(at: GPA(page << 12 | 8), as: UInt64.self) == page | 1)
     }
-    // Where huge pages are asked for is no more than was saved; a host that gives them unasked gives
-    // whole ones.
+    // Where huge pages are asked for is no more than was saved; a host that gives them unasked
+    // gives whole ones.
     let resident = try memory.residentByteCount() / 4096
     if backing == .anonymous, Self.givesHugePagesUnasked {
       #expect(resident >= expected.count && resident <= Set(expected.map { $0 / 512 }).count * 512)
