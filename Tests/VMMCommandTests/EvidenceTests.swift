@@ -83,6 +83,24 @@ struct EvidenceTests {
     #expect(MemoryLogSVG([]).text.hasSuffix("</svg>\n"))
   }
 
+  /// Samples that somebody wrote: times that are none are left out, and the rest is drawn.
+  @Test func timesThatCannotBe() throws {
+    let run = try run(
+      "run-1",
+      [
+        "hypercalls.jsonl": call.replacing("1.500000000", with: "1e300"),
+        "samples.jsonl": sample(1, life: 1, resident: .max, ticks: 1)
+          + sample(1e300, life: 1, resident: 1, ticks: 1)
+          + sample(3, life: 1, resident: 4096, ticks: 1)
+          + sample(-1e300, life: 1, resident: 1, ticks: 1)
+          + sample(2, life: 1, resident: 4096, ticks: 1),
+      ])
+    let line = run.memoryLine
+    #expect(line.points.map(\.time) == [0, 1, 2])
+    #expect(line.answers == [])
+    #expect(MemoryLogSVG([line]).text.contains("<polyline points=\"90,"))
+  }
+
   @Test func damagedFilesSayNothing() throws {
     let run = try run(
       "run-1",

@@ -53,7 +53,7 @@ struct EvidenceRun {
     let calls = Self.lines(of: .hypercalls, in: path)
     hypercallCount = calls.count
     answers = calls.compactMap { call in
-      guard case .array(let ranges)? = call["ranges"], let time = call["time"]?.asNumber else {
+      guard case .array(let ranges)? = call["ranges"], let time = call["time"]?.asTime else {
         return nil
       }
       let pages = ranges.reduce(UInt64(0)) { $0 &+ ($1["pageCount"]?.asCount ?? 0) }
@@ -113,7 +113,7 @@ struct EvidenceRun {
 
 extension EvidenceRun.Sample {
   fileprivate init?(_ value: JSONValue) {
-    guard let time = value["time"]?.asNumber, case .integer(let life)? = value["life"],
+    guard let time = value["time"]?.asTime, case .integer(let life)? = value["life"],
       let memory = value["memory"]
     else { return nil }
     self.time = time
@@ -130,12 +130,15 @@ extension EvidenceRun.Sample {
 }
 
 extension JSONValue {
-  fileprivate var asNumber: Double? {
+  /// Seconds that a run can last, as its files may have any number.
+  fileprivate var asTime: Double? {
+    let seconds: Double
     switch self {
-    case .integer(let integer): Double(integer)
-    case .number(let number): number
-    default: nil
+    case .integer(let integer): seconds = Double(integer)
+    case .number(let number): seconds = number
+    default: return nil
     }
+    return (0...1e9).contains(seconds) ? seconds : nil
   }
 
   fileprivate var asCount: UInt64? {

@@ -137,7 +137,7 @@ struct MemoryLogSVG: SVGPicture {
 extension EvidenceRun {
   /// Of its last machine. Empty for a run that was not sampled.
   var memoryLine: MemoryLogSVG.Line {
-    let life = lastLife
+    let life = lastLife.sorted { $0.time < $1.time }
     let begin = life.first?.time ?? 0
     return MemoryLogSVG.Line(
       name: "\(name), Hyper-V features \(features)",
