@@ -10,7 +10,8 @@ final class GrowableRegion: Sendable {
   /// All that can be added.
   let region: GuestMemoryLayout.Region
   let mapping: HostMapping
-  private let mapped: MappedRegion
+  /// Where all of it is.
+  let whole: MappedRegion
   /// What has been added. Stored when all that is to be known of it is, so that who reads it may
   /// use the memory.
   private let count = Atomic<UInt64>(0)
@@ -19,13 +20,10 @@ final class GrowableRegion: Sendable {
   /// One at a time.
   let turn = Guarded<Void>(())
 
-  /// Where all of it is.
-  var whole: MappedRegion { mapped }
-
   init(_ region: GuestMemoryLayout.Region, backing: MemoryBacking) throws(GuestMemoryError) {
     self.region = region
     mapping = try HostMapping(byteCount: region.byteCount, backing: backing)
-    mapped = MappedRegion(region, mapping)
+    whole = MappedRegion(region, mapping)
   }
 
   var addedByteCount: UInt64 { count.load(ordering: .acquiring) }
@@ -46,7 +44,7 @@ final class GrowableRegion: Sendable {
     else { return nil }
     return MappedRegion(
       start: GPA(region.start.rawValue + added), byteCount: byteCount,
-      hostAddress: mapped.hostAddress + UInt(added))
+      hostAddress: whole.hostAddress + UInt(added))
   }
 
   /// Makes all that is not added zero again; where that fails it is never added.
@@ -66,7 +64,7 @@ final class GrowableRegion: Sendable {
   /// The bytes, if they are all of what was added.
   func bytes(at address: GPA, _ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
     guard locate(address, byteCount) != nil else { return nil }
-    return unsafe mapped.bytes(at: address, byteCount)
+    return unsafe whole.bytes(at: address, byteCount)
   }
 
   /// Where they lie, if they are all of what was added. Any values are accepted.

@@ -47,10 +47,11 @@ public struct MemorySpec: Hashable, Sendable {
     return backing == .hugetlb ? (hints, "--backing hugetlb") : nil
   }
 
+  /// The most that the guest can have.
+  package var largest: ByteCount { max(maximum ?? byteCount, byteCount) }
+
   /// How much may be added, in bytes.
-  public var growthByteCount: UInt64 {
-    max(maximum?.bytes ?? 0, byteCount.bytes) - byteCount.bytes
-  }
+  public var growthByteCount: UInt64 { largest.bytes - byteCount.bytes }
 
   /// The unit of what may be added: as much as Linux takes at a time.
   private static let growthUnit = ByteCount.mebi(128)
@@ -95,10 +96,9 @@ public struct MemorySpec: Hashable, Sendable {
       throw SpecValueError(
         "the size of --balloon says that already; leave one out", part: "target=")
     }
-    let most = max(maximum ?? byteCount, byteCount)
-    guard target <= most else {
+    guard target <= largest else {
       throw SpecValueError(
-        "\(target.optionText) is more than the \(most.optionText) that the guest can have",
+        "\(target.optionText) is more than the \(largest.optionText) that the guest can have",
         part: "target=")
     }
   }

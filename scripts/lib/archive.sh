@@ -80,6 +80,23 @@ fill_rig_cache() {
   ) 9>"$cache/lock"
 }
 
+# fetch_tree CACHE NAME SUITE FUNCTION ARGUMENT...: CACHE/NAME, unless it is there, is what `FUNCTION TREE ARGUMENT...` makes
+# of that suite's packages: all of it or nothing. For fill_rig_cache.
+fetch_tree() {
+  local cache=$1 name=$2 suite=$3 function=$4 archive work
+  shift 4
+  [[ ! -e $cache/$name ]] || return 0
+  open_archive "$cache/archive-$name" "$suite" || return 1
+  work=$(mktemp -d "$cache/fetch.XXXXXX") || return 1
+  # As others have it who look at it inside the rig.
+  chmod 755 "$work"
+  if ! "$function" "$work" "$@"; then
+    rm -rf "$work"
+    return 1
+  fi
+  mv "$work" "$cache/$name"
+}
+
 # search_archive PATTERN: names of packages, one a line.
 search_archive() {
   apt-cache -c "$archive/apt.conf" search --names-only "$1" | cut -d ' ' -f 1

@@ -7,13 +7,6 @@ network_series=6.12
 # MiB each way, and round trips.
 read -ra network_amounts <<<"${NETWORK_AMOUNTS:-24 2000}"
 
-# fetch_bench_passt CACHE: as scripts/tests/network.sh has it.
-fetch_bench_passt() {
-  local archive
-  [[ ! -e $1/passt/usr/bin/passt ]] || return 0
-  open_archive "$1/archive-passt" bookworm && unpack_packages "$1/passt" passt
-}
-
 # make_network_initramfs FILE KERNEL PROGRAM MODULE...: uses the network, and powers off.
 make_network_initramfs() {
   local file=$1 kernel=$2 program=$3 tree
@@ -44,7 +37,7 @@ INIT
 make_network_bench() {
   local work=$1 cache kernel
   local -a virtio=(failover net_failover virtio_net)
-  fill_rig_cache fetch_bench_passt
+  fill_rig_cache fetch_tree passt bookworm unpack_packages passt
   cc -O2 -Wall -static -o "$work/network" Benchmarks/programs/network.c
   # Debian's cloud kernel has no e1000e.
   get_kernel "$network_series-full" e1000e

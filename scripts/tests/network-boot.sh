@@ -15,13 +15,6 @@ if [[ -n ${FULL_NETWORK_BOOT-} ]]; then
 fi
 network_boot_series=6.12
 
-# fetch_ipxe CACHE
-fetch_ipxe() {
-  local archive
-  [[ ! -e $1/ipxe/usr ]] || return 0
-  open_archive "$1/archive-ipxe" trixie && unpack_packages "$1/ipxe" ipxe
-}
-
 # little_endian BYTES NUMBER: in hexadecimal.
 little_endian() {
   local index
@@ -71,7 +64,7 @@ make_boot_variables() {
 # make_network_boots DIRECTORY: what the server has, disks with iPXE, and variables. Adds to `files`.
 make_network_boots() {
   local directory=$1 tree=$1/tree suite how boot cache kernel firmware url
-  fill_rig_cache fetch_ipxe || return 1
+  fill_rig_cache fetch_tree ipxe trixie unpack_packages ipxe || return 1
   mkdir -p "$directory/www" "$tree"/{bin,dev,proc,sys} "$tree.disc"
   make_efi_client "$directory/www/program.efi" || return 1
   get_kernel "$network_boot_series" || return 1

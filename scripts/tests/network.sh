@@ -42,41 +42,18 @@ make_network_guest() {
 }
 
 # get_passt: adds to `files` Debian 12's passt, or with NETWORK_PASST=trixie Debian 13's with its libraries, which
-# passt-in-rig.sh makes a program of; unpacked and not installed, in the rig's cache.
+# passt-in-rig.sh makes a program of; unpacked and not installed, in the rig's cache. That of Debian 12 answers DHCP to an
+# address that firmware has not got yet (findings/passt-broadcast.sh).
 get_passt() {
   local cache
   if [[ ${NETWORK_PASST-} == trixie ]]; then
-    fill_rig_cache fetch_current_passt || return 1
+    fill_rig_cache fetch_tree passt-trixie trixie unpack_with_libraries trixie passt || return 1
     files+=(--file "$cache/passt-trixie:/passt")
   else
-    fill_rig_cache fetch_passt || return 1
+    fill_rig_cache fetch_tree passt bookworm unpack_packages passt || return 1
     files+=(--file "$cache/passt/usr/bin/passt:/usr/bin/passt")
   fi
   files+=(--file "$here/tests/passt-in-rig.sh:/passt-in-rig.sh")
-}
-
-# fetch_passt CACHE: fills CACHE/passt with the package's files, unless they are there. Whoever calls it holds the
-# lock of the cache.
-fetch_passt() {
-  local archive work
-  if [[ -e $1/passt/usr/bin/passt ]]; then
-    return 0
-  fi
-  open_archive "$1/archive-passt" bookworm || return 1
-  work=$(mktemp -d "$1/fetch.XXXXXX") || return 1
-  if ! unpack_packages "$work" passt; then
-    rm -rf "$work"
-    return 1
-  fi
-  mv "$work" "$1/passt"
-}
-
-# fetch_current_passt CACHE: Debian 13's, with its libraries. That of Debian 12 answers DHCP to an address that firmware
-# has not got yet (findings/passt-broadcast.sh).
-fetch_current_passt() {
-  local archive
-  [[ ! -e $1/passt-trixie/usr ]] || return 0
-  open_archive "$1/archive-passt-trixie" trixie && unpack_with_libraries "$1/passt-trixie" trixie passt
 }
 
 check_network_guest() {

@@ -11,17 +11,11 @@ secure_boot_modules=(efivarfs)
 secure_boot_suites=(trixie) secure_boot_cpus=1
 if [[ -n ${FULL_SECURE_BOOT-} ]]; then secure_boot_suites=("${firmware_suites[@]}") secure_boot_cpus=2; fi
 
-# fetch_signed CACHE: shim and GRUB, signed for Debian.
-fetch_signed() {
-  local archive
-  [[ ! -e $1/signed/usr ]] || return 0
-  open_archive "$1/archive-signed" bookworm && unpack_packages "$1/signed" shim-signed grub-efi-amd64-signed
-}
-
 # make_secure_boot_disks DIRECTORY: signed.img with shim, GRUB and Linux of Debian, and unsigned.img.
 make_secure_boot_disks() {
   local cache tree=$1/tree kernel disk signed
-  fill_rig_cache fetch_signed || return 1
+  # Shim and GRUB, signed for Debian.
+  fill_rig_cache fetch_tree signed bookworm unpack_packages shim-signed grub-efi-amd64-signed || return 1
   signed=$cache/signed/usr/lib
   get_kernel "$secure_boot_series" "${secure_boot_modules[@]}" || return 1
   mkdir -p "$tree"/{bin,dev,proc,sys}

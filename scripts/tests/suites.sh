@@ -3,8 +3,8 @@
 # Steps of scripts/test: the Swift Testing suites. Sourced, never run.
 
 # Test modules worth a second run on the stock KVM of the rig, and those of them that meet another kernel
-# there. A damaged machine is refused by this program, and a kernel's way to refuse one is seen once; so is a move,
-# which asks of the kernel what tracking asks.
+# there. A damaged machine is refused by this program, and a kernel's way to refuse one is seen once; so are moves,
+# saved memory, hints and keys, which ask of the kernel what tracking and devices ask.
 rig_filter='^(KVMTests|VMMTests|GuestMemoryTests|HostPagesTests)\.'
 new_rig_filter='^(KVMTests|VMMTests|HostPagesTests)\.'
 

@@ -36,8 +36,9 @@ public struct MachineConfiguration: Sendable {
   public var refinement = GuestMemory.RefinementBudget.default
   /// Checks before each answer that every page in it is zero; a page that is not ends the run.
   public var verifiesZeroedMemory = false
-  /// Where Hyper-V's interface is implemented.
+  /// Whose interface the guest finds.
   public var paravirtualization = Paravirtualization.hyperV
+  /// Where Hyper-V's interface is implemented, if the guest finds that.
   public var hyperV = HyperVSelection.automatic
   /// What the guest is offered of the interface.
   public var enlightenments = EnlightenmentSelection.recommended

@@ -1,5 +1,6 @@
 public import GuestMemory
 public import HostPages
+internal import HostSystem
 public import HyperVCore
 public import KVM
 public import ZeroTracker
@@ -38,6 +39,17 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .stopped: "stopped before the machine was made"
     case .configuration(let text), .guest(let text): text
     }
+  }
+
+  /// The host gives no more threads.
+  ///
+  /// - Parameters:
+  ///   - what: the thread or threads, as in "the clock's thread".
+  ///   - code: of `HostThread.Failure`.
+  package static func noThread(_ what: String, code: Int32) -> MachineError {
+    .unavailable(
+      what: "cannot start \(what): \(Errno(code))",
+      cure: "raise the limit of processes (ulimit -u)")
   }
 
   /// Whether the host, and not the guest or the configuration, is at fault.

@@ -400,9 +400,7 @@ public final class PersonalComputer: Sendable {
     do throws(HostThread.Failure) {
       try clock.startTimer(onThreadStart: { [onThreadStart] in onThreadStart(.service) })
     } catch {
-      throw .unavailable(
-        what: "cannot start the real-time clock's thread: \(Errno(error.code))",
-        cure: "raise the limit of processes (ulimit -u)")
+      throw .noThread("the real-time clock's thread", code: error.code)
     }
     try Self.device { () throws(DeviceError) in
       try tpm?.start()

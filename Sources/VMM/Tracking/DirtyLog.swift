@@ -242,7 +242,6 @@ extension MemorySlot {
 
   /// Whether all of `range` lies in the slot.
   fileprivate func contains(_ range: PageRange) -> Bool {
-    let first = guestPhysicalAddress / 4096
-    return range.start.rawValue >= first && range.end.rawValue <= first + pageCount
+    range.start.rawValue >= firstPage && range.end.rawValue <= firstPage + pageCount
   }
 }

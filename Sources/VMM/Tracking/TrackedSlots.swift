@@ -23,11 +23,7 @@ struct TrackedSlots: Sendable {
     numbers: MemorySlotNumbers, source kind: WrittenPageSourceKind?,
     refinement: GuestMemory.RefinementBudget, hasSystemManagement: Bool
   ) throws(MachineError) {
-    let slots = guest.mappedRegions.map { region in
-      MemorySlot(
-        number: numbers.take(), guestPhysicalAddress: region.start.rawValue,
-        byteCount: region.byteCount, hostAddress: region.hostAddress)
-    }
+    let slots = guest.mappedRegions.map { Self.slot(numbers.take(), of: $0) }
     func register(_ options: MemorySlot.Options) throws(MachineError) {
       try kvm { () throws(KVMError) in
         for slot in slots {
@@ -71,13 +67,17 @@ struct TrackedSlots: Sendable {
     }
   }
 
+  private static func slot(_ number: UInt32, of region: MappedRegion) -> MemorySlot {
+    MemorySlot(
+      number: number, guestPhysicalAddress: region.start.rawValue, byteCount: region.byteCount,
+      hostAddress: region.hostAddress)
+  }
+
   /// Gives the guest a piece of memory more, whose first write is seen like all others.
   func add(_ piece: MappedRegion) throws(MachineError) {
     // Before it can write there.
     if let source = source as? WriteProtectSource { try source.protect(piece) }
-    let slot = MemorySlot(
-      number: numbers.take(), guestPhysicalAddress: piece.start.rawValue,
-      byteCount: piece.byteCount, hostAddress: piece.hostAddress)
+    let slot = Self.slot(numbers.take(), of: piece)
     do {
       try kvm { () throws(KVMError) in try log.add(slot) }
     } catch {

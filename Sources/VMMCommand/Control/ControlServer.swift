@@ -47,9 +47,7 @@ final class ControlServer: Sendable {
       }
     } catch {
       lanes.stop()
-      throw .unavailable(
-        what: "cannot start the threads of --control: \(Errno(error.code))",
-        cure: "raise the limit of processes (ulimit -u)")
+      throw .noThread("the threads of --control", code: error.code)
     }
     self.lanes = lanes
     run.events.setListener { core.wake() }

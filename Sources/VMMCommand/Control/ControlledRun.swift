@@ -281,11 +281,11 @@ final class ControlledRun: Sendable {
     case .balloon(let byteCount): return resize(balloon, balloonByteCount: byteCount)
     case .memory(let byteCount):
       let memory = parts.specification.partition.memory
-      let most = memory.byteCount.bytes + memory.growthByteCount
-      guard byteCount > 0, byteCount <= most else {
+      guard byteCount > 0, byteCount <= memory.largest.bytes else {
         return .failure(
           .badRequest,
-          "vm.resize: the guest can have up to \(most) bytes; max= of --memory says more")
+          "vm.resize: the guest can have up to \(memory.largest.bytes) bytes; max= of --memory says"
+            + " more")
       }
       balloon.setSize(memory.size(byteCount))
       return .done

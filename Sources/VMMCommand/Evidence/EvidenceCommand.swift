@@ -36,9 +36,7 @@ enum EvidenceCommand {
         "draw \(path)", code: ENODATA, cure: "record a run of a second or more")
     }
     let file = try OutputFile.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, named: path)
-    var writer = PatientWriter(
-      descriptor: file.rawValue, name: path, policy: .waits(.ofProcess))
-    if case .failed(let error) = writer.write(Array(MemoryLogSVG(lines).text.utf8)) { throw error }
+    try OutputFile.write(MemoryLogSVG(lines).text, to: file.rawValue, named: path)
     try OutputFile.writeStandardOutput("\nmemory over time drawn into \(path)\n")
   }
 

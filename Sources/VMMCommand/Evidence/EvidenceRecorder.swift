@@ -74,9 +74,7 @@ final class EvidenceRecorder: Sendable {
       }
       self.thread.withLock { $0 = thread }
     } catch {
-      throw .unavailable(
-        what: "cannot start a thread: \(Errno(error.code))",
-        cure: "raise the limit of processes (ulimit -u)")
+      throw .noThread("a thread", code: error.code)
     }
     Diagnostics.report("evidence: \(path)")
   }

@@ -26,9 +26,7 @@ final class ErrandThread: Sendable {
         }
       }
     } catch {
-      throw .unavailable(
-        what: "cannot start a thread: \(Errno(error.code))",
-        cure: "raise the limit of processes (ulimit -u)")
+      throw .noThread("a thread", code: error.code)
     }
   }
 

@@ -12,12 +12,10 @@ final class HostPressure: Sendable {
 
   /// Nil where the kernel has no such file, or has it off.
   init?() {
-    let paths = [Self.pathOfGroup(), Self.path].compactMap { $0 }
-    for path in paths {
-      // SAFETY: the path is a C string for the time of the call.
-      guard let file = try? FileDescriptor({ unsafe open(path, O_RDONLY | O_CLOEXEC) }),
-        Self.read(file) != nil
-      else { continue }
+    for path in [Self.pathOfGroup(), Self.path].compactMap(\.self) {
+      guard let file = Self.open(path), Self.text(of: file).flatMap(Self.perMille) != nil else {
+        continue
+      }
       self.file = file
       return
     }
@@ -26,16 +24,21 @@ final class HostPressure: Sendable {
 
   /// Per mille of the last ten seconds in which some process waited for memory; nil if it cannot be
   /// read.
-  var perMille: UInt64? { Self.read(file) }
+  var perMille: UInt64? { Self.text(of: file).flatMap(Self.perMille) }
 
-  private static func read(_ file: borrowing FileDescriptor) -> UInt64? {
-    var bytes = [UInt8](repeating: 0, count: 256)
+  private static func open(_ path: String) -> FileDescriptor? {
+    // SAFETY: the path is a C string for the time of the call.
+    try? FileDescriptor { unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC) }
+  }
+
+  /// What a short file of the kernel says now; nil if it says nothing.
+  private static func text(of file: borrowing FileDescriptor) -> String? {
+    var bytes = [UInt8](repeating: 0, count: 4096)
     // SAFETY: the kernel writes at most bytes.count bytes.
     let count = unsafe bytes.withUnsafeMutableBytes { bytes in
       unsafe pread(file.rawValue, bytes.baseAddress, bytes.count, 0)
     }
-    guard count > 0 else { return nil }
-    return perMille(String(decoding: bytes.prefix(count), as: UTF8.self))
+    return count > 0 ? String(decoding: bytes.prefix(count), as: UTF8.self) : nil
   }
 
   /// From `some avg10=1.23 avg60=…`; nil if that is not there.
@@ -54,19 +57,9 @@ final class HostPressure: Sendable {
 
   /// *memory.pressure* of the group that /proc/self/cgroup names for version 2.
   private static func pathOfGroup() -> String? {
-    // SAFETY: the path is a C string for the time of the call.
-    guard let file = try? FileDescriptor({ unsafe open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC) })
+    guard let file = open("/proc/self/cgroup"), let text = text(of: file),
+      let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::/") })
     else { return nil }
-    var bytes = [UInt8](repeating: 0, count: 4096)
-    // SAFETY: the kernel writes at most bytes.count bytes.
-    let count = unsafe bytes.withUnsafeMutableBytes { bytes in
-      unsafe pread(file.rawValue, bytes.baseAddress, bytes.count, 0)
-    }
-    guard count > 0 else { return nil }
-    let text = String(decoding: bytes.prefix(count), as: UTF8.self)
-    guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else {
-      return nil
-    }
     return "/sys/fs/cgroup" + line.dropFirst(3) + "/memory.pressure"
   }
 }

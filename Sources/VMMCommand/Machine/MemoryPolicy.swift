@@ -1,3 +1,5 @@
+internal import GuestMemory
+
 /// Decides how much memory a guest is to have, by what it says it has available and by what the
 /// host lacks. A value without clock, files and threads: each sample gives at most one step.
 ///
@@ -21,7 +23,7 @@ struct MemoryPolicy: Equatable {
   }
 
   /// In a step at least, and by multiples of it: what memory grows by.
-  static let leastStep: UInt64 = 128 << 20
+  static let leastStep = GuestMemoryLayout.growthUnit
   /// From here on the host is short, in per mille: 10 % of the time.
   static let shortage: UInt64 = 100
   /// Samples after a step that are not looked at.

@@ -42,14 +42,12 @@ final class MemoryTuner: Sendable {
       let thread = try HostThread { [self] in
         onThreadStart()
         var policy = MemoryPolicy(
-          start: memory.byteCount.bytes, maximum: memory.byteCount.bytes + memory.growthByteCount)
+          start: memory.byteCount.bytes, maximum: memory.largest.bytes)
         while !ends.wait(seconds: Self.secondsBetweenSamples) { look(&policy) }
       }
       self.thread.withLock { $0 = thread }
     } catch {
-      throw .unavailable(
-        what: "cannot start a thread: \(Errno(error.code))",
-        cure: "raise the limit of processes (ulimit -u)")
+      throw .noThread("a thread", code: error.code)
     }
   }
 

@@ -165,7 +165,6 @@ struct MemoryPictureSVG: SVGPicture {
     }
     return widths
   }
-
 }
 
 /// Elements of a picture.

@@ -23,6 +23,15 @@ struct HotAddTests {
     try Driver(growthByteCount: units * Self.unit)
   }
 
+  /// One that is to have as many units more, when the time has come at which it is asked.
+  private func driver(toBeGiven units: UInt64) throws -> Driver {
+    let driver = try driver()
+    try driver.begin()
+    driver.balloon.setSize(Self.size(16 << 20 + units * Self.unit))
+    driver.wait(51)
+    return driver
+  }
+
   /// What the host asks for: the range, which is the region too.
   private func requested(_ driver: Driver) throws -> Range<UInt64>? {
     guard let (kind, words) = try driver.receive() else { return nil }
@@ -93,10 +102,7 @@ struct HotAddTests {
 
   @Test("a driver that takes less is asked for the rest, later and later")
   func less() throws {
-    let driver = try driver()
-    try driver.begin()
-    driver.balloon.setSize(Self.size(16 << 20 + Self.unit))
-    driver.wait(51)
+    let driver = try driver(toBeGiven: 1)
     _ = try driver.receive()
     try take(driver, 0x4000)
     let rest = Self.start + 0x4000..<Self.start + Self.unitPageCount
@@ -127,10 +133,7 @@ struct HotAddTests {
 
   @Test("a driver that does not answer is not asked for memory again, and the balloon goes on")
   func silence() throws {
-    let driver = try driver()
-    try driver.begin()
-    driver.balloon.setSize(Self.size(16 << 20 + Self.unit))
-    driver.wait(51)
+    let driver = try driver(toBeGiven: 1)
     #expect(try requested(driver) != nil)
     driver.wait(1000)
     #expect(try driver.receive() == nil)
@@ -148,10 +151,7 @@ struct HotAddTests {
 
   @Test("what a driver may have taken is not given to the next as zero")
   func nextDriver() throws {
-    let driver = try driver()
-    try driver.begin()
-    driver.balloon.setSize(Self.size(16 << 20 + 2 * Self.unit))
-    driver.wait(51)
+    let driver = try driver(toBeGiven: 2)
     #expect(try requested(driver) != nil)
     driver.bench.post(guestMessage(.close, 1))
     driver.wait(0)
