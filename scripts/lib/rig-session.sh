@@ -40,7 +40,7 @@ link_disks() {
     fi
   done
 }
-# DISKS, WORKING_DIRECTORY, HUGEPAGES, HAS_NETWORK, exported variables.
+# DISKS, WORKING_DIRECTORY, HUGEPAGES, TIMEOUT, HAS_NETWORK, exported variables.
 # shellcheck source=/dev/null
 . /rig/settings
 for name in $DISKS; do
@@ -80,6 +80,24 @@ stderr_copier=$!
 
 # So that scripts/rig sees whether time passes in here.
 while sleep 10; do echo; done >"$(port pulse)" 2>/dev/null &
+
+# what_each_thread_does: where every thread but the kernel's own waits.
+what_each_thread_does() {
+  for thread in /proc/[0-9]*/task/[0-9]*; do
+    [ -n "$(tr -d '\0' <"${thread%/task/*}/cmdline")" ] || continue
+    read -r name <"$thread/comm" || continue
+    echo "rig: thread ${thread##*/} of ${thread#/proc/}, $name: syscall $(cat "$thread/syscall")"
+    sed 's/^\[<0>\]/rig:  /' "$thread/stack"
+  done 2>/dev/null
+}
+
+# Shortly before the time is up, for the log of a run that hangs. QEMU's clock began before this one's.
+if [ "$TIMEOUT" -gt 60 ]; then
+  {
+    sleep $((TIMEOUT - 30))
+    what_each_thread_does >/run/rig-stderr
+  } &
+fi
 
 cd "$WORKING_DIRECTORY" || cd /
 sh /rig/command </dev/null >/run/rig-stdout 2>/run/rig-stderr
