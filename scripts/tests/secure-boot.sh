@@ -7,9 +7,13 @@
 
 secure_boot_series=6.12
 secure_boot_modules=(efivarfs)
-# FULL_SECURE_BOOT=1 takes the firmware of all suites, and two vCPUs.
-secure_boot_suites=(trixie) secure_boot_cpus=1
-if [[ -n ${FULL_SECURE_BOOT-} ]]; then secure_boot_suites=("${firmware_suites[@]}") secure_boot_cpus=2; fi
+# Those with which a signed Linux is started, too. FULL_SECURE_BOOT=1 does so with the firmware of all suites, or of
+# those in SECURE_BOOT_SUITES, and two vCPUs.
+secure_boot_suites=(bookworm trixie) secure_boot_linux_suites=(trixie) secure_boot_cpus=1
+if [[ -n ${FULL_SECURE_BOOT-} ]]; then
+  read -ra secure_boot_suites <<<"${SECURE_BOOT_SUITES-${firmware_suites[*]}}"
+  secure_boot_linux_suites=("${secure_boot_suites[@]}") secure_boot_cpus=2
+fi
 
 # make_secure_boot_disks DIRECTORY: signed.img with shim, GRUB and Linux of Debian, and unsigned.img.
 make_secure_boot_disks() {
@@ -56,12 +60,13 @@ run_secure_boot() {
     get_firmware "$suite" || return 1
     files+=(--file "$firmware/usr/share/OVMF:/firmware/$suite")
   done
-  logged secure-boot "$here/rig" --timeout 1200 --cpus 1 --env "CPUS=$secure_boot_cpus" --out "$out" --file "$vmm_run:/usr/bin/vmm-run" \
+  logged secure-boot "$here/rig" --timeout 1200 --cpus 1 --env "CPUS=$secure_boot_cpus" \
+    --env "LINUX_SUITES=${secure_boot_linux_suites[*]}" --out "$out" --file "$vmm_run:/usr/bin/vmm-run" \
     "${files[@]}" --file "$directory/guest:/guest" --script "$here/tests/secure-boot-in-rig.sh" || rig_status=$?
   if [[ $rig_status -ne 0 ]]; then
     fail_check "$guests: the rig's exit status $rig_status"
   fi
-  for suite in "${secure_boot_suites[@]}"; do
+  for suite in "${secure_boot_linux_suites[@]}"; do
     tr -d '\r' <"$out/$suite-signed.console" | grep -a '^@ ' >"$out/$suite-signed.told"
     check_status "$suite-signed" 0
     # Once before the reset and once after it.
@@ -71,9 +76,12 @@ run_secure_boot() {
       check_seen "$suite-signed" "$line"
     done
     check_messages "$suite-signed"
+  done
+  for suite in "${secure_boot_suites[@]}"; do
     check_uefi_share "$suite-client"
+    # OVMF 2022.11 says it in both ways.
     check_equal "$suite-unsigned: refused" \
-      "$(grep -acE 'Access Denied|Security Violation' "$out/$suite-unsigned.console")" 1
+      "$(grep -aqE 'Access Denied|Security Violation' "$out/$suite-unsigned.console" && echo yes)" yes
     check_equal "$suite-unsigned: runs" "$(grep -ac 'Nobody signed this' "$out/$suite-unsigned.console")" 0
   done
   if [[ $failed -eq $before ]]; then

@@ -13,7 +13,7 @@ public final class RealTimeClock: BusDevice {
   /// What the battery keeps when the machine is reset or switched off: memory, the time that the
   /// guest has set, and in which format. Not which interrupts are enabled.
   public struct Kept: Sendable {
-    let state: RTCState.Kept
+    private(set) var state: RTCState.Kept
 
     init(_ state: RTCState.Kept) {
       self.state = state
@@ -25,11 +25,18 @@ public final class RealTimeClock: BusDevice {
     ///   - utcOffsetSeconds: 0 to show UTC; for local time what the zone adds, as Windows expects.
     ///   - memory: presets by register, 0x0E to 0x7F; others are ignored.
     public init(utcOffsetSeconds: Int32 = 0, memory: [UInt8: UInt8] = [:]) {
-      var bytes = [UInt8](repeating: 0, count: RTCState.registerCount)
+      state = RTCState.Kept(
+        memory: [UInt8](repeating: 0, count: RTCState.registerCount),
+        offset: Int128(utcOffsetSeconds) * 1_000_000_000)
+      preset(memory)
+    }
+
+    /// Writes memory by register, 0x0E to 0x7F, as firmware does before it starts a system; others
+    /// are ignored.
+    public mutating func preset(_ memory: [UInt8: UInt8]) {
       for (index, value) in memory where (0x0E...0x7F).contains(index) {
-        bytes[Int(index)] = value
+        state.memory[Int(index)] = value
       }
-      state = RTCState.Kept(memory: bytes, offset: Int128(utcOffsetSeconds) * 1_000_000_000)
     }
   }
 

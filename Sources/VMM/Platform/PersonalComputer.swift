@@ -104,7 +104,7 @@ public final class PersonalComputer: Sendable {
       keyboardLine: line(ACPIFixedHardware.keyboardInterrupt),
       mouseLine: line(ACPIFixedHardware.mouseInterrupt), onReset: reset)
     clock = Self.clock(
-      own, line: line(ACPIFixedHardware.realTimeClockInterrupt),
+      own, layout: memory.layout, line: line(ACPIFixedHardware.realTimeClockInterrupt),
       onAlarm: { [power] in power.soundAlarm() })
     onThreadStart = configuration.onThreadStart
 
@@ -200,14 +200,16 @@ public final class PersonalComputer: Sendable {
     self.managementDevices = managementDevices
   }
 
-  /// The real-time clock, as the battery kept it.
+  /// The real-time clock, as the battery kept it. How much memory there is it says anew: what a
+  /// guest has written there keeps no later one from starting.
   private static func clock(
-    _ own: PersonalComputerConfiguration, line: KVMInterruptLine,
+    _ own: PersonalComputerConfiguration, layout: GuestMemoryLayout, line: KVMInterruptLine,
     onAlarm: @escaping @Sendable () -> Void
   ) -> RealTimeClock {
-    let kept =
+    var kept =
       own.keptClock
       ?? RealTimeClock.Kept(utcOffsetSeconds: own.clockIsLocal ? HostClock.utcOffsetSeconds : 0)
+    kept.preset(layout.batteryMemory)
     return RealTimeClock(
       kept, line: line, nanosecondsSince1970: HostClock.nanosecondsSince1970, onAlarm: onAlarm)
   }

@@ -120,8 +120,9 @@ import Testing
   }
 
   @Test func fixedRegistersAndMemory() {
-    let device = RealTimeClock(
-      RealTimeClock.Kept(memory: [0x34: 7, 0x0D: 9, 0x00: 9, 0x80: 1]), nanosecondsSince1970: { 0 })
+    var kept = RealTimeClock.Kept(memory: [0x34: 7, 0x35: 7, 0x0D: 9, 0x00: 9, 0x80: 1])
+    kept.preset([0x35: 8, 0x0D: 8, 0x00: 8, 0x80: 1])
+    let device = RealTimeClock(kept, nanosecondsSince1970: { 0 })
     device.setRegister(0x0A, 0xFF)
     #expect(device.register(0x0A) == 0x7F)
     for value in [0, 0xFF] as [UInt64] {
@@ -131,6 +132,7 @@ import Testing
     }
     #expect(device.register(0) == 0)
     #expect(device.register(0x34) == 7)
+    #expect(device.register(0x35) == 8)
     for index in 0x0E...0x7F as ClosedRange<UInt64> where index != 0x32 {
       device.setRegister(index, index ^ 0xA5)
     }

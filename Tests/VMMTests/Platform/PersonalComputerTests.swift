@@ -14,13 +14,15 @@ import VMM
 struct PersonalComputerTests {
   private func run(
     _ code: [UInt8], disks: [any BlockStore] = [], vcpuCount: Int = 1,
+    memoryByteCount: UInt64 = 64 << 20, keptClock: RealTimeClock.Kept? = nil,
     whileRunning: (MachineControl, PersonalComputer) async throws -> Void = { _, _ in }
   ) async throws -> (outcome: MachineOutcome, output: [UInt8]) {
     let output = Mutex<[UInt8]>([])
     let kernel = BootFile(SyntheticImages.bzImage(code: code + KernelCode.halt), name: "synthetic")
     var configuration = MachineConfiguration.confined(
-      .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: 64 << 20,
+      .linux(LinuxGuest(kernel: kernel, commandLine: "")), memoryByteCount: memoryByteCount,
       vcpuCount: vcpuCount)
+    configuration.computer.keptClock = keptClock
     configuration.computer.serialOutput = { byte in output.withLock { $0.append(byte) } }
     configuration.computer.disks = disks.enumerated().map {
       DiskConfiguration($1, serial: "\($0)")
@@ -83,6 +85,32 @@ struct PersonalComputerTests {
     #expect(words[1] == 0x2918_8086)
     #expect(words[2] >> 8 == 0x01_0802)
     #expect(words[3] == 0xFFFF_FFFF)
+  }
+
+  /// Sizes in the clock's memory, with what a guest has left there: KiB from 1 MiB on, twice, and
+  /// units of 64 KiB from 16 MiB and from 4 GiB on.
+  @Test(arguments: [
+    (64 << 20, [63 << 10, 63 << 10, 48 << 4, 0]),
+    (GuestMemoryLayout.lowEnd.rawValue + (3 << 30), [0xFFFF, 0xFFFF, 2032 << 4, 3 << 14]),
+  ])
+  func firmwareFindsHowMuchMemoryThereIs(memoryByteCount: UInt64, sizes: [UInt32]) async throws {
+    let kept = RealTimeClock.Kept(memory: [0x34: 0xA5, 0x5D: 0xA5, 0x40: 0xA5])
+    var code: [UInt8] = []
+    for register in [0x15, 0x16, 0x17, 0x18, 0x30, 0x31, 0x34, 0x35, 0x5B, 0x5C, 0x5D, 0x40] {
+      code += KernelCode.out(0x70, UInt32(register), width: 1)
+      // mov dx, 0x3F8; out dx, al
+      code += KernelCode.inputByte(0x71) + [0x66, 0xBA, 0xF8, 0x03, 0xEE]
+    }
+    let (outcome, output) = try await run(
+      code + KernelCode.powerOff, memoryByteCount: memoryByteCount, keptClock: kept)
+    guard case .poweredOff = outcome else {
+      Issue.record("\(outcome)")
+      return
+    }
+    let expected =
+      [640, sizes[0], sizes[1], sizes[2]].flatMap { KernelCode.bytes($0).prefix(2) }
+      + KernelCode.bytes(sizes[3]).prefix(3) + [0xA5]
+    #expect(output == expected)
   }
 
   @Test func thePowerButtonReachesAListener() async throws {
