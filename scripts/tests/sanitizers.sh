@@ -31,8 +31,7 @@ run_sanitizer() {
   shift 2
   # See Package.swift. In this process alone, which ends with the step.
   export VMM_RUN_SUITES=$suites
-  # One job, as it builds beside another step.
-  logged "$name-build" swift build --build-tests --jobs 1 "--sanitize=$name" \
+  logged "$name-build" "${build_beside[@]}" --build-tests "--sanitize=$name" \
     "${lean_build[@]}" --scratch-path "$scratch" || return 1
   bundles=("$(swift build --show-bin-path --scratch-path "$scratch")"/*PackageTests.xctest)
   # The test library itself leaks. A reported race ends the run at once. One test after the other, as in

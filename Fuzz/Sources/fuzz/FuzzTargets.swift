@@ -24,6 +24,7 @@ enum FuzzTargets {
       CommandLineTarget.self,
       MachineSpecTarget.self,
       SavedMachineTarget.self,
+      MigrationTarget.self,
       VMBusTarget.self,
     ]
   }

@@ -124,7 +124,7 @@ private struct HintMemory: HypercallMemory {
 }
 
 /// A guest that writes nothing itself.
-private final class NothingWritten: WrittenPageSource {
+final class NothingWritten: WrittenPageSource {
   func readWrittenPages(of region: PageRange, into words: inout MutableSpan<UInt64>) {}
   func forget(_ range: PageRange) -> Bool { true }
 }
