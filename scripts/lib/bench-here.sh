@@ -3,12 +3,10 @@
 
 # build_benchmarks WORK-DIRECTORY: vmm-run and measure, static, in the work directory.
 build_benchmarks() {
-  # It does not look for new files in the package that it depends on unless something here is new.
-  touch Benchmarks/Package.swift
+  # Two packages in one place: without a plan of its own the second may be built by the first one's, tests and all.
+  local -a options=(-c release -Xswiftc -static-executable --scratch-path .build-static --disable-build-manifest-caching)
   {
-    swift build -c release -Xswiftc -static-executable --product vmm-run --scratch-path .build-static &&
-      swift build -c release -Xswiftc -static-executable --package-path Benchmarks \
-        --scratch-path .build-static
+    swift build "${options[@]}" --product vmm-run && swift build "${options[@]}" --package-path Benchmarks
   } >"$1/build.log" 2>&1 || { cat "$1/build.log" >&2 && return 1; }
   cp .build-static/release/{vmm-run,measure} "$1"
 }

@@ -62,7 +62,7 @@ release_built=.build-static/built
 # others run beside it.
 build_release() {
   rm -f "$release_built"
-  logged build-release swift build -c release --jobs 1 -Xswiftc -static-executable \
+  logged build-release swift build -c release --jobs 1 -Xswiftc -static-executable --disable-build-manifest-caching \
     --product vmm-run --scratch-path .build-static || return 1
   touch "$release_built"
 }
@@ -98,10 +98,10 @@ check_documentation() {
 }
 
 # Built only, so that they cannot rot; scripts/bench runs them. In the place of the release build, whose
-# modules they find there: a tenth of the work.
+# modules they find there: a tenth of the work. The plan is their own: a cached one may be that of the release build.
 build_benchmarks() {
   logged build-benchmarks "${build_beside[@]}" -c release -Xswiftc -static-executable \
-    --package-path Benchmarks --scratch-path .build-static
+    --disable-build-manifest-caching --package-path Benchmarks --scratch-path .build-static
 }
 
 # What the guest of examples/tiny-vmm prints: all its memory except page 512, which it writes, and

@@ -9,7 +9,9 @@ extension GuestMemoryLayout {
   /// EDK II's `SmmAccessPei.c`.
   var batteryMemory: [UInt8: UInt8] {
     let low = installed[0].upperBound.rawValue
-    let high = installed.dropFirst().reduce(0) { $0 + ($1.upperBound.rawValue - $1.lowerBound.rawValue) }
+    let high = installed.dropFirst().reduce(0) {
+      $0 + ($1.upperBound.rawValue - $1.lowerBound.rawValue)
+    }
     // In KiB: up to 640 KiB, and from 1 MiB on.
     let base = UInt16(min(low >> 10, 640))
     let extended = Self.units(of: low, above: 1 << 20, shift: 10)
