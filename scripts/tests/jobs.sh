@@ -7,6 +7,7 @@
 # piece when it has ended, and its counts are added then.
 
 # A build that others run beside: it takes what they leave of all CPUs.
+# shellcheck disable=SC2034 # for builds.sh and sanitizers.sh
 build_beside=(nice -n 19 swift build)
 
 job_headings=()
