@@ -17,6 +17,8 @@ extern const unsigned char guest_probe_start[];
 extern const unsigned char guest_probe_end[];
 extern const unsigned char guest_storm_start[];
 extern const unsigned char guest_storm_end[];
+extern const unsigned char guest_trim_start[];
+extern const unsigned char guest_trim_end[];
 
 // Treats memory at boot as Windows does: asks which pages are zeroed, zeroes the others, and then
 // checks that what was reported was true.
@@ -49,4 +51,10 @@ static inline size_t guest_probe_byte_count(void) {
 static inline const unsigned char *_Nonnull guest_storm_bytes(void) { return guest_storm_start; }
 static inline size_t guest_storm_byte_count(void) {
   return (size_t)(guest_storm_end - guest_storm_start);
+}
+
+// Every vCPU counts in pages of its own, and notes when one lost what it wrote.
+static inline const unsigned char *_Nonnull guest_trim_bytes(void) { return guest_trim_start; }
+static inline size_t guest_trim_byte_count(void) {
+  return (size_t)(guest_trim_end - guest_trim_start);
 }

@@ -8,7 +8,8 @@ public import HostSystem
 public struct SandboxPolicy: Hashable, Sendable {
   /// Guest writes are tracked by write protection, which needs userfaultfd(2) and PAGEMAP_SCAN.
   public var usesWriteProtection = false
-  /// Guest memory itself is looked at to see what was written, which needs PAGEMAP_SCAN.
+  /// Guest memory itself is looked at to see what was written, or what can be given back, which
+  /// needs PAGEMAP_SCAN.
   public var looksAtPopulation = false
   /// Service threads create and rename files, such as a picture at the end.
   public var replacesFiles = false

@@ -34,6 +34,12 @@ public struct MachineConfiguration: Sendable {
   public var trackingPolicy = TrackingPolicy.default
   /// How much of the chunks that the VMM wrote in part is looked into before an answer.
   public var refinement = GuestMemory.RefinementBudget.default
+  /// How much is done at each answer to 0x8002 to give the host what is zero in sparsely used huge
+  /// pages (`HugePageTrimmer`), on the vCPU's thread that asked; nil for nothing. Of memory that is
+  /// anonymous, not preallocated, and not write-protected.
+  public var trimAtAnswer: HugePageTrimmer.Budget?
+  /// Whether `Machine.trim` can be called, where the host and the memory allow it.
+  public var allowsTrimming = false
   /// Checks before each answer that every page in it is zero; a page that is not ends the run.
   public var verifiesZeroedMemory = false
   /// Whose interface the guest finds.
@@ -115,6 +121,28 @@ public struct MachineConfiguration: Sendable {
         "memory that grows is allocated when it is used: it cannot be preallocated, or come from "
           + "hugetlbfs")
     }
+  }
+
+  /// - Throws: `.configuration` if nothing of memory as it is backed can be given back at answers.
+  func checkTrimming() throws(MachineError) {
+    guard trimAtAnswer != nil else { return }
+    guard !isPreallocated, backing == .anonymous else {
+      throw .configuration(
+        "zero pages of huge pages cannot be given back at an answer from memory that is"
+          + " preallocated, or not anonymous")
+    }
+    guard trackedSource != .writeProtect else {
+      throw .configuration(
+        "zero pages of huge pages cannot be given back at an answer together with write protection,"
+          + " which a split may lose: each would be withheld")
+    }
+  }
+
+  /// Whether there is to be a trimmer, if the host can.
+  var wantsTrimmer: Bool {
+    trimAtAnswer != nil
+      || allowsTrimming && !isPreallocated && backing == .anonymous
+        && trackedSource != .writeProtect
   }
 
   /// Whether the guest is offered 0x8002: without tracking there would be nothing to answer.

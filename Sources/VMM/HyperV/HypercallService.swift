@@ -29,7 +29,7 @@ final class HypercallService: Sendable {
 
   init(
     _ configuration: MachineConfiguration, enlightenments: Enlightenments, memory: GuestMemory,
-    trackingEnd: TrackingEnd, control: MachineControl, bus: VMBusHost?,
+    trimmer: HugePageTrimmer?, trackingEnd: TrackingEnd, control: MachineControl, bus: VMBusHost?,
     onHypercall: (@Sendable (HypercallEvent) -> Void)?
   ) {
     self.memory = HypercallRAM(guest: memory)
@@ -39,6 +39,9 @@ final class HypercallService: Sendable {
       guest: memory, refinement: configuration.refinement,
       verifier: configuration.verifiesZeroedMemory
         ? ZeroVerifier(guest: memory, isOver: { control.isEnding }) : nil,
+      trim: configuration.trimAtAnswer.flatMap { budget in
+        trimmer.map { Trim(trimmer: $0, budget: budget) }
+      },
       control: control)
     let hints = MemoryHintsTaken(guest: memory, control: control)
     dispatcher = HypercallDispatcher(
@@ -84,15 +87,25 @@ final class HypercallService: Sendable {
   }
 }
 
+/// What is given back at each answer.
+private struct Trim: Sendable {
+  let trimmer: HugePageTrimmer
+  let budget: HugePageTrimmer.Budget
+}
+
 /// Which pages 0x8002 reports.
 private struct ZeroedPages: Sendable {
   let guest: GuestMemory
   let refinement: GuestMemory.RefinementBudget
   let verifier: ZeroVerifier?
+  /// Nil if nothing is given back.
+  let trim: Trim?
   let control: MachineControl
 
   func ranges(replyPage: GPN) -> [Range<UInt64>] {
     guest.refine(refinement)
+    // Before the answer: who looks at memory then need not read what has gone back.
+    if let trim { _ = trim.trimmer.trim(trim.budget) { !control.isEnding } }
     let ranges = guest.tracker.zeroedRanges(replyPage: replyPage)
     do throws(MachineError) {
       return try (verifier?.verified(ranges) ?? ranges).map { $0.pageNumbers }

@@ -52,6 +52,8 @@ public final class Machine: Sendable {
   let dirtyLog: DirtyLog
   /// What adds memory.
   let growth: MemoryGrowth
+  /// What gives zero pages of huge pages back; nil if nothing does.
+  let trimmer: HugePageTrimmer?
   /// Nil where KVM has Hyper-V's registers.
   let userspaceHyperV: UserspaceHyperV?
   /// Whether they are in the kernel.
@@ -114,6 +116,7 @@ public final class Machine: Sendable {
         growthByteCount: configuration.growthByteCount)
     }
     try configuration.checkGrowth()
+    try configuration.checkTrimming()
     try cpuid.checkAddresses(of: layout)
     let restoration = configuration.restoration
     try restoration?.check(
@@ -169,9 +172,10 @@ public final class Machine: Sendable {
           guest.collapseIntoHugePages()
         }
       })
+    let trimmer = try Self.trimmer(configuration, guest)
     let service = HypercallService(
-      configuration, enlightenments: enlightenments, memory: guest, trackingEnd: trackingEnd,
-      control: control, bus: bus, onHypercall: onHypercall)
+      configuration, enlightenments: enlightenments, memory: guest, trimmer: trimmer,
+      trackingEnd: trackingEnd, control: control, bus: bus, onHypercall: onHypercall)
     var userspace: UserspaceHyperV?
     var runners: [VCPURunner] = []
     for id in 0..<UInt32(vcpuCount) {
@@ -219,6 +223,7 @@ public final class Machine: Sendable {
     virtualMachine = machine
     dirtyLog = slots.log
     self.growth = growth
+    self.trimmer = trimmer
     userspaceHyperV = userspace
     self.hasInterruptControllers = hasInterruptControllers
     self.offersNesting = offersNesting
