@@ -160,9 +160,9 @@ let package = Package(
     .testTarget(
       name: "VMMCommandTests",
       dependencies: [
-        "Bytes", "ControlAPI", "DeviceKit", "Devices", "HostSystem", "HyperVCore", "KVM",
-        "MachineSpecification", "RemoteFramebuffer", "SMBIOS", "Sandbox", "TestSupport", "VMM",
-        "VMMCommand", "ZeroTracker", "vmm-run",
+        "Bytes", "ControlAPI", "DeviceKit", "Devices", "GuestMemory", "HostSystem", "HyperVCore",
+        "KVM", "MachineSpecification", "RemoteFramebuffer", "SMBIOS", "Sandbox", "TestSupport",
+        "VMM", "VMMCommand", "ZeroTracker", "vmm-run",
       ],
       swiftSettings: strict),
     .testTarget(

@@ -176,6 +176,10 @@ extension PartitionSpec {
       try object.object("tracking") { (object) throws(MachineSpecError) in
         try TrackingSpec(&object)
       } ?? tracking
+    try object.checked("tracking.trimAtAnswer") { () throws(SpecValueError) in
+      guard let conflict = trimConflict else { return }
+      throw SpecValueError("cannot be with \(conflict.other): \(conflict.reason)")
+    }
     paravirtualization = try object.choice("paravirtualization") ?? paravirtualization
     hyperV =
       try object.object("hyperV") { (object) throws(MachineSpecError) in
@@ -254,6 +258,8 @@ extension TrackingSpec {
       try Refinement(parsing: text)
     }
     verifiesZeroedMemory = try object.flag("verify") ?? verifiesZeroedMemory
+    trimMilliseconds =
+      try object.integer("trimAtAnswer", in: Self.trimRange) ?? trimMilliseconds
   }
 
   fileprivate var value: JSONValue {
@@ -261,6 +267,7 @@ extension TrackingSpec {
       "source": .text(source?.rawValue ?? Self.anySource), "policy": .text(policy.text),
       "granularity": .text(ByteCount(granularity.byteCount).optionText),
       "refine": .init(refinement?.text), "verify": .flag(verifiesZeroedMemory),
+      "trimAtAnswer": trimMilliseconds.map { .integer(Int64($0)) } ?? .null,
     ])
   }
 

@@ -12,6 +12,19 @@ public struct PartitionSpec: Hashable, Sendable {
   public init(memory: ByteCount) {
     self.memory = MemorySpec(memory)
   }
+
+  /// What zero pages cannot be given back with at answers, though that is asked for; as options.
+  package var trimConflict: (other: String, reason: String)? {
+    guard tracking.trimMilliseconds != nil else { return nil }
+    if memory.isPreallocated { return ("--prealloc", "that memory is not given back") }
+    if memory.backing != .anonymous {
+      return (
+        "--backing \(memory.backing.rawValue)", "the kernel keeps zero pages of such memory"
+      )
+    }
+    return tracking.source == .writeProtect
+      ? ("--tracking write-protect", "what is given back would not be reported as zero") : nil
+  }
 }
 
 /// Guest memory, and what the host backs it with. A thread-safe value.

@@ -90,6 +90,14 @@ public struct TrackingSpec: Hashable, Sendable {
   public var refinement: Refinement?
   /// Whether each page is read before it is reported.
   public var verifiesZeroedMemory = false
+  /// How long zero pages of sparsely used huge pages are given back at each answer, in
+  /// milliseconds; nil for not at all.
+  public var trimMilliseconds: Int?
+
+  /// What may be asked for: a guest that waits for longer takes its processor for dead.
+  package static let trimRange = 1...10_000
+  /// What stands for no number.
+  package static let usualTrimMilliseconds = 100
 
   /// The defaults.
   public init() {}

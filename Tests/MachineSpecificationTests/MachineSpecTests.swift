@@ -110,6 +110,34 @@ import ZeroTracker
     #expect(machine.partition.tracking.refinement == .reading(ByteCount(5)))
   }
 
+  @Test("trimming, and what it cannot be with")
+  func trimming() throws {
+    func text(_ members: String) -> String {
+      #"{"version": 1, "kernel": {"file": "k"}, \#(members)}"#
+    }
+    let machine = try read(text(#""tracking": {"trimAtAnswer": 250}"#))
+    #expect(machine.partition.tracking.trimMilliseconds == 250)
+    #expect(try read(machine.json) == machine)
+    for (members, message) in [
+      (
+        #""tracking": {"trimAtAnswer": 0}"#,
+        "tracking.trimAtAnswer: 0 is not a number from 1 to 10000"
+      ),
+      (
+        #""tracking": {"trimAtAnswer": 1}, "memory": {"preallocated": true}"#,
+        "tracking.trimAtAnswer: cannot be with --prealloc: that memory is not given back"
+      ),
+      (
+        #""tracking": {"trimAtAnswer": 1, "source": "write-protect"}"#,
+        "tracking.trimAtAnswer: cannot be with --tracking write-protect: what is given back would"
+          + " not be reported as zero"
+      ),
+    ] {
+      let error = #expect(throws: MachineSpecError.self) { try read(text(members)) }
+      #expect(error.map { "\($0)" }?.hasSuffix(message) == true, "\(String(describing: error))")
+    }
+  }
+
   @Test(
     "what is wrong, and where",
     arguments: [

@@ -1,3 +1,4 @@
+import GuestMemory
 import KVM
 import MachineSpecification
 import Testing
@@ -57,6 +58,25 @@ struct DemoRunTests {
     #expect(report.granularityBytes == granularity.bytes)
     // The VMM touches only the first megabytes.
     #expect(report.reportedBytes >= (Self.memory.bytes - granularity.bytes) * 90 / 100)
+  }
+
+  /// 16 of its writes are single words, each in a huge page of its own.
+  @Test(
+    .enabled(if: HugePageTrimmer.obstacle == nil, "needs huge pages, and Linux 6.12"),
+    arguments: [nil, WrittenPageSourceKind.dirtyLog])
+  func trimmingLeavesWhatIsUsed(source: WrittenPageSourceKind?) throws {
+    let reports = try [nil, 10_000].map { milliseconds in
+      try run {
+        $0.memory.usesTransparentHugePages = true
+        $0.tracking.source = source
+        $0.tracking.trimMilliseconds = milliseconds
+      }
+    }
+    #expect(reports.allSatisfy { $0.nonZeroReportedPages == 0 })
+    #expect(reports[0].reportedBytes == reports[1].reportedBytes)
+    #expect(
+      reports[1].residentBytes * 3 < reports[0].residentBytes,
+      "\(reports.map(\.residentBytes))")
   }
 
   /// Told or not, the totals are all of memory and the list says the same.

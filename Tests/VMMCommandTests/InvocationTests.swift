@@ -42,6 +42,32 @@ import ZeroTracker
     #expect(try parse("demo --refine off") == .demo(options))
   }
 
+  @Test(
+    arguments: [
+      ("", nil), (" --trim-at-answer", 100), (" --trim-at-answer --cpus 2", 100),
+      (" --trim-at-answer=1", 1), (" --trim-at-answer 10000", 10_000),
+      (" --trim-at-answer --thp --tracking dirty-log", 100),
+    ] as [(String, Int?)])
+  func trimming(options text: String, milliseconds: Int?) throws {
+    guard case .demo(let demo) = try parse("demo" + text) else { return }
+    #expect(demo.partition.tracking.trimMilliseconds == milliseconds)
+    guard case .run(let run) = try parse("run --program p" + text) else { return }
+    #expect(run.machine.partition.tracking.trimMilliseconds == milliseconds)
+  }
+
+  @Test(arguments: [
+    ("--prealloc", "that memory is not given back"),
+    ("--backing memfd", "the kernel keeps zero pages of such memory"),
+    ("--backing hugetlb", "the kernel keeps zero pages of such memory"),
+    ("--tracking write-protect", "what is given back would not be reported as zero"),
+  ])
+  func nothingToTrim(other: String, reason: String) {
+    let error = #expect(throws: UsageError.self) { try parse("demo --trim-at-answer \(other)") }
+    #expect(
+      error?.description
+        == "options '--trim-at-answer' and '\(other)' cannot be combined; \(reason)")
+  }
+
   @Test func defaults() throws {
     let demo = DemoOptions()
     #expect(demo.partition.memory == MemorySpec(.gibi(1)))

@@ -136,6 +136,14 @@ import Testing
       "demo --refine some",
       "option '--refine': 'some' is not a size; write for example 512M or 4G"
     ),
+    (
+      "demo --trim-at-answer 0",
+      "option '--trim-at-answer': '0' is not a number from 1 to 10000"
+    ),
+    (
+      "run --program p --trim-at-answer=10s",
+      "option '--trim-at-answer': '10s' is not a number from 1 to 10000"
+    ),
     ("demo --cpus 0", "option '--cpus': '0' is not a number from 1 to 4"),
     ("demo --cpus 5", "option '--cpus': '5' is not a number from 1 to 4"),
     ("demo --cpus two", "option '--cpus': 'two' is not a number from 1 to 4"),

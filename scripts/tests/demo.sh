@@ -59,13 +59,24 @@ run_demo_here() {
 # scripts/tests/demos-in-rig.sh does; it reads these lines.
 demos_in_rig='
 kernel              no   --memory 1G --hyperv kernel
-userspace           no   --memory 1G --hyperv userspace
+userspace           no   --memory 1G --hyperv userspace --trim-at-answer 10000
 hugetlb-prealloc    yes  --memory 512M --hyperv kernel --backing hugetlb --prealloc
 memfd-prealloc      yes  --memory 512M --hyperv kernel --backing memfd --prealloc --verify-zeroed
 dirty-log           no   --memory 1G --hyperv kernel --tracking dirty-log
 write-protect       no   --memory 512M --hyperv kernel --tracking write-protect --verify-zeroed
 two-vcpus           no   --memory 1G --hyperv kernel --cpus 2 --granularity 32M
 '
+
+# check_trimming: of two demos of the same size, that with --trim-at-answer has a third of the memory,
+# and 4 MiB at most.
+check_trimming() {
+  local other
+  other=$(jq .with.residentBytes "$logs/demos/kernel.json" 2>/dev/null) || other=null
+  check_law 'demo in the rig, trimmed' "less than a third of $other bytes resident, and at most 4 MiB" \
+    "$logs/demos/userspace.json" \
+    "($other | type) == \"number\" and (.with.residentBytes
+      | type == \"number\" and . * 3 < $other and . <= 4194304)"
+}
 
 run_demos_in_rig() {
   local name preallocated options status rig_status=0 before=$failed
@@ -85,6 +96,7 @@ run_demos_in_rig() {
       check_demo "demo in the rig, $name" 0 "$preallocated" "$logs/demos/$name.json"
     fi
   done <<<"$demos_in_rig"
+  check_trimming
   if [[ $failed -ne $before && $rig_status -eq 0 ]]; then
     cat "$logs/demos-in-rig.log"
   fi

@@ -75,7 +75,10 @@ struct MachineSandbox: Sendable {
       rules.append(
         LandlockRule(path: ArgumentText.bytes(of: evidencePath), [.writeFile, .makeFile]))
     }
-    policy.looksAtPopulation = tracking.source == nil || tracking.source == .populated
+    // A control client may have zero pages given back.
+    policy.looksAtPopulation =
+      tracking.source == nil || tracking.source == .populated
+      || tracking.trimMilliseconds != nil || controlPath != nil
     if tracking.source == .writeProtect {
       policy.usesWriteProtection = true
       rules.append(LandlockRule("/dev/userfaultfd", device))

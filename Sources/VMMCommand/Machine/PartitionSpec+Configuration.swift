@@ -38,6 +38,10 @@ extension PartitionSpec {
       configuration.refinement = GuestMemory.RefinementBudget(
         readByteCount: Int(clamping: byteCount.bytes))
     }
+    configuration.trimAtAnswer = tracking.trimMilliseconds.map { milliseconds in
+      HugePageTrimmer.Budget(
+        readByteCount: HugePageTrimmer.Budget.default.readByteCount, milliseconds: milliseconds)
+    }
     configuration.verifiesZeroedMemory = tracking.verifiesZeroedMemory
     configuration.paravirtualization = paravirtualization
     configuration.hyperV = hyperV.transport

@@ -61,8 +61,9 @@ extension CommandDefinition {
       """,
     options: [
       .memory(default: DemoOptions.defaultMemory), .cpus, .backing, .preallocate,
-      .transparentHugePages, .tracking, .trackingPolicy, .granularity, .refine, .verifyZeroed,
-      .memoryHints, .hyperV, .noZeroedMemory, .compare, .map, .json, .traceHypercalls, .sandbox,
+      .transparentHugePages, .tracking, .trackingPolicy, .granularity, .refine,
+      .trimAtAnswer, .verifyZeroed, .memoryHints, .hyperV, .noZeroedMemory, .compare, .map, .json,
+      .traceHypercalls, .sandbox,
     ],
     conflicts: [
       Conflict(
@@ -104,7 +105,7 @@ extension CommandDefinition {
         default: GuestSpec.program(file: "").usualMemory,
         ofSystem: ComputerSpec.usualMemory), .cpus,
       .backing, .preallocate, .transparentHugePages, .tracking, .trackingPolicy, .granularity,
-      .refine, .verifyZeroed, .memoryHints, .paravirtualization, .hyperV, .nested,
+      .refine, .trimAtAnswer, .verifyZeroed, .memoryHints, .paravirtualization, .hyperV, .nested,
       .traceHypercalls, .control, .snapshots, .sandbox,
     ],
     alternatives: [.program, .kernel, .firmware, .configuration],
@@ -147,8 +148,8 @@ extension CommandDefinition {
     options: [.windowsDisk, .iso, .firmware] + firmware + [.printConfiguration]
       + system.filter { $0 != .disk } + [
         .memory(default: nil), .cpus, .backing, .preallocate, .transparentHugePages, .tracking,
-        .trackingPolicy, .granularity, .refine, .verifyZeroed, .memoryHints, .hyperV, .nested,
-        .traceHypercalls, .control, .snapshots, .sandbox,
+        .trackingPolicy, .granularity, .refine, .trimAtAnswer, .verifyZeroed, .memoryHints,
+        .hyperV, .nested, .traceHypercalls, .control, .snapshots, .sandbox,
       ],
     alternatives: [.windowsDisk],
     conflicts: [unsaved],

@@ -95,6 +95,14 @@ extension OptionDefinition {
       """,
     words: ["off"])
 
+  static let trimAtAnswer = OptionDefinition(
+    name: "--trim-at-answer", placeholder: "MILLISECONDS",
+    summary: """
+      Give zero pages of sparsely used huge pages back to the host at each answer, for so long at \
+      most (100 when left out). Needs Linux 6.12 and memory that is anonymous and not preallocated.
+      """,
+    impliedValue: "\(TrackingSpec.usualTrimMilliseconds)")
+
   static let verifyZeroed = OptionDefinition(
     name: "--verify-zeroed", placeholder: nil,
     summary: "Check that every page is zero before it is reported; end the run if one is not.")

@@ -15,6 +15,10 @@ extension PartitionSpec {
         option: OptionDefinition.cpus.name, .number("\(vcpuCount)", in: vcpuCounts))
     }
     try tracking.take(parsed)
+    if let conflict = trimConflict {
+      throw .conflict(
+        OptionDefinition.trimAtAnswer.name, conflict.other, reason: conflict.reason)
+    }
     paravirtualization = try parsed.choice(.paravirtualization) ?? paravirtualization
     if paravirtualization == .kvm {
       for option in [OptionDefinition.hyperV, .hyperVFeatures, .vmbus] where parsed.contains(option)
@@ -102,6 +106,8 @@ extension TrackingSpec {
       try parsed.value(.refine) { (text) throws(SpecValueError) in
         try Refinement(parsing: text)
       } ?? refinement
+    trimMilliseconds =
+      try parsed.integer(.trimAtAnswer, in: Self.trimRange) ?? trimMilliseconds
     verifiesZeroedMemory = verifiesZeroedMemory || parsed.contains(.verifyZeroed)
   }
 }
