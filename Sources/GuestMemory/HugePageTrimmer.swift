@@ -11,6 +11,8 @@ internal import ZeroTracker
 /// keeps what was written. So no writer is kept out, no vCPU is paused, and the tracker need not
 /// know: no byte changes. Why that is right is in docs/memory-ordering.md, "Trimming".
 ///
+/// What was taken apart stays so: the guest's later writes there get small pages.
+///
 /// Private memory only: not that of a memfd, whose zero pages the kernel keeps, nor of hugetlbfs.
 /// Preallocated memory stays as it is, and so does what was claimed.
 ///
@@ -60,6 +62,9 @@ public final class HugePageTrimmer: Sendable {
   /// A huge page of which at least this many of its 512 pages are zero is worth taking apart: it
   /// then costs the guest more memory than it saves it page table walks.
   static let leastZeroPageCount = UnderusedHugePages.pageCount / 2
+  /// So many huge pages that were taken apart stay so, which is 8 GiB; the kernel may put others
+  /// together again. Each may be a mapping of its own.
+  private static let keptCount = 4096
   /// What a page that does not begin with zero costs of the budget, as for an answer.
   private static let byteCountOfFirstLook = GPN.byteCount / 4
 
@@ -69,6 +74,8 @@ public final class HugePageTrimmer: Sendable {
   /// Where the next call begins to read: what one has no time for is the next one's. Of the call
   /// that is busy.
   private let next = Guarded(Place(region: 0, offset: 0))
+  /// The addresses of those that stay apart.
+  private let kept = Guarded<Set<UInt>>([])
   private let calls = Atomic<UInt64>(0)
   private let givenBack = Atomic<UInt64>(0)
   private let splits = Atomic<UInt64>(0)
@@ -226,6 +233,11 @@ public final class HugePageTrimmer: Sendable {
     guard !isHuge else {
       outcome.refusedCount += 1
       return
+    }
+    kept.withLock { kept in
+      if kept.count < Self.keptCount, UnderusedHugePages.keepApart(at: range.start) {
+        kept.insert(range.start)
+      }
     }
     outcome.splitCount += 1
     outcome.givenBackByteCount += UInt64(

@@ -31,6 +31,17 @@ package enum UnderusedHugePages {
       UnsafeMutableRawPointer(bitPattern: address), Int(HostRange.pageByteCount), cold)
   }
 
+  /// Has the kernel not put a page together again that was split: khugepaged would do so within
+  /// seconds, with memory for what is zero (*max_ptes_none* is 511 where nobody changed it).
+  ///
+  /// It may make two mappings more of one, of which a process can have 65530.
+  ///
+  /// - Returns: false if it is as it was.
+  package static func keepApart(at address: UInt) -> Bool {
+    // SAFETY: as above.
+    unsafe madvise(UnsafeMutableRawPointer(bitPattern: address), byteCount, MADV_NOHUGEPAGE) == 0
+  }
+
   /// What keeps it from working here; nil if nothing does. A kernel that splits without freeing
   /// would cost the guest its huge pages for nothing.
   ///

@@ -170,9 +170,12 @@ final class TrimStorm: Sendable {
     for _ in 0..<200_000 where !isOver.load(ordering: .acquiring) {
       switch way {
       case .trimmer:
-        // MADV_COLLAPSE.
-        // SAFETY: guest memory, whose bytes stay.
-        _ = unsafe madvise(UnsafeMutableRawPointer(bitPattern: base), Self.arenaByteCount, 25)
+        // MADV_COLLAPSE is 25.
+        for advice in [MADV_HUGEPAGE, 25] {
+          // SAFETY: guest memory, whose bytes stay.
+          _ = unsafe madvise(
+            UnsafeMutableRawPointer(bitPattern: base), Self.arenaByteCount, advice)
+        }
         guard
           let outcome = machine.trim(.init(readByteCount: .max, milliseconds: 1_000_000))
         else { return fail("the machine has no trimmer") }
