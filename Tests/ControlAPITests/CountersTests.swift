@@ -14,6 +14,7 @@ import Testing
     counters.memory.zero = 0
     counters.memory.available = 12
     counters.balloon = .init(target: 4096, actual: 0, givenBack: 7)
+    counters.trim = .init(givenBack: 8192, splitHugePages: 3)
     var disk = MachineCounters.Disk("disk0")
     disk.readBytes = 512
     counters.disks = [disk]
@@ -36,6 +37,7 @@ import Testing
       #"vmm_memory_bytes{class="ram"} 4096"#, #"vmm_memory_bytes{class="zero"} 0"#,
       #"vmm_memory_bytes{class="available"} 12"#,
       "vmm_balloon_given_back_bytes_total 7", #"vmm_disk_read_bytes_total{disk="disk0"} 512"#,
+      "vmm_trim_given_back_bytes_total 8192", "vmm_trim_split_huge_pages_total 3",
       #"vmm_network_up{nic="nic0"} 1"#, #"vmm_hypercalls_total{call="a \"b\" \\ c\n"} 9"#,
     ] {
       #expect(text.contains(line + "\n"), "\(line)")

@@ -43,7 +43,7 @@ struct ControlServerTests {
     #expect(info["state"] == .text("Created"))
     #expect(info["config"] == MachineSpec(.program(file: "program")).value)
     #expect(try ControlAsker.value(path, .ping)["pid"] == .integer(Int64(getpid())))
-    for route in [ControlRoute.counters, .metrics, .pause] {
+    for route in [ControlRoute.counters, .metrics, .pause, .trim] {
       #expect(try ControlAsker.refusal(path, route).0 == 503)
     }
     for route in [ControlRoute.screenshot, .powerButton, .reboot, .cdrom] {

@@ -21,7 +21,8 @@ import Testing
     (
       "ctl s puase",
       "COMMAND: 'puase' is not one of ping, info, counters, metrics, events, screenshot, pause,"
-        + " resume, power-button, reboot, shutdown, snapshot, migrate, cancel-migration, resize, cdrom, nic; did you mean 'pause'?"
+        + " resume, power-button, reboot, shutdown, snapshot, migrate, cancel-migration, resize, trim,"
+        + " cdrom, nic; did you mean 'pause'?"
     ),
     ("ctl s pause now", "unexpected argument 'now'; see 'vmm-run ctl --help'"),
     (

@@ -17,6 +17,7 @@ package enum ControlRequest: Equatable, Sendable {
   case migrate(MigrationRequest)
   case cancelMigration
   case resize(Size)
+  case trim
   case cdrom(CDROMChange)
   /// Whether a network card has a link.
   case nic(number: Int, hasLink: Bool)
@@ -177,6 +178,7 @@ package enum ControlRequest: Equatable, Sendable {
     case .reboot: .reboot
     case .shutdown: .shutdown
     case .cancelMigration: .cancelMigration
+    case .trim: .trim
     case .resize, .cdrom, .nic, .snapshot, .sendMigration:
       preconditionFailure("\(route) has a body")
     }

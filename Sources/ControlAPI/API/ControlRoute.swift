@@ -20,6 +20,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
   case sendMigration = "vm.send-migration"
   case cancelMigration = "vm.cancel-migration"
   case resize = "vm.resize"
+  case trim = "vm.trim"
   case cdrom = "vm.cdrom"
   case nic = "vm.nic"
 
@@ -45,7 +46,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
   package var method: HTTPMethod {
     switch self {
     case .ping, .info, .counters, .metrics, .events, .screenshot: .get
-    case .pause, .resume, .powerButton, .reboot, .shutdown, .resize, .cdrom, .nic: .put
+    case .pause, .resume, .powerButton, .reboot, .shutdown, .resize, .trim, .cdrom, .nic: .put
     case .snapshot, .sendMigration, .cancelMigration: .put
     }
   }
@@ -78,6 +79,9 @@ package enum ControlRoute: String, CaseIterable, Sendable {
     case .cancelMigration:
       "Ends a move: the machine stays. Nothing happens without one, or when it is over."
     case .resize: "Changes how much memory the guest is to give up to the balloon, or to have."
+    case .trim:
+      "Gives zero pages of sparsely used huge pages back to the host, for a second at most; the guest"
+        + " runs on."
     case .cdrom: "Changes the medium in a CD drive, or ejects it."
     case .nic: "Pulls the cable of a network card, or plugs it in."
     }
@@ -104,6 +108,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
     case .metrics: (ControlReply.metrics, nil)
     case .events: (ControlReply.lines, .event)
     case .screenshot: (ControlReply.png, nil)
+    case .trim: (ControlReply.json, .trimState)
     case .cdrom: (ControlReply.json, .medium)
     case .snapshot: (ControlReply.json, .snapshotState)
     case .sendMigration: (ControlReply.json, .migrationState)
@@ -114,7 +119,7 @@ package enum ControlRoute: String, CaseIterable, Sendable {
   /// Errors of its own, beside those of every request.
   package var failures: [HTTPStatus] {
     switch self {
-    case .screenshot, .powerButton, .resize, .cdrom, .nic: [.conflict, .unavailable]
+    case .screenshot, .powerButton, .resize, .trim, .cdrom, .nic: [.conflict, .unavailable]
     case .pause: [.internalError, .unavailable]
     case .snapshot, .sendMigration: [.conflict, .internalError, .unavailable]
     case .reboot: [.conflict, .unavailable]

@@ -8,6 +8,7 @@ package enum ControlSchema: String, CaseIterable, Sendable {
   case counters = "VmCounters"
   case event = "VmEvent"
   case resize = "VmResize"
+  case trimState = "VmTrimState"
   case cdrom = "VmCdrom"
   case medium = "VmCdromState"
   case nic = "VmNic"
@@ -67,6 +68,11 @@ package enum ControlSchema: String, CaseIterable, Sendable {
           ("medium", .members([("type", .array([.text("string"), .text("null")]))])),
           ("is_awaited", Self.flag), ("message", Self.text),
         ])
+    case .trimState:
+      Self.object([
+        ("given_back_bytes", Self.count), ("split_huge_pages", Self.count),
+        ("refused_huge_pages", Self.count),
+      ])
     case .nic: Self.object([("nic", Self.count), ("link", Self.flag)])
     case .snapshot:
       Self.object([
@@ -182,7 +188,7 @@ package enum ControlSchema: String, CaseIterable, Sendable {
           object([
             ("target_bytes", count), ("actual_bytes", count), ("given_back_bytes", count),
           ])
-        )
+        ), ("trim", object([("given_back_bytes", count), ("split_huge_pages", count)])),
       ])
   }
 }

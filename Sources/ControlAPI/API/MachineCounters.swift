@@ -48,6 +48,16 @@ package struct MachineCounters: Equatable, Sendable {
     }
   }
 
+  /// What was given back of sparsely used huge pages.
+  package struct Trim: Equatable, Sendable {
+    package var givenBack: UInt64
+    package var splitHugePages: UInt64
+
+    package init(givenBack: UInt64, splitHugePages: UInt64) {
+      (self.givenBack, self.splitHugePages) = (givenBack, splitHugePages)
+    }
+  }
+
   package struct Disk: Equatable, Sendable {
     package var name: String
     package var reads: UInt64 = 0
@@ -94,6 +104,8 @@ package struct MachineCounters: Equatable, Sendable {
   package var exits: [Exits] = []
   package var memory = Memory()
   package var balloon: Balloon?
+  /// Nil where nothing can be given back.
+  package var trim: Trim?
   package var disks: [Disk] = []
   package var networks: [Network] = []
   package var hypercalls: [Hypercall] = []
@@ -131,6 +143,16 @@ package struct MachineCounters: Equatable, Sendable {
           .members([
             ("target_bytes", .count(balloon.target)), ("actual_bytes", .count(balloon.actual)),
             ("given_back_bytes", .count(balloon.givenBack)),
+          ])
+        ))
+    }
+    if let trim {
+      members.append(
+        (
+          "trim",
+          .members([
+            ("given_back_bytes", .count(trim.givenBack)),
+            ("split_huge_pages", .count(trim.splitHugePages)),
           ])
         ))
     }

@@ -36,6 +36,11 @@ package struct Metric: Sendable {
   static let balloonGivenBack = Metric(
     "vmm_balloon_given_back_bytes_total", .counter,
     "Memory that the host got back by the balloon and by reports of free pages.")
+  static let trimGivenBack = Metric(
+    "vmm_trim_given_back_bytes_total", .counter,
+    "Zero memory of sparsely used huge pages that the host got back.")
+  static let trimSplits = Metric(
+    "vmm_trim_split_huge_pages_total", .counter, "Huge pages that were taken apart for that.")
   static let diskReads = Metric(
     "vmm_disk_reads_total", .counter, labels: ["disk"], "Read commands that a disk finished.")
   static let diskReadBytes = Metric(
@@ -68,9 +73,10 @@ package struct Metric: Sendable {
     "Those of them that did not succeed.")
 
   package static let all: [Metric] = [
-    info, uptime, paused, resets, exits, memory, balloonTarget, balloonGivenBack, diskReads,
-    diskReadBytes, diskWrites, diskWrittenBytes, diskFailures, networkUp, networkReceivedFrames,
-    networkReceivedBytes, networkSentFrames, networkSentBytes, hypercalls, hypercallFailures,
+    info, uptime, paused, resets, exits, memory, balloonTarget, balloonGivenBack,
+    trimGivenBack, trimSplits, diskReads, diskReadBytes, diskWrites, diskWrittenBytes, diskFailures,
+    networkUp, networkReceivedFrames, networkReceivedBytes, networkSentFrames, networkSentBytes,
+    hypercalls, hypercallFailures,
   ]
 }
 
@@ -95,6 +101,10 @@ package struct MetricsText {
     if let balloon = counters.balloon {
       add(.balloonTarget, [([], "\(balloon.target)")])
       add(.balloonGivenBack, [([], "\(balloon.givenBack)")])
+    }
+    if let trim = counters.trim {
+      add(.trimGivenBack, [([], "\(trim.givenBack)")])
+      add(.trimSplits, [([], "\(trim.splitHugePages)")])
     }
     let disks: [(Metric, KeyPath<MachineCounters.Disk, UInt64>)] = [
       (.diskReads, \.reads), (.diskReadBytes, \.readBytes), (.diskWrites, \.writes),

@@ -68,6 +68,7 @@ enum RunCommand {
       }, onThreadStart: { confinement.enterThread(.control) })
     let console = ConsoleWriter(output.writer(.ofProcess)) { Diagnostics.report($0) }
     var configuration = options.machine.partition.configuration(.program(program))
+    configuration.allowsTrimming = options.control != nil
     configuration.restoration = snapshot?.restoration ?? options.received?.restoration
     options.received?.expect(options.machine, files: [])
     configuration.portDevices = [

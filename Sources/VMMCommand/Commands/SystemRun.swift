@@ -233,6 +233,7 @@ final class SystemRun: Sendable {
   private func configuration(_ console: any ConsoleBackend) throws -> MachineConfiguration {
     var configuration = options.machine.partition.configuration(
       try computer.image(guestMessages, isLocked: options.received == nil))
+    configuration.allowsTrimming = options.control != nil
     configuration.computer.serialOutput = { console.write([$0]) }
     configuration.computer.onSerialRoom = { console.guestHasRoom() }
     configuration.computer.clockIsLocal = computer.clock == .local

@@ -11,14 +11,14 @@ final class ControlLanes: Sendable {
     case actions
     /// Takes as long as it takes: a machine moves.
     case migration
-    /// Walks page tables, reads a picture.
+    /// Walks page tables, reads memory or a picture.
     case looks
 
     init(_ request: ControlRequest) {
       switch request {
       case .pause, .snapshot: self = .pause
       case .migrate: self = .migration
-      case .counters, .metrics, .screenshot, .ping, .info, .events: self = .looks
+      case .counters, .metrics, .screenshot, .trim, .ping, .info, .events: self = .looks
       case .resume, .powerButton, .reboot, .shutdown, .resize, .cdrom, .nic,
         .cancelMigration:
         self = .actions

@@ -69,6 +69,7 @@ final class ControlServer: Sendable {
     case .reboot: run.reboot()
     case .shutdown: run.shutDown()
     case .resize(let size): run.resize(size)
+    case .trim: run.trim()
     case .cdrom(let change): run.changeMedium(change)
     case .nic(let number, let hasLink): run.setLink(number, hasLink)
     case .screenshot: run.takeScreenshot()

@@ -25,6 +25,10 @@ extension ControlledRun.Parts {
       }
       counters.memory.ballooned = min(counters.balloon?.actual ?? 0, counters.memory.ram)
     }
+    if let totals = machine.trimTotals {
+      counters.trim = MachineCounters.Trim(
+        givenBack: totals.givenBackByteCount, splitHugePages: totals.splitCount)
+    }
     counters.disks = disks.map { name, history in
       let counts = history.counts
       var disk = MachineCounters.Disk(name)

@@ -216,7 +216,7 @@ extension CommandDefinition {
       events, screenshot, pause, resume, power-button, reboot, shutdown, \
       snapshot NAME (below the directory of --snapshots), migrate ADDRESS [downtime=MS] [rounds=N] \
       [if-busy=stay] (to a 'vmm-run receive'), cancel-migration, resize SIZE (what the guest gives up to its \
-      balloon), resize memory SIZE (what it is to have, up to max= of --memory), nic N up or down (its cable), or cdrom [WHAT [DRIVE]], where WHAT is \
+      balloon), resize memory SIZE (what it is to have, up to max= of --memory), trim (zero pages of huge pages back to the host), nic N up or down (its cable), or cdrom [WHAT [DRIVE]], where WHAT is \
       next, eject or an image that was named for the drive. Prints what is answered, JSON with one member a line; events as they come, \
       one JSON object a line. Ends with status 1 when the machine cannot do it, or none is there.
       """,

@@ -1,6 +1,7 @@
 import ControlAPI
 import FoundationEssentials
 import Glibc
+import GuestMemory
 import HostSystem
 import KVM
 import MachineSpecification
@@ -80,6 +81,19 @@ struct ControlTests {
     #expect(try ControlAsker.ask(path, .resize, size).status == 204)
     let all = JSONValue.members([("desired_balloon", .integer(64 << 20))])
     #expect(try ControlAsker.refusal(path, .resize, all).0 == 400)
+
+    if HugePageTrimmer.obstacle == nil {
+      let trimmed = try ControlAsker.value(path, .trim)
+      guard case .integer(let byteCount)? = trimmed["given_back_bytes"] else {
+        Issue.record("\(trimmed)")
+        return
+      }
+      #expect(byteCount % 4096 == 0)
+      let counters = try ControlAsker.value(path, .counters)
+      #expect(counters["trim"]?["given_back_bytes"] == .integer(byteCount))
+    } else {
+      #expect(try ControlAsker.refusal(path, .trim).0 == 409)
+    }
 
     #expect(try ControlAsker.refusal(path, .screenshot).1 == "the guest shows no picture")
     #expect(try ControlAsker.refusal(path, .powerButton).0 == 409)
