@@ -40,29 +40,31 @@ bench_startup() {
   done
 }
 
-# bench_demo WORK-DIRECTORY GIB...: what the guest saves, as `vmm-run demo --compare` tells it.
+# bench_demo WORK-DIRECTORY GIB...: what the guest saves, as `vmm-run demo --compare` tells it. With
+# huge pages also what trimming at the answer does to memory and time.
 bench_demo() {
-  local work=$1 size backing prealloc available
+  local work=$1 size variant name options available
   shift
   printf '== What the guest saves: demo --compare\n'
   for size in "$@"; do
-    for backing in anonymous memfd; do
-      for prealloc in '' --prealloc; do
-        available=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)
-        if ((available < (size + 3) << 20)); then
-          printf '%s GiB, %s %s: skipped, %s MiB of host memory are available\n' \
-            "$size" "$backing" "$prealloc" "$((available >> 10))"
-          continue
-        fi
-        "$work/vmm-run" demo --compare --json --memory "${size}G" --backing "$backing" $prealloc \
-          >"$work/demo.json" 2>"$work/demo.log" || { cat "$work/demo.log" >&2 && return 1; }
-        jq --raw-output --compact-output \
-          --arg name "$size GiB, $backing${prealloc:+, preallocated}" \
-          --from-file scripts/lib/bench-demo.jq "$work/demo.json" |
-          tee -a "$BENCH_FIGURES" |
-          jq --raw-output '"\(.name): \(.median) \(.unit), without 0x8002 \(.floorMedian), "
-            + "ratio \(.ratio // 0 | . * 100 | round / 100)"'
-      done
+    for variant in 'anonymous:' 'anonymous, preallocated:--prealloc' 'memfd:--backing memfd' \
+      'memfd, preallocated:--backing memfd --prealloc' 'huge pages:--thp' \
+      'huge pages, trimmed:--thp --trim-at-answer'; do
+      name=${variant%%:*} options=${variant#*:}
+      available=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)
+      if ((available < (size + 3) << 20)); then
+        printf '%s GiB, %s: skipped, %s MiB of host memory are available\n' \
+          "$size" "$name" "$((available >> 10))"
+        continue
+      fi
+      # shellcheck disable=SC2086 # words
+      "$work/vmm-run" demo --compare --json --memory "${size}G" $options \
+        >"$work/demo.json" 2>"$work/demo.log" || { cat "$work/demo.log" >&2 && return 1; }
+      jq --raw-output --compact-output --arg name "$size GiB, $name" \
+        --from-file scripts/lib/bench-demo.jq "$work/demo.json" |
+        tee -a "$BENCH_FIGURES" |
+        jq --raw-output '"\(.name): \(.median) \(.unit), without 0x8002 \(.floorMedian), "
+          + "ratio \(.ratio // 0 | . * 100 | round / 100)"'
     done
   done
 }
