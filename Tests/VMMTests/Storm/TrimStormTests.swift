@@ -17,7 +17,7 @@ struct TrimStormTests {
     // SAFETY: nobody changes the environment.
     let text = unsafe getenv("TRIM_SPLITS").map { unsafe String(cString: $0) }
     let isInRig = unsafe getenv("RIG") != nil
-    return text.flatMap { Int($0) } ?? (isInRig ? 40 : 200)
+    return text.flatMap { Int($0) } ?? (isInRig ? 20 : 200)
   }()
 
   @Test(arguments: Host.sources.filter { $0 != .writeProtect })
