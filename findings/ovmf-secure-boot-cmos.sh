@@ -73,14 +73,14 @@ selected() {
     "$([[ $(sort -u written | wc -l) -gt 10 ]] && echo many || echo few)"
 }
 
-# expect SUITE IMAGE RESULT
 status=0
+
+# expect SUITE IMAGE RESULT
 expect() {
-  local result
-  result=$(selected "$1" "$2")
-  printf '%s, %s: 0x34 %s times, 0x35 %s times, of %s registers\n' "$1" "$2" \
-    "$(cut -d ' ' -f 1 <<<"$result")" "$(cut -d ' ' -f 2 <<<"$result")" "$(cut -d ' ' -f 3 <<<"$result")"
-  if [[ $result != "$3" ]]; then
+  local low high registers
+  read -r low high registers <<<"$(selected "$1" "$2")"
+  echo "$1, $2: 0x34 $low times, 0x35 $high times, of $registers registers"
+  if [[ "$low $high $registers" != "$3" ]]; then
     echo "not as it was: $3"
     status=1
   fi

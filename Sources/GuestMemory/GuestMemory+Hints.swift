@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HostPages
 public import ZeroTracker
 
 // What a guest says of the memory that it needs. Any pages may be named: what is no RAM is left
@@ -41,7 +42,7 @@ extension GuestMemory {
   /// - Returns: bytes of RAM among them.
   @discardableResult
   public func cool(_ pages: PageRange) -> UInt64 {
-    advise(pages, MemoryABI.cold, limit: .max)
+    advise(pages, MemoryAdvice.cold, limit: .max)
   }
 
   /// Has the host allocate pages that will be used soon, or bring them back from swap
@@ -51,7 +52,7 @@ extension GuestMemory {
   /// - Returns: bytes of RAM that were asked for.
   @discardableResult
   public func warm(_ pages: PageRange, limit: UInt64) -> UInt64 {
-    advise(pages, MemoryABI.populateForWriting, limit: limit)
+    advise(pages, MemoryAdvice.populateForWriting, limit: limit)
   }
 
   private func advise(_ pages: PageRange, _ advice: Int32, limit: UInt64) -> UInt64 {

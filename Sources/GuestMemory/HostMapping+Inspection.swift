@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Synchronization
+internal import ZeroTracker
 
 /// What the host has behind a page.
 enum PagePresence {
@@ -90,6 +91,18 @@ extension HostMapping {
     if result >= 0 { return Int(result) }
     guard error == ENXIO else { throw .residency(operation: "lseek", errno: error) }
     return nil
+  }
+
+  /// What a page that does not begin with zero costs of a budget of bytes to read: about a quarter
+  /// of one that is read to its end (`scripts/bench look`).
+  static let byteCountOfFirstLook = GPN.byteCount / 4
+
+  /// The same as `isZeroPage(offset)`, and takes from `byteCount` what that cost; it may become
+  /// negative.
+  func isZeroPage(_ offset: Int, reading byteCount: inout Int) -> Bool {
+    let beginsWithZero = unsafe bytes(offset, 8).loadUnaligned(as: UInt64.self) == 0
+    byteCount -= beginsWithZero ? GPN.byteCount : Self.byteCountOfFirstLook
+    return beginsWithZero && isZeroPage(offset)
   }
 
   /// Whether all 4096 bytes at `offset` are zero. Reads them, whatever that brings in.

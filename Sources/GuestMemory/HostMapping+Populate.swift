@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HostPages
 
 extension HostMapping {
   /// HVA of the first byte.
@@ -20,7 +21,7 @@ extension HostMapping {
   func collapse(_ offset: Int, _ byteCount: Int) {
     let bytes = unsafe bytes(offset, byteCount)
     // SAFETY: pages of this mapping; the advice changes no byte.
-    _ = unsafe madvise(bytes.baseAddress, byteCount, MemoryABI.collapse)
+    _ = unsafe madvise(bytes.baseAddress, byteCount, MemoryAdvice.collapse)
   }
 
   /// How much is allocated at a time: whole pages of each backing, and a few milliseconds on most
@@ -42,7 +43,7 @@ extension HostMapping {
   private func populate(_ offset: Int, _ count: Int) throws(GuestMemoryError) {
     while true {
       // SAFETY: pages of this mapping; populating changes no byte.
-      let result = unsafe madvise(base + offset, count, MemoryABI.populateForWriting)
+      let result = unsafe madvise(base + offset, count, MemoryAdvice.populateForWriting)
       let error = errno
       if result == 0 { return }
       if error == EINTR { continue }

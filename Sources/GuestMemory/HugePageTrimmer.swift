@@ -65,8 +65,6 @@ public final class HugePageTrimmer: Sendable {
   /// So many huge pages that were taken apart stay so, which is 8 GiB; the kernel may put others
   /// together again. Each may be a mapping of its own.
   private static let keptCount = 4096
-  /// What a page that does not begin with zero costs of the budget, as for an answer.
-  private static let byteCountOfFirstLook = GPN.byteCount / 4
 
   private let memory: GuestMemory
   private let populated: PopulatedPages
@@ -204,9 +202,7 @@ public final class HugePageTrimmer: Sendable {
     var othersLeft = UnderusedHugePages.pageCount - Self.leastZeroPageCount
     for page in 0..<UnderusedHugePages.pageCount {
       let offset = place.offset + page * GPN.byteCount
-      let beginsWithZero = unsafe mapping.bytes(offset, 8).loadUnaligned(as: UInt64.self) == 0
-      left -= beginsWithZero ? GPN.byteCount : Self.byteCountOfFirstLook
-      guard !beginsWithZero || !mapping.isZeroPage(offset) else { continue }
+      guard !mapping.isZeroPage(offset, reading: &left) else { continue }
       guard othersLeft > 0 else { return nil }
       othersLeft -= 1
     }

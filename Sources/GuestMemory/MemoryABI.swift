@@ -6,12 +6,6 @@ enum MemoryABI {
   static let memfdHugePages: UInt32 = 0x4
   /// *MFD_HUGE_2MB*: 21 (log2 of 2 MiB) at HUGETLB_FLAG_ENCODE_SHIFT, 26.
   static let memfd2MiB: UInt32 = 21 << 26
-  /// *MADV_COLD* of asm-generic/mman-common.h, since Linux 5.4.
-  static let cold: Int32 = 20
-  /// *MADV_POPULATE_WRITE* of asm-generic/mman-common.h, since Linux 5.14.
-  static let populateForWriting: Int32 = 23
-  /// *MADV_COLLAPSE* of asm-generic/mman-common.h, since Linux 6.1.
-  static let collapse: Int32 = 25
 
   /// memfd_create(2), glibc 2.27. Its declaration is behind `_GNU_SOURCE`, which the importer does
   /// not define; the symbol is there. Two integer-sized arguments and an `int` result are passed

@@ -25,10 +25,6 @@ public import ZeroTracker
 ///
 /// Thread-safe: the tracker calls it one call at a time.
 public final class PopulationSource: WrittenPageSource {
-  /// What a page costs of the budget that is not zero at once: about a quarter of one that is read
-  /// to its end (`scripts/bench look`).
-  fileprivate static let byteCountOfFirstLook = GPN.byteCount / 4
-
   /// By their first pages: what RAM grows by is one of them, of which an answer has what is there.
   private let parts: [(start: GPN, mapping: HostMapping)]
   private let populated: PopulatedPages
@@ -70,7 +66,7 @@ public final class PopulationSource: WrittenPageSource {
     if index == 0 { budgetLeft.withLock { $0 = budget.readByteCount } }
     let mapping = parts[index].mapping
     let byteCount = Int(region.pageCount) * GPN.byteCount
-    var runs = RunsToRead(limit: budget.readByteCount / Self.byteCountOfFirstLook)
+    var runs = RunsToRead(limit: budget.readByteCount / HostMapping.byteCountOfFirstLook)
     if mapping.backing == .memfd {
       try mapping.forEachRunOfData(upTo: byteCount) { run in runs.add(run, elseSetting: &words) }
     } else {
@@ -149,10 +145,9 @@ extension HostMapping {
   ) {
     var page = pages.lowerBound
     while page < pages.upperBound, byteCount >= GPN.byteCount {
-      let offset = page * GPN.byteCount
-      let beginsWithZero = unsafe bytes(offset, 8).loadUnaligned(as: UInt64.self) == 0
-      byteCount -= beginsWithZero ? GPN.byteCount : PopulationSource.byteCountOfFirstLook
-      if !beginsWithZero || !isZeroPage(offset) { words[page / 64] |= 1 << UInt64(page % 64) }
+      if !isZeroPage(page * GPN.byteCount, reading: &byteCount) {
+        words[page / 64] |= 1 << UInt64(page % 64)
+      }
       page += 1
     }
     PageBits.set(page..<pages.upperBound, in: &words)

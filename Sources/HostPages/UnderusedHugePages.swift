@@ -17,10 +17,6 @@ package enum UnderusedHugePages {
   package static let byteCount = 2 << 20
   package static let pageCount = byteCount / Int(HostRange.pageByteCount)
 
-  /// *MADV_COLD* and *MADV_COLLAPSE* of asm-generic/mman-common.h, Linux 5.4 and 6.1.
-  private static let cold: Int32 = 20
-  private static let collapse: Int32 = 25
-
   /// Has the kernel split the huge page at `address`, which is one of private memory. It may
   /// decline, without a word.
   package static func split(at address: UInt) {
@@ -28,7 +24,8 @@ package enum UnderusedHugePages {
     // SAFETY: advice about mapped memory, which changes no byte. An address without memory is an
     // error of the call.
     _ = unsafe madvise(
-      UnsafeMutableRawPointer(bitPattern: address), Int(HostRange.pageByteCount), cold)
+      UnsafeMutableRawPointer(bitPattern: address), Int(HostRange.pageByteCount),
+      MemoryAdvice.cold)
   }
 
   /// Has the kernel not put a page together again that was split: khugepaged would do so within
@@ -62,7 +59,7 @@ package enum UnderusedHugePages {
       pages.write(toPage: first + 1)
       // SAFETY: pages of the probe, whose bytes stay.
       let result = unsafe madvise(
-        UnsafeMutableRawPointer(bitPattern: address), byteCount, collapse)
+        UnsafeMutableRawPointer(bitPattern: address), byteCount, MemoryAdvice.collapse)
       let error = errno
       guard result == 0 else {
         return .call(

@@ -125,24 +125,22 @@ public struct MachineConfiguration: Sendable {
 
   /// - Throws: `.configuration` if nothing of memory as it is backed can be given back at answers.
   func checkTrimming() throws(MachineError) {
-    guard trimAtAnswer != nil else { return }
-    guard !isPreallocated, backing == .anonymous else {
-      throw .configuration(
-        "zero pages of huge pages cannot be given back at an answer from memory that is"
-          + " preallocated, or not anonymous")
-    }
-    guard trackedSource != .writeProtect else {
-      throw .configuration(
-        "zero pages of huge pages cannot be given back at an answer together with write protection,"
-          + " which a split may lose: each would be withheld")
-    }
+    guard trimAtAnswer != nil, let obstacle = trimObstacle else { return }
+    throw .configuration("zero pages of huge pages cannot be given back at an answer \(obstacle)")
   }
 
   /// Whether there is to be a trimmer, if the host can.
   var wantsTrimmer: Bool {
-    trimAtAnswer != nil
-      || allowsTrimming && !isPreallocated && backing == .anonymous
-        && trackedSource != .writeProtect
+    (trimAtAnswer != nil || allowsTrimming) && trimObstacle == nil
+  }
+
+  /// What of this configuration keeps zero pages of huge pages from being given back.
+  private var trimObstacle: String? {
+    if isPreallocated || backing != .anonymous {
+      return "from memory that is preallocated, or not anonymous"
+    }
+    return trackedSource == .writeProtect
+      ? "together with write protection, which a split may lose: each would be withheld" : nil
   }
 
   /// Whether the guest is offered 0x8002: without tracking there would be nothing to answer.
