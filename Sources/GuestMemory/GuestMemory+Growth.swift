@@ -20,9 +20,12 @@ final class GrowableRegion: Sendable {
   /// One at a time.
   let turn = Guarded<Void>(())
 
-  init(_ region: GuestMemoryLayout.Region, backing: MemoryBacking) throws(GuestMemoryError) {
+  init(
+    _ region: GuestMemoryLayout.Region, backing: MemoryBacking, lifetime: MappingLifetime
+  ) throws(GuestMemoryError) {
     self.region = region
-    mapping = try HostMapping(byteCount: region.byteCount, backing: backing)
+    mapping = try HostMapping(
+      byteCount: region.byteCount, backing: backing, lifetime: lifetime)
     whole = MappedRegion(region, mapping)
   }
 

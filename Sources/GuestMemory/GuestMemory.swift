@@ -37,6 +37,8 @@ public final class GuestMemory: Sendable {
   let gate = WriterGate()
   /// Off but while the machine moves.
   let writeLog: WriteLog
+  /// Gone when all of it is unmapped.
+  package let lifetime: MappingLifetime
 
   /// Maps RAM that is all zero.
   ///
@@ -67,9 +69,12 @@ public final class GuestMemory: Sendable {
       // A layout's regions are ascending, disjoint, not empty, and 4 TiB at most.
       preconditionFailure("layout of \(layout.ramByteCount) bytes: \(error)")
     }
+    let lifetime = MappingLifetime()
+    self.lifetime = lifetime
     var mappings: [HostMapping] = []
     for region in layout.regions {
-      mappings.append(try HostMapping(byteCount: region.byteCount, backing: backing))
+      mappings.append(
+        try HostMapping(byteCount: region.byteCount, backing: backing, lifetime: lifetime))
     }
     var populatedByteCount: UInt64 = 0
     for mapping in mappings {
@@ -81,7 +86,7 @@ public final class GuestMemory: Sendable {
       }
     }
     growable = try layout.growth.map { (region) throws(GuestMemoryError) in
-      try GrowableRegion(region, backing: backing)
+      try GrowableRegion(region, backing: backing, lifetime: lifetime)
     }
     if transparentHugePages { growable?.mapping.adviseHugePages() }
     self.layout = layout

@@ -24,14 +24,18 @@ final class HostMapping: @unchecked Sendable {
 
   /// Maps zeroed memory; nothing is populated.
   ///
+  /// - Parameter lifetime: held until it is unmapped.
   /// - Throws: `backingAlignment`, or `allocation` if the host does not give it. Huge pages are
   ///   reserved here, so that no later access can fail for want of one.
-  init(byteCount: UInt64, backing: MemoryBacking) throws(GuestMemoryError) {
+  init(
+    byteCount: UInt64, backing: MemoryBacking, lifetime: MappingLifetime? = nil
+  ) throws(GuestMemoryError) {
     guard byteCount % UInt64(backing.pageByteCount) == 0 else {
       throw .backingAlignment(backing, byteCount: byteCount)
     }
     file = try SharedMemoryFile.make(byteCount: byteCount, backing: backing)
-    let reservation = try Reservation(byteCount: Int(byteCount), backing: backing)
+    let reservation = try Reservation(
+      byteCount: Int(byteCount), backing: backing, lifetime: lifetime)
     let flags: Int32
     switch backing {
     case .anonymous: flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE

@@ -9,8 +9,12 @@ final class Reservation: @unchecked Sendable {
   let aligned: UnsafeMutableRawPointer
   private let base: UnsafeMutableRawPointer
   private let byteCount: Int
+  /// Let go of when all is unmapped, as properties are after `deinit`.
+  private let lifetime: MappingLifetime?
 
-  init(byteCount wanted: Int, backing: MemoryBacking) throws(GuestMemoryError) {
+  init(
+    byteCount wanted: Int, backing: MemoryBacking, lifetime: MappingLifetime?
+  ) throws(GuestMemoryError) {
     // Room to align, one guard before (at least a page, up to 2 MiB) and one after.
     let alignment = HostMapping.alignment
     let byteCount = wanted + 2 * alignment + 4096
@@ -24,6 +28,7 @@ final class Reservation: @unchecked Sendable {
     }
     unsafe base = result
     self.byteCount = byteCount
+    self.lifetime = lifetime
     // The next multiple of 2 MiB at least one page above base: at most 2 MiB + 4 KiB above it.
     unsafe aligned = (result + 4096).alignedUp(toMultipleOf: alignment)
   }

@@ -11,9 +11,9 @@ fuzz_corpus_file_byte_count=2048
 
 # Release, so with the traps that users have. `-enable-testing` opens what is internal. gold, which Swift
 # links with by default, fails on libFuzzer; lld comes with the toolchain.
-# With what others leave of the CPUs: scripts/test runs it beside them.
+# One job: scripts/test runs it beside others.
 build_fuzz() {
-  nice -n 19 swift build -c release --package-path Fuzz --scratch-path "$fuzz_scratch" --product fuzz \
+  swift build --jobs 1 -c release --package-path Fuzz --scratch-path "$fuzz_scratch" --product fuzz \
     -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing -Xswiftc -use-ld=lld
 }
 

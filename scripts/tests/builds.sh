@@ -100,7 +100,7 @@ check_documentation() {
 # Built only, so that they cannot rot; scripts/bench runs them. In the place of the release build, whose
 # modules they find there: a tenth of the work. The plan is their own: a cached one may be that of the release build.
 build_benchmarks() {
-  logged build-benchmarks "${build_beside[@]}" -c release -Xswiftc -static-executable \
+  logged build-benchmarks swift build --jobs 1 -c release -Xswiftc -static-executable \
     --disable-build-manifest-caching --package-path Benchmarks --scratch-path .build-static
 }
 
@@ -160,7 +160,7 @@ run_examples() {
   if env -u VMM_RUN_STRICT swift package dump-package | grep -q treatAllWarnings; then
     fail_check 'a dependency by path has warnings as errors'
   fi
-  logged examples-build env -u VMM_RUN_STRICT "${build_beside[@]}" --build-tests \
+  logged examples-build env -u VMM_RUN_STRICT swift build --jobs 1 --build-tests \
     "${lean_build[@]}" "${place[@]}" || return 1
   logged examples timeout --kill-after=10 600 env -u VMM_RUN_STRICT swift test --skip-build \
     "${place[@]}" --event-stream-output-path "$logs/events/examples.json" \

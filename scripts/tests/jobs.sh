@@ -6,10 +6,6 @@
 # run as this machine has CPUs. Each runs in a process of its own and counts there; what it printed appears in one
 # piece when it has ended, and its counts are added then.
 
-# A build that others run beside: it takes what they leave of all CPUs.
-# shellcheck disable=SC2034 # for builds.sh and sanitizers.sh
-build_beside=(nice -n 19 swift build)
-
 job_headings=()
 job_functions=()
 # How many of them were started, and the number of each that runs, by its process.

@@ -31,7 +31,7 @@ run_sanitizer() {
   shift 2
   # See Package.swift. In this process alone, which ends with the step.
   export VMM_RUN_SUITES=$suites
-  logged "$name-build" "${build_beside[@]}" --build-tests "--sanitize=$name" \
+  logged "$name-build" swift build --jobs 1 --build-tests "--sanitize=$name" \
     "${lean_build[@]}" --scratch-path "$scratch" || return 1
   bundles=("$(swift build --show-bin-path --scratch-path "$scratch")"/*PackageTests.xctest)
   # The test library itself leaks. A reported race ends the run at once. One test after the other, as in

@@ -18,6 +18,11 @@ final class SystemRun: Sendable {
     var isEnding = false
   }
 
+  /// Memory that is there as long as somebody has any of it.
+  private struct LastMemory: Sendable {
+    weak var lifetime: MappingLifetime?
+  }
+
   /// More than anybody looks.
   private static let memoryPatienceNanoseconds: UInt64 = 5_000_000_000
 
@@ -37,8 +42,8 @@ final class SystemRun: Sendable {
   private let guestMessages = RateLimitedDiagnostics()
   private let unclaimed = UnclaimedReport()
   private let current = Mutex(Current())
-  /// Of the machine that runs, or ran last: kept to let go of it as the last.
-  private let lastMemory = Guarded<GuestMemory?>(nil)
+  /// Of the machine that runs, or ran last.
+  private let lastMemory = Guarded(LastMemory())
   private let reporter = StatusReporter()
 
   private init(_ computer: ComputerSpec, _ options: RunOptions) throws {
@@ -195,25 +200,28 @@ final class SystemRun: Sendable {
       if case .tripleFault = outcome { outcome = afterTripleFault(outcome, &tripleFaults) }
       if case .reset = outcome, computer.onReset == .reset {
         controlled?.noteReset()
-        giveMemoryBack()
+        waitForMemory()
         continue
       }
       return outcome
     }
   }
 
-  /// Gives the memory of the machine that has ended back to the host: somebody may still look at
-  /// it, such as a control client, and there may not be enough for two.
-  private func giveMemoryBack() {
+  /// Waits until the memory of the machine that has ended is the host's again: somebody may still
+  /// look at it, such as a control client, and there may not be enough for two.
+  private func waitForMemory() {
     let deadline = HostClock.monotonicNanoseconds() &+ Self.memoryPatienceNanoseconds
-    while !lastMemory.withLock({ isKnownUniquelyReferenced(&$0) }),
+    while lastMemory.withLock({ $0.lifetime }) != nil,
       HostClock.monotonicNanoseconds() < deadline
     {
       // A millisecond; the sandbox has no other sleep.
       _ = poll(nil, 0, 1)
     }
-    // On this thread: when it returns, the memory is unmapped.
-    lastMemory.withLock { $0 = nil }
+    if lastMemory.withLock({ $0.lifetime }) != nil {
+      Diagnostics.report(
+        "the memory of the machine before the reset is still looked at; starting without waiting"
+          + " for it any longer")
+    }
   }
 
   /// A triple fault resets a PC, though it is rarely meant so; too many of them end the run.
@@ -312,7 +320,7 @@ final class SystemRun: Sendable {
         "this KVM does not implement \(machine.missingEnlightenments), so the guest is not"
           + " offered it")
     }
-    lastMemory.withLock { $0 = machine.memory }
+    lastMemory.withLock { $0.lifetime = machine.memory.lifetime }
     try begin()
     summary.begin(memory: ByteCount(machine.memory.layout.ramByteCount))
     current.withLock { $0.computer = machine.computer }

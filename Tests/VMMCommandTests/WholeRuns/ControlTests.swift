@@ -198,7 +198,14 @@ struct ControlTests {
           }
         }
       })
-    #expect(seen.count.withLock { $0 } >= 50)
+    let count = seen.count.withLock { $0 }
+    guard count >= 50 else {
+      kill(program.processID, SIGKILL)
+      program.wait()
+      let said = String(decoding: readAll(from: messages.reader), as: UTF8.self)
+      Issue.record("\(count) resets were seen: \(said)")
+      return
+    }
     #expect(try ControlAsker.ask(path, .shutdown).status == 204)
     #expect(program.endsByItself() && program.wait() == .status(0))
   }
