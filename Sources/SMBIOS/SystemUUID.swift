@@ -49,6 +49,14 @@ public struct SystemUUID: Hashable, Sendable, CustomStringConvertible {
     self.bytes = bytes
   }
 
+  /// One by chance, version 4 of RFC 9562: no other machine has it.
+  package static func random() -> SystemUUID {
+    var bytes = (0..<byteCount).map { _ in UInt8.random(in: .min ... .max) }
+    bytes[6] = bytes[6] & 0x0F | 0x40
+    bytes[8] = bytes[8] & 0x3F | 0x80
+    return SystemUUID(bytes: bytes)
+  }
+
   /// Lower case, with dashes.
   public var description: String {
     var rest = bytes[...]

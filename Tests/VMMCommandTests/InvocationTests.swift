@@ -1,5 +1,6 @@
 import ControlAPI
 import MachineSpecification
+import SMBIOS
 import Testing
 import ZeroTracker
 
@@ -223,6 +224,44 @@ import ZeroTracker
     ] {
       #expect(throws: UsageError.self, "\(line)") { try Invocation(words(line)) }
     }
+  }
+
+  /// A copy of a machine: another UUID, and other cards, those with a chosen address included.
+  @Test func newIdentities() throws {
+    let line = words(
+      "run --firmware f --uuid 12345678-9abc-def0-1234-56789abcdef0 --net passt=a"
+        + " --net passt=b,mac=52:54:00:11:11:11")
+    func computer(_ options: RunOptions) throws -> ComputerSpec {
+      let computer: ComputerSpec? =
+        if case .computer(let computer) = options.machine.guest { computer } else { nil }
+      return try #require(computer)
+    }
+    guard case .run(let options) = try Invocation(line) else {
+      Issue.record("no run")
+      return
+    }
+    let original = try computer(options)
+    let changed = try (0..<2).map { _ in
+      try computer(
+        RunOptions(
+          restoring: OptionParser(.restore).parse(["a", "--new-identity"]),
+          readSnapshot: { _ in Invocation.snapshot(of: options.machine) }))
+    }
+    func uuid(_ computer: ComputerSpec) -> SystemUUID? {
+      if case .firmware(let firmware) = computer.boot { firmware.uuid } else { nil }
+    }
+    #expect(Set([uuid(original)] + changed.map(uuid)).count == 3)
+    let addresses = ([original] + changed).flatMap { $0.networks.map(\.address) }
+    #expect(Set(addresses).count == 6 && addresses.dropFirst(2).allSatisfy { $0 != nil })
+    // Nothing else is another one.
+    for var copy in changed {
+      copy.boot = original.boot
+      for index in copy.networks.indices {
+        copy.networks[index].address = original.networks[index].address
+      }
+      #expect(copy == original)
+    }
+    #expect(throws: UsageError.self) { try Invocation(words("run --kernel k --new-identity")) }
   }
 
   /// Every file that a machine names is named from the root when it is saved.

@@ -127,9 +127,9 @@ emit_firmware() {
   emit /bench/compare times 'OVMF to its shell' "$1" "${measured[@]}"
 }
 
-# emit_restore REPETITIONS: a Linux guest with much in its memory, saved, and then from the restoring process's exec to
-# the guest's power-off, for which it waits for a line on its console. More than one comes: what QEMU reads before it has
-# restored the serial port is lost.
+# emit_restore REPETITIONS: a Linux guest with much in its memory. First it is saved, while it runs and waits: until the
+# command that saves it has ended. Then it is restored, from the restoring process's exec to the guest's power-off, for which
+# it waits for a line on its console. More than one comes: what QEMU reads before it has restored the serial port is lost.
 emit_restore() {
   local lines='while echo; do sleep 0.05; done 2>/dev/null'
   local -a command measured
@@ -139,21 +139,41 @@ emit_restore() {
   emit mkfifo /tmp/monitor
   qemu_command 1 anonymous
   first=" $(emit "${command[@]}" | tr -d '\n')"
-  # The monitor, not the console, on standard input. QEMU's own, of the guest while it runs: one that was stopped before
-  # would not go on at the other end.
-  printf '%s -monitor stdio </tmp/monitor >/dev/null 2>&1 &\n' "${first/-serial stdio/-serial file:/tmp/qemu.console}"
-  printf '%s\n' 'exec 8>/tmp/monitor' \
-    'until grep -q ready /tmp/qemu.console; do sleep 0.2; done' \
-    $'echo \'migrate "exec:cat >/tmp/qemu.state"\' >&8; echo quit >&8; wait; exec 8>&-'
-  measured=(QEMU sh -c "$lines | $first -incoming 'exec:cat /tmp/qemu.state'")
+  # The monitor, not the console, on standard input.
+  printf '%s -monitor stdio </tmp/monitor >/tmp/monitor.log 2>&1 &\n' "${first/-serial stdio/-serial file:/tmp/qemu.console}"
   vmm_run_command 1 --serial file:/tmp/vmm-run.console --control unix:/tmp/vmm.sock --snapshots /tmp/saved
   printf '%s &\n' "$(emit "${command[@]}" | tr -d '\n')"
-  printf '%s\n' 'until grep -q ready /tmp/vmm-run.console; do sleep 0.2; done' \
-    '/bench/vmm-run ctl /tmp/vmm.sock pause; /bench/vmm-run ctl /tmp/vmm.sock snapshot it' \
-    '/bench/vmm-run ctl /tmp/vmm.sock shutdown; wait' \
-    'ls -ls /tmp/qemu.state /tmp/saved/it >/out/restore.sizes; cat /tmp/qemu.state /tmp/saved/it/* >/dev/null'
+  # A monitor's command has ended when it asks for the next one. One that saved stands still until it is told to go on, and one
+  # that was saved standing still would not go on at the other end.
+  cat <<'SCRIPT'
+exec 8>/tmp/monitor
+for guest in qemu vmm-run; do until grep -q ready /tmp/$guest.console; do sleep 0.2; done; done
+cat >/tmp/save-qemu <<'END'
+prompts() { grep -o '(qemu) ' /tmp/monitor.log | wc -l; }
+echo cont >/tmp/monitor; rm -f /tmp/qemu.state; sleep 0.02; before=$(prompts)
+echo 'migrate "exec:cat >/tmp/qemu.state"' >/tmp/monitor
+until [ "$(prompts)" -gt "$before" ]; do usleep 5000; done
+END
+SCRIPT
+  emit /bench/compare times 'Saved Linux' "$1" QEMU sh /tmp/save-qemu \
+    -- vmm-run /bench/vmm-run ctl /tmp/vmm.sock snapshot it
+  cat <<'SCRIPT'
+echo quit >&8; exec 8>&-; /bench/vmm-run ctl /tmp/vmm.sock shutdown; wait
+printf 'QEMU %d\nvmm-run %d\n' "$(du -k /tmp/qemu.state | cut -f 1)" "$(du -sk /tmp/saved/it | cut -f 1)" >/out/saved.sizes
+cat /tmp/qemu.state /tmp/saved/it/* >/dev/null
+SCRIPT
+  measured=(QEMU sh -c "$lines | $first -incoming 'exec:cat /tmp/qemu.state'")
   measured+=(-- vmm-run sh -c "$lines | /bench/vmm-run restore /tmp/saved/it --serial stdio")
   emit /bench/compare times 'Restored Linux' "$1" "${measured[@]}"
+}
+
+# saved_sizes FILE: what a saved guest takes of the file system, of lines of a name and KiB, as a line of JSON.
+saved_sizes() {
+  jq --raw-input --null-input --compact-output '
+    [inputs / " " | {(.[0]): (.[1] | tonumber / 1024)}] | add
+    | {section: "Saved Linux", name: "size", unit: "MiB", count: 1, median: ."vmm-run", best: ."vmm-run", spread: 0,
+       floor: "QEMU", floorMedian: .QEMU, floorBest: .QEMU, floorSpread: 0}
+    | .ratio = .median / .floorMedian | .ratioOfBests = .ratio' "$1"
 }
 
 # make_restore_initramfs FILE: an initramfs that fills 200 MiB of memory, says so, and powers off when it gets a line.
@@ -259,6 +279,7 @@ bench_rig() {
   {
     cat "$work/out/figures.jsonl" 2>/dev/null || true
     if [[ " $* " == *' disk '* ]]; then disk_figures "$work/out"; fi
+    if [[ " $* " == *' restore '* ]]; then saved_sizes "$work/out/saved.sizes"; fi
     if [[ " $* " == *' network '* ]]; then network_figures "$work/out/network.tsv"; fi
   } >"$work/rig.jsonl"
 }

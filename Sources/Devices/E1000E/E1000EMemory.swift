@@ -9,12 +9,14 @@ struct E1000ENVM: Sendable {
   private static let checksum: UInt16 = 0xBABA
 
   private(set) var words: [UInt16]
+  /// What it was made with; the driver may have written another one.
+  private let address: [UInt16]
 
   /// - Parameter address: the card's, 6 bytes in the order they go over the wire.
   init(address: [UInt8]) {
     precondition(address.count == 6, "an Ethernet address of \(address.count) bytes")
-    words = Array(repeating: 0xFFFF, count: Self.wordCount)
-    for index in 0..<3 { words[index] = address.loadLE(at: 2 * index) }
+    self.address = (0..<3).map { address.loadLE(at: 2 * $0) }
+    words = self.address + Array(repeating: 0xFFFF, count: Self.wordCount - 3)
     // Compatibility, none; the version of the image, 1.0; board number.
     words[0x03] = 0
     words[0x05] = 0x1000
@@ -30,6 +32,10 @@ struct E1000ENVM: Sendable {
     // Power management is on, and firmware of the card has no program.
     words[0x1A] = 0
     words[0x24] = 0
+    completeChecksum()
+  }
+
+  private mutating func completeChecksum() {
     let sum = words[..<(Self.wordCount - 1)].reduce(0, &+)
     words[Self.wordCount - 1] = Self.checksum &- sum
   }
@@ -105,8 +111,15 @@ struct E1000EPHY: Sendable {
 }
 
 extension E1000ENVM {
+  /// What is restored into a card with another address, as a copy of a machine may have, has that
+  /// one from then on.
   mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    var savedAddress = address
+    try transfer.integers(&savedAddress)
     try transfer.integers(&words)
+    guard savedAddress != address else { return }
+    words.replaceSubrange(0..<3, with: address)
+    completeChecksum()
   }
 }
 

@@ -170,8 +170,8 @@ extension CommandDefinition {
       starts the machine as 'run' would.
       """,
     options: [
-      .serial, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .traceHypercalls, .traceIO,
-      .control, .snapshots, .sandbox,
+      .newIdentity, .serial, .screenshot, .vnc, .vncPasswordFile, .vncKeyboard, .traceHypercalls,
+      .traceIO, .control, .snapshots, .sandbox,
     ],
     operands: "DIR",
     dependencies: [
@@ -181,6 +181,7 @@ extension CommandDefinition {
     examples: [
       "vmm-run restore saved/before-update",
       "vmm-run restore saved/before-update --vnc :1 --control unix:vm.sock --snapshots saved",
+      "vmm-run restore saved/ready --new-identity",
     ])
 
   static let receive = CommandDefinition(

@@ -174,6 +174,14 @@ extension OptionDefinition {
       of its own; made if it is missing. 'vmm-run restore DIR/NAME' goes on from there.
       """)
 
+  static let newIdentity = OptionDefinition(
+    name: "--new-identity", placeholder: nil,
+    summary: """
+      For a copy that runs beside the machine that was saved, or beside other copies: another UUID, and \
+      another address of each network card. The guest finds them at its next reset, or when a driver \
+      starts anew. Each machine that is restored has a generation ID of its own even without.
+      """)
+
   static let evidence = OptionDefinition(
     name: "--evidence", placeholder: "DIR",
     summary: """

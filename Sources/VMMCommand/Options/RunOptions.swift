@@ -1,4 +1,5 @@
 internal import MachineSpecification
+internal import SMBIOS
 
 /// What `vmm-run run` was asked to do.
 struct RunOptions: Equatable, Sendable {
@@ -72,6 +73,7 @@ struct RunOptions: Equatable, Sendable {
       throw .unreadableConfiguration(error.description)
     }
     try self.init(parsed, changing: machine)
+    if parsed.contains(.newIdentity) { self.machine.takeIdentity(.random()) }
     restoredFrom = snapshot
   }
 

@@ -46,15 +46,16 @@ final class E1000ETestDriver {
   /// The driver with another card over the same memory, at the same cable, which is to go on where
   /// the first one is: as new, not started, and with configuration registers as the first one has
   /// them.
-  init(insteadOf other: E1000ETestDriver) throws {
+  init(insteadOf other: E1000ETestDriver, address: [UInt8] = address) throws {
     (memory, cable, transmitTail) = (other.memory, other.cable, other.transmitTail)
-    card = Self.makeCard(cable, memory, sink, line)
+    card = Self.makeCard(cable, memory, sink, line, address)
     host = PCIHost([(Self.place, card)])
     try configureFunction(usesMSIX: other.card.endpoint.usesMSIX)
   }
 
   private static func makeCard(
-    _ cable: TestCable, _ memory: GuestMemory, _ sink: RecordingSink, _ line: RecordingLine
+    _ cable: TestCable, _ memory: GuestMemory, _ sink: RecordingSink, _ line: RecordingLine,
+    _ address: [UInt8] = address
   ) -> E1000EController {
     var policy = SandboxPolicy()
     policy.hasNetwork = true

@@ -132,6 +132,29 @@ import Testing
     #expect(new.read(Register.status) & 2 == 0 && new.read(Register.cause) & 4 == 4)
   }
 
+  @Test("a copy with another address: the driver goes on, and finds it when it starts anew")
+  func anotherAddress() throws {
+    let old = try begin(usesMSIX: false)
+    try old.card.pause()
+    let bytes = try StateHarness.save(old.card)
+    old.card.stop()
+    let new = try Driver(insteadOf: old, address: [0x52, 0x54, 0x00, 0xAB, 0xCD, 0xEF])
+    try StateHarness.restore(bytes, into: new.card)
+    try new.card.start()
+    new.card.resume()
+    try Self.receive(20, new)
+    #expect(new.read(Register.addresses) == 0x1200_5452)
+    var sum: UInt16 = 0
+    for word in 0..<UInt32(E1000ENVM.wordCount) {
+      new.write(Register.nvmRead, word << 2 | 1)
+      sum &+= UInt16(new.read(Register.nvmRead) >> 16)
+    }
+    #expect(sum == 0xBABA)
+    new.write(Register.control, 1 << 26)
+    #expect(new.read(Register.addresses) == 0xAB00_5452)
+    #expect(new.read(Register.addresses + 4) == 0x8000_EFCD)
+  }
+
   @Test("damaged state is refused, or does no harm")
   func damage() throws {
     let old = try begin(usesMSIX: false)

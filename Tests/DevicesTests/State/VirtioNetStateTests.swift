@@ -136,6 +136,26 @@ import Testing
     #expect(new.status.rawValue == 0x0F)
   }
 
+  @Test("a copy with another address: the driver goes on, and finds it when it starts anew")
+  func anotherAddress() throws {
+    var card = try Card(Self.kinds[0])
+    let (old, cable) = (card.driver, card.cable)
+    try old.device.pause()
+    let bytes = try StateHarness.save(old.device)
+    old.device.stop()
+    let address: [UInt8] = [0x52, 0x54, 0, 0xAB, 0xCD, 0xEF]
+    let new = try VirtioTestDriver(insteadOf: old) {
+      .network(cable, address: address, context: $0)
+    }
+    try StateHarness.restore(bytes, into: new.device)
+    try new.device.start()
+    new.device.resume()
+    card.driver = new
+    cable.put([Self.frame(20)])
+    #expect(try card.takeFrame() == Self.frame(20))
+    #expect((0..<6).map { UInt8(new.read(4, $0, 1)) } == address)
+  }
+
   @Test("frames and a link that goes wait for the end of a pause", arguments: kinds)
   func waits(features: VirtioFeatures) throws {
     var card = try Card(features)

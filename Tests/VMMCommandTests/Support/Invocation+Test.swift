@@ -16,11 +16,13 @@ extension Invocation {
   }
 
   /// What every directory of a saved machine has.
-  static func snapshot(in directory: String) -> Snapshot {
+  static func snapshot(
+    in directory: String = "saved", of machine: MachineSpec = savedMachine
+  ) -> Snapshot {
     Snapshot(
       files: SnapshotFiles(directory: directory), machine: SavedMachine(),
       notes: SnapshotNotes(
-        specification: Array(savedMachine.json.utf8), memoryName: "memory-a", media: []))
+        specification: Array(machine.json.utf8), memoryName: "memory-a", media: []))
   }
 
   /// What every saved machine is.

@@ -1,6 +1,7 @@
 import ControlAPI
 import FoundationEssentials
 import Glibc
+import HostSystem
 import KVM
 import MachineSpecification
 import TestSupport
@@ -157,6 +158,44 @@ struct SnapshotTests {
       let cut = try refusal("restore \(saved)/now")
       #expect(cut.0 == 2, "\(count): \(cut)")
     }
+  }
+
+  /// The far end of the cable is a socket of this test.
+  @Test func aCopyHasAnIdentityOfItsOwn() throws {
+    let listener = try UnixListener(Array(directory.path("net").utf8))
+    defer { listener.removeFile() }
+    func address() throws -> JSONValue? {
+      // The guest runs, so clients can connect.
+      input.send("a")
+      #expect(output.received(1) == "a")
+      let machine = try ControlAsker.value(socket, .info)["config"]
+      guard case .array(let cards)? = machine?["guest"]?["networks"] ?? machine?["networks"] else {
+        return nil
+      }
+      return cards.first?["mac"]
+    }
+    var program = try start(
+      "run --kernel \(directory.path("kernel")) --memory 64M --control unix:\(socket)"
+        + " --net passt=\(directory.path("net")),mac=52:54:00:01:02:03 --snapshots \(saved)")
+    #expect(output.received(1) == "!")
+    var addresses: [JSONValue?] = [try address()]
+    try save("now")
+    try shutDown(program)
+    for option in ["", " --new-identity", " --new-identity"] {
+      program = try start(
+        "restore \(saved)/now --control unix:\(socket) --snapshots \(saved)" + option)
+      addresses.append(try address())
+      // It stays what it has become.
+      if addresses.count == 3 { try save("copy") }
+      try shutDown(program)
+    }
+    program = try restore("copy")
+    addresses.append(try address())
+    try shutDown(program)
+    #expect(addresses[0] == .text("52:54:00:01:02:03") && addresses[1] == addresses[0])
+    #expect(
+      addresses[2] != addresses[1] && addresses[3] != addresses[1]
+        && addresses[3] != addresses[2] && addresses[4] == addresses[2], "\(addresses)")
   }
 
   @Test func withoutAPlaceNothingIsSaved() throws {
