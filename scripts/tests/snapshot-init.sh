@@ -45,6 +45,7 @@ while [ $round -lt "$rounds" ]; do
   # By the card that was saved, to a passt that was not. The first may be lost: it was under way.
   reached=lost
   if ping -c 2 -i 0.2 -w 10 10.0.2.2 >/dev/null; then reached=reached; fi
+  if [ -e /sys/class/tpm/tpm0 ]; then tell "tpm $(cat /sys/class/tpm/tpm0/pcr-sha256/10)"; fi
   # Time does not go back, nor stand still.
   tell "round $round $sum at $(cut -d ' ' -f 1 /proc/uptime) $reached"
 done

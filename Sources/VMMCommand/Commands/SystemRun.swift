@@ -23,8 +23,8 @@ final class SystemRun: Sendable {
     weak var lifetime: MappingLifetime?
   }
 
-  /// More than anybody looks.
-  private static let memoryPatienceNanoseconds: UInt64 = 5_000_000_000
+  /// More than anybody looks, and than a busy host takes to close a machine.
+  private static let memoryPatienceNanoseconds: UInt64 = 30_000_000_000
 
   private let options: RunOptions
   private let computer: ComputerSpec
@@ -219,8 +219,7 @@ final class SystemRun: Sendable {
     }
     if lastMemory.withLock({ $0.lifetime }) != nil {
       Diagnostics.report(
-        "the memory of the machine before the reset is still looked at; starting without waiting"
-          + " for it any longer")
+        "the memory of the machine before the reset is still in use; the next one starts beside it")
     }
   }
 
