@@ -1,8 +1,8 @@
 internal import CLinux
 internal import Glibc
 
-/// An open tap device: frames of an interface of this host, one for each read(2) and write(2), each
-/// behind a virtio-net header. Neither waits. Any thread.
+/// An open queue of a tap device: frames of an interface of this host, one for each read(2) and
+/// write(2), each behind a virtio-net header. Neither waits. Any thread.
 ///
 /// Source: Linux, Documentation/networking/tuntap.rst.
 package struct TapDevice: ~Copyable, Sendable {
@@ -27,8 +27,12 @@ package struct TapDevice: ~Copyable, Sendable {
   private static let valueOffset = 16
 
   package let file: FileDescriptor
+  /// Whether the device was made for several queues (IFF_MULTI_QUEUE), so that it can be opened
+  /// again.
+  package let isMultiQueue: Bool
 
-  /// Opens a device that is there: a persistent one of this user needs no privileges.
+  /// Opens a device that is there: a persistent one of this user needs no privileges. Of one that
+  /// was made for several queues, a further queue, which is attached.
   ///
   /// - Parameters:
   ///   - name: of 1 to `longestName` bytes.
@@ -44,12 +48,14 @@ package struct TapDevice: ~Copyable, Sendable {
       throw Failure(step: .open, errno: error)
     }
     let flags = CLINUX_IFF_TAP | CLINUX_IFF_NO_PI | CLINUX_IFF_VNET_HDR
+    var isMultiQueue = false
     do throws(Errno) {
       do throws(Errno) {
-        try Self.setInterface(file, name, flags)
+        try Self.request(CLINUX_TUNSETIFF, file, name, flags)
       } catch Errno(EINVAL) {
-        // One that was made for several queues takes one, too.
-        try Self.setInterface(file, name, flags | CLINUX_IFF_MULTI_QUEUE)
+        // The flag has to be what the device was made with.
+        try Self.request(CLINUX_TUNSETIFF, file, name, flags | CLINUX_IFF_MULTI_QUEUE)
+        isMultiQueue = true
       }
     } catch {
       throw Failure(step: .setInterface, errno: error)
@@ -60,22 +66,34 @@ package struct TapDevice: ~Copyable, Sendable {
     let error = Errno.current
     guard result == 0 else { throw Failure(step: .setHeaderByteCount, errno: error) }
     self.file = file
+    self.isMultiQueue = isMultiQueue
   }
 
-  private static func setInterface(
-    _ file: borrowing FileDescriptor, _ name: String, _ flags: UInt16
+  private static func request(
+    _ number: UInt, _ file: borrowing FileDescriptor, _ name: String, _ flags: UInt16
   ) throws(Errno) {
     var request = interfaceRequest(name)
     request[valueOffset] = UInt8(truncatingIfNeeded: flags)
     request[valueOffset + 1] = UInt8(truncatingIfNeeded: flags >> 8)
     // SAFETY: the structure has its length and lives for the call.
-    let result = unsafe clinux_ioctl_pointer(file.rawValue, CLINUX_TUNSETIFF, &request)
+    let result = unsafe clinux_ioctl_pointer(file.rawValue, number, &request)
     let error = Errno.current
     guard result == 0 else { throw error }
   }
 
   private static func interfaceRequest(_ name: String) -> [UInt8] {
     Array(name.utf8) + [UInt8](repeating: 0, count: requestByteCount - name.utf8.count)
+  }
+
+  /// Attaches this queue of a device that has several, or detaches it (TUNSETQUEUE): the kernel
+  /// spreads frames over the queues that are attached. What waits in one that is detached is lost,
+  /// and reading and writing fail with EBADFD.
+  ///
+  /// - Throws: EINVAL if it is as it should be already, or the device was removed.
+  package func setAttached(_ isAttached: Bool) throws(Errno) {
+    try Self.request(
+      CLINUX_TUNSETQUEUE, file, "",
+      isAttached ? CLINUX_IFF_ATTACH_QUEUE : CLINUX_IFF_DETACH_QUEUE)
   }
 
   /// What the device may hand over unfinished, by the kernel's bits (TUN_F_CSUM and so on).

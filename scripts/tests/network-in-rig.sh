@@ -18,18 +18,27 @@ echo '0 2147483647' >/proc/sys/net/ipv4/ping_group_range
 # Input that does not end.
 mkfifo /tmp/silence
 
-# make_tap: a tap device, and who gives addresses there, as passt does. The gateway is on it from here on.
+# make_tap QUEUES: a tap device for one queue or for several, in place of the last one, and who gives addresses there, as
+# passt does. The gateway is on it from here on.
 make_tap() {
-  insmod /guest/tun.ko
-  mkdir -p /dev/net
-  [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200
-  tunctl -t tap0 >/dev/null
-  ip address del 10.0.2.2/32 dev lo
+  if [ -e /sys/class/net/tap0 ]; then
+    kill "$(pidof udhcpd)"
+    tunctl -d tap0 >/dev/null
+  else
+    insmod /guest/tun.ko
+    mkdir -p /dev/net
+    [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200
+    ip address del 10.0.2.2/32 dev lo
+  fi
+  case $1 in
+    one) tunctl -t tap0 >/dev/null ;;
+    *) /iproute-ip tuntap add tap0 mode tap multi_queue ;;
+  esac
   ip address add 10.0.2.2/24 dev tap0
   ip link set tap0 up
   printf '%s\n' 'interface tap0' 'start 10.0.2.15' 'end 10.0.2.15' 'lease_file /tmp/leases' \
     'option subnet 255.255.255.0' 'option router 10.0.2.2' 'option mtu 1500' >/tmp/udhcpd.conf
-  touch /tmp/leases
+  : >/tmp/leases
   udhcpd -f /tmp/udhcpd.conf 2>/dev/null &
 }
 
@@ -48,13 +57,13 @@ told() {
 
 for guest; do
   name=net-$guest
-  # SERIES[-virtio|-tap][-2]: with two vCPUs.
+  # SERIES[-virtio|-tap][-2]: with two vCPUs, and a queue for each where that can be.
   card=e1000e far=user,hostfwd=tcp:127.0.0.1:2222-:22 door='127.0.0.1 2222' cpus=1 words=''
   case $guest in
     *-virtio*) card=virtio ;;
     *-tap*)
       card=virtio far=tap=tap0 door='10.0.2.15 22'
-      [ -e /sys/class/net/tap0 ] || make_tap
+      case $guest in *-2) make_tap several ;; *) make_tap one ;; esac
       ;;
   esac
   case $guest in *-2) cpus=2 ;; esac

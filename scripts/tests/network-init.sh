@@ -28,6 +28,7 @@ use_card() {
   tell "$1 driver $(sed -n 's/^DRIVER=//p' "/sys/class/net/$1/device/uevent")"
   tell "$1 address $(cat "/sys/class/net/$1/address")"
   ip link set "$1" up
+  tell "$1 queues $(find "/sys/class/net/$1/queues/" -name 'rx-*' | wc -l)"
   await grep -q 1 "/sys/class/net/$1/carrier"
   tell "$1 carrier $(cat "/sys/class/net/$1/carrier"), $(cat "/sys/class/net/$1/speed" 2>/dev/null || echo -1) Mb/s"
   udhcpc -i "$1" -n -q -t 20 -s /init >/dev/null || tell "$1 has no lease"

@@ -5,8 +5,8 @@
 # What runs is in network-in-rig.sh, what the guest does in network-init.sh, what must come of it here.
 
 # Kernels with all drivers, and cloud kernels, which have none but those for virtio: one by passt, one by a tap device.
-# SERIES[-virtio|-tap][-2], the last with two vCPUs.
-read -ra network_guests <<<"${NETWORK_GUESTS:-7.3 6.12-virtio 6.12-tap}"
+# SERIES[-virtio|-tap][-2], the last with two vCPUs and a tap device for several queues.
+read -ra network_guests <<<"${NETWORK_GUESTS:-7.3 6.12-virtio 6.12-tap 6.12-tap-2}"
 network_data=${NETWORK_DATA:-4M}
 network_modules=(failover net_failover virtio_net)
 # Part of later kernels.
@@ -57,12 +57,14 @@ get_passt() {
 }
 
 check_network_guest() {
-  local guest=net-$1 sum series=${1%%-*} driver=e1000e speed=1000 cpus=1 slept
+  local guest=net-$1 sum series=${1%%-*} driver=e1000e speed=1000 cpus=1 queues=1 slept
   if [[ $1 == *-virtio* || $1 == *-tap* ]]; then driver=virtio_net speed=-1; fi
   if [[ $1 == *-2 ]]; then cpus=2; fi
+  if [[ $1 == *-tap-2 ]]; then queues=2; fi
   check_status "$guest" 0
   sum=$(sha256sum <"$2")
   for line in "kernel ${series//./\\.}\\..*" "processors $cpus" "eth0 driver $driver" 'eth0 address 52:54:00:ab:cd:ef' \
+    "eth0 queues $queues" \
     "eth0 carrier 1, $speed Mb/s" 'lease 10.0.2.15/24 from 10.0.2.2 by 10.0.2.2, 1500 bytes' \
     'ping 3 packets transmitted, 3 packets received' "received $sum" sent 'asked from the host' \
     'eth0 interrupts by message' 'eth0 errors 0 0' poweroff; do
@@ -107,6 +109,10 @@ run_network_in_rig() {
   # Of the rig's own kernel.
   get_kernel 6.12 tun || return 1
   cp "$kernel/tun.ko" "$directory/guest/"
+  # Busybox makes no tap device for several queues.
+  if [[ " ${network_guests[*]} " == *-tap-2\ * ]]; then
+    files+=(--file "$(PATH=$PATH:/usr/sbin:/sbin command -v ip):/iproute-ip")
+  fi
   # For each guest.
   limit=$((300 + $(stat -c %s "$directory/guest/data") / 20000))
   logged network "$here/rig" --timeout $((300 + limit * ${#network_guests[@]})) --cpus 1 --out "$out" \

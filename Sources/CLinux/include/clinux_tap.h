@@ -9,8 +9,11 @@ static const uint16_t CLINUX_IFF_TAP = IFF_TAP;
 static const uint16_t CLINUX_IFF_NO_PI = IFF_NO_PI;
 static const uint16_t CLINUX_IFF_VNET_HDR = IFF_VNET_HDR;
 static const uint16_t CLINUX_IFF_MULTI_QUEUE = IFF_MULTI_QUEUE;
+static const uint16_t CLINUX_IFF_ATTACH_QUEUE = IFF_ATTACH_QUEUE;
+static const uint16_t CLINUX_IFF_DETACH_QUEUE = IFF_DETACH_QUEUE;
 static const unsigned long CLINUX_TUNSETIFF = TUNSETIFF;
 static const unsigned long CLINUX_TUNSETOFFLOAD = TUNSETOFFLOAD;
+static const unsigned long CLINUX_TUNSETQUEUE = TUNSETQUEUE;
 static const unsigned long CLINUX_TUNSETVNETHDRSZ = TUNSETVNETHDRSZ;
 // Of <linux/sockios.h>.
 static const unsigned long CLINUX_SIOCGIFMTU = 0x8921;

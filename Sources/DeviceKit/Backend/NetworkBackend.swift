@@ -1,9 +1,26 @@
+/// One way for frames to the far end of a network card's cable, and one back.
+///
+/// One thread sends and another receives, at the same time; each may wait, until
+/// `NetworkBackend.stop`.
+public protocol NetworkQueuePair: AnyObject, Sendable {
+  /// Sends all frames, in as few system calls as there can be, and waits where the far end takes
+  /// them slowly. Takes them away, also those that are lost: when the far end is gone, or at
+  /// `NetworkBackend.stop`.
+  func send(_ frames: inout NetworkFrames)
+
+  /// Waits for frames and hands them over. What `take` leaves there it gets again, at once, by the
+  /// next call, before others.
+  ///
+  /// - Parameter take: runs on the calling thread; it may not wait, and calls nothing here.
+  func receive(_ take: (inout NetworkFrames) -> Void) -> NetworkReception
+}
+
 /// The far end of a network card's cable.
 ///
-/// One thread sends and another receives, at the same time; each may wait, until `stop`. The rest
-/// is safe from any thread. It outlives the card: after a reset of the machine the next card starts
-/// it again, and no frame is cut in two by that.
-public protocol NetworkBackend: AnyObject, Sendable {
+/// It is a queue pair itself, with a thread that sends and one that receives. What else is here is
+/// safe from any thread. It outlives the card: after a reset of the machine the next card starts it
+/// again, and no frame is cut in two by that.
+public protocol NetworkBackend: NetworkQueuePair {
   /// Bytes of a virtio-net header (virtio 1.2 §5.1.6) in front of each frame, both ways: 12 for a
   /// tap device, 0 for one that knows no offloads.
   var headerByteCount: Int { get }
@@ -22,6 +39,16 @@ public protocol NetworkBackend: AnyObject, Sendable {
   /// Without effect where there are no offloads.
   func setReceiveOffloads(_ offloads: NetworkOffloads)
 
+  /// All ways for frames, always as many and at least one: frames go and come by several at the
+  /// same time, each with two threads of its own. The first one is the back-end itself, or does the
+  /// same, and it alone tells of `linkChanged`. By default there is no other.
+  var queuePairs: [any NetworkQueuePair] { get }
+
+  /// Lets frames come by the first `count` queue pairs, from 1 to as many as there are; by the
+  /// first alone after `start`. What came by others and was not handed over may be lost; what is
+  /// sent by them goes out. By default nothing has to be done.
+  func setQueuePairCount(_ count: Int)
+
   /// Whether there is somebody at the far end. One that has gone does not come back.
   var hasLink: Bool { get }
 
@@ -30,20 +57,17 @@ public protocol NetworkBackend: AnyObject, Sendable {
 
   /// Ends every wait, now and from now on. May be called again.
   func stop()
-
-  /// Sends all frames, in as few system calls as there can be, and waits where the far end takes
-  /// them slowly. Takes them away, also those that are lost: when the far end is gone, or at
-  /// `stop`.
-  func send(_ frames: inout NetworkFrames)
-
-  /// Waits for frames and hands them over. What `take` leaves there it gets again, at once, by the
-  /// next call, before others.
-  ///
-  /// - Parameter take: runs on the calling thread; it may not wait, and calls nothing here.
-  func receive(_ take: (inout NetworkFrames) -> Void) -> NetworkReception
 }
 
-/// Why `NetworkBackend.receive` returned.
+extension NetworkBackend {
+  /// The back-end alone.
+  public var queuePairs: [any NetworkQueuePair] { [self] }
+
+  /// Does nothing.
+  public func setQueuePairCount(_ count: Int) {}
+}
+
+/// Why `NetworkQueuePair.receive` returned.
 public enum NetworkReception: Sendable {
   /// Frames were handed over.
   case frames

@@ -25,7 +25,7 @@ extension PluggableNetwork {
 }
 
 /// Between a card and its far end: whether it is plugged in, whether somebody is there, and what
-/// went over it. Any thread.
+/// went over it. Any thread. Of several threads that receive, one looks for changes of the link.
 public final class NetworkCable: Sendable {
   /// What went over the cable.
   public struct Counts: Hashable, Sendable {
@@ -40,8 +40,8 @@ public final class NetworkCable: Sendable {
   }
 
   private let stopped: Event
-  /// Raised and cleared with the lock of `toldLink` held: the thread that receives has to look at
-  /// the cable.
+  /// Raised and cleared with the lock of `toldLink` held: the thread that looks for changes of the
+  /// link has to look.
   private let moved: Event
   private let isGone = Atomic(false)
   private let isPluggedIn = Atomic(true)
@@ -55,7 +55,7 @@ public final class NetworkCable: Sendable {
 
   /// A cable that is plugged in.
   ///
-  /// - Parameter onGone: called once, on the thread that receives, when the far end has gone.
+  /// - Parameter onGone: called once, on a thread that receives, when the far end has gone.
   /// - Throws: when the process has no more descriptors.
   package init(onGone: @escaping @Sendable () -> Void) throws(Errno) {
     stopped = try Event()
@@ -85,19 +85,22 @@ public final class NetworkCable: Sendable {
       receivedBytes: receivedBytes.load(ordering: .relaxed))
   }
 
-  // MARK: For its two threads
+  // MARK: For the threads that send and receive
 
   /// Whether the far end has gone, for good.
   var hasNobody: Bool { isGone.load(ordering: .acquiring) }
-  /// Whether both threads are to end.
+  /// Whether all of them are to end.
   var isStopped: Bool { stopped.isRaised }
 
   func open() { stopped.clear() }
   func close() { stopped.raise() }
 
-  /// The far end has gone.
+  /// The far end has gone, as a thread that receives has found.
   func lose() {
-    if !isGone.exchange(true, ordering: .acquiringAndReleasing) { onGone() }
+    guard !isGone.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    // It may be another thread that looks for changes of the link.
+    toldLink.withLock { _ in moved.raise() }
+    onGone()
   }
 
   func countSent(frames: Int, bytes: Int) {
@@ -124,10 +127,16 @@ public final class NetworkCable: Sendable {
     _ = stopped.wait(for: POLLOUT, on: descriptor)
   }
 
-  /// Waits until a descriptor can be read, it is stopped, or the cable was moved.
+  /// Waits until a descriptor can be read, it is stopped, or `takeLinkChange` has to look.
   ///
   /// - Parameter descriptor: -1 for none.
   func waitToReceive(_ descriptor: Int32) {
     _ = stopped.wait(for: POLLIN, on: descriptor, or: moved)
+  }
+
+  /// The same for a thread that does not look for changes of the link: it waits for an event of its
+  /// own in their place.
+  func waitToReceive(_ descriptor: Int32, or event: Event) {
+    _ = stopped.wait(for: POLLIN, on: descriptor, or: event)
   }
 }

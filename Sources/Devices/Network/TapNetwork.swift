@@ -6,7 +6,8 @@ internal import HostSystem
 /// of that name, which may be a port of a bridge.
 ///
 /// Frames have virtio-net's header, so that the kernel adds up checksums and cuts TCP where that is
-/// needed, and only there. Any thread. Source: Linux, Documentation/networking/tuntap.rst.
+/// needed, and only there. A device that was made with `multi_queue` may have several queues here.
+/// Any thread. Source: Linux, Documentation/networking/tuntap.rst.
 public final class TapNetwork: PluggableNetwork {
   /// Why there is none; one line.
   public enum Failure: Error, Equatable, CustomStringConvertible {
@@ -32,6 +33,10 @@ public final class TapNetwork: PluggableNetwork {
         }
     }
 
+    fileprivate init(_ name: String, noEvent error: Errno) {
+      self = .failed(name: name, reason: "no event: \(error)")
+    }
+
     public var description: String {
       let make = "make it: ip tuntap add"
       return switch self {
@@ -49,15 +54,9 @@ public final class TapNetwork: PluggableNetwork {
 
   /// The longest name of an interface, in bytes.
   public static let longestName = TapDevice.longestName
-  /// A header of virtio 1: with the number of buffers.
-  private static let headerByteCount = 12
-  /// Ethernet with a VLAN tag and as much as IP can say.
-  private static let frameByteCount = 18 + 65_535
-  /// Frames that are read before the card gets them.
-  private static let batchCount = 64
 
-  private let device: TapDevice
-  private let received: Guarded<NetworkFrames>
+  /// The first one is always attached.
+  private let pairs: [TapQueuePair]
   public let cable: NetworkCable
   public let mtu: UInt16?
 
@@ -65,106 +64,78 @@ public final class TapNetwork: PluggableNetwork {
   ///
   /// - Parameters:
   ///   - name: of 1 to `longestName` bytes; others trap.
-  ///   - onGone: called once, on the thread that receives, when the device was removed.
+  ///   - queuePairCount: queues to open of a device that was made for several, at least 1; other
+  ///     devices have one. The kernel has 256 for a device, for all programs together.
+  ///   - onGone: called once, on a thread that receives, when the device was removed.
   public init(
-    name: String, onGone: @escaping @Sendable () -> Void = {}
+    name: String, queuePairCount: Int = 1, onGone: @escaping @Sendable () -> Void = {}
   ) throws(Failure) {
     precondition((1...Self.longestName).contains(name.utf8.count), "the name '\(name)'")
-    do throws(TapDevice.Failure) {
-      device = try TapDevice(name: name, headerByteCount: Int32(Self.headerByteCount))
-    } catch {
-      throw Failure(name, error)
-    }
+    precondition(queuePairCount >= 1, "\(queuePairCount) queue pairs")
     do throws(Errno) {
       cable = try NetworkCable(onGone: onGone)
     } catch {
-      throw .failed(name: name, reason: "no event: \(error)")
+      throw Failure(name, noEvent: error)
     }
     mtu = TapDevice.mtu(of: name)
-    received = Guarded(
-      NetworkFrames(
-        headerByteCount: Self.headerByteCount, maximumFrameByteCount: Self.frameByteCount))
+    let device = try Self.open(name)
+    let count = device.isMultiQueue ? queuePairCount : 1
+    let first = try Self.pair(name, device, cable, first: nil)
+    var pairs = [first]
+    while pairs.count < count {
+      let pair = try Self.pair(name, try Self.open(name), cable, first: first)
+      // No frame is to come where nobody reads.
+      pair.setAttached(false)
+      pairs.append(pair)
+    }
+    self.pairs = pairs
   }
 
-  public var headerByteCount: Int { Self.headerByteCount }
-  public var maximumFrameByteCount: Int { Self.frameByteCount }
+  private static func open(_ name: String) throws(Failure) -> TapDevice {
+    do throws(TapDevice.Failure) {
+      return try TapDevice(name: name, headerByteCount: Int32(TapQueuePair.headerByteCount))
+    } catch {
+      throw Failure(name, error)
+    }
+  }
+
+  private static func pair(
+    _ name: String, _ device: consuming TapDevice, _ cable: NetworkCable, first: TapQueuePair?
+  ) throws(Failure) -> TapQueuePair {
+    do throws(Errno) {
+      return try TapQueuePair(device, cable, first: first)
+    } catch {
+      throw Failure(name, noEvent: error)
+    }
+  }
+
+  public var headerByteCount: Int { TapQueuePair.headerByteCount }
+  public var maximumFrameByteCount: Int { TapQueuePair.frameByteCount }
   public var offloads: NetworkOffloads { [.checksum, .tcp4, .tcp6, .ecn] }
 
   public func setReceiveOffloads(_ offloads: NetworkOffloads) {
     // The same bits.
-    device.setOffloads(UInt(offloads.rawValue))
+    pairs[0].setOffloads(UInt(offloads.rawValue))
+  }
+
+  public var queuePairs: [any NetworkQueuePair] { pairs }
+
+  public func setQueuePairCount(_ count: Int) {
+    for (index, pair) in pairs.enumerated().dropFirst() { pair.setAttached(index < count) }
   }
 
   public func start() {
-    // The last card's driver may have asked for some.
+    // The last card's driver may have asked for more.
     setReceiveOffloads([])
+    setQueuePairCount(1)
     cable.open()
   }
 
-  // MARK: Sending
-
   public func send(_ frames: inout NetworkFrames) {
-    while isPlugged, !cable.isStopped,
-      let (count, error) = frames.withFirst({ frame -> (Int, Errno) in
-        // SAFETY: the bytes live for the call, which reads as many as it is given.
-        let count = unsafe frame.withUnsafeBytes {
-          unsafe write(device.file.rawValue, $0.baseAddress, $0.count)
-        }
-        return (count, Errno.current)
-      })
-    {
-      switch (count, error) {
-      case (0..., _): cable.countSent(frames: 1, bytes: count - Self.headerByteCount)
-      case (_, Errno(EINTR)): continue
-      case (_, Errno(EAGAIN)):
-        cable.waitToSend(device.file.rawValue)
-        continue
-      // The interface is down, or the frame is none: it is lost, as on a cable.
-      default: break
-      }
-      frames.removeFirst()
-    }
-    frames.removeAll()
+    pairs[0].send(&frames)
   }
-
-  // MARK: Receiving
 
   public func receive(_ take: (inout NetworkFrames) -> Void) -> NetworkReception {
-    while !cable.isStopped {
-      if cable.takeLinkChange() { return .linkChanged }
-      if cable.hasNobody {
-        cable.waitToReceive(-1)
-        continue
-      }
-      let (hasFrames, error) = received.withLock { frames -> (Bool, Errno) in
-        let error = frames.isEmpty ? read(into: &frames) : Errno(0)
-        if !isPlugged { frames.removeAll() }
-        guard !frames.isEmpty else { return (false, error) }
-        frames.take(take, over: cable)
-        return (true, error)
-      }
-      if hasFrames { return .frames }
-      switch error {
-      case Errno(0), Errno(EINTR): break
-      case Errno(EAGAIN): cable.waitToReceive(device.file.rawValue)
-      default: cable.lose()
-      }
-    }
-    return .stopped
-  }
-
-  /// Reads what is there, but a batch at most.
-  ///
-  /// - Returns: why it ended; 0 for a batch.
-  private func read(into frames: inout NetworkFrames) -> Errno {
-    for _ in 0..<Self.batchCount where frames.hasRoom {
-      let count = unsafe frames.add { buffer in
-        // SAFETY: the buffer lives for the call, which writes no more than it has.
-        unsafe Glibc.read(device.file.rawValue, buffer.baseAddress, buffer.count)
-      }
-      let error = Errno.current
-      guard count > 0 else { return count < 0 ? error : Errno(0) }
-    }
-    return Errno(0)
+    pairs[0].receive(take)
   }
 }

@@ -49,6 +49,9 @@ struct SandboxRequest: Sendable {
     SandboxRequest(
       "TUNSETOFFLOAD", CLINUX_TUNSETOFFLOAD, .network, need: .network,
       why: "what a guest's network card takes unfinished from a tap device"),
+    SandboxRequest(
+      "TUNSETQUEUE", CLINUX_TUNSETQUEUE, .network, need: .network,
+      why: "how many queues of a tap device a guest's network card uses"),
     SandboxRequest("TIOCGWINSZ", 0x5413, .guest, why: "width of the progress line"),
     SandboxRequest(
       "TIOCGPGRP", 0x540F, .service, why: "whether a shell has the terminal"),

@@ -266,7 +266,8 @@ final class SystemRun: Sendable {
       to: &configuration.computer, changer, isLocked: options.received == nil)
     configuration.computer.version = Version.number
     try computer.tellFirmware(&configuration.computer)
-    try computer.addNetworks(to: &configuration.computer, guestMessages)
+    try computer.addNetworks(
+      to: &configuration.computer, vcpuCount: options.machine.partition.vcpuCount, guestMessages)
     if options.lacksNetwork {
       Diagnostics.report(
         "no network: the program passt is not there; \(PasstProgram.cure), or say --net none")

@@ -18,9 +18,12 @@ struct NetworkError: Error, Equatable, CustomStringConvertible {
 extension ComputerSpec {
   /// Adds the network cards; sockets are connected and programs started from here on.
   ///
-  /// - Parameter messages: what happens while the guest runs.
+  /// - Parameters:
+  ///   - vcpuCount: a card has a queue pair for each, if it and its far end can.
+  ///   - messages: what happens while the guest runs.
   func addNetworks(
-    to computer: inout PersonalComputerConfiguration, _ messages: RateLimitedDiagnostics
+    to computer: inout PersonalComputerConfiguration, vcpuCount: Int,
+    _ messages: RateLimitedDiagnostics
   ) throws {
     let machine = computer.uuid == .none ? nil : computer.uuid.bytes
     for (index, network) in networks.enumerated() {
@@ -28,16 +31,29 @@ extension ComputerSpec {
       computer.networks.append(
         NetworkConfiguration(
           network.card, address: address.bytes,
-          backend: try network.open(onGone: {
-            messages.report(
-              "network card \(index): its far end has gone, and the link is down")
-          })))
+          backend: try network.open(
+            queuePairCount: network.card.queuePairCount(vcpuCount: vcpuCount),
+            onGone: {
+              messages.report(
+                "network card \(index): its far end has gone, and the link is down")
+            })))
+    }
+  }
+}
+
+extension NetworkCardSpec {
+  fileprivate func queuePairCount(vcpuCount: Int) -> Int {
+    switch self {
+    case .e1000e: 1
+    case .virtio: min(vcpuCount, VirtioPCIDevice.maximumNetworkQueuePairCount)
     }
   }
 }
 
 extension NetworkSpec {
-  fileprivate func open(onGone: @escaping @Sendable () -> Void) throws -> any NetworkBackend {
+  fileprivate func open(
+    queuePairCount: Int, onGone: @escaping @Sendable () -> Void
+  ) throws -> any NetworkBackend {
     switch farEnd {
     case .user(let forwards): return try PasstProgram.start(forwards, onGone: onGone)
     case .passt(let path):
@@ -52,7 +68,8 @@ extension NetworkSpec {
       }
     case .tap(let name):
       do throws(TapNetwork.Failure) {
-        return try TapNetwork(name: name.description, onGone: onGone)
+        return try TapNetwork(
+          name: name.description, queuePairCount: queuePairCount, onGone: onGone)
       } catch {
         throw NetworkError("--net tap=\(name): \(error)")
       }

@@ -15,24 +15,28 @@ final class TestCable: NetworkBackend {
     var linkChanged = false
     var isIdle = false
     var offloads: NetworkOffloads = []
+    var pairCount = 1
   }
 
   let headerByteCount: Int
   let maximumFrameByteCount: Int
   let mtu: UInt16?
   let offloads: NetworkOffloads
+  /// The queue pairs behind this one, with frames of their own.
+  let others: [TestCable]
   private let state = Guarded(State())
   private let wakeUp = TestSemaphore()
   private let frames: Guarded<NetworkFrames>
 
   init(
     headerByteCount: Int = 0, maximumFrameByteCount: Int = 1514, mtu: UInt16? = 1500,
-    offloads: NetworkOffloads = []
+    offloads: NetworkOffloads = [], others: [TestCable] = []
   ) {
     self.headerByteCount = headerByteCount
     self.maximumFrameByteCount = maximumFrameByteCount
     self.mtu = mtu
     self.offloads = offloads
+    self.others = others
     frames = Guarded(
       NetworkFrames(
         headerByteCount: headerByteCount, maximumFrameByteCount: maximumFrameByteCount))
@@ -54,6 +58,7 @@ final class TestCable: NetworkBackend {
   var sent: [[UInt8]] { state.withLock { $0.sent } }
   var sendCallCount: Int { state.withLock { $0.sendCallCount } }
   var toldOffloads: NetworkOffloads { state.withLock { $0.offloads } }
+  var toldPairCount: Int { state.withLock { $0.pairCount } }
   /// Whether the card waits for frames, and has no others in its hands.
   var isIdle: Bool { state.withLock { $0.isIdle } }
   /// Frames that were put in and not handed over yet.
@@ -82,15 +87,26 @@ final class TestCable: NetworkBackend {
     state.withLock { $0.offloads = offloads }
   }
 
+  var queuePairs: [any NetworkQueuePair] { [self] + others }
+
+  func setQueuePairCount(_ count: Int) {
+    state.withLock { $0.pairCount = count }
+  }
+
   var hasLink: Bool { state.withLock { $0.hasLink } }
 
   func start() {
-    state.withLock { $0.isStopped = false }
+    state.withLock { state in
+      state.isStopped = false
+      state.pairCount = 1
+    }
+    for other in others { other.start() }
   }
 
   func stop() {
     state.withLock { $0.isStopped = true }
     wakeUp.signal()
+    for other in others { other.stop() }
   }
 
   func send(_ frames: inout NetworkFrames) {

@@ -210,7 +210,9 @@ import Testing
     } drive: { device, generator in
       device.makeBusMaster()
       let net = try #require(device.transport.model as? VirtioNet)
-      var (sender, receiver) = (VirtioNetSender(net), VirtioNetReceiver(net))
+      var (sender, receiver) = (
+        VirtioNetSender(net, net.pairs[0]), VirtioNetReceiver(net, net.pairs[0])
+      )
       try card.rings[0].offer([.init(address: Self.buffers, byteCount: 512, isWritten: true)])
       try card.rings[1].offer([.init(address: 0x30_0000, byteCount: 72)])
       try card.rings[2].offer([
@@ -218,8 +220,8 @@ import Testing
         .init(address: 0x3F_8000, byteCount: 1, isWritten: true),
       ])
       device.driveVirtio(&generator) {
-        while net.sending.nextIfWaiting() != nil { sender.serve() }
-        while net.receiving.nextIfWaiting() != nil {}
+        while net.pairs[0].sending.nextIfWaiting() != nil { sender.serve() }
+        while net.pairs[0].receiving.nextIfWaiting() != nil {}
         var frames = NetworkFrames(for: cable)
         frames.begin()
         // SAFETY: a byte is initialised and has no padding.

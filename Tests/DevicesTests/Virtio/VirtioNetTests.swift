@@ -91,6 +91,7 @@ struct VirtioNetTests {
     #expect(driver.common(Offset.queueCount, 2) == 3)
     #expect((0..<6).map { UInt8(driver.read(4, $0, 1)) } == Self.address)
     #expect(driver.read(4, 6, 2) == 1, "the link")
+    #expect(driver.read(4, 8, 2) == 1, "queue pairs")
     #expect(driver.read(4, 10, 2) == 1500, "the MTU")
     let plain: VirtioFeatures = [
       .macAddress, .mergeableBuffers, .linkStatus, .controlQueue, .controlReceive,
@@ -144,7 +145,7 @@ struct VirtioNetTests {
     driver.ready()
     try driver.memory.write([UInt8](repeating: 0, count: 12) + Self.frame(), at: GPA(0x20_0000))
     for _ in 0..<64 { try ring.offer([.init(address: 0x20_0000, byteCount: 72)]) }
-    var sender = VirtioNetSender(net)
+    var sender = VirtioNetSender(net, net.pairs[0])
     sender.serve()
     #expect(cable.sent.count == 64)
     #expect(cable.sendCallCount == 1)

@@ -8,15 +8,19 @@ final class FuzzCable: NetworkBackend {
   let mtu: UInt16?
   let offloads: NetworkOffloads
   let hasLink = true
+  /// The queue pairs behind this one.
+  let others: [FuzzCable]
+  var queuePairs: [any NetworkQueuePair] { [self] + others }
 
   init(
     maximumFrameByteCount: Int = 65_535, headerByteCount: Int = 0, mtu: UInt16? = nil,
-    offloads: NetworkOffloads = []
+    offloads: NetworkOffloads = [], others: [FuzzCable] = []
   ) {
     self.maximumFrameByteCount = maximumFrameByteCount
     self.headerByteCount = headerByteCount
     self.mtu = mtu
     self.offloads = offloads
+    self.others = others
   }
 
   func setReceiveOffloads(_ offloads: NetworkOffloads) {}

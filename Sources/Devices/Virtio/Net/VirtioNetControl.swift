@@ -8,6 +8,8 @@ enum VirtioNetCommand: Equatable {
   case mode(VirtioNetFilter.Mode, Bool)
   case table(unicast: [EthernetAddress], multicast: [EthernetAddress])
   case address(EthernetAddress)
+  /// *VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET* (§5.1.6.5.5).
+  case queuePairCount(UInt16)
   case receiveOffloads(VirtioFeatures)
 
   /// Longer ones are refused: that is more than 600 addresses.
@@ -29,6 +31,9 @@ enum VirtioNetCommand: Equatable {
     case (1, 1):
       guard bytes.count >= 2 + EthernetAddress.byteCount else { return nil }
       self = .address(EthernetAddress(bytes, at: 2))
+    case (4, 0):
+      guard let count = bytes.loadLE(at: 2, byteCount: 2) else { return nil }
+      self = .queuePairCount(UInt16(truncatingIfNeeded: count))
     case (5, 0):
       guard let bits = bytes.loadLE(at: 2, byteCount: 8) else { return nil }
       self = .receiveOffloads(VirtioFeatures(rawValue: bits))
@@ -52,11 +57,14 @@ enum VirtioNetCommand: Equatable {
 extension VirtioNet {
   /// Carries out what waits in the control queue: on the vCPU's thread, as drivers wait for it, and
   /// memory is all it needs. A round for each entry of the ring, twice, and no more.
-  func serveControl() {
+  ///
+  /// - Parameter index: where the control queue was when the driver notified.
+  func serveControl(_ index: Int) {
     control.withLock { chain in
-      let bound = 2 * Int(Self.controlQueueSize)
-      _ = link.queues[Queue.control].work { (queue, memory) throws(VirtqueueFault) in
-        for _ in 0..<bound {
+      _ = link.queues[index].work { (queue, memory) throws(VirtqueueFault) in
+        // A driver that resets the card meanwhile may have other requests here.
+        guard index == controlQueueIndex else { return }
+        for _ in 0..<2 * Int(queue.entryCount) {
           guard try queue.take(&chain, memory) else {
             if try queue.arm(memory) { continue }
             return
@@ -81,31 +89,54 @@ extension VirtioNet {
     return carryOut(command)
   }
 
-  /// - Returns: whether the driver has taken the feature that the command is of.
+  /// - Returns: whether the driver has taken the feature that the command is of, and the command is
+  ///   possible.
   private func carryOut(_ command: VirtioNetCommand) -> Bool {
-    let offloads: NetworkOffloads?? = state.withLock { state in
-      switch command {
-      case .mode(let mode, let isOn):
-        let feature: VirtioFeatures =
-          mode.rawValue < 2 ? .controlReceive : .controlReceiveMore
-        guard state.features.contains(feature) else { return nil }
-        state.filter.set(mode, isOn)
-      case .table(let unicast, let multicast):
-        guard state.features.contains(.controlReceive) else { return nil }
-        state.filter.setTable(unicast: unicast, multicast: multicast)
-      case .address(let address):
-        guard state.features.contains(.controlAddress) else { return nil }
-        state.filter.address = address
-      case .receiveOffloads(let wanted):
-        guard state.features.contains(.controlGuestOffloads), wanted.isSubset(of: state.features)
-        else { return nil }
-        state.receiveOffloads = wanted.receiveOffloads
-        return .some(.some(state.receiveOffloads))
-      }
-      return .some(nil)
+    guard state.withLock({ apply(command, to: &$0) }) else { return false }
+    switch command {
+    case .receiveOffloads: tellBackend()
+    case .queuePairCount(let count): leavePairs(from: Int(count))
+    default: break
     }
-    guard let offloads else { return false }
-    if offloads != nil { sending.add(0) }
     return true
+  }
+
+  private func apply(_ command: VirtioNetCommand, to state: inout State) -> Bool {
+    switch command {
+    case .mode(let mode, let isOn):
+      let feature: VirtioFeatures = mode.rawValue < 2 ? .controlReceive : .controlReceiveMore
+      guard state.features.contains(feature) else { return false }
+      state.filter.set(mode, isOn)
+    case .table(let unicast, let multicast):
+      guard state.features.contains(.controlReceive) else { return false }
+      state.filter.setTable(unicast: unicast, multicast: multicast)
+    case .address(let address):
+      guard state.features.contains(.controlAddress) else { return false }
+      state.filter.address = address
+    case .queuePairCount(let count):
+      guard state.features.contains(.multiQueue), (1...pairs.count).contains(Int(count)) else {
+        return false
+      }
+      state.pairCount = Int(count)
+    case .receiveOffloads(let wanted):
+      guard state.features.contains(.controlGuestOffloads), wanted.isSubset(of: state.features)
+      else { return false }
+      state.receiveOffloads = wanted.receiveOffloads
+    }
+    return true
+  }
+
+  /// The driver uses so many pairs now: when the command is answered the others deliver nothing
+  /// (§5.1.6.5.5.1). Frames that are in their queues to be sent still are.
+  ///
+  /// Waits for the locks of their receive queues with the control queue's held; nothing waits for
+  /// that one with theirs.
+  private func leavePairs(from count: Int) {
+    for pair in pairs[count...] {
+      pair.waitForDelivery()
+      // Frames that wait for buffers are dropped.
+      pair.receiving.add(0)
+    }
+    tellBackend()
   }
 }

@@ -29,6 +29,8 @@ extension VirtioFeatures {
   static let controlReceive = VirtioFeatures(rawValue: 1 << 18)
   static let controlReceiveMore = VirtioFeatures(rawValue: 1 << 20)
   static let controlAddress = VirtioFeatures(rawValue: 1 << 23)
+  /// *VIRTIO_NET_F_MQ*: the device has several queue pairs, and the driver says how many it uses.
+  static let multiQueue = VirtioFeatures(rawValue: 1 << 22)
 
   /// What a card at the end of this cable offers.
   static func ofNetwork(_ backend: any NetworkBackend) -> VirtioFeatures {
@@ -37,6 +39,7 @@ extension VirtioFeatures {
       .controlReceiveMore, .controlAddress,
     ]
     if backend.mtu != nil { features.insert(.mtu) }
+    if VirtioNet.pairCount(backend) > 1 { features.insert(.multiQueue) }
     let offloads = backend.offloads
     guard offloads.contains(.checksum) else { return features }
     features.formUnion([.checksum, .guestChecksum, .controlGuestOffloads])

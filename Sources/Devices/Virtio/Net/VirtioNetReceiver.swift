@@ -3,19 +3,21 @@ internal import DeviceKit
 internal import GuestMemory
 internal import HostSystem
 
-/// The thread that receives. Frames come in batches from the far end and are copied into the
-/// driver's buffers; while there are none the far end is held back. Frames for which there is no
-/// driver are dropped.
+/// The thread that receives by one queue pair. Frames come in batches from the far end and are
+/// copied into the driver's buffers; while there are none the far end is held back. Frames for
+/// which there is no driver, or by a pair that the driver does not use, are dropped.
 struct VirtioNetReceiver {
   /// The most buffers for a frame: enough for the longest in buffers of 1 KiB.
   static let maximumBufferCount = 80
 
   private let card: VirtioNet
+  private let pair: VirtioNetQueuePair
   /// The chains for one frame, used again and again.
   private var chains: [VirtioChain] = [VirtioChain()]
 
-  init(_ card: VirtioNet) {
+  init(_ card: VirtioNet, _ pair: VirtioNetQueuePair) {
     self.card = card
+    self.pair = pair
   }
 
   /// Receives once, and waits for buffers if there were too few.
@@ -23,13 +25,13 @@ struct VirtioNetReceiver {
   /// - Returns: whether there is more to come.
   mutating func serve() -> Bool {
     var isShort = false
-    switch card.backend.receive({ frames in isShort = deliver(&frames) }) {
+    switch pair.backend.receive({ frames in isShort = deliver(&frames) }) {
     case .frames:
       // Buffers, or a driver that has gone.
-      return isShort ? card.receiving.next() != nil : !card.receiving.isOver
+      return isShort ? pair.receiving.next() != nil : !pair.receiving.isOver
     case .linkChanged:
       card.link.configurationChanged()
-      return !card.receiving.isOver
+      return !pair.receiving.isOver
     case .stopped:
       return false
     }
@@ -39,11 +41,14 @@ struct VirtioNetReceiver {
   ///
   /// - Returns: whether buffers are missing.
   mutating func deliver(_ frames: inout NetworkFrames) -> Bool {
-    let queue = card.link.queues[VirtioNet.Queue.receive]
     while !frames.isEmpty {
-      let isShort = queue.work { (queue, memory) throws(VirtqueueFault) in
+      let isShort = pair.receiveQueue.work { (queue, memory) throws(VirtqueueFault) in
         let state = card.state.withLock { $0 }
         guard !state.isHeld else { return true }
+        guard pair.index < state.pairCount else {
+          frames.removeAll()
+          return false
+        }
         // Buffers are looked for when a frame is there; of more of them nothing needs to be known.
         try queue.disarm(memory)
         for _ in 0..<VirtioNet.batchCount where !frames.isEmpty {

@@ -2,46 +2,50 @@ internal import DeviceKit
 internal import GuestMemory
 internal import HostSystem
 
-/// The thread that sends. Frames are copied out in batches, and their buffers go back to the driver
-/// at once; while the far end does not take them the queue fills up, which holds the driver back.
+/// The thread that sends by one queue pair. Frames are copied out in batches, and their buffers go
+/// back to the driver at once; while the far end does not take them the queue fills up, which holds
+/// the driver back.
 struct VirtioNetSender {
   private let card: VirtioNet
+  private let pair: VirtioNetQueuePair
   private var frames: NetworkFrames
   private var chain = VirtioChain()
 
-  init(_ card: VirtioNet) {
+  init(_ card: VirtioNet, _ pair: VirtioNetQueuePair) {
     self.card = card
+    self.pair = pair
     frames = NetworkFrames(for: card.backend)
   }
 
   /// Sends all that waits.
   mutating func serve() {
-    tellOffloads()
-    while !card.sending.isAtRest {
+    if pair.index == 0 { tellBackend() }
+    while !pair.sending.isAtRest {
       let hasMore = takeBatch()
-      if !frames.isEmpty { card.backend.send(&frames) }
+      if !frames.isEmpty { pair.backend.send(&frames) }
       guard hasMore else { return }
     }
     // The rest waits for the end of a pause.
-    card.sending.add(0)
+    pair.sending.add(0)
   }
 
   /// Here and not where the driver asks for it: the call is this thread's to make.
-  private func tellOffloads() {
-    let offloads = card.state.withLock { state -> NetworkOffloads? in
-      guard state.toldOffloads != state.receiveOffloads else { return nil }
-      state.toldOffloads = state.receiveOffloads
-      return state.receiveOffloads
+  private func tellBackend() {
+    let (offloads, pairCount) = card.state.withLock { state -> (NetworkOffloads?, Int?) in
+      let offloads = state.toldOffloads == state.receiveOffloads ? nil : state.receiveOffloads
+      let pairCount = state.toldPairCount == state.pairCount ? nil : state.pairCount
+      (state.toldOffloads, state.toldPairCount) = (state.receiveOffloads, state.pairCount)
+      return (offloads, pairCount)
     }
     if let offloads { card.backend.setReceiveOffloads(offloads) }
+    if let pairCount { card.backend.setQueuePairCount(pairCount) }
   }
 
   /// Takes as many frames as a batch and the buffer have room for.
   ///
   /// - Returns: whether there may be more.
   private mutating func takeBatch() -> Bool {
-    let queue = card.link.queues[VirtioNet.Queue.send]
-    return queue.work { (queue, memory) throws(VirtqueueFault) in
+    pair.sendQueue.work { (queue, memory) throws(VirtqueueFault) in
       try queue.disarm(memory)
       for _ in 0..<VirtioNet.batchCount where frames.hasRoom {
         guard try queue.take(&chain, memory) else { return try queue.arm(memory) }
