@@ -1,3 +1,5 @@
+import HostSystem
+import TestSupport
 import Testing
 
 @testable import VMM
@@ -54,8 +56,37 @@ import Testing
     #expect(!gate.pass(0) { _ in nil }.isClosed)
   }
 
+  /// A machine that is saved as soon as it runs, before the threads of its vCPUs have come.
+  @Test(arguments: [false, true]) func whoBeginsLateIsWaitedFor(beginsInPause: Bool) throws {
+    if !beginsInPause { gate.begin([0, 1]) }
+    if beginsInPause {
+      #expect(try gate.close {})
+    } else {
+      #expect(try !gate.close(seconds: 0) {})
+    }
+    #expect(!gate.hold(seconds: 0), "nobody is at it")
+    let come = Guarded<Set<UInt32>>([])
+    func comes(_ id: UInt32) -> @Sendable () -> Void {
+      { [gate] in
+        if beginsInPause, id == 0 { gate.begin([0, 1]) }
+        come.withLock { _ = $0.insert(id) }
+        _ = gate.pass(id) { _ in nil }
+      }
+    }
+    TestThreads.run([
+      comes(0), comes(1),
+      { [gate] in
+        #expect(gate.hold())
+        #expect(come.withLock { $0 } == [0, 1])
+        gate.release()
+        gate.open()
+      },
+    ])
+  }
+
   /// While the machine is saved somebody resumes it, and somebody pauses it again.
   @Test func aPauseAfterAResumeLasts() throws {
+    gate.begin([])
     #expect(try gate.close {})
     #expect(gate.hold())
     gate.open()

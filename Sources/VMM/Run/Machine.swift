@@ -298,8 +298,14 @@ public final class Machine: Sendable {
     } catch {
       return .failed(error)
     }
+    // In a PC all begin at once: the others wait for start-up interrupts inside KVM_RUN.
+    let late = computer == nil ? runners.dropFirst().map(\.id) : []
+    control.gate.begin(runners.map(\.id).filter { !late.contains($0) })
     control.attach(
-      startSecondaries: { secondariesStart.raise() },
+      startSecondaries: { [control] in
+        for id in late { control.gate.enter(id) }
+        secondariesStart.raise()
+      },
       interruptAll: { [self] in for runner in runners { runner.kicker.kick() } })
     if startsSecondaries { control.startSecondaryVCPUs() }
     // It may have ended before there was anybody to interrupt.
@@ -320,11 +326,7 @@ public final class Machine: Sendable {
         control.end(with: .failed(error))
       }
     }
-    start(runners[0], when: nil)
-    // In a PC the others wait for start-up interrupts inside KVM_RUN.
-    for runner in runners.dropFirst() {
-      start(runner, when: computer == nil ? secondariesStart : nil)
-    }
+    for runner in runners { start(runner, when: late.contains(runner.id) ? secondariesStart : nil) }
     for thread in threads.withLock({ $0 }) { thread.join() }
     computer?.stop()
     control.detach()

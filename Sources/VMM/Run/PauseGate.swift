@@ -46,6 +46,8 @@ final class PauseGate: Sendable {
   }
 
   fileprivate struct State {
+    /// The run has begun: whoever is to run from the start is present, or has ended.
+    var hasBegun = false
     /// vCPUs whose threads are between `enter` and `leave`.
     var present: Set<UInt32> = []
     /// vCPUs whose threads have come by `leave`.
@@ -75,9 +77,9 @@ final class PauseGate: Sendable {
   /// Closes the gate; nothing happens if it is closed.
   ///
   /// - Parameter interrupt: kicks all vCPUs out of the guest.
-  /// - Returns: false if a thread was still on its way after 10 seconds; it waits when it comes.
+  /// - Returns: false if a thread was still on its way after `seconds`; it waits when it comes.
   ///   True, too, when the gate was opened meanwhile, or is open for good.
-  func close(interrupt: () -> Void) throws(MachineError) -> Bool {
+  func close(seconds: Int = 10, interrupt: () -> Void) throws(MachineError) -> Bool {
     let pause = Pause(ends: try Event.ofMachine(), isComplete: try Event.ofMachine())
     let current = state.withLock { state -> Pause? in
       // A thread that came to it later would wait for ever.
@@ -94,7 +96,7 @@ final class PauseGate: Sendable {
     }
     guard let current else { return true }
     interrupt()
-    return current.isComplete.wait(seconds: 10)
+    return current.isComplete.wait(seconds: seconds)
   }
 
   /// Opens the gate. Who waits for it to be complete waits no longer. While the gate is held it
@@ -117,15 +119,25 @@ final class PauseGate: Sendable {
     }
   }
 
-  /// Holds a gate that is closed, with all vCPUs at it: nobody opens it until `release`.
+  /// Holds a gate that is closed, with all vCPUs at it: nobody opens it until `release`. Waits for
+  /// the run to begin, and for vCPUs that began since the gate was closed.
   ///
-  /// - Returns: false if it is not closed, or held by another.
-  func hold() -> Bool {
-    state.withLock { state in
-      guard state.pause != nil, state.isComplete, !state.isHeld, !state.isOver else { return false }
-      state.isHeld = true
-      state.opensLater = false
-      return true
+  /// - Returns: false if it is not closed, or held by another, or a thread does not come within
+  ///   `seconds`.
+  func hold(seconds: Int = 10) -> Bool {
+    while true {
+      let (isHeld, missing) = state.withLock { state -> (Bool, Event?) in
+        guard let pause = state.pause, !state.isHeld, !state.isOver else { return (false, nil) }
+        guard state.hasBegun, state.isComplete else {
+          pause.isComplete.clear()
+          return (false, pause.isComplete)
+        }
+        state.isHeld = true
+        state.opensLater = false
+        return (true, nil)
+      }
+      guard let missing else { return isHeld }
+      guard missing.wait(seconds: seconds) else { return false }
     }
   }
 
@@ -216,10 +228,19 @@ final class PauseGate: Sendable {
     }
   }
 
-  /// A vCPU's thread begins; the next it does is `pass`.
+  /// The run begins with these vCPUs, before their threads are made: a pause waits for all of them,
+  /// however late they come. The first that each thread does is `pass`.
+  func begin(_ ids: some Sequence<UInt32>) {
+    for id in ids { enter(id) }
+    state.withLock { $0.hasBegun = true }
+  }
+
+  /// A vCPU is about to run; the first that its thread does is `pass`.
   func enter(_ id: UInt32) {
     state.withLock { state in
       state.present.insert(id)
+      // Whoever waits for all of them waits for it, too.
+      state.pause?.isComplete.clear()
       // It answers before it enters the guest, unless all others have: then the inspection is over.
       guard state.inspection?.pending.isEmpty == false else { return }
       state.inspection?.asked.insert(id)

@@ -13,6 +13,7 @@ final class VCPURunner: @unchecked Sendable {
   private var vcpu: VCPU?
   /// KVM_SYSTEM_EVENT_RESET.
   private static let resetEvent: UInt32 = 2
+  let id: UInt32
   let kicker: VCPUKicker
   /// Written by the runner's thread.
   let counts = ExitCounts()
@@ -38,6 +39,7 @@ final class VCPURunner: @unchecked Sendable {
     userspace: UserspaceHyperV?, service: HypercallService, memory: GuestMemory,
     synICPort: SynICPort?
   ) {
+    id = vcpu.id
     kicker = vcpu.kicker
     synICProcessor = synICPort?.processor(vcpu.id)
     self.vcpu = consume vcpu
@@ -62,12 +64,10 @@ final class VCPURunner: @unchecked Sendable {
     synICPages.restore(eventPage: value(.siefp), messagePage: value(.simp))
   }
 
-  /// The thread's body: until the run ends.
+  /// The thread's body: until the run ends. `PauseGate.enter` comes before it.
   func run() {
     guard var vcpu = vcpu.take() else { preconditionFailure("a vCPU run twice at once") }
     vcpu.bindToCurrentThread()
-    let id = vcpu.id
-    control.gate.enter(id)
     defer { control.gate.leave(id) }
     do throws(KVMError) {
       while !control.isEnding {
