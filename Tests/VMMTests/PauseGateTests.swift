@@ -41,6 +41,16 @@ import Testing
     #expect(answers.asked == [] && answers.ended == [0])
   }
 
+  /// The end of a run starts those that wait to be started, whether they run already or have run.
+  @Test func whoHasEndedDoesNotBeginAgain() throws {
+    gate.begin([0, 1])
+    gate.leave(0)
+    for id in [0, 1] as [UInt32] { gate.enter(id) }
+    gate.leave(1)
+    let answers = try gate.inspect(seconds: 0) {}
+    #expect(answers.asked == [] && answers.ended == [0, 1])
+  }
+
   /// A thread that came to the gate later would wait for ever.
   @Test func thereIsNoPauseAfterTheEnd() throws {
     gate.enter(0)

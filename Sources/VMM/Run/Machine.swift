@@ -344,6 +344,7 @@ public final class Machine: Sendable {
       }
       threads.withLock { $0.append(thread) }
     } catch {
+      control.gate.leave(runner.id)
       control.end(
         with: .failed(
           .unavailable(

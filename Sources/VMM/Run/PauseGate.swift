@@ -235,9 +235,11 @@ final class PauseGate: Sendable {
     state.withLock { $0.hasBegun = true }
   }
 
-  /// A vCPU is about to run; the first that its thread does is `pass`.
+  /// A vCPU is about to run; the first that its thread does is `pass`. Without effect for one that
+  /// is there, or has ended.
   func enter(_ id: UInt32) {
     state.withLock { state in
+      guard !state.present.contains(id), !state.ended.contains(id) else { return }
       state.present.insert(id)
       // Whoever waits for all of them waits for it, too.
       state.pause?.isComplete.clear()
