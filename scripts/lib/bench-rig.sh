@@ -147,7 +147,7 @@ emit_restore() {
   # that was saved standing still would not go on at the other end.
   cat <<'SCRIPT'
 exec 8>/tmp/monitor
-for guest in qemu vmm-run; do until grep -q ready /tmp/$guest.console; do sleep 0.2; done; done
+for guest in qemu vmm-run; do until grep -qs ready /tmp/$guest.console; do sleep 0.2; done; done
 cat >/tmp/save-qemu <<'END'
 prompts() { grep -o '(qemu) ' /tmp/monitor.log | wc -l; }
 echo cont >/tmp/monitor; rm -f /tmp/qemu.state; sleep 0.02; before=$(prompts)

@@ -241,7 +241,8 @@ struct E1000EControllerTests {
     }
     // CWR in the first, FIN and PSH in the last.
     #expect(sent.map { $0[47] } == [0x90, 0x10, 0x19])
-    #expect(driver.read(0x40F8) == 1)
+    // Counted when all of it has gone.
+    try waitUntil { driver.read(0x40F8) == 1 }
   }
 
   @Test func tagsArePutIn() throws {
