@@ -2,7 +2,7 @@
 # shellcheck disable=SC2154 # logs, passed, failed, skipped: set by report.sh
 # Steps that run side by side. Sourced, never run; needs report.sh.
 #
-# A rig keeps one CPU busy nine tenths of the time, and a build what it gets. So such steps wait in a queue, and as many
+# A rig keeps one CPU busy, and a build with one job does, too. So such steps wait in a queue, and as many
 # run as this machine has CPUs. Each runs in a process of its own and counts there; what it printed appears in one
 # piece when it has ended, and its counts are added then.
 

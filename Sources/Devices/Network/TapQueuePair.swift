@@ -19,8 +19,8 @@ final class TapQueuePair: NetworkQueuePair {
   private struct State: Sendable {
     var frames = NetworkFrames(
       headerByteCount: headerByteCount, maximumFrameByteCount: frameByteCount)
-    /// Held with the lock while it is read: a queue fails in the same way when it is detached and
-    /// when the device was removed.
+    /// Of a queue that is detached nothing is read: a kernel that refuses it would seem to have
+    /// removed the device.
     var isAttached = true
   }
 
@@ -83,7 +83,8 @@ final class TapQueuePair: NetworkQueuePair {
         cable.waitToSend(descriptor)
         continue
       case (_, Errno(EBADFD)):
-        // Detached: the first queue takes what is still to go out, with its own thread at work.
+        // A kernel that takes nothing of a queue that is detached: the first one takes what is
+        // still to go out, with its own thread at work.
         if let other = first?.device.file.rawValue, descriptor != other {
           descriptor = other
           continue

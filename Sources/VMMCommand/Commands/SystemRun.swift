@@ -211,15 +211,15 @@ final class SystemRun: Sendable {
   /// look at it, such as a control client, and there may not be enough for two.
   private func waitForMemory() {
     let deadline = HostClock.monotonicNanoseconds() &+ Self.memoryPatienceNanoseconds
-    while lastMemory.withLock({ $0.lifetime }) != nil,
-      HostClock.monotonicNanoseconds() < deadline
-    {
+    while lastMemory.withLock({ $0.lifetime }) != nil {
+      guard HostClock.monotonicNanoseconds() < deadline else {
+        Diagnostics.report(
+          "the memory of the machine before the reset is still in use; the next one starts beside it"
+        )
+        return
+      }
       // A millisecond; the sandbox has no other sleep.
       _ = poll(nil, 0, 1)
-    }
-    if lastMemory.withLock({ $0.lifetime }) != nil {
-      Diagnostics.report(
-        "the memory of the machine before the reset is still in use; the next one starts beside it")
     }
   }
 
