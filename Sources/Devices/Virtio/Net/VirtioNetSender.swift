@@ -46,6 +46,8 @@ struct VirtioNetSender {
   /// - Returns: whether there may be more.
   private mutating func takeBatch() -> Bool {
     pair.sendQueue.work { (queue, memory) throws(VirtqueueFault) in
+      // Of a driver that knows of one pair this is none of the card's queues.
+      guard 2 * pair.index < card.controlQueueIndex else { return false }
       try queue.disarm(memory)
       for _ in 0..<VirtioNet.batchCount where frames.hasRoom {
         guard try queue.take(&chain, memory) else { return try queue.arm(memory) }
