@@ -86,9 +86,9 @@ package struct TapDevice: ~Copyable, Sendable {
   }
 
   /// Attaches this queue of a device that has several, or detaches it (TUNSETQUEUE): the kernel
-  /// spreads frames over the queues that are attached. What waits in one that is detached is lost.
-  /// Linux 6.18 then has nothing to read (EAGAIN) and still takes what is written; nobody promises
-  /// it.
+  /// spreads frames over the queues that are attached. What waits in one that is detached is lost;
+  /// there is nothing to read then (EAGAIN), and what is written still goes out (drivers/net/tun.c,
+  /// since Linux 3.8).
   ///
   /// - Throws: EINVAL if it is as it should be already, or the device was removed.
   package func setAttached(_ isAttached: Bool) throws(Errno) {

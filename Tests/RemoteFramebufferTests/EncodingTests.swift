@@ -73,7 +73,7 @@ struct EncodingTests {
     let format = try #require(Self.formats[name])
     var random = SeededGenerator(seed: UInt64(encodings[0]) + 1)
     // Sizes that no tile divides.
-    let display = TestDisplay(width: 201, height: 83, lineByteCount: 832, offset: 64)
+    let display = TestDisplay(width: 131, height: 67, lineByteCount: 544, offset: 64)
     var bench = SessionBench(display)
     bench.begin()
     _ = bench.exchange([0, 0, 0, 0] + format.bytes)
@@ -81,12 +81,12 @@ struct EncodingTests {
     // RRE where it is shorter, and where there is no other raw pixels.
     let allowed = encodings.contains(2) ? encodings + [0] : encodings
     let queue = ByteQueue()
-    var viewer = ViewerDecoder(format, width: 201, height: 83, read: queue.read)
+    var viewer = ViewerDecoder(format, width: 131, height: 67, read: queue.read)
     for kind in Self.kinds {
       Self.fill(display, kind, &random)
       let isIncremental = kind != Self.kinds[0]
       _ = bench.exchange(
-        SessionBench.request(isIncremental: isIncremental, width: 201, height: 83))
+        SessionBench.request(isIncremental: isIncremental, width: 131, height: 67))
       queue.add(bench.look())
       #expect(try queue.read(1) == [0])
       let update = try viewer.readUpdate()

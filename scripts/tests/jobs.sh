@@ -24,12 +24,17 @@ job() {
 # behind them.
 run_jobs() {
   local process number
-  # A job is a process group, so that all of it ends with this process.
   trap 'end_jobs 130' INT
   trap 'end_jobs 143' TERM HUP
   mkdir -p "$logs/jobs"
   while true; do
     while [[ $jobs_started -lt ${#job_headings[@]} && ${#job_numbers[@]} -lt $(nproc) ]]; do
+      if [[ -n ${last_begin-} && $SECONDS -ge $last_begin ]]; then
+        skip_check "${job_headings[$jobs_started]}" \
+          "had not begun after $((last_begin / 60)) minutes; run it with --only"
+        jobs_started=$((jobs_started + 1))
+        continue
+      fi
       set -m
       run_job "$jobs_started" >"$logs/jobs/$jobs_started.output" 2>&1 </dev/null &
       set +m
@@ -48,12 +53,23 @@ run_jobs() {
 # end_jobs STATUS: those that run, and this process.
 # shellcheck disable=SC2317 # called by traps
 end_jobs() {
+  local process
   for process in "${!job_numbers[@]}"; do
-    kill -TERM -- "-$process" 2>/dev/null || true
+    end_tree "$process"
   done
   wait
   exit "$1"
 }
+
+# end_tree PROCESS: it and all its descendants. By their parents: timeout(1) makes a process group of its own.
+# shellcheck disable=SC2317 # called by traps
+end_tree() {
+  local child
+  local -a children=()
+  read -ra children <"/proc/$1/task/$1/children" || true
+  kill -TERM "$1" || true
+  for child in "${children[@]}"; do end_tree "$child"; done
+} 2>/dev/null
 
 # run_job NUMBER: leaves its counts in a file.
 run_job() {

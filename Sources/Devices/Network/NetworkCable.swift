@@ -127,16 +127,12 @@ public final class NetworkCable: Sendable {
     _ = stopped.wait(for: POLLOUT, on: descriptor)
   }
 
-  /// Waits until a descriptor can be read, it is stopped, or `takeLinkChange` has to look.
+  /// Waits until a descriptor can be read, or it is stopped.
   ///
-  /// - Parameter descriptor: -1 for none.
-  func waitToReceive(_ descriptor: Int32) {
-    _ = stopped.wait(for: POLLIN, on: descriptor, or: moved)
-  }
-
-  /// The same for a thread that does not look for changes of the link: it waits for an event of its
-  /// own in their place.
-  func waitToReceive(_ descriptor: Int32, or event: Event) {
-    _ = stopped.wait(for: POLLIN, on: descriptor, or: event)
+  /// - Parameters:
+  ///   - descriptor: -1 for none.
+  ///   - orForLink: also until `takeLinkChange` has to look, which one thread does.
+  func waitToReceive(_ descriptor: Int32, orForLink: Bool = true) {
+    _ = stopped.wait(for: POLLIN, on: descriptor, or: orForLink ? moved : nil)
   }
 }

@@ -55,7 +55,7 @@ public final class TapNetwork: PluggableNetwork {
   /// The longest name of an interface, in bytes.
   public static let longestName = TapDevice.longestName
 
-  /// The first one is always attached.
+  /// The first one is always attached, and tells of the link.
   private let pairs: [TapQueuePair]
   public let cable: NetworkCable
   public let mtu: UInt16?
@@ -80,10 +80,9 @@ public final class TapNetwork: PluggableNetwork {
     mtu = TapDevice.mtu(of: name)
     let device = try Self.open(name)
     let count = device.isMultiQueue ? queuePairCount : 1
-    let first = try Self.pair(name, device, cable, first: nil)
-    var pairs = [first]
+    var pairs = [TapQueuePair(device, cable, tellsOfLink: true)]
     while pairs.count < count {
-      let pair = try Self.pair(name, try Self.open(name), cable, first: first)
+      let pair = TapQueuePair(try Self.open(name), cable, tellsOfLink: false)
       // No frame is to come where nobody reads.
       pair.setAttached(false)
       pairs.append(pair)
@@ -96,16 +95,6 @@ public final class TapNetwork: PluggableNetwork {
       return try TapDevice(name: name, headerByteCount: Int32(TapQueuePair.headerByteCount))
     } catch {
       throw Failure(name, error)
-    }
-  }
-
-  private static func pair(
-    _ name: String, _ device: consuming TapDevice, _ cable: NetworkCable, first: TapQueuePair?
-  ) throws(Failure) -> TapQueuePair {
-    do throws(Errno) {
-      return try TapQueuePair(device, cable, first: first)
-    } catch {
-      throw Failure(name, noEvent: error)
     }
   }
 

@@ -255,7 +255,8 @@ struct E1000EControllerTests {
     driver.ring()
     let sent = try #require(try driver.cable.takeSent(1).first)
     #expect(Array(sent[12..<16]) == [0x81, 0, 0x12, 0x34])
-    #expect(Array(sent[..<12] + sent[16..<24]) == Array(packet[..<20]))
+    let (addresses, rest) = (Array(sent[..<12]), Array(sent[16..<24]))
+    #expect(addresses + rest == Array(packet[..<20]))
     #expect(Driver.sum(Array(sent[18..<38])) == 0xFFFF)
   }
 

@@ -112,9 +112,8 @@ import Testing
       _ = drain()
       if !code.isEmpty { keys[code, default: []].append(key) }
     }
-    #expect(
-      keys.values.filter { $0.count > 1 }.map { $0.sorted() }.sorted { $0[0] < $1[0] }
-        == [[0x31, 0x32], [0x73, 0x94]])
+    let shared = keys.values.filter { $0.count > 1 }.map { $0.sorted() }
+    #expect(Set(shared) == [[0x31, 0x32], [0x73, 0x94]])
     #expect(keys.count == 130)
   }
 

@@ -44,7 +44,8 @@ import Testing
       entry += 8
     }
     let pieces = try buffer(0x20_0000, list, 128 * 4096)
-    #expect(pieces == (0..<128).map { piece(UInt64(0x20_0000 + $0 * 0x2000), 4096) })
+    let expected = (0..<128 as Range<UInt64>).map { piece(0x20_0000 + $0 * 0x2000, 4096) }
+    #expect(pieces == expected)
   }
 
   struct Row: CustomTestStringConvertible, Sendable {

@@ -84,7 +84,8 @@ import ZeroTracker
     }
     let bytes = try log(1, byteCount: 4096)
     let numbers = stride(from: 0, to: 4096, by: 64).map { bytes.loadLE(at: $0, as: UInt64.self) }
-    #expect(numbers == (137...200).reversed().map { UInt64($0) })
+    let expected: [UInt64] = (137...200).reversed()
+    #expect(numbers == expected)
     #expect(try health(176) == 200)
   }
 

@@ -151,9 +151,10 @@ import ZeroTracker
     let reply = try queue.run(.io(.writeZeroes, 10, 3000, flags: UInt32(flags)))
     #expect(reply.status == .success)
     let now = try image.contents
-    #expect(now[5120..<(5120 + 3000 * 512)].allSatisfy { $0 == 0 })
-    #expect(now[..<5120] == bytes[..<5120])
-    #expect(now[(5120 + 3000 * 512)...] == bytes[(5120 + 3000 * 512)...])
+    let (start, end) = (5120, 5120 + 3000 * 512)
+    #expect(now[start..<end].allSatisfy { $0 == 0 })
+    #expect(now[..<start] == bytes[..<start])
+    #expect(now[end...] == bytes[end...])
   }
 
   /// As Windows has it where the processors are more than the vectors.

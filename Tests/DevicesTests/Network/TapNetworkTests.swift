@@ -206,7 +206,7 @@ struct TapNetworkTests {
     for usedCount in [3, 1, 2] {
       network.start()
       #expect(tap.queueCount == 1, "after the start")
-      // By way of all of them: those that are left are detached once, and no call repeats it.
+      // By way of all of them, so that some are left.
       card.run { network.setQueuePairCount(3) }
       card.run { network.setQueuePairCount(usedCount) }
       #expect(tap.queueCount == usedCount)

@@ -127,10 +127,10 @@ import Testing
   func wideBAR() {
     place(0xA, 0x04, 2, width: 2)
     place(0xA, 0x18, 0xC400_0000)
-    #expect(memory.read(at: 0xC400_3FF8, width: 8) == UInt64(0xA << 32 | 2 << 24 | 0x3FF8))
+    #expect(memory.read(at: 0xC400_3FF8, width: 8) == 0xA_0200_3FF8)
     place(0xA, 0x1C, 8)
     #expect(memory.read(at: 0xC400_3FF8, width: 8) == nil)
-    #expect(memory.read(at: 0x8_C400_0008, width: 4) == UInt64(0xA << 32 | 2 << 24 | 8))
+    #expect(memory.read(at: 0x8_C400_0008, width: 4) == 0xA_0200_0008)
   }
 
   @Test("of overlapping BARs the one moved last answers, until it moves on")
