@@ -8,7 +8,7 @@ internal import Glibc
 package enum LockPatience {
   /// How often a lock is tried, and the time between.
   package static let tryCount = 100
-  private static let napMicroseconds: UInt32 = 10_000
+  private static let napMilliseconds: Int32 = 10
 
   /// Tries until the lock is taken, or for the last time.
   ///
@@ -24,7 +24,9 @@ package enum LockPatience {
     return try isTaken()
   }
 
+  /// By poll(2): a machine that moves takes its files up again in its sandbox, which has no other
+  /// sleep.
   @Sendable package static func nap() {
-    usleep(napMicroseconds)
+    _ = poll(nil, 0, napMilliseconds)
   }
 }

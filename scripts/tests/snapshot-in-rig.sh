@@ -6,8 +6,7 @@
 #
 # And OVMF's shell with what a PC for Windows has: what was set in it before it is saved is there after that.
 #
-# Arguments: how often each is saved, how many rounds each works, then the guests: SERIES-CPUS, or SERIES-CPUS-tpm for one with a TPM,
-# which is not moved.
+# Arguments: how often each is saved, how many rounds each works, then the guests: SERIES-CPUS, or SERIES-CPUS-tpm for one with a TPM.
 
 times=$1 rounds=$2
 shift 2
@@ -114,15 +113,10 @@ for guest; do
     job=$!
   done
   wait_for "$console" $((saved + 2))
-  if [ "$tpm" = none ]; then
-    move_guest
-  else
-    wait "$job"
-    echo $? >"/out/$name.status"
-  fi
+  move_guest
   echo $saved >"/out/$name.saved"
   cat "$console" "$console.moved" >"/out/$name.console" 2>/dev/null
   rm -f "$console.moved"
-  [ "$tpm" != none ] || echo "$name: moved: $(tr -d ' \n' <"/out/$name.migrated")"
+  echo "$name: moved: $(tr -d ' \n' <"/out/$name.migrated")"
   echo "$name: saved $saved times, status $(cat "/out/$name.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
 done

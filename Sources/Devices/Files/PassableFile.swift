@@ -10,6 +10,13 @@ public protocol PassableFile: AnyObject, Sendable {
   ///
   /// - Throws: one line: somebody else has it.
   func takeUp() throws
+
+  /// Why it cannot be let go, for it could not be taken up again; nil if it can.
+  var obstacle: String? { get }
+}
+
+extension PassableFile {
+  public var obstacle: String? { nil }
 }
 
 extension RawImageStore: PassableFile {

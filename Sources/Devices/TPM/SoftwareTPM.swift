@@ -1,6 +1,5 @@
 internal import Glibc
 package import HostSystem
-internal import Synchronization
 
 /// swtpm, started for a machine, with its state in a directory of its own.
 ///
@@ -10,16 +9,21 @@ internal import Synchronization
 public final class SoftwareTPM: Sendable {
   public let emulator: TPMEmulator
   package let process: ChildProcess
-  private let lock: Mutex<FileDescriptor?>
+  private let directory: HostPath
+  /// The directory, open for its lock.
+  private let file: FileDescriptor
 
   /// Where the program is; nil if it is not installed.
   public static var program: String? { ChildProcess.find("swtpm") }
 
   /// Makes the directory if it is missing, and starts the program: before guest memory is mapped.
   ///
-  /// - Parameter onFailure: gets one line if it fails later, once.
+  /// - Parameters:
+  ///   - waits: another process has the directory; this one takes it by `takeDirectory`, and then
+  ///     its state by the emulator's `transferState`.
+  ///   - onFailure: gets one line if it fails later, once.
   public init(
-    directory: HostPath, onFailure: @escaping @Sendable (String) -> Void
+    directory: HostPath, waits: Bool = false, onFailure: @escaping @Sendable (String) -> Void
   ) throws(TPMEmulatorError) {
     guard let program = Self.program else { throw .notInstalled }
     let path = String(decoding: directory.bytes, as: UTF8.self)
@@ -27,7 +31,9 @@ public final class SoftwareTPM: Sendable {
     guard Array(path.utf8) == directory.bytes, !path.contains(",") else {
       throw .directory(directory.description, problem: "needs a name in UTF-8 without commas")
     }
-    let lock = try Self.makeAndLock(directory)
+    file = try Self.makeAndOpen(directory)
+    self.directory = directory
+    if !waits { try Self.lock(file, directory) }
     let ends: (Int32, Int32)
     do throws(Errno) {
       ends = try UnixSocket.pair()
@@ -47,8 +53,22 @@ public final class SoftwareTPM: Sendable {
       throw .system("start \(program)", error)
     }
     emulator = try TPMEmulator(
-      control: control, name: "swtpm with its state in \(directory)", onFailure: onFailure)
-    self.lock = Mutex(lock)
+      control: control, name: "swtpm with its state in \(directory)", waits: waits,
+      onFailure: onFailure)
+  }
+
+  /// Takes the directory of one that waits. Any thread.
+  ///
+  /// - Throws: `.inUse` while another machine has it.
+  public func takeDirectory() throws(TPMEmulatorError) {
+    try Self.lock(file, directory)
+  }
+
+  /// Has the emulator end itself, unless it waits still, and gives the directory up. Any thread;
+  /// `stop` is still to come.
+  func letGoOfDirectory() {
+    if !emulator.isWaiting { emulator.shutDown() }
+    flock(file.rawValue, LOCK_UN)
   }
 
   /// Ends it, and gives the directory up.
@@ -56,10 +76,10 @@ public final class SoftwareTPM: Sendable {
     // A signal between the close of its socket and its end would still kill it.
     if emulator.shutDown() { _ = process.wait(seconds: 10) }
     process.stop(seconds: 10)
-    lock.withLock { $0 = nil }
+    flock(file.rawValue, LOCK_UN)
   }
 
-  private static func makeAndLock(
+  private static func makeAndOpen(
     _ directory: HostPath
   ) throws(TPMEmulatorError) -> FileDescriptor {
     // SAFETY: the path is lent, terminated, for the calls.
@@ -69,13 +89,18 @@ public final class SoftwareTPM: Sendable {
         throw .directory(directory.description, problem: "cannot be made: \(error)")
       }
     }
-    let file = try open(directory)
+    return try open(directory)
+  }
+
+  private static func lock(
+    _ file: borrowing FileDescriptor, _ directory: HostPath
+  ) throws(TPMEmulatorError) {
+    let descriptor = file.rawValue
     let isLocked = LockPatience.take { () throws(Never) in
       // A file system without locks has swtpm's own alone.
-      flock(file.rawValue, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK
+      flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK
     }
     guard isLocked else { throw .inUse(directory: directory.description) }
-    return file
   }
 
   private static func open(

@@ -53,12 +53,25 @@ public final class TPMEmulator: TPMBackend {
   private static let stateKinds: ClosedRange<UInt32> = 1...3
   /// *TPM_RETRY*, which the emulator says of a part that there is not.
   private static let retry: UInt32 = 0x800
+  /// *TPM_FAIL*, which the emulator says of INIT while another process has its state's files.
+  private static let fail: UInt64 = 9
+  /// How long a process that was told to end may have them still.
+  private static let endingNanoseconds: UInt64 = 5_000_000_000
   /// Of each; more than libtpms keeps.
   private static let maximumStateByteCount = 1 << 20
 
+  private enum Power {
+    /// It waits for its state, or its first power-on.
+    case off
+    /// Since its power-on nothing was asked.
+    case fresh
+    /// It is what it was between two commands; the power-on of the machine that goes on is none.
+    case restored
+    case used
+  }
+
   private struct State {
-    /// What the TPM is since its power-on: nothing was asked yet.
-    var isFresh = false
+    var power = Power.off
     /// A command was sent, and this is what has been read of its response; nil for none.
     var response: [UInt8]?
     /// Of replies on the control socket that were not read.
@@ -79,6 +92,18 @@ public final class TPMEmulator: TPMBackend {
     /// `end` was called.
     case ended
     case failed(String)
+    /// The emulator answered a control command with this error.
+    case refused(UInt32, UInt64)
+
+    /// What the emulator does; nil if it is no fault of its own.
+    var fault: String? {
+      switch self {
+      case .ended: nil
+      case .failed(let text): text
+      case .refused(let code, let result):
+        "answers \(Control.name(code)) with the error 0x\(String(result, radix: 16))"
+      }
+    }
   }
 
   private let control: FileDescriptor
@@ -98,9 +123,11 @@ public final class TPMEmulator: TPMBackend {
   /// - Parameters:
   ///   - control: connected to the control socket.
   ///   - name: of the emulator, for messages, as in "swtpm".
+  ///   - waits: it is not powered on: its state comes by `transferState`, and another process has
+  ///     its files until then.
   ///   - onFailure: gets one line when the emulator is gone, once, on the TPM's thread.
   package init(
-    control: consuming FileDescriptor, name: String,
+    control: consuming FileDescriptor, name: String, waits: Bool = false,
     patienceSeconds: Int = usualPatienceSeconds,
     onFailure: @escaping @Sendable (String) -> Void
   ) throws(TPMEmulatorError) {
@@ -124,13 +151,13 @@ public final class TPMEmulator: TPMBackend {
     setPatience(seconds: patienceSeconds)
     do throws(Interruption) {
       try state.withLock { [self] (state) throws(Interruption) in
-        try setUp(handing: peer, &state)
+        try setUp(handing: peer, waits: waits, &state)
       }
     } catch {
-      switch error {
-      case .ended: preconditionFailure("an emulator that was ended before it began")
-      case .failed(let text): throw .emulator(name, text)
+      guard let fault = error.fault else {
+        preconditionFailure("an emulator that was ended before it began")
       }
+      throw .emulator(name, fault)
     }
   }
 
@@ -142,6 +169,9 @@ public final class TPMEmulator: TPMBackend {
   private var deadline: UInt64 {
     HostClock.monotonicNanoseconds() + patience.withLock { $0 }
   }
+
+  /// Whether it has no state yet.
+  var isWaiting: Bool { state.withLock { $0.power == .off } }
 
   // MARK: TPMBackend
 
@@ -162,10 +192,15 @@ public final class TPMEmulator: TPMBackend {
 
   public func restart() {
     state.withLock { [self] state in
-      guard !state.isGone, !state.isFresh else { return }
-      attempt(&state) { (state) throws(Interruption) in
-        if state.response != nil { _ = try readResponse(&state) }
-        try powerOn(&state)
+      guard !state.isGone else { return }
+      switch state.power {
+      case .fresh: break
+      case .restored: state.power = .used
+      case .off, .used:
+        attempt(&state) { (state) throws(Interruption) in
+          if state.response != nil { _ = try readResponse(&state) }
+          try powerOn(&state)
+        }
       }
     }
   }
@@ -179,7 +214,7 @@ public final class TPMEmulator: TPMBackend {
       var response: [UInt8]?
       attempt(&state) { (state) throws(Interruption) in
         guard unreadByteCount(data) == 0 else { throw .failed("answered what it was not asked") }
-        state.isFresh = false
+        state.power = .used
         try send(command, to: data)
         state.response = []
         response = try readResponse(&state)
@@ -220,17 +255,17 @@ public final class TPMEmulator: TPMBackend {
       try body(&state)
       return nil
     } catch {
-      guard case .failed(let text) = error else { return nil }
+      guard let fault = error.fault else { return nil }
       state.isGone = true
-      onFailure("the TPM emulator \(name) \(text); the guest's TPM fails from now on")
-      return text
+      onFailure("the TPM emulator \(name) \(fault); the guest's TPM fails from now on")
+      return fault
     }
   }
 
   // MARK: Control
 
   private func setUp(
-    handing peer: borrowing FileDescriptor, _ state: inout State
+    handing peer: borrowing FileDescriptor, waits: Bool, _ state: inout State
   ) throws(Interruption) {
     let reply = try ask(Control.capabilities, replyByteCount: 8, hasResult: false, &state)
     let capabilities = reply.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
@@ -240,6 +275,7 @@ public final class TPMEmulator: TPMBackend {
     }
     _ = try ask(
       Control.setDataDescriptor, replyByteCount: 4, descriptor: peer.rawValue, &state)
+    guard !waits else { return }
     try powerOn(&state, isRunning: false)
     // *TPM2_GetCapability*, which a TPM 2.0 refuses in its own form before *TPM2_Startup*.
     try send([0x80, 1, 0, 0, 0, 22, 0, 0, 1, 0x7A] + [UInt8](repeating: 0, count: 12), to: data)
@@ -266,7 +302,7 @@ public final class TPMEmulator: TPMBackend {
         "has a buffer of \(byteCount) bytes and not of \(TPMRegisters.bufferByteCount)")
     }
     _ = try ask(Control.initialize, flags.bigEndianBytes, replyByteCount: 4, &state)
-    state.isFresh = true
+    state.power = flags == Self.powerOn ? .fresh : .restored
   }
 
   /// Sends a command and reads its reply.
@@ -298,7 +334,7 @@ public final class TPMEmulator: TPMBackend {
       state.owedControlByteCount -= part.count
       reply += part
       if hasResult, reply.count == 4, let result = nonzero(reply) {
-        throw .failed("answers \(Control.name(code)) with the error \(hexadecimal(result))")
+        throw .refused(code, result)
       }
     }
     return reply
@@ -574,6 +610,22 @@ extension TPMEmulator {
   }
 
   private func writeParts(_ parts: [StatePart], _ state: inout State) throws(Interruption) {
+    let deadline = HostClock.monotonicNanoseconds() + Self.endingNanoseconds
+    while true {
+      do throws(Interruption) {
+        return try writePartsOnce(parts, &state)
+      } catch {
+        guard case .refused(Control.initialize, Self.fail) = error, state.power == .off,
+          HostClock.monotonicNanoseconds() < deadline
+        else { throw error }
+        LockPatience.nap()
+      }
+    }
+  }
+
+  private func writePartsOnce(
+    _ parts: [StatePart], _ state: inout State
+  ) throws(Interruption) {
     _ = try ask(Control.stop, replyByteCount: 4, &state)
     for (kind, part) in zip(Self.stateKinds, parts) where !part.bytes.isEmpty {
       let header =

@@ -67,6 +67,12 @@ final class SystemRun: Sendable {
     let snapshot = try options.restoredFrom?.open()
     var configuration = try configuration(console)
     configuration.restoration = snapshot?.restoration ?? options.received?.restoration
+    // Late: what else is wrong is said before a program is started.
+    let tpm = try computer.tpm.map {
+      try TPMService(
+        $0, isReceived: options.received != nil, mayMove: options.control != nil, guestMessages)
+    }
+    configuration.computer.tpm = tpm?.configuration
     let files = configuration.passableFiles
     options.received?.expect(options.machine, files: files)
     try attend(to: configuration.computer, files)
@@ -76,9 +82,6 @@ final class SystemRun: Sendable {
     }
     // It ends as the last: what the others say is still told.
     defer { control.withLock { $0 }?.stop() }
-    // The last: what else is wrong is said before a program is started.
-    let tpm = try computer.tpm.map { try TPMService($0, guestMessages) }
-    configuration.computer.tpm = tpm?.configuration
     let sandbox = MachineSandbox(
       options.sandbox, tracking: options.machine.partition.tracking,
       readsTimeZone: computer.clock == .local, keepsFlash: computer.keepsFlash,

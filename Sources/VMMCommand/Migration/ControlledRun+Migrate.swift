@@ -19,7 +19,9 @@ extension ControlledRun {
         "vm.send-migration: no socket came with the request (SCM_RIGHTS): 'vmm-run ctl PATH migrate'"
           + " connects one, and sends it")
     }
-    if let obstacle = parts.specification.migrationObstacle {
+    if let obstacle = parts.specification.migrationObstacle
+      ?? parts.files.lazy.compactMap(\.obstacle).first
+    {
       return .failure(.conflict, obstacle)
     }
     let found = state.withLock { state -> (MachineControl, Machine)? in
@@ -155,8 +157,8 @@ extension MigrationReport {
 extension MachineSpec {
   /// What keeps the machine where it is; nil if nothing does.
   fileprivate var migrationObstacle: String? {
-    guard case .computer(let computer) = guest, computer.tpm != nil else { return nil }
-    return "a machine with a TPM stays: its emulator keeps the state in files of this host; save it"
+    guard case .computer(let computer) = guest, case .socket? = computer.tpm else { return nil }
+    return "a machine whose TPM is an emulator that was joined (--tpm socket=PATH) stays: save it"
       + " with vm.snapshot, and restore it there"
   }
 }

@@ -58,6 +58,7 @@ extension MachineConfiguration {
       }
     }
     if case .firmware(let firmware) = image, let chip = firmware.variables { files.append(chip) }
+    if let tpm = computer.tpm?.backend as? PassableTPM { files.append(tpm) }
     return files
   }
 }

@@ -1,5 +1,8 @@
 import Foundation
+import HostSystem
+import Sandbox
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Devices
@@ -54,6 +57,24 @@ import Testing
         == "its file system has no locks (fcntl(F_OFD_SETLK): No locks available (ENOLCK))")
     let other = try ImageFile(pattern(512, seed: 1))
     #expect(try RawImageStore(path: other.path).lockGap == nil)
+  }
+
+  /// As after a move that failed: somebody else was faster.
+  @Test("a disk that is taken up again is waited for in the sandbox")
+  func takenUpConfined() throws {
+    let image = try ImageFile(pattern(1024, seed: 1))
+    let store = try RawImageStore(path: HostPath(image.path))
+    store.letGo()
+    let other = try RawImageStore(path: HostPath(image.path))
+    var policy = SandboxPolicy()
+    (policy.servesControl, policy.migrates) = (true, true)
+    let thread = RoleThread(.service, policy: policy)
+    thread.run {
+      #expect(throws: BlockStoreError.locked(path: image.path, isReadOnly: false)) {
+        try store.takeUp()
+      }
+    }
+    withExtendedLifetime(other) {}
   }
 
   /// As of a process that was just started and holds copies of descriptors until it is another

@@ -236,7 +236,36 @@ import Testing
           + [UInt8](repeating: 0xA0 + kind, count: Int(kind)))
     }
     #expect(bodies.last == [0, 0, 0, 0], "volatile state is kept")
-    #expect(try save(new) == bytes && failures.values.isEmpty)
+    #expect(try save(new) == bytes)
+    // A reset, before which nothing was asked, is a power-on all the same.
+    let requestCount = second.requests.values.count
+    new.restart()
+    #expect(second.requests.values[requestCount...] == [0x0E, 0x11, 0x02])
+    #expect(second.bodies.values.last == [0, 0, 0, 1] && failures.values.isEmpty)
+  }
+
+  @Test(
+    "one that waits is not powered on; while another has the files it tries again",
+    arguments: [0, 3])
+  func waits(refusalCount: Int) throws {
+    let bytes = try save(try emulator(try FakeTPMEmulator()))
+    let left = Guarded(refusalCount)
+    let fake = try FakeTPMEmulator(reply: { code in
+      guard code == 0x02 else { return nil }
+      return left.withLock { left in
+        left -= 1
+        return left >= 0 ? .send([0, 0, 0, 9]) : nil
+      }
+    })
+    let new = try TPMEmulator(
+      control: FileDescriptor(taking: fake.control), name: "fake", waits: true
+    ) { [failures] in failures.append($0) }
+    #expect(new.isWaiting && fake.requests.values == [0x01, 0x10] && fake.commands.values == [])
+    try restore(bytes, into: new)
+    let attempt: [UInt32] = [0x0E, 0x0D, 0x0D, 0x0D, 0x11, 0x02]
+    let attempts = Array(repeating: attempt, count: refusalCount + 1).flatMap { $0 }
+    #expect(fake.requests.values == [0x01, 0x10] + attempts)
+    #expect(!new.isWaiting && failures.values == [])
   }
 
   @Test(
@@ -275,6 +304,14 @@ struct SoftwareTPMTests {
   private static let selfTest: [UInt8] = [0x80, 1, 0, 0, 0, 11, 0, 0, 1, 0x43, 1]
   private static let success: [UInt8] = [0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0]
   private static let notStarted: [UInt8] = [0x80, 1, 0, 0, 0, 10, 0, 0, 1, 0]
+  /// *TPM2_PCR_Extend* of PCR 0 with an empty password, one SHA-256 digest.
+  private static let extend: [UInt8] =
+    [0x80, 2, 0, 0, 0, 65, 0, 0, 1, 0x82, 0, 0, 0, 0, 0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0]
+    + [0, 0, 0, 1, 0, 0x0B] + [UInt8](repeating: 0x5A, count: 32)
+  /// *TPM2_PCR_Read*
+  private static let read: [UInt8] = [
+    0x80, 1, 0, 0, 0, 20, 0, 0, 1, 0x7E, 0, 0, 0, 1, 0, 0x0B, 3, 1, 0, 0,
+  ]
 
   private let directory = FileManager.default.temporaryDirectory
     .appending(path: "tpm-\(UUID().uuidString)")
@@ -310,13 +347,6 @@ struct SoftwareTPMTests {
 
   @Test("what was measured, and is lost with the power, is there in another emulator")
   func movesState() throws {
-    // *TPM2_PCR_Extend* of PCR 0 with an empty password, one SHA-256 digest; *TPM2_PCR_Read*.
-    let extend: [UInt8] =
-      [0x80, 2, 0, 0, 0, 65, 0, 0, 1, 0x82, 0, 0, 0, 0, 0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0]
-      + [0, 0, 0, 1, 0, 0x0B] + [UInt8](repeating: 0x5A, count: 32)
-    let read: [UInt8] = [
-      0x80, 1, 0, 0, 0, 20, 0, 0, 1, 0x7E, 0, 0, 0, 1, 0, 0x0B, 3, 1, 0, 0,
-    ]
     let other = FileManager.default.temporaryDirectory.appending(path: "tpm-\(UUID().uuidString)")
     defer {
       try? FileManager.default.removeItem(at: directory)
@@ -326,13 +356,13 @@ struct SoftwareTPMTests {
     first.emulator.begin()
     first.emulator.restart()
     #expect(first.emulator.answer(Self.startUp) == Self.success)
-    #expect(first.emulator.answer(extend)?.prefix(2) == [0x80, 2])
-    let measured = try #require(first.emulator.answer(read))
+    #expect(first.emulator.answer(Self.extend)?.prefix(2) == [0x80, 2])
+    let measured = try #require(first.emulator.answer(Self.read))
     #expect(measured.count > 40)
     var saving = StateTransfer()
     try first.emulator.transferState(&saving)
     // It goes on, too.
-    #expect(first.emulator.answer(read) == measured)
+    #expect(first.emulator.answer(Self.read) == measured)
     first.stop()
     let second = try SoftwareTPM(directory: HostPath(other.path)) { [failures] in
       failures.append($0)
@@ -342,11 +372,112 @@ struct SoftwareTPMTests {
     try restoring.finish()
     second.emulator.begin()
     second.emulator.restart()
-    #expect(second.emulator.answer(read) == measured)
+    #expect(second.emulator.answer(Self.read) == measured)
     #expect(second.emulator.answer(Self.selfTest) == Self.success)
     second.emulator.end()
     second.stop()
     #expect(failures.values == [])
+  }
+
+  private func passable(isReceived: Bool = false, mayMove: Bool = true) throws -> PassableTPM {
+    try PassableTPM(
+      directory: HostPath(directory.path), isReceived: isReceived, mayMove: mayMove
+    ) { [failures] in failures.append($0) }
+  }
+
+  /// As of the thread on which a machine moves.
+  private func confined() -> RoleThread {
+    var policy = SandboxPolicy()
+    (policy.servesControl, policy.migrates, policy.hasTPM) = (true, true, true)
+    return RoleThread(.service, policy: policy)
+  }
+
+  private func save(_ tpm: PassableTPM) throws -> [UInt8] {
+    var transfer = StateTransfer()
+    try tpm.transferState(&transfer)
+    return transfer.bytes
+  }
+
+  /// - Returns: what it has measured.
+  private func measure(_ tpm: PassableTPM) throws -> [UInt8] {
+    tpm.begin()
+    tpm.restart()
+    #expect(tpm.answer(Self.startUp) == Self.success)
+    #expect(tpm.answer(Self.extend)?.prefix(2) == [0x80, 2])
+    return try #require(tpm.answer(Self.read))
+  }
+
+  @Test("a TPM goes from machine to machine with its files, and a reset there is a power-on")
+  func passesOn() throws {
+    defer { try? FileManager.default.removeItem(at: directory) }
+    var tpm = try passable()
+    let measured = try measure(tpm)
+    let thread = confined()
+    for _ in 0..<3 {
+      let next = try passable(isReceived: true)
+      #expect(throws: TPMEmulatorError.inUse(directory: directory.path)) { try next.takeUp() }
+      let bytes = try save(tpm)
+      #expect(tpm.obstacle == nil)
+      thread.run { [tpm] in tpm.letGo() }
+      try next.takeUp()
+      thread.run { [tpm] in
+        #expect(throws: TPMEmulatorError.inUse(directory: directory.path)) { try tpm.takeUp() }
+      }
+      var transfer = StateTransfer(restoring: bytes)
+      try next.transferState(&transfer)
+      try transfer.finish()
+      next.begin()
+      next.restart()
+      #expect(next.answer(Self.read) == measured)
+      tpm.stop()
+      tpm = next
+    }
+    tpm.restart()
+    #expect(tpm.answer(Self.selfTest) == Self.notStarted)
+    tpm.stop()
+    // Nobody has the files any more.
+    try start().stop()
+    #expect(failures.values == [])
+  }
+
+  @Test(
+    "one that is let go and taken back goes on, and says that it cannot again",
+    arguments: [false, true])
+  func takenBack(wasTakenUp: Bool) throws {
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let tpm = try passable()
+    let measured = try measure(tpm)
+    let thread = confined()
+    thread.run { tpm.letGo() }
+    if wasTakenUp {
+      let other = try passable(isReceived: true, mayMove: false)
+      try other.takeUp()
+      other.letGo()
+      other.stop()
+    }
+    thread.run { #expect(throws: Never.self) { try tpm.takeUp() } }
+    #expect(tpm.answer(Self.read) == measured)
+    let obstacle = try #require(tpm.obstacle)
+    #expect(obstacle.hasPrefix("the TPM's directory \(directory.path) was let go before"))
+    // The guest resets.
+    tpm.end()
+    tpm.begin()
+    tpm.restart()
+    #expect(tpm.answer(Self.selfTest) == Self.notStarted)
+    tpm.stop()
+    #expect(failures.values == [])
+  }
+
+  @Test("one whose second emulator has died fails the guest's commands, and the machine goes on")
+  func spareHasDied() throws {
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let tpm = try passable()
+    _ = try measure(tpm)
+    tpm.spare?.process.stop(seconds: 300)
+    tpm.letGo()
+    try tpm.takeUp()
+    #expect(tpm.answer(Self.read) == nil && failures.values.count == 1)
+    tpm.stop()
   }
 
   @Test("a second use of the directory is refused until the first ends")

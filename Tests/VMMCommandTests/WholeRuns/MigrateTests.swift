@@ -112,6 +112,24 @@ struct MigrateTests {
     #expect(program.endsByItself() && program.wait() == .status(0))
   }
 
+  /// With swtpm, which has a lock of its own.
+  @Test(.enabled(if: ChildProcess.find("swtpm") != nil, "needs swtpm"))
+  func aMachineWithATPMGoes() throws {
+    var program = try startSource(" --tpm \(directory.path("tpm"))")
+    for round in 0..<3 {
+      let (next, _) = try startReceiver(round + 1, at: place)
+      let (status, body) = try migrate(round, to: place)
+      #expect(status == 200, "\(message(body))")
+      #expect(program.endsByItself() && program.wait() == .status(0))
+      expectWorking("there \(round)")
+      #expect(try RawImageStoreProbe.isLocked(directory.path("tpm")))
+      program = next
+    }
+    input.send(".")
+    #expect(program.endsByItself() && program.wait() == .status(0))
+    #expect(try !RawImageStoreProbe.isLocked(directory.path("tpm")))
+  }
+
   /// Whatever is refused, the guest goes on where it is, and another move works.
   @Test func whatIsRefusedStays() throws {
     let program = try startSource()
@@ -155,8 +173,10 @@ struct MigrateTests {
 
   /// A destination that is killed at any moment leaves the source running, with its disk; a source
   /// that is killed leaves no machine.
-  @Test func killedAtAnyMoment() throws {
-    let program = try startSource()
+  @Test(arguments: ["", " --tpm "]) func killedAtAnyMoment(option: String) throws {
+    guard option.isEmpty || ChildProcess.find("swtpm") != nil else { return }
+    let tpm = directory.path("tpm")
+    let program = try startSource(option.isEmpty ? "" : option + tpm)
     for round in 0..<6 {
       let (receiver, _) = try startReceiver(1, at: place)
       let victim = receiver.processID
@@ -210,7 +230,7 @@ struct MigrateTests {
 /// Whether somebody else has an image.
 private enum RawImageStoreProbe {
   static func isLocked(_ path: String) throws -> Bool {
-    let file = try FileDescriptor { unsafe open(path, O_RDWR | O_CLOEXEC) }
+    let file = try FileDescriptor { unsafe open(path, O_RDONLY | O_CLOEXEC) }
     return flock(file.rawValue, LOCK_EX | LOCK_NB) != 0
   }
 }
