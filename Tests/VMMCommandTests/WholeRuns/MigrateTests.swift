@@ -61,14 +61,17 @@ struct MigrateTests {
   }
 
   /// Asks as `ctl` does.
-  private func migrate(_ number: Int, to place: String, _ words: String = "") throws -> (
-    status: Int, body: JSONValue
-  ) {
+  ///
+  /// - Parameter connected: called when the destination has the connection.
+  private func migrate(
+    _ number: Int, to place: String, _ words: String = "", connected: () throws -> Void = {}
+  ) throws -> (status: Int, body: JSONValue) {
     let options = try CtlOptions(
       OptionParser(.ctl).parse(
         ["unix:" + socket(number), "migrate", place] + words.split(separator: " ").map(String.init))
     )
     let connection = try #require(options.destination).connected()
+    try connected()
     var client = try ControlClient(options.path)
     try client.send(options.request, with: connection.rawValue)
     var body: [UInt8] = []
@@ -180,13 +183,15 @@ struct MigrateTests {
     for round in 0..<6 {
       let (receiver, _) = try startReceiver(1, at: place)
       let victim = receiver.processID
-      let killer = try HostThread {
-        // What is left to chance is how far it has come.
-        for _ in 0..<(round * 400) { sched_yield() }
-        kill(victim, SIGKILL)
+      var killer: HostThread?
+      let (status, body) = try migrate(0, to: place) {
+        killer = try HostThread {
+          // What is left to chance is how far it has come.
+          for _ in 0..<(round * 400) { sched_yield() }
+          kill(victim, SIGKILL)
+        }
       }
-      let (status, body) = try migrate(0, to: place)
-      killer.join()
+      killer?.join()
       receiver.wait()
       if status == 200 {
         // It had been told to go on, and had said so: that was the machine's end, not the source's.
