@@ -1,5 +1,5 @@
 public import DeviceKit
-public import HostSystem
+internal import HostSystem
 
 /// The TPM of a machine that may move: swtpm, and another that waits until it is needed.
 ///
