@@ -73,6 +73,7 @@ import Testing
       #expect(throws: BlockStoreError.locked(path: image.path, isReadOnly: false)) {
         try store.takeUp()
       }
+      return
     }
     withExtendedLifetime(other) {}
   }

@@ -422,6 +422,7 @@ struct SoftwareTPMTests {
       try next.takeUp()
       thread.run { [tpm] in
         #expect(throws: TPMEmulatorError.inUse(directory: directory.path)) { try tpm.takeUp() }
+        return
       }
       var transfer = StateTransfer(restoring: bytes)
       try next.transferState(&transfer)
@@ -455,7 +456,10 @@ struct SoftwareTPMTests {
       other.letGo()
       other.stop()
     }
-    thread.run { #expect(throws: Never.self) { try tpm.takeUp() } }
+    thread.run {
+      #expect(throws: Never.self) { try tpm.takeUp() }
+      return
+    }
     #expect(tpm.answer(Self.read) == measured)
     let obstacle = try #require(tpm.obstacle)
     #expect(obstacle.hasPrefix("the TPM's directory \(directory.path) was let go before"))
