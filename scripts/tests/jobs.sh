@@ -8,15 +8,18 @@
 
 job_headings=()
 job_functions=()
+job_minutes=()
 # How many of them were started, and the number of each that runs, by its process.
 jobs_started=0
 declare -A job_numbers=()
 
-# job HEADING FUNCTION: queues a step. Those that take longest should come first.
+# job HEADING FUNCTION [MINUTES]: queues a step. What takes so many minutes longer than others has to begin so much
+# earlier (--begin-within).
 job() {
   if is_wanted "$1"; then
     job_headings+=("$1")
     job_functions+=("$2")
+    job_minutes+=("${3-0}")
   fi
 }
 
@@ -29,9 +32,9 @@ run_jobs() {
   mkdir -p "$logs/jobs"
   while true; do
     while [[ $jobs_started -lt ${#job_headings[@]} && ${#job_numbers[@]} -lt $(nproc) ]]; do
-      if [[ -n ${last_begin-} && $SECONDS -ge $last_begin ]]; then
+      if [[ -n ${last_begin-} && $SECONDS -ge $((last_begin - 60 * job_minutes[jobs_started])) ]]; then
         skip_check "${job_headings[$jobs_started]}" \
-          "had not begun after $((last_begin / 60)) minutes; run it with --only"
+          "had not begun after $((SECONDS / 60)) minutes; run it with --only"
         jobs_started=$((jobs_started + 1))
         continue
       fi
