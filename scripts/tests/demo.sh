@@ -58,11 +58,11 @@ run_demo_here() {
 # The demos of the rig, one a line: name, preallocated, options. All run in one boot, which
 # scripts/tests/demos-in-rig.sh does; it reads these lines.
 demos_in_rig='
-kernel              no   --memory 512M --hyperv kernel
+kernel              no   --memory 1G --hyperv kernel
 userspace           no   --memory 512M --hyperv userspace --trim-at-answer 10000
 hugetlb-prealloc    yes  --memory 512M --hyperv kernel --backing hugetlb --prealloc
 memfd-prealloc      yes  --memory 512M --hyperv kernel --backing memfd --prealloc --verify-zeroed
-dirty-log           no   --memory 512M --hyperv kernel --tracking dirty-log
+dirty-log           no   --memory 1G --hyperv kernel --tracking dirty-log
 write-protect       no   --memory 512M --hyperv kernel --tracking write-protect --verify-zeroed
 two-vcpus           no   --memory 1G --hyperv kernel --cpus 2 --granularity 32M
 '

@@ -1,5 +1,6 @@
 internal import Glibc
 package import HostSystem
+internal import Synchronization
 
 /// swtpm, started for a machine, with its state in a directory of its own.
 ///
@@ -10,8 +11,9 @@ public final class SoftwareTPM: Sendable {
   public let emulator: TPMEmulator
   package let process: ChildProcess
   private let directory: HostPath
-  /// The directory, open for its lock.
-  private let file: FileDescriptor
+  /// The directory, open for its lock until `stop`.
+  private let file: Mutex<FileDescriptor?>
+  private let descriptor: Int32
 
   /// Where the program is; nil if it is not installed.
   public static var program: String? { ChildProcess.find("swtpm") }
@@ -31,9 +33,11 @@ public final class SoftwareTPM: Sendable {
     guard Array(path.utf8) == directory.bytes, !path.contains(",") else {
       throw .directory(directory.description, problem: "needs a name in UTF-8 without commas")
     }
-    file = try Self.makeAndOpen(directory)
+    let file = try Self.makeAndOpen(directory)
+    descriptor = file.rawValue
     self.directory = directory
-    if !waits { try Self.lock(file, directory) }
+    self.file = Mutex(file)
+    if !waits { try Self.lock(descriptor, directory) }
     let ends: (Int32, Int32)
     do throws(Errno) {
       ends = try UnixSocket.pair()
@@ -61,14 +65,14 @@ public final class SoftwareTPM: Sendable {
   ///
   /// - Throws: `.inUse` while another machine has it.
   public func takeDirectory() throws(TPMEmulatorError) {
-    try Self.lock(file, directory)
+    try Self.lock(descriptor, directory)
   }
 
   /// Has the emulator end itself, unless it waits still, and gives the directory up. Any thread;
   /// `stop` is still to come.
   func letGoOfDirectory() {
     if !emulator.isWaiting { emulator.shutDown() }
-    flock(file.rawValue, LOCK_UN)
+    flock(descriptor, LOCK_UN)
   }
 
   /// Ends it, and gives the directory up.
@@ -76,7 +80,8 @@ public final class SoftwareTPM: Sendable {
     // A signal between the close of its socket and its end would still kill it.
     if emulator.shutDown() { _ = process.wait(seconds: 10) }
     process.stop(seconds: 10)
-    flock(file.rawValue, LOCK_UN)
+    // Not by flock(2), which only a machine that may move is allowed in its sandbox.
+    file.withLock { $0 = nil }
   }
 
   private static func makeAndOpen(
@@ -93,9 +98,8 @@ public final class SoftwareTPM: Sendable {
   }
 
   private static func lock(
-    _ file: borrowing FileDescriptor, _ directory: HostPath
+    _ descriptor: Int32, _ directory: HostPath
   ) throws(TPMEmulatorError) {
-    let descriptor = file.rawValue
     let isLocked = LockPatience.take { () throws(Never) in
       // A file system without locks has swtpm's own alone.
       flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK

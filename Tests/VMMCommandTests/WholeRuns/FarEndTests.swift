@@ -94,6 +94,20 @@ struct FarEndTests {
   }
 
   @Test(
+    "a run with a TPM ends in its sandbox, with or without clients, and swtpm with it",
+    .enabled(if: ChildProcess.find("swtpm") != nil, "needs swtpm"), arguments: [false, true])
+  func endsWithTPM(hasControl: Bool) throws {
+    let control = hasControl ? " --control unix:\(directory.path("control"))" : ""
+    let program = try start("--tpm \(directory.path("tpm"))\(control)")
+    let children = Child.all(of: program.processID)
+    #expect(children.map(\.name) == Array(repeating: "swtpm", count: hasControl ? 2 : 1))
+    #expect(answers())
+    write([Self.end], to: input.writer)
+    #expect(program.wait() == .status(0))
+    #expect(children.allSatisfy(\.hasEnded))
+  }
+
+  @Test(
     "after kill -9 of the command neither passt nor swtpm is left",
     .enabled(if: PasstProgram.path != nil, "needs passt"),
     .enabled(if: ChildProcess.find("swtpm") != nil, "needs swtpm"))
