@@ -104,7 +104,7 @@ struct FarEndTests {
     #expect(answers())
     write([Self.end], to: input.writer)
     #expect(program.wait() == .status(0))
-    #expect(children.allSatisfy(\.hasEnded))
+    #expect(children.allSatisfy { $0.hasEnded })
   }
 
   @Test(
