@@ -33,12 +33,11 @@ run_suites_in_new_rig() {
 suites_in_rig() {
   local name=rig-$1 status=0 series=$1 filter=$2 storm_calls=$3
   shift 3
-  local bundle
-  bundle=$(swift build --show-bin-path)/vmm-runPackageTests.xctest || return 1
+  local -a bundles=("$(swift build --show-bin-path)"/*PackageTests.xctest)
   rm -rf "${logs:?}/$name"
   logged "suites-in-$name" "$here/rig" --kernel "$series" --timeout 1800 --hugepages 64 \
     --out "$logs/$name" --env "STORM_CALLS=$storm_calls" -- \
-    "$bundle" --testing-library swift-testing --no-parallel --filter "$filter" "$@" \
+    "${bundles[0]}" --testing-library swift-testing --no-parallel --filter "$filter" "$@" \
     --skip '^VMMTests\.TrackingMatrixTests' --skip '^GuestMemoryTests\.FileTransferTests' \
     --skip '^GuestMemoryTests\.PopulationSourceTests/aPageThatIsFilledMeanwhile' \
     --skip '^GuestMemoryTests\.PopulationSourceTests/hostilePatterns' \
@@ -69,15 +68,14 @@ run_matrix() {
 # A stock Linux in a boot of its own: nothing else of the suites runs beside it.
 run_linux_suites() {
   local status=0 kernel
-  local bundle
-  bundle=$(swift build --show-bin-path)/vmm-runPackageTests.xctest || return 1
+  local -a bundles=("$(swift build --show-bin-path)"/*PackageTests.xctest)
   get_kernel 6.12 || return 1
   make_tiny_initramfs "$logs/tiny-initramfs.gz" || return 1
   rm -rf "$logs/linux-suites"
   logged suites-linux-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$logs/linux-suites" \
     --file "$kernel/vmlinuz:/linux/vmlinuz" --file "$logs/tiny-initramfs.gz:/linux/initramfs.gz" \
     --env LINUX_KERNEL=/linux/vmlinuz --env LINUX_INITRD=/linux/initramfs.gz -- \
-    "$bundle" --testing-library swift-testing \
+    "${bundles[0]}" --testing-library swift-testing \
     --filter '^VMMTests\.(LinuxTruthTests|RealKernelTests)/' \
     --event-stream-output-path /out/events.json --event-stream-version 0 || status=$?
   if [[ -e $logs/linux-suites/events.json ]]; then

@@ -22,7 +22,8 @@ public final class PassableTPM: TPMBackend, PassableFile {
   private struct State: Sendable {
     var program: SoftwareTPM
     var spare: SoftwareTPM?
-    /// Those that have ended, or were told to.
+    /// Those that were told to end, kept until `stop`: to wait for them takes calls that the sandbox
+    /// does not have.
     var ended: [SoftwareTPM] = []
     var holding: Holding
   }
@@ -50,7 +51,8 @@ public final class PassableTPM: TPMBackend, PassableFile {
   }
 
   /// The one that the machine has now.
-  private var emulator: TPMEmulator { state.withLock { $0.program.emulator } }
+  var program: SoftwareTPM { state.withLock { $0.program } }
+  private var emulator: TPMEmulator { program.emulator }
 
   /// The one that waits.
   var spare: SoftwareTPM? { state.withLock { $0.spare } }
@@ -85,7 +87,7 @@ public final class PassableTPM: TPMBackend, PassableFile {
   }
 
   public func letGo() {
-    let program = state.withLock { $0.program }
+    let program = program
     if program.emulator.isWaiting {
       // A destination that has the directory, and not the state.
       state.withLock { $0.holding = .nothing }
@@ -108,9 +110,9 @@ public final class PassableTPM: TPMBackend, PassableFile {
     case .left(let bytes):
       guard let spare = state.spare else { return }
       try spare.takeDirectory()
-      // If that fails, the emulator has said so, and the guest's commands fail from here on.
-      var transfer = StateTransfer(restoring: bytes ?? [])
-      try? spare.emulator.transferState(&transfer)
+      // Without the state it stays with the one that has ended: commands fail, and no TPM has
+      // forgotten what was measured.
+      guard let bytes, (try? spare.emulator.restore(bytes)) != nil else { return }
       // The machine goes on, and nobody powers it on.
       spare.emulator.restart()
       self.state.withLock { state in
@@ -118,5 +120,13 @@ public final class PassableTPM: TPMBackend, PassableFile {
         (state.program, state.spare, state.holding) = (spare, nil, .all)
       }
     }
+  }
+}
+
+extension TPMEmulator {
+  /// Has it be what was saved.
+  fileprivate func restore(_ bytes: [UInt8]) throws(StateError) {
+    var transfer = StateTransfer(restoring: bytes)
+    try transferState(&transfer)
   }
 }

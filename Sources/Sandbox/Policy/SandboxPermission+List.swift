@@ -88,7 +88,8 @@ extension SandboxPermission {
     SandboxPermission(
       .shutdown, .service, need: .migration, why: "the end of the socket by which a machine moves"),
     SandboxPermission(
-      .flock, .service, need: .migration, why: "disks that pass to or from another process"),
+      .flock, .service, need: .migration,
+      why: "disks and a TPM's directory that pass to or from another process"),
     SandboxPermission(
       .fcntl, .service, only: "F_OFD_GETLK and F_OFD_SETLK",
       [[.argument(1, is: 36)], [.argument(1, is: 37)]], need: .migration,
