@@ -52,10 +52,7 @@ final class LockedFile: Sendable {
 
   /// Takes the locks of a file that was opened without, or has let go of them.
   func lock() throws(Failure) {
-    var calls = lockCalls
-    // The one sleep that the sandbox has.
-    calls.nap = { _ = poll(nil, 0, 10) }
-    _ = try FileLocks.take(file.rawValue, isReadOnly: isReadOnly, calls: calls)
+    _ = try FileLocks.take(file.rawValue, isReadOnly: isReadOnly, calls: lockCalls)
   }
 
   /// Lets go of the locks: somebody else may have them now.
