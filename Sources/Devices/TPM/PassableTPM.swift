@@ -22,8 +22,8 @@ public final class PassableTPM: TPMBackend, PassableFile {
   private struct State: Sendable {
     var program: SoftwareTPM
     var spare: SoftwareTPM?
-    /// Those that were told to end, kept until `stop`: to wait for them takes calls that the sandbox
-    /// does not have.
+    /// Those that were told to end, kept until `stop`: to wait for them takes calls that the
+    /// sandbox does not have.
     var ended: [SoftwareTPM] = []
     var holding: Holding
   }
