@@ -40,14 +40,14 @@ extension HostRange {
 
   /// Pieces that end at multiples of 1 GiB, in order: no call to the kernel does more at once, and
   /// no border between two cuts a huge page in two.
-  var pieces: [Range<UInt>] {
+  var pieces: [HostRange] {
     let pieceByteCount: UInt = 1 << 30
-    var pieces: [Range<UInt>] = []
+    var pieces: [HostRange] = []
     var cursor = start
     while cursor < end {
-      let next = min(end - cursor, pieceByteCount - cursor % pieceByteCount) + cursor
-      pieces.append(cursor..<next)
-      cursor = next
+      let byteCount = min(end - cursor, pieceByteCount - cursor % pieceByteCount)
+      pieces.append(HostRange(start: cursor, byteCount: Int(byteCount)))
+      cursor += byteCount
     }
     return pieces
   }

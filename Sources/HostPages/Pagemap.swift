@@ -48,10 +48,10 @@ struct Pagemap: ~Copyable, Sendable {
   ) throws(HostPagesError) {
     var regions = [page_region](repeating: page_region(), count: Self.regionLimit)
     for piece in range.pieces {
-      var cursor = piece.lowerBound
-      while cursor < piece.upperBound {
+      var cursor = piece.start
+      while cursor < piece.end {
         let (count, next) = try scan(
-          cursor..<piece.upperBound, of: range, for: question, into: &regions)
+          cursor..<piece.end, of: range, for: question, into: &regions)
         // The kernel clips regions to the addresses it was given, huge pages too.
         for region in regions[..<count] { try body(region) }
         cursor = next

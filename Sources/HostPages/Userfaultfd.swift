@@ -68,7 +68,7 @@ struct Userfaultfd: ~Copyable, Sendable {
       var isDone = false
       while !isDone {
         var argument = uffdio_writeprotect()
-        argument.range = uffdio_range(start: UInt64(piece.lowerBound), len: UInt64(piece.count))
+        argument.range = uffdio_range(start: UInt64(piece.start), len: UInt64(piece.byteCount))
         argument.mode = CKVM_UFFDIO_WRITEPROTECT_MODE_WP
         switch descriptor.call(CKVM_UFFDIO_WRITEPROTECT, &argument) {
         case .success: isDone = true
@@ -77,8 +77,8 @@ struct Userfaultfd: ~Copyable, Sendable {
         case .failure(let error) where error.rawValue == ENOENT: throw .registrationLost(range)
         case .failure(let error):
           throw .call(
-            operation: "UFFDIO_WRITEPROTECT 0x\(String(piece.lowerBound, radix: 16)), "
-              + "\(piece.count) bytes", errno: error.rawValue,
+            operation: "UFFDIO_WRITEPROTECT 0x\(String(piece.start, radix: 16)), "
+              + "\(piece.byteCount) bytes", errno: error.rawValue,
             cure: error.rawValue == ENOMEM
               ? "there must be 2 KiB free for page tables per MiB of unpopulated memory" : nil)
         }

@@ -90,6 +90,43 @@ import Testing
     #expect(program.last?.code == CLINUX_BPF_RETURN)
   }
 
+  /// Neighbours that are answered alike, the first number and the last, and blocks that a short
+  /// jump does not pass.
+  @Test func eachNumberHasItsOwnAnswer() {
+    let values = (0..<300).map { [ArgumentTest.argument(1, is: UInt32($0))] }
+    let rules = [
+      SystemCallRule(SystemCall(rawValue: 0)), SystemCallRule(SystemCall(rawValue: 1)),
+      SystemCallRule(SystemCall(rawValue: 2), answer: .fail(1)),
+      SystemCallRule(SystemCall(rawValue: 3), anyOf: Array(values.prefix(255))),
+      SystemCallRule(SystemCall(rawValue: 5), anyOf: values),
+      SystemCallRule(SystemCall(rawValue: CLINUX_X32_BIT - 1)),
+    ]
+    let filter = SeccompFilter(rules.reversed(), role: 2)
+    func verdict(_ number: UInt32, _ argument: UInt64 = 0) -> Verdict? {
+      filter.verdict(on: Call(SystemCall(rawValue: number), [1: argument]))
+    }
+    #expect(verdict(0) == .allowed)
+    #expect(verdict(1) == .allowed)
+    #expect(verdict(2) == .failed(1))
+    for argument in UInt64(0)..<302 {
+      #expect(verdict(3, argument) == (argument < 255 ? .allowed : .forbidden(role: 2)))
+      #expect(verdict(5, argument) == (argument < 300 ? .allowed : .forbidden(role: 2)))
+    }
+    #expect(verdict(4) == .forbidden(role: 2))
+    #expect(verdict(6) == .forbidden(role: 2))
+    #expect(verdict(CLINUX_X32_BIT - 2) == .forbidden(role: 2))
+    #expect(verdict(CLINUX_X32_BIT - 1) == .allowed)
+    #expect(verdict(CLINUX_X32_BIT) == .forbidden(role: 2))
+  }
+
+  /// The kernel checks and compiles a program while nothing else happens: at each start, and as
+  /// each thread begins.
+  @Test func programsAreShort() {
+    let counts = ThreadRole.allCases.map { SandboxPolicy().filter(for: $0).program.count }
+    #expect(counts.max() ?? 0 <= 270, "\(counts)")
+    #expect(SandboxPolicy().filter(for: .vcpu).program.count <= 150)
+  }
+
   @Test func names() {
     #expect(SystemCall.execve.description == "execve")
     #expect(SystemCall(rawValue: 462).description == "mseal")

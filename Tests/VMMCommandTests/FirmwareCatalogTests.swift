@@ -196,7 +196,7 @@ import Testing
   func places() {
     let common = ["/etc/qemu/firmware", "/usr/share/qemu/firmware"]
     func directories(_ environment: [String: String]) -> [String] {
-      FirmwareCatalog.ofHost(environment).directories
+      FirmwareCatalog.ofHost { environment[$0] }.directories
     }
     #expect(directories([:]) == common)
     #expect(directories(["HOME": "/home/a"]) == ["/home/a/.config/qemu/firmware"] + common)

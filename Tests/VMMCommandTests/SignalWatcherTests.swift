@@ -26,7 +26,7 @@ import Testing
 
   @Test func requestsComeAsOftenAsOneLikesAndEndNothing() async {
     await #expect(processExitsWith: .exitCode(42)) {
-      let signals = RunRequest.bySignal.keys
+      let signals = RunRequest.signals.map { $0.signal }
       for signal in signals { try ProcessSignals.unblock(signal) }
       SignalWatcher.ignoreRequests()
       for signal in signals { kill(getpid(), signal) }
@@ -35,7 +35,7 @@ import Testing
         onFirst: { _ in exit(1) }, onRequest: { request in seen.withLock { $0.append(request) } })
       var expected: [RunRequest] = []
       for _ in 1...5 {
-        for (signal, request) in RunRequest.bySignal {
+        for (signal, request) in RunRequest.signals {
           expected.append(request)
           watcher.send(signal)
           while seen.withLock({ $0.count }) < expected.count { usleep(1000) }

@@ -14,6 +14,8 @@ source scripts/lib/tiny-initramfs.sh
 source scripts/lib/efi.sh
 # shellcheck source=scripts/lib/bench-network.sh
 source scripts/lib/bench-network.sh
+# shellcheck source=scripts/lib/bench-memory.sh
+source scripts/lib/bench-memory.sh
 
 # As vmm-run's default with --kernel.
 linux_memory=512
@@ -235,7 +237,7 @@ disk_figures() {
     | .ratio = .median / .floorMedian | .ratioOfBests = .best / .floorBest'
 }
 
-# bench_rig WORK-DIRECTORY REPETITIONS WHAT...: WHAT is exits, writes, linux, disk, firmware, restore or network. Needs vmm-run and measure,
+# bench_rig WORK-DIRECTORY REPETITIONS WHAT...: WHAT is exits, writes, linux, disk, firmware, restore, network or memory. Needs vmm-run and measure,
 # static, in the work directory; leaves rig.jsonl there.
 bench_rig() {
   local work=$1 repetitions=$2 what kernel
@@ -243,6 +245,7 @@ bench_rig() {
   shift 2
   require_packages qemu-system-x86 seabios busybox-static cpio ovmf
   if [[ " $* " == *' network '* ]]; then make_network_bench "$work"; fi
+  if [[ " $* " == *' memory '* ]]; then make_memory_bench "$work"; fi
   get_kernel 6.12
   cc -O2 -Wall -static -o "$work/compare" Benchmarks/programs/compare.c
   cc -O2 -Wall -static -o "$work/disk" Benchmarks/programs/disk.c
@@ -264,6 +267,7 @@ bench_rig() {
         firmware) emit_firmware "$repetitions" ;;
         restore) emit_restore "$repetitions" ;;
         network) emit_network "$repetitions" ;;
+        memory) emit_memory "$repetitions" ;;
       esac
     done
   } >"$work/commands"
@@ -281,5 +285,6 @@ bench_rig() {
     if [[ " $* " == *' disk '* ]]; then disk_figures "$work/out"; fi
     if [[ " $* " == *' restore '* ]]; then saved_sizes "$work/out/saved.sizes"; fi
     if [[ " $* " == *' network '* ]]; then network_figures "$work/out/network.tsv"; fi
+    if [[ " $* " == *' memory '* ]]; then memory_figures "$work/out/memory.tsv"; fi
   } >"$work/rig.jsonl"
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034 # archive is for archive.sh, kernel for the caller
+# shellcheck disable=SC2034 # archive is for archive.sh, kernel and headers for the caller
 # Debian's kernels, from the archive to a directory: cloud kernels by their series (6.12), those with all
 # drivers as SERIES-full (6.12-full). Needs packages.sh and archive.sh. Sourced,
 # never run.
@@ -85,4 +85,43 @@ download_kernel() {
     return 1
   fi
   mkdir -p "$1/kernels" && rm -rf "$1/kernels/$2" && mv "$work" "$1/kernels/$2"
+}
+
+# get_headers SERIES: sets `headers`, what modules for that kernel are built with. Of Debian 12's own: what builds
+# later ones needs a newer libc.
+get_headers() {
+  local cache
+  fill_rig_cache fetch_headers "$1" || return 1
+  headers=$cache/kernels/$1/headers/usr/src/linux-headers-$(cat "$cache/kernels/$1/version")
+}
+
+# fetch_headers CACHE SERIES: fills CACHE/kernels/SERIES/headers. The archive has them for its newest kernel alone.
+fetch_headers() {
+  local directory=$1/kernels/$2
+  if [[ -e $directory/headers ]]; then return 0; fi
+  if [[ ! -e $directory/vmlinuz ]]; then download_kernel "$1" "$2" || return 1; fi
+  download_headers "$1" "$2" && return 0
+  download_kernel "$1" "$2" && download_headers "$1" "$2"
+}
+
+download_headers() {
+  local archive directory=$1/kernels/$2 version work
+  version=$(cat "$directory/version") || return 1
+  open_archive "$1/archive-kernels" "${kernel_suites[@]}" || return 1
+  work=$(mktemp -d "$1/fetch.XXXXXX") || return 1
+  # The makefile names the place where the package would be.
+  if ! unpack_packages "$work" "linux-headers-$version" "linux-headers-${version%-cloud-amd64}-common" "linux-kbuild-$2" ||
+    ! sed -i 's|^include /usr/src/|include ../|' "$work/usr/src/linux-headers-$version/Makefile"; then
+    rm -rf "$work"
+    return 1
+  fi
+  mv "$work" "$directory/headers"
+}
+
+# build_module DIRECTORY SERIES SOURCES: a module of ours for that kernel, in DIRECTORY.
+build_module() {
+  local headers
+  get_headers "$2" || return 1
+  mkdir -p "$1" && cp "$3"/* "$1/" || return 1
+  quietly make -C "$headers" "M=$(realpath -- "$1")" modules
 }

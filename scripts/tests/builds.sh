@@ -4,7 +4,7 @@
 
 # What a Swift toolchain needs to link, and what the checks need; scripts/rig looks after its own.
 packages=(acpica-tools binutils busybox-static cpio curl debian-archive-keyring dmidecode e2fsprogs edid-decode gcc git iproute2 jq
-  libc6-dev libstdc++-12-dev linux-libc-dev mandoc nvme-cli passt pciutils qemu-utils swtpm tpm2-tools
+  libc6-dev libstdc++-12-dev linux-libc-dev make mandoc nvme-cli passt pciutils qemu-utils swtpm tpm2-tools
   util-linux util-linux-extra shellcheck xz-utils)
 
 install_packages() {

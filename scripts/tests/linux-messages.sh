@@ -9,6 +9,7 @@
 # TPM for its self test before it starts it, which firmware would have done: TPM_RC_INITIALIZE.
 allowed_messages=(
   'Linux without firmware:tpm tpm0: A TPM error \(256\) occurred attempting the self test'
+  'the test, its module:zeroed_memory: (loading out-of-tree module taints|module verification failed: .* tainting) kernel\.?'
   'the rig, its processor:Speculative Return Stack Overflow: .*'
   'the rig, its slowness:hrtimer: interrupt took [0-9]+ ns'
   'the rig, its slowness:workqueue: .* hogged CPU for .*'

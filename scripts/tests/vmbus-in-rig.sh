@@ -27,6 +27,11 @@ told() {
   tr -d '\r' <"/out/vmbus-$1.console" | grep -q "^@ $2\$"
 }
 
+# says NAME: how much memory it has available, which it says every second, as it finds the time.
+says() {
+  /tmp/asker ctl "/tmp/$1.sock" metrics | grep -F 'class="available"' >/dev/null
+}
+
 # watch NAME PID: lines with the time, the KiB of the VMM that are in memory, and what the guest told last of them.
 # Few processes, as each takes an emulated processor its time.
 watch() {
@@ -57,6 +62,7 @@ run() {
     /tmp/asker ctl "/tmp/$1.sock" events >"/out/vmbus-$1.events" &
     /tmp/asker ctl "/tmp/$1.sock" resize 64M >/dev/null
     await 200 given "$1" 67108864
+    await 30 says "$1"
     /tmp/asker ctl "/tmp/$1.sock" metrics >"/out/vmbus-$1.metrics"
     kill -USR1 "$vmm"
     /tmp/asker ctl "/tmp/$1.sock" resize 0 >/dev/null

@@ -20,7 +20,6 @@ static const uint16_t CLINUX_BPF_AND = BPF_ALU | BPF_AND | BPF_K;
 static const uint16_t CLINUX_BPF_JUMP = BPF_JMP | BPF_JA | BPF_K;
 static const uint16_t CLINUX_BPF_IF_EQUAL = BPF_JMP | BPF_JEQ | BPF_K;
 static const uint16_t CLINUX_BPF_IF_AT_LEAST = BPF_JMP | BPF_JGE | BPF_K;
-static const uint16_t CLINUX_BPF_IF_ANY_SET = BPF_JMP | BPF_JSET | BPF_K;
 static const uint16_t CLINUX_BPF_RETURN = BPF_RET | BPF_K;
 static const uint32_t CLINUX_AUDIT_ARCH_X86_64 = AUDIT_ARCH_X86_64;
 static const uint32_t CLINUX_X32_BIT = __X32_SYSCALL_BIT;

@@ -27,7 +27,7 @@ public final class MemoryHeatHint: Hypercall {
     (GuestAddress.pageByteCount - frame.headerByteCount) / GPAPageRange.byteCount
 
   /// What may be hinted.
-  private let heats: Set<MemoryHeat>
+  private let heats: [MemoryHeat]
   private let pageBudget: Int
   private let apply: @Sendable (MemoryHeat, Range<UInt64>) -> Int
 
@@ -41,10 +41,10 @@ public final class MemoryHeatHint: Hypercall {
   ///   - apply: gets the hint and the pages (GPNs), any of the address space: whether there is RAM
   ///     is its business. It returns how many pages it cost. A hint may come to nothing.
   public init(
-    _ heats: Set<MemoryHeat>, pageBudget: Int,
+    _ heats: some Sequence<MemoryHeat>, pageBudget: Int,
     apply: @escaping @Sendable (MemoryHeat, Range<UInt64>) -> Int
   ) {
-    self.heats = heats
+    self.heats = Array(heats)
     self.pageBudget = pageBudget
     self.apply = apply
   }

@@ -46,8 +46,8 @@ public struct BPFInstruction: Hashable, Sendable {
     BPFInstruction(CLINUX_BPF_IF_AT_LEAST, value, ifFalse: count)
   }
 
-  static func unlessAnySet(_ bits: UInt32, skip count: UInt8) -> BPFInstruction {
-    BPFInstruction(CLINUX_BPF_IF_ANY_SET, bits, ifFalse: count)
+  static func ifAtLeast(_ value: UInt32, skip count: UInt8) -> BPFInstruction {
+    BPFInstruction(CLINUX_BPF_IF_AT_LEAST, value, ifTrue: count)
   }
 
   static func answer(_ value: UInt32) -> BPFInstruction {

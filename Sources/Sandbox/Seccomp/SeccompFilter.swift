@@ -24,34 +24,57 @@ public struct SeccompFilter: Hashable, Sendable {
   ///   - rules: one at most for each call, in any order.
   ///   - role: passed to the handler of SIGSYS, to name the thread.
   public init(_ rules: [SystemCallRule], role: UInt16) {
-    precondition(Set(rules.map(\.call)).count == rules.count, "two rules for one call")
     let forbidden = BPFInstruction.answer(CLINUX_SECCOMP_TRAP | UInt32(role))
     var program: [BPFInstruction] = [
       .load(Field.architecture), .ifEqual(CLINUX_AUDIT_ARCH_X86_64, skip: 1), forbidden,
-      .load(Field.number), .unlessAnySet(CLINUX_X32_BIT, skip: 1), forbidden,
+      .load(Field.number),
     ]
-    program += Self.search(
-      rules.sorted { $0.call.rawValue < $1.call.rawValue }[...], otherwise: forbidden)
+    program += Self.search(Self.segments(rules, otherwise: forbidden)[...])
     // BPF_MAXINSNS.
     precondition(program.count <= 4096, "\(program.count) instructions")
     self.program = program
   }
 
-  /// Finds the call's rule by halves. What takes no look at arguments the kernel answers from a
-  /// bitmap later on, but to fill that it runs the program for every number there is (Linux 5.11).
-  private static func search(
-    _ rules: ArraySlice<SystemCallRule>, otherwise forbidden: BPFInstruction
-  ) -> [BPFInstruction] {
-    guard rules.count > 1 else {
-      guard let rule = rules.first else { return [forbidden] }
-      let block = block(rule, otherwise: forbidden)
-      return [.ifEqual(rule.call.rawValue, skip: 1), .jump(block.count)] + block + [forbidden]
+  /// Numbers with one answer: from this one to the next segment's.
+  private struct Segment {
+    let start: UInt32
+    let code: [BPFInstruction]
+  }
+
+  /// All numbers there are, in order: neighbours that are answered alike are one segment. Calls of
+  /// the x32 ABI are those of bit 30, and so behind all others.
+  private static func segments(
+    _ rules: [SystemCallRule], otherwise forbidden: BPFInstruction
+  ) -> [Segment] {
+    var segments = [Segment(start: 0, code: [forbidden])]
+    func append(_ start: UInt32, _ code: [BPFInstruction]) {
+      if segments.last?.start == start { segments.removeLast() }
+      if segments.last?.code != code { segments.append(Segment(start: start, code: code)) }
     }
-    let middle = rules.startIndex + rules.count / 2
-    let below = search(rules[..<middle], otherwise: forbidden)
-    let above = search(rules[middle...], otherwise: forbidden)
-    return [.unlessAtLeast(rules[middle].call.rawValue, skip: 1), .jump(below.count)] + below
-      + above
+    var next: UInt32 = 0
+    for rule in rules.sorted(by: { $0.call.rawValue < $1.call.rawValue }) {
+      let number = rule.call.rawValue
+      precondition(number >= next, "two rules for \(rule.call)")
+      precondition(number < CLINUX_X32_BIT, "\(rule.call) is no call of x86-64")
+      append(number, block(rule, otherwise: forbidden))
+      next = number + 1
+      append(next, [forbidden])
+    }
+    return segments
+  }
+
+  /// Finds the call's segment by halves. What takes no look at arguments the kernel answers from a
+  /// bitmap later on, but to fill that it runs the program for every number there is (Linux 5.11).
+  private static func search(_ segments: ArraySlice<Segment>) -> [BPFInstruction] {
+    let middle = segments.startIndex + segments.count / 2
+    guard segments.count > 1 else { return segments[middle].code }
+    let below = search(segments[..<middle])
+    let above = search(segments[middle...])
+    let start = segments[middle].start
+    if let distance = UInt8(exactly: below.count) {
+      return [.ifAtLeast(start, skip: distance)] + below + above
+    }
+    return [.unlessAtLeast(start, skip: 1), .jump(below.count)] + below + above
   }
 
   /// What is done once the call's number has matched.
@@ -64,6 +87,14 @@ public struct SeccompFilter: Hashable, Sendable {
       case .fail(let error): .answer(CLINUX_SECCOMP_ERRNO | UInt32(error))
       }
     guard !rule.alternatives.isEmpty else { return [answer] }
+    if let index = rule.comparedArgument, rule.alternatives.count <= UInt8.max {
+      // One look for all values.
+      let count = rule.alternatives.count
+      return [.load(Field.argument(index))]
+        + rule.alternatives.enumerated().map { position, tests in
+          .ifEqual(tests[0].value, skip: UInt8(count - position))
+        } + [forbidden, answer]
+    }
     var block: [BPFInstruction] = []
     for alternative in rule.alternatives {
       block += tests(alternative) + [answer]

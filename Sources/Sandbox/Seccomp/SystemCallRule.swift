@@ -23,6 +23,16 @@ public struct SystemCallRule: Hashable, Sendable {
     self.alternatives = alternatives
     self.answer = answer
   }
+
+  /// The argument that each alternative compares as a whole, and nothing else; nil if there is
+  /// none.
+  var comparedArgument: Int? {
+    guard let index = alternatives.first?.first?.index else { return nil }
+    let isAlike = alternatives.allSatisfy { tests in
+      tests.count == 1 && tests[0].index == index && tests[0].mask == .max
+    }
+    return isAlike ? index : nil
+  }
 }
 
 /// A test of the low 32 bits of one argument of a system call.

@@ -118,11 +118,11 @@ private struct ZeroedPages: Sendable {
 }
 
 extension MemoryHints {
-  fileprivate var heats: Set<MemoryHeat> {
+  fileprivate var heats: [MemoryHeat] {
     switch self {
     case .none: []
     case .discard: [.coldDiscard]
-    case .all: Set(MemoryHeat.allCases)
+    case .all: MemoryHeat.allCases
     }
   }
 }

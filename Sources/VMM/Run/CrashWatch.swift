@@ -43,7 +43,7 @@ final class CrashWatch: Sendable {
   /// Whether no vCPU can ever go on by itself.
   private static func hasHalted(_ control: MachineControl) -> Bool {
     guard let answers = try? control.inspect(seconds: 1) else { return false }
-    return answers.asked.allSatisfy { id in
+    return answers.asked.members.allSatisfy { id in
       guard let snapshot = answers.snapshots[id] else { return false }
       return snapshot.isHaltedForGood || snapshot.activity == .uninitialized
     }

@@ -15,10 +15,10 @@ final class PauseGate: Sendable {
   /// What `inspect` finds.
   struct Answers {
     /// vCPUs whose threads have ended.
-    var ended: Set<UInt32>
+    var ended: VCPUSet
     /// Those that were asked and have not ended since. A thread that began too late is in neither
     /// set.
-    var asked: Set<UInt32>
+    var asked: VCPUSet
     /// From those of them that have answered.
     var snapshots: [UInt32: VCPUSnapshot]
   }
@@ -29,8 +29,8 @@ final class PauseGate: Sendable {
     /// MSRs that a vCPU's answer is to have.
     let registers: [UInt32]
     /// Those of `asked` that have not answered.
-    var pending: Set<UInt32>
-    var asked: Set<UInt32>
+    var pending: VCPUSet
+    var asked: VCPUSet
     var answers: [UInt32: VCPUSnapshot]
   }
 
@@ -38,7 +38,7 @@ final class PauseGate: Sendable {
   fileprivate struct Collection {
     let isComplete: Event
     /// Those that have not delivered.
-    var pending: Set<UInt32>
+    var pending: VCPUSet
     /// Nil if they only finish what they have begun.
     let parts: VCPUStateParts?
     var states: [UInt32: VCPUState] = [:]
@@ -49,9 +49,9 @@ final class PauseGate: Sendable {
     /// The run has begun: whoever is to run from the start is present, or has ended.
     var hasBegun = false
     /// vCPUs whose threads are between `enter` and `leave`.
-    var present: Set<UInt32> = []
+    var present = VCPUSet()
     /// vCPUs whose threads have come by `leave`.
-    var ended: Set<UInt32> = []
+    var ended = VCPUSet()
     /// Those that wait, with what they were doing; nil if KVM did not tell.
     var waiting: [UInt32: VCPUSnapshot?] = [:]
     var pause: Pause?
@@ -206,7 +206,7 @@ final class PauseGate: Sendable {
       let isWaited = state.withLock { state in
         let inspection = Inspection(
           isComplete: isComplete, registers: registers,
-          pending: state.present.subtracting(state.waiting.keys),
+          pending: state.present.filter { state.waiting[$0] == nil },
           asked: state.present, answers: state.waiting.compactMapValues { $0 })
         state.inspection = inspection
         publish(state)
@@ -222,7 +222,7 @@ final class PauseGate: Sendable {
           publish(state)
         }
         return Answers(
-          ended: state.ended, asked: state.inspection?.asked ?? [],
+          ended: state.ended, asked: state.inspection?.asked ?? VCPUSet(),
           snapshots: state.inspection?.answers ?? [:])
       }
     }
@@ -310,7 +310,7 @@ extension PauseGate.State {
   fileprivate mutating func endCollection(
     of id: UInt32, with result: Result<VCPUState, KVMError>?
   ) {
-    guard collection?.pending.remove(id) != nil else { return }
+    guard collection?.pending.remove(id) == true else { return }
     switch result {
     case .success(let vcpu): collection?.states[id] = vcpu
     case .failure(let error): collection?.failure = error
@@ -321,7 +321,7 @@ extension PauseGate.State {
 
   /// Takes a vCPU's answer, if it owes one; the last one completes the inspection.
   fileprivate mutating func answerInspection(_ id: UInt32, _ snapshot: VCPUSnapshot?) {
-    guard inspection?.pending.remove(id) != nil else { return }
+    guard inspection?.pending.remove(id) == true else { return }
     inspection?.answers[id] = snapshot
     if inspection?.pending.isEmpty == true { inspection?.isComplete.raise() }
   }

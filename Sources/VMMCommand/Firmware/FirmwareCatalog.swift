@@ -51,24 +51,20 @@ struct FirmwareCatalog {
   static let cure = "install firmware (Debian: ovmf), or name an image with --firmware FILE"
 
   /// The user's directory, the administrator's, the distribution's.
-  static func ofHost(_ environment: [String: String]) -> FirmwareCatalog {
+  static func ofHost(_ variable: (String) -> String? = ofEnvironment) -> FirmwareCatalog {
     var directories = ["/etc/qemu/firmware", "/usr/share/qemu/firmware"]
     // Relative ones must be ignored (XDG Base Directory Specification).
-    if let own = environment["XDG_CONFIG_HOME"], own.hasPrefix("/") {
+    if let own = variable("XDG_CONFIG_HOME"), own.hasPrefix("/") {
       directories.insert(own + "/qemu/firmware", at: 0)
-    } else if let home = environment["HOME"], home.hasPrefix("/") {
+    } else if let home = variable("HOME"), home.hasPrefix("/") {
       directories.insert(home + "/.config/qemu/firmware", at: 0)
     }
     return FirmwareCatalog(directories: directories)
   }
 
-  static func ofHost() -> FirmwareCatalog {
-    var environment: [String: String] = [:]
-    for name in ["XDG_CONFIG_HOME", "HOME"] {
-      // SAFETY: the value is copied at once, and no thread changes the environment.
-      environment[name] = unsafe getenv(name).map { unsafe String(cString: $0) }
-    }
-    return ofHost(environment)
+  private static func ofEnvironment(_ name: String) -> String? {
+    // SAFETY: the value is copied at once, and no thread changes the environment.
+    unsafe getenv(name).map { unsafe String(cString: $0) }
   }
 
   /// Goes through the descriptors up to the first that fits.

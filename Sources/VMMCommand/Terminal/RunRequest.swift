@@ -10,7 +10,8 @@ enum RunRequest: Hashable, Sendable {
   case screenshot
 
   /// The signals that ask. SIGRTMIN is the C library's: 34.
-  static let bySignal: [Int32: RunRequest] = [
-    SIGUSR1: .status, SIGUSR2: .screenshot, __libc_current_sigrtmin(): .nextMedium(drive: nil),
+  static let signals: [(signal: Int32, request: RunRequest)] = [
+    (SIGUSR1, .status), (SIGUSR2, .screenshot),
+    (__libc_current_sigrtmin(), .nextMedium(drive: nil)),
   ]
 }

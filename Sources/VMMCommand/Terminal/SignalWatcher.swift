@@ -85,7 +85,7 @@ final class SignalWatcher: Sendable {
     let signals =
       [SIGINT, SIGTERM] + optional.filter { !Self.isIgnored($0) }
       + (suspension == nil ? [] : [SIGCONT])
-      + (onRequest == nil ? [] : Array(RunRequest.bySignal.keys))
+      + (onRequest == nil ? [] : RunRequest.signals.map { $0.signal })
     context = Context(
       signals: signals, patience: patience, now: now, onFirst: onFirst,
       onHangUp: onHangUp ?? { onFirst(SIGHUP) }, beforeImmediateExit: beforeImmediateExit,
@@ -97,7 +97,7 @@ final class SignalWatcher: Sendable {
     previousMask = previous
     // An ignored signal would not even be pending.
     if onRequest != nil {
-      for signal in RunRequest.bySignal.keys { _ = Glibc.signal(signal, SIG_DFL) }
+      for (signal, _) in RunRequest.signals { _ = Glibc.signal(signal, SIG_DFL) }
     }
 
     var thread = pthread_t()
@@ -144,7 +144,7 @@ final class SignalWatcher: Sendable {
 
   /// A request that comes too early or too late gets no answer, and ends nothing.
   static func ignoreRequests() {
-    for request in RunRequest.bySignal.keys { _ = signal(request, SIG_IGN) }
+    for (request, _) in RunRequest.signals { _ = signal(request, SIG_IGN) }
   }
 
   /// Sends a signal to the watcher's thread only.
@@ -192,7 +192,7 @@ final class SignalWatcher: Sendable {
         context.suspension?.after()
         continue
       }
-      if let request = RunRequest.bySignal[signal] {
+      if let (_, request) = RunRequest.signals.first(where: { $0.signal == signal }) {
         context.onRequest?(request)
         continue
       }

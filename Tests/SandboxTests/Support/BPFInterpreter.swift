@@ -66,9 +66,6 @@ extension SeccompFilter {
       case CLINUX_BPF_IF_AT_LEAST:
         next += Int(
           accumulator >= instruction.operand ? instruction.ifTrue : instruction.ifFalse)
-      case CLINUX_BPF_IF_ANY_SET:
-        next += Int(
-          accumulator & instruction.operand != 0 ? instruction.ifTrue : instruction.ifFalse)
       case CLINUX_BPF_RETURN:
         let data = instruction.operand & 0xFFFF
         switch instruction.operand & 0xFFFF_0000 {
