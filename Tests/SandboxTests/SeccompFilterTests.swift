@@ -123,8 +123,8 @@ import Testing
   /// each thread begins.
   @Test func programsAreShort() {
     let counts = ThreadRole.allCases.map { SandboxPolicy().filter(for: $0).program.count }
-    #expect(counts.max() ?? 0 <= 270, "\(counts)")
-    #expect(SandboxPolicy().filter(for: .vcpu).program.count <= 150)
+    #expect(counts.max() ?? 0 <= 230, "\(counts)")
+    #expect(SandboxPolicy().filter(for: .vcpu).program.count <= 130)
   }
 
   @Test func names() {

@@ -6,7 +6,8 @@
 #
 # And OVMF's shell with what a PC for Windows has: what was set in it before it is saved is there after that.
 #
-# Arguments: how often each is saved, how many rounds each works, then the guests: SERIES-CPUS, or SERIES-CPUS-tpm for one with a TPM.
+# Arguments: how often each is saved, how many rounds each works, then the guests: SERIES-CPUS, SERIES-CPUS-vmbus for one with
+# VMBus, SERIES-CPUS-tpm for one with a TPM.
 
 times=$1 rounds=$2
 shift 2
@@ -78,8 +79,13 @@ move_guest() {
     </dev/null 2>"/out/$name.receiver" &
   moved=$!
   while ! grep -qs 'waiting for a machine' "/out/$name.receiver" && kill -0 "$moved" 2>/dev/null; do sleep 0.1; done
+  kill -USR1 "$job"
+  sleep 1
   vmm-run ctl /tmp/vm.sock migrate unix:/tmp/move >"/out/$name.migrated" 2>>"/out/$name.stderr"
   wait "$job" || echo "ended with $?" >>"/out/$name.stderr"
+  # A heartbeat later.
+  sleep 3
+  kill -USR1 "$moved"
   wait "$moved"
   echo $? >"/out/$name.status"
 }
@@ -87,15 +93,19 @@ move_guest() {
 save_shell
 
 for guest; do
-  name=snapshot-$guest series=${guest%%-*} tpm=none
-  cpus=${guest#*-}
-  case $guest in *-tpm) cpus=${cpus%-tpm} tpm=/tmp/tpm.$series ;; esac
+  name=snapshot-$guest series=${guest%%-*} tpm=none vmbus=''
+  cpus=${guest#*-} cpus=${cpus%%-*}
+  case $guest in
+    *-tpm) tpm=/tmp/tpm.$series ;;
+    *-vmbus) vmbus=--vmbus ;;
+  esac
   console=/tmp/$name.console
   cp /guest/disk.img /tmp/disk.img
   rm -rf /tmp/saved
   set -- --control unix:/tmp/vm.sock --snapshots /tmp/saved
-  timeout -s KILL 300 vmm-run run --kernel "/guest/$series.kernel" --initrd "/guest/$series.initrd" \
-    --append "console=ttyS0 panic=-1 quiet rounds=$rounds" --memory 256M --cpus "$cpus" --disk /tmp/disk.img \
+  # shellcheck disable=SC2086 # one option, or none
+  timeout -s KILL 300 vmm-run run $vmbus --kernel "/guest/$series.kernel" --initrd "/guest/$series.initrd" \
+    --append "console=ttyS0 panic=-1 quiet rounds=$rounds ${vmbus#--}" --memory 256M --cpus "$cpus" --disk /tmp/disk.img \
     --serial "file:$console" --net user --nic virtio --rng on --display 1024x768 --usb tablet,keyboard --tpm "$tpm" "$@" </dev/null 2>"/out/$name.stderr" &
   job=$!
   saved=0

@@ -17,6 +17,7 @@ end() {
 }
 
 insert devices
+if grep -qw vmbus /proc/cmdline; then insert vmbus; fi
 disk=/dev/nvme0n1
 tries=0
 while [ ! -b $disk ] && [ $tries -lt 100 ]; do

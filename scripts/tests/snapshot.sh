@@ -5,20 +5,23 @@
 #
 # What runs is in snapshot-in-rig.sh, what the guests do in snapshot-init.sh, what must come of it here.
 
-# SERIES-CPUS, and -tpm for one with a TPM: that takes a test with more times.
-snapshot_guests=(6.12-1 7.3-2)
+# SERIES-CPUS, and -vmbus for one with VMBus, -tpm for one with a TPM: that takes a test with more times.
+snapshot_guests=(6.12-1-vmbus 7.3-2)
 snapshot_times=${SNAPSHOT_TIMES:-3}
 if [[ -n ${SNAPSHOT_TIMES-} ]]; then snapshot_guests+=(6.12-1-tpm); fi
-snapshot_rounds=$((snapshot_times + 4))
+snapshot_rounds=$((snapshot_times + 5))
 
 # make_snapshot_guest DIRECTORY SERIES: kernel and initramfs.
 make_snapshot_guest() {
   local directory=$1 series=$2 kernel tree=$1/$2.tree
-  local -a modules=(virtio-rng failover net_failover virtio_net)
-  get_kernel "$series" "${modules[@]}" || return 1
+  local -a modules=(virtio-rng failover net_failover virtio_net) vmbus=(hv_vmbus hv_utils hv_balloon)
+  # Since 7.2 the bus itself is no module.
+  if [[ $series == 7.* ]]; then vmbus=(hv_utils hv_balloon); fi
+  get_kernel "$series" "${modules[@]}" "${vmbus[@]}" || return 1
   mkdir -p "$tree"/{bin,dev,proc,sys,tmp}
   cp /bin/busybox "$tree/bin/"
   add_modules "$tree" "$kernel" devices "${modules[@]}" || return 1
+  add_modules "$tree" "$kernel" vmbus "${vmbus[@]}" || return 1
   install_init "$tree" "$here/tests/snapshot-init.sh"
   pack_initramfs "$tree" | gzip -1 >"$directory/$series.initrd" || return 1
   cp "$kernel/vmlinuz" "$directory/$series.kernel"
@@ -45,6 +48,7 @@ check_snapshot_guest() {
       "$(tr -d '\r' <"$out/$guest.console" | sed -n 's/^@ tpm \([0-9A-F]*\)$/\1/p' | grep -v '^0*$' | sort | uniq -c | sed 's/^ *\([0-9]*\) .*/\1/')" \
       "$snapshot_rounds"
   fi
+  if [[ $guest == *-vmbus ]]; then check_heartbeat "$guest"; fi
   check_equal "$guest: moved" "$(grep -c downtime_ms "$out/$guest.migrated")" 1
   tr -d '\r' <"$out/$guest.console" | grep -a '^@ ' >"$out/$guest.told"
   check_equal "$guest: every round, once and right" \
@@ -58,6 +62,23 @@ check_snapshot_guest() {
   check_seen "$guest" 'errors live 0'
   check_seen "$guest" poweroff
   check_messages "$guest"
+}
+
+# heartbeats FILE: how many the guest had answered by the last report there.
+heartbeats() {
+  sed -n 's/^  VMBus   4 devices in use, shutdown is heard, heartbeat \([0-9]*\)$/\1/p' "$1" | tail -n 1
+}
+
+# check_heartbeat GUEST: it is answered before and after a move, as by one guest that noticed nothing.
+check_heartbeat() {
+  local before after
+  before=$(heartbeats "$out/$1.stderr")
+  after=$(heartbeats "$out/$1.receiver")
+  if [[ -n $before && -n $after && $after -gt $before ]]; then
+    pass_check "$guests, $1: $before heartbeats before the move, $after then"
+  else
+    fail_check "$guests, $1: ${before:-no} heartbeats before the move, ${after:-none} then"
+  fi
 }
 
 run_snapshots_in_rig() {

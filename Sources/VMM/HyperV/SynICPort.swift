@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 internal import Devices
 internal import GuestMemory
 internal import HostSystem
@@ -29,8 +30,8 @@ final class SynICPort: VMBusPort {
   }
 
   private struct Message: Sendable {
-    let vp: UInt32
-    let bytes: [UInt8]
+    var vp: UInt32
+    var bytes: [UInt8]
   }
 
   /// What a try to fill a slot came to.
@@ -43,6 +44,10 @@ final class SynICPort: VMBusPort {
   }
 
   private static let slotByteCount: UInt64 = 256
+  /// What a slot has room for.
+  private static let maximumMessageByteCount = 240
+  /// Of messages that wait: more than a guest can bring about.
+  private static let maximumCount = 4096
   /// Behind the I/O APIC's inputs.
   private static let firstInterrupt: UInt32 = 24
 
@@ -175,6 +180,18 @@ final class SynICPort: VMBusPort {
 
   func retryMessages() {
     for vp in Set(queue.withLock { $0.map(\.vp) }) { wake(vp) }
+  }
+
+  /// The messages that wait. Where the guest listens is among its vCPUs' registers.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError) {
+    try queue.withLock { queue throws(StateError) in
+      try transfer.elements(&queue, maximumCount: Self.maximumCount, new: Message(vp: 0, bytes: []))
+      { (transfer, message) throws(StateError) in
+        try transfer.integer(&message.vp, in: 0...UInt32(processors.count - 1))
+        try transfer.bytes(&message.bytes, maximumCount: Self.maximumMessageByteCount)
+      }
+    }
+    if transfer.isRestoring { retryMessages() }
   }
 
   private func wake(_ vp: UInt32) {

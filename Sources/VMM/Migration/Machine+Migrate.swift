@@ -28,7 +28,6 @@ extension Machine {
     settings: MigrationSettings = MigrationSettings(), hooks: MigrationHooks
   ) throws(MigrationError) -> MigrationReport {
     guard !offersNesting else { throw .machine("a machine with nested guests cannot move") }
-    guard computer?.vmbus == nil else { throw .machine("a machine with VMBus cannot move") }
     guard memory.layout.growth == nil else {
       throw .machine("a machine whose memory can grow cannot move")
     }

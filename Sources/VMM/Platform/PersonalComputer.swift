@@ -430,6 +430,11 @@ public final class PersonalComputer: Sendable {
     } catch {
       throw SavedStateError(part: "TPM", reason: error)
     }
+    do throws(StateError) {
+      try vmbus?.host.pause()
+    } catch {
+      throw SavedStateError(part: "VMBus", reason: error)
+    }
     for (name, device) in parts { try state.save(device, as: name) }
     try host.saveState(to: &state)
   }
@@ -437,6 +442,7 @@ public final class PersonalComputer: Sendable {
   /// Lets the devices go on.
   func resumeDevices() {
     tpm?.resume()
+    vmbus?.host.resume()
     host.resume()
   }
 

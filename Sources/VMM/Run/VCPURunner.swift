@@ -62,6 +62,7 @@ final class VCPURunner: @unchecked Sendable {
       state.msrs.first { $0.index == msr.rawValue }?.value ?? 0
     }
     synICPages.restore(eventPage: value(.siefp), messagePage: value(.simp))
+    synICPort?.setPages(of: id, eventPage: value(.siefp), messagePage: value(.simp))
   }
 
   /// The thread's body: until the run ends. `PauseGate.enter` comes before it.

@@ -46,10 +46,6 @@ extension Machine {
       throw .part(
         SavedStateError(part: "vCPU 0", reason: .unsupported("a machine with nested guests")))
     }
-    guard computer?.vmbus == nil else {
-      throw .part(
-        SavedStateError(part: "VMBus", reason: .unsupported("a machine with VMBus (--vmbus)")))
-    }
     guard memory.layout.growth == nil else {
       throw .part(
         SavedStateError(part: "memory", reason: .unsupported("memory that can grow (max=)")))

@@ -116,7 +116,6 @@ extension CommandDefinition {
       Conflict(first: .program, second: .configuration, reason: guestOfFile),
       Conflict(first: .kernel, second: .configuration, reason: guestOfFile),
       Conflict(first: .firmware, second: .configuration, reason: guestOfFile),
-      unsaved,
     ],
     dependencies: [
       Dependency(options: linux, on: [.kernel], orFile: true),
@@ -152,7 +151,6 @@ extension CommandDefinition {
         .hyperV, .nested, .traceHypercalls, .control, .snapshots, .sandbox,
       ],
     alternatives: [.windowsDisk],
-    conflicts: [unsaved],
     dependencies: [saving],
     examples: [
       "vmm-run windows --iso windows.iso --disk windows.img:64G",
@@ -252,8 +250,6 @@ extension CommandDefinition {
   private static let saving = Dependency(options: [.snapshots], on: [.control])
   private static let viewers = Dependency(
     options: [.vncPasswordFile, .vncKeyboard], on: [.vnc])
-  private static let unsaved = Conflict(
-    first: .vmbus, second: .snapshots, reason: "a machine with VMBus cannot be saved")
   private static let oneGuest = "a machine starts with one of them"
   private static let guestOfFile = "the file says what the machine starts with"
 

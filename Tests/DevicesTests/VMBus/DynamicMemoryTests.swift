@@ -37,7 +37,7 @@ struct DynamicMemoryTests {
       var bytes = kind.littleEndianBytes + UInt16(8 + 8 * words.count).littleEndianBytes
       bytes += (77 as UInt32).littleEndianBytes + words.littleEndianBytes
       try bench.rings.send(bytes)
-      bench.turns.next()
+      bench.host.turn()
     }
 
     /// The host's next message: kind, and what is behind the header.
@@ -60,7 +60,7 @@ struct DynamicMemoryTests {
 
     func wait(_ seconds: Int64) {
       bench.clock.advance(by: seconds * second)
-      bench.turns.next()
+      bench.host.turn()
     }
 
     /// Gives up ranges of pages.

@@ -9,35 +9,11 @@ import Testing
 struct IntegrationServiceTests {
   private static let second: Int64 = 1_000_000_000
 
-  /// The header of an answer, and where its body begins.
-  private static let bodyStart = 28
-
-  /// The guest's answer to a message: the same bytes, marked as an answer.
-  private func answer(_ message: [UInt8], status: UInt32 = 0) -> [UInt8] {
-    var bytes = message
-    bytes.storeLE(status, at: 20)
-    bytes[25] = 1 | 4
-    return bytes
-  }
-
-  /// Picks the last version of each list, as Linux does if it knows it.
-  private func agree(_ bench: inout VMBusBench) throws -> [UInt8] {
-    let request = try #require(try bench.rings.receive()).payload
-    let frames = Int(request.loadLE(at: 28, as: UInt16.self))
-    let services = Int(request.loadLE(at: 30, as: UInt16.self))
-    let words = (0..<(frames + services)).map { Array(request[(36 + 4 * $0)..<(40 + 4 * $0)]) }
-    var reply = answer(Array(request[..<Self.bodyStart]))
-    reply += [1, 0, 1, 0, 0, 0, 0, 0] + words[frames - 1] + words[frames + services - 1]
-    try bench.rings.send(reply)
-    bench.turns.next()
-    return request
-  }
-
   @Test("the first message names versions")
   func negotiation() throws {
     var bench = try VMBusBench { _ in ShutdownService() }
     try bench.open()
-    let request = try agree(&bench)
+    let request = try bench.agree()
     // A pipe's header: data, and the length without it.
     #expect(Array(request[..<8]) == [1, 0, 0, 0, 52, 0, 0, 0])
     // Frame 1.0, kind 0, service 1.0, 32 bytes, no status, a request of a transaction.
@@ -56,18 +32,18 @@ struct IntegrationServiceTests {
     var bench = try VMBusBench { _ in service }
     try bench.open()
     let request = try #require(try bench.rings.receive()).payload
-    var reply = answer(Array(request[..<Self.bodyStart]))
+    var reply = integrationAnswer(Array(request[..<integrationBodyStart]))
     reply += [1, 0, 1, 0, 0, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0]
     switch way {
-    case 0: reply[Self.bodyStart] = 0
-    case 1: reply[Self.bodyStart + 8] = 9
-    case 2: reply[Self.bodyStart + 12] = 9
+    case 0: reply[integrationBodyStart] = 0
+    case 1: reply[integrationBodyStart + 8] = 9
+    case 2: reply[integrationBodyStart + 12] = 9
     default: reply = Array(reply.prefix(40))
     }
     try bench.rings.send(reply)
-    bench.turns.next()
+    bench.host.turn()
     bench.clock.advance(by: 10 * Self.second)
-    bench.turns.next()
+    bench.host.turn()
     #expect(try bench.rings.receive() == nil)
   }
 
@@ -78,10 +54,10 @@ struct IntegrationServiceTests {
     #expect(!service.request())
     try bench.open()
     #expect(!service.request())
-    _ = try agree(&bench)
+    try bench.agree()
     #expect(service.activity.isOpen)
     #expect(service.request())
-    bench.turns.next()
+    bench.host.turn()
     let request = try #require(try bench.rings.receive()).payload
     #expect(request.loadLE(at: 12, as: UInt16.self) == 3)
     // The versions that were agreed on: 3.0 and 3.2.
@@ -92,13 +68,13 @@ struct IntegrationServiceTests {
     #expect(request.loadLE(at: 28, as: UInt32.self) == 0x8000_0000)
     #expect(request.loadLE(at: 36, as: UInt32.self) == 0)
     #expect(request.count == (28 + 2060 + 7) / 8 * 8)
-    try bench.rings.send(answer(request))
-    bench.turns.next()
+    try bench.rings.send(integrationAnswer(request))
+    bench.host.turn()
     #expect(service.activity.lastStatus == 0)
     #expect(service.activity.requestCount == 1)
     // The driver goes: nobody hears it any more.
     bench.post(guestMessage(.close, 1))
-    bench.turns.next()
+    bench.host.turn()
     #expect(!service.request())
   }
 
@@ -107,29 +83,29 @@ struct IntegrationServiceTests {
     let service = HeartbeatService()
     var bench = try VMBusBench { _ in service }
     try bench.open()
-    _ = try agree(&bench)
+    try bench.agree()
     for count in 1...3 as ClosedRange<UInt64> {
       var request = try #require(try bench.rings.receive()).payload
       #expect(request.loadLE(at: 12, as: UInt16.self) == 1)
       let number: UInt64 = request.loadLE(at: 28)
       request.storeLE(number + 1, at: 28)
-      try bench.rings.send(answer(request))
-      let next = bench.turns.next()
+      try bench.rings.send(integrationAnswer(request))
+      let next = bench.host.turn()
       #expect(next == UInt64(bench.clock.nanoseconds) + 2_000_000_000)
       #expect(service.activity == .init(isOpen: true, answerCount: count))
       #expect(try bench.rings.receive() == nil)
       bench.clock.advance(by: 2 * Self.second)
-      bench.turns.next()
+      bench.host.turn()
     }
     for _ in 0..<4 {
       bench.clock.advance(by: 2 * Self.second)
-      bench.turns.next()
+      bench.host.turn()
     }
     #expect(service.activity.missedCount == 4)
     // An answer with another number is none.
     let request = try #require(try bench.rings.receive()).payload
-    try bench.rings.send(answer(request))
-    bench.turns.next()
+    try bench.rings.send(integrationAnswer(request))
+    bench.host.turn()
     #expect(service.activity.answerCount == 3)
   }
 
@@ -140,7 +116,7 @@ struct IntegrationServiceTests {
     let service = TimeService(nanosecondsSince1970: { now })
     var bench = try VMBusBench { _ in service }
     try bench.open()
-    _ = try agree(&bench)
+    try bench.agree()
     for flag in [1, 2, 2] as [UInt8] {
       let request = try #require(try bench.rings.receive()).payload
       #expect(request.loadLE(at: 12, as: UInt16.self) == 4)
@@ -148,9 +124,9 @@ struct IntegrationServiceTests {
       // Since 1601.
       #expect(request.loadLE(at: 28, as: UInt64.self) == 134_117_966_450_000_000)
       #expect(request[52] == flag)
-      try bench.rings.send(answer(request))
+      try bench.rings.send(integrationAnswer(request))
       bench.clock.advance(by: 5 * Self.second)
-      bench.turns.next()
+      bench.host.turn()
     }
     #expect(service.answerCount == 3)
   }
@@ -164,7 +140,7 @@ struct IntegrationServiceTests {
     for bytes in [[], [1], Array(request[..<27]), request] as [[UInt8]] {
       try bench.rings.send(bytes)
     }
-    bench.turns.next()
+    bench.host.turn()
     #expect(!service.activity.isOpen)
     #expect(bench.port.takeMessages() == [])
   }

@@ -1,4 +1,5 @@
 import Bytes
+import DeviceKit
 import GuestMemory
 import HostSystem
 import TestSupport
@@ -19,6 +20,7 @@ struct VMBusRingTests {
 
     func opened(_ link: VMBusLink) {}
     func closed() {}
+    func transferState(_ transfer: inout StateTransfer, now: UInt64) throws(StateError) {}
 
     func receive(_ packet: VMBusPacket, _ link: VMBusLink) {
       packets.withLock { $0.append(packet) }
@@ -38,7 +40,7 @@ struct VMBusRingTests {
       let count = Int.random(in: 0...4000, using: &generator)
       let payload = (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
       try bench.rings.send(payload, transaction: number)
-      bench.turns.next()
+      bench.host.turn()
       let answer = try #require(try bench.rings.receive())
       #expect(answer.kind == 6)
       #expect(answer.transaction == number)
@@ -58,12 +60,12 @@ struct VMBusRingTests {
     var bench = try VMBusBench { _ in echo }
     try bench.open()
     for _ in 0..<3 { try bench.rings.send([1, 2, 3]) }
-    bench.turns.next()
+    bench.host.turn()
     #expect(bench.port.takeEvents() == [1])
     while try bench.rings.receive() != nil {}
     try bench.rings.setField(1, 8, 1)
     try bench.rings.send([4])
-    bench.turns.next()
+    bench.host.turn()
     #expect(bench.port.takeEvents() == [])
     #expect(try bench.rings.receive()?.payload.first == 4)
   }
@@ -74,7 +76,7 @@ struct VMBusRingTests {
     var bench = try VMBusBench { _ in echo }
     try bench.open()
     try bench.rings.send([5], transaction: 0x1234_5678_9ABC, flags: 1)
-    bench.turns.next()
+    bench.host.turn()
     let completion = try #require(try bench.rings.receive())
     #expect(completion.kind == 11)
     #expect(completion.transaction == 0x1234_5678_9ABC)
@@ -88,7 +90,7 @@ struct VMBusRingTests {
     try bench.open()
     for number in 0..<6 as Range<UInt64> {
       try bench.rings.send([UInt8](repeating: 9, count: 3000), transaction: number)
-      bench.turns.next()
+      bench.host.turn()
     }
     var numbers: [UInt64] = []
     while let packet = try bench.rings.receive() { numbers.append(packet.transaction) }
@@ -105,7 +107,7 @@ struct VMBusRingTests {
     // It wants 4000 bytes, and 2016 are free.
     try bench.rings.setField(0, 12, 4000)
     try bench.rings.setField(1, 8, 1)
-    bench.turns.next()
+    bench.host.turn()
     #expect(bench.port.takeEvents() == [1])
   }
 
@@ -139,15 +141,15 @@ struct VMBusRingTests {
       try bench.rings.setField(1, 4, 12)
       try bench.rings.send([1])
     }
-    bench.turns.next()
+    bench.host.turn()
     let messages = bench.port.takeMessages()
     #expect(messages.map(\.bytes) == [guestMessage(.rescind, 1)])
-    bench.turns.next()
+    bench.host.turn()
     #expect(bench.host.openChannelCount == 0)
     // A guest that begins anew has it again.
     #expect(try bench.open() == 0)
     try bench.rings.send([8])
-    bench.turns.next()
+    bench.host.turn()
     #expect(try bench.rings.receive()?.payload.first == 8)
   }
 
@@ -167,10 +169,10 @@ struct VMBusRingTests {
           guestMessage(.open, 1, 99, 5, 0, 4) + [UInt8](repeating: 0, count: 120))
         for _ in 0..<4 {
           try bench.rings.send([UInt8](repeating: 1, count: 3900))
-          bench.turns.next()
+          bench.host.turn()
           _ = try bench.rings.receive()
         }
-        bench.turns.next()
+        bench.host.turn()
         #expect(bench.host.openChannelCount == 0, "page \(page) as the \(index)th")
       }
     }
@@ -182,7 +184,7 @@ struct VMBusRingTests {
     var bench = try VMBusBench { _ in echo }
     try bench.open()
     try bench.rings.send([1])
-    bench.turns.next()
+    bench.host.turn()
     let zeroed = bench.memory.tracker.zeroedRanges(replyPage: nil, limit: .max)
     for page in [GuestRings.pages[0], GuestRings.pages[4], GuestRings.pages[5]] {
       #expect(!zeroed.contains { $0.pageNumbers.contains(page) })

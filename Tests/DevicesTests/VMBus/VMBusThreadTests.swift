@@ -1,4 +1,5 @@
 import Bytes
+import DeviceKit
 import GuestMemory
 import HostSystem
 import TestSupport
@@ -18,6 +19,7 @@ struct VMBusThreadTests {
 
     func opened(_ link: VMBusLink) {}
     func closed() {}
+    func transferState(_ transfer: inout StateTransfer, now: UInt64) throws(StateError) {}
 
     func receive(_ packet: VMBusPacket, _ link: VMBusLink) {
       link.send(packet.payload, transaction: packet.transaction)

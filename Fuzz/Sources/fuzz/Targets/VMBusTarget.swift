@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 internal import GuestMemory
 import HostSystem
 
@@ -25,6 +26,7 @@ final class VMBusTarget: FuzzTarget {
     }
     func retryMessages() {}
     func dropMessages() {}
+    func transferState(_ transfer: inout StateTransfer) throws(StateError) {}
     func setEvent(_ flag: UInt32, of vp: UInt32) {
       require(flag < 2048 && vp < 2, "event \(flag) of processor \(vp)")
     }
@@ -43,27 +45,37 @@ final class VMBusTarget: FuzzTarget {
   private let shutdown = ShutdownService()
   private let port = Port()
   private let host: VMBusHost
-  private var turns: VMBusHost.Turns
+  /// What goes on where the other one was saved.
+  private let twin: VMBusHost
 
   init() throws {
     bench = try DeviceBench()
-    let clock = StreamClock(nanoseconds: 1 << 40)
-    self.clock = clock
-    let now: @Sendable () -> UInt64 = { UInt64(bitPattern: clock.nanoseconds) }
-    balloon = Balloon(targetPageCount: 0, clock: now)
-    let memoryDevice = DynamicMemory(balloon, clock: now)
+    clock = StreamClock(nanoseconds: 1 << 40)
+    balloon = Balloon(targetPageCount: 0, clock: Self.now(clock))
+    host = try Self.host(balloon, shutdown, port, clock, bench.memory)
+    twin = try Self.host(Balloon(), ShutdownService(), Port(), clock, bench.memory)
+  }
+
+  private static func now(_ clock: StreamClock) -> @Sendable () -> UInt64 {
+    { UInt64(bitPattern: clock.nanoseconds) }
+  }
+
+  private static func host(
+    _ balloon: Balloon, _ shutdown: ShutdownService, _ port: Port, _ clock: StreamClock,
+    _ memory: GuestMemory
+  ) throws -> VMBusHost {
+    let memoryDevice = DynamicMemory(balloon, clock: now(clock))
     memoryDevice.attach {}
-    host = try VMBusHost(
+    return try VMBusHost(
       [
         HeartbeatService(), shutdown, TimeService(nanosecondsSince1970: { clock.nanoseconds }),
         memoryDevice,
-      ], vpCount: 2, memory: bench.memory, port: port, clock: now, onThreadStart: {})
-    turns = VMBusHost.Turns(host)
+      ], vpCount: 2, memory: memory, port: port, clock: now(clock), onThreadStart: {})
   }
 
   func run(_ input: FuzzInput) {
     post([UInt8](repeating: 0, count: 8), kind: 16)
-    turns.next()
+    host.turn()
     bench.clear()
     balloon.targetPageCount = 0
     if input.byte & 0x80 == 0 {
@@ -77,7 +89,7 @@ final class VMBusTarget: FuzzTarget {
   private func serve() {
     let before = port.count.withLock { $0 }
     let opened = host.openChannelCount
-    turns.next()
+    host.turn()
     let activity = balloon.activity
     require(
       UInt64(activity.actualPageCount) * 4096 <= DeviceBench.ramByteCount, "more than there is")
@@ -85,6 +97,29 @@ final class VMBusTarget: FuzzTarget {
     let taken = opened - host.openChannelCount
     require(
       port.count.withLock { $0 } - before == taken, "channels were closed without a word")
+  }
+
+  /// Whatever the guest has done, it is saved, restored, and the same.
+  private func goOn() {
+    let saved = state(of: host)
+    var restoring = StateTransfer(restoring: saved)
+    do {
+      try twin.transferState(&restoring)
+      try restoring.finish()
+    } catch {
+      require(false, "what was saved is not restored: \(error)")
+    }
+    require(state(of: twin) == saved, "what was restored is not what was saved")
+  }
+
+  private func state(of host: VMBusHost) -> [UInt8] {
+    var transfer = StateTransfer()
+    do throws(StateError) {
+      try host.transferState(&transfer)
+    } catch {
+      require(false, "not saved: \(error)")
+    }
+    return transfer.bytes
   }
 
   // MARK: Messages
@@ -169,7 +204,9 @@ final class VMBusTarget: FuzzTarget {
     case 12, 13: sendMemory(input)
     case 14: answer(channel % 3, input)
     default:
-      if action & 0x80 == 0 {
+      if action & 0xC0 == 0xC0 {
+        goOn()
+      } else if action & 0x80 == 0 {
         balloon.targetPageCount = UInt32(input.uint16 & 0xFFF)
       } else {
         _ = shutdown.request()

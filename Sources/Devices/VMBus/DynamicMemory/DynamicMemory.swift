@@ -1,3 +1,4 @@
+internal import DeviceKit
 internal import GuestMemory
 internal import HostSystem
 
@@ -9,7 +10,7 @@ internal import HostSystem
 /// with, memory is added to it when the balloon is empty (`HotAdd`).
 final class DynamicMemory: VMBusDevice, BalloonDevice {
   /// What the host has asked and the guest has not answered.
-  private enum Request: Sendable {
+  fileprivate enum Request: Sendable {
     case none
     case balloon(pageCount: UInt64, givenCount: UInt64, deadline: UInt64)
     case unballoon(deadline: UInt64)
@@ -23,17 +24,21 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
     }
   }
 
-  private struct State: Sendable {
+  fileprivate struct State: Sendable {
     var isVersionAgreed = false
     /// When the guest may be asked for something; nil before it has said what it can.
     var readyTime: UInt64?
-    var canBalloon = false
+    /// As the driver told them.
+    var capabilities: UInt64 = 0
     var request = Request.none
     var held = HeldPages()
     var hotAdd = HotAdd()
     /// When memory may be added; the balloon does not wait for that.
     var growthTime: UInt64 = 0
     var transaction: UInt32 = 0
+
+    /// *Balloon*.
+    var canBalloon: Bool { capabilities & 1 != 0 }
 
     mutating func nextTransaction() -> UInt32 {
       transaction &+= 1
@@ -51,8 +56,6 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
   /// What a message of 4096 bytes has room for.
   private static let maximumRangeCount = 510
   private static let pageByteCount = Balloon.pageByteCount
-  /// *Balloon*, of the driver's capabilities.
-  private static let balloonCapability: UInt64 = 1
 
   let offer = VMBusOffer(
     interface: VMBusGUID("525074dc-8985-46e2-8057-a307dc18a502"),
@@ -105,6 +108,16 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
     balloon.note { activity in
       (activity.hasDriver, activity.actualPageCount, activity.statistics) = (false, 0, nil)
     }
+  }
+
+  /// A machine whose memory can grow is not saved.
+  func transferState(_ transfer: inout StateTransfer, now: UInt64) throws(StateError) {
+    let isFixed = (growth?.leftByteCount ?? 0) == 0 && state.withLock(\.hotAdd.addedPageCount) == 0
+    guard isFixed else { throw .unsupported("memory that can grow (max=)") }
+    // What is in it is the restored machine's from now on, and not anew at its start.
+    if transfer.isRestoring { balloon.attach(self) }
+    try balloon.transfer(&transfer)
+    try state.withLock { state throws(StateError) in try state.transfer(&transfer, now: now) }
   }
 
   // MARK: The host
@@ -213,7 +226,7 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
         answer(message, .versionResponse, isAccepted: state.isVersionAgreed, link)
       case .capabilities where state.isVersionAgreed:
         let capabilities = message.word(0) ?? 0
-        state.canBalloon = capabilities & Self.balloonCapability != 0
+        state.capabilities = capabilities
         state.hotAdd.begin(capabilities: capabilities)
         state.readyTime = clock() &+ quietTime
         answer(message, .capabilitiesResponse, isAccepted: true, link)
@@ -320,6 +333,49 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
     } catch {
       if case .discardBusy = error { isBusy = true }
       return false
+    }
+  }
+}
+
+extension DynamicMemory.State {
+  fileprivate mutating func transfer(
+    _ transfer: inout StateTransfer, now: UInt64
+  ) throws(StateError) {
+    try transfer.flag(&isVersionAgreed)
+    try transfer.time(&readyTime, now: now)
+    try transfer.integer(&capabilities)
+    if transfer.isRestoring, readyTime != nil { hotAdd.begin(capabilities: capabilities) }
+    try request.transfer(&transfer, now: now)
+    try held.transfer(&transfer)
+    try transfer.integer(&transaction)
+  }
+}
+
+extension DynamicMemory.Request {
+  fileprivate mutating func transfer(
+    _ transfer: inout StateTransfer, now: UInt64
+  ) throws(StateError) {
+    var (kind, pageCount, givenCount): (UInt8, UInt64, UInt64) = (0, 0, 0)
+    switch self {
+    case .none: break
+    case .balloon(let asked, let given, _): (kind, pageCount, givenCount) = (1, asked, given)
+    case .unballoon: kind = 2
+    case .hotAdd: throw .unsupported("memory that can grow (max=)")
+    }
+    try transfer.integer(&kind, in: 0...2)
+    guard kind != 0 else {
+      self = .none
+      return
+    }
+    var time = deadline ?? now
+    try transfer.time(&time, now: now)
+    if kind == 1 {
+      let most = DynamicMemory.maximumRequestPageCount
+      try transfer.integer(&pageCount, in: 0...most)
+      try transfer.integer(&givenCount, in: 0...UInt64(Int64.max))
+      self = .balloon(pageCount: pageCount, givenCount: givenCount, deadline: time)
+    } else {
+      self = .unballoon(deadline: time)
     }
   }
 }

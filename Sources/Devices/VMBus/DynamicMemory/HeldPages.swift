@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// The pages that a guest has given up, one bit for each page of RAM and of what lies between.
 struct HeldPages: Sendable {
   private var words: [UInt64] = []
@@ -55,5 +57,12 @@ struct HeldPages: Sendable {
       if left == 0 { break }
     }
     return runs
+  }
+
+  /// Saves or restores them. Whether a page is RAM is not asked: the guest that gets it back knows.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    // Of 4 PiB.
+    try transfer.integers(&words, maximumCount: 1 << 34)
+    pageCount = words.reduce(0) { $0 + UInt64($1.nonzeroBitCount) }
   }
 }

@@ -1,3 +1,4 @@
+internal import DeviceKit
 internal import GuestMemory
 internal import HostSystem
 
@@ -6,11 +7,20 @@ internal import HostSystem
 /// vCPUs' threads open and close it, the bus' own thread sends and receives.
 final class VMBusChannel: Sendable {
   private struct Open: Sendable {
+    var pages: VMBusRingPages
     var inbound: VMBusRing
     var outbound: VMBusRing
     var vp: UInt32
     /// Which opening this is.
-    let number: UInt64
+    var number: UInt64
+
+    init(_ pages: VMBusRingPages, vp: UInt32, number: UInt64) {
+      self.pages = pages
+      inbound = VMBusRing(pages.fromGuest)
+      outbound = VMBusRing(pages.toGuest)
+      self.vp = vp
+      self.number = number
+    }
   }
 
   private struct State: Sendable {
@@ -37,9 +47,7 @@ final class VMBusChannel: Sendable {
   func open(_ rings: VMBusRingPages, vp: UInt32) {
     state.withLock { state in
       state.openCount += 1
-      state.open = Open(
-        inbound: VMBusRing(rings.fromGuest), outbound: VMBusRing(rings.toGuest), vp: vp,
-        number: state.openCount)
+      state.open = Open(rings, vp: vp, number: state.openCount)
     }
   }
 
@@ -49,6 +57,30 @@ final class VMBusChannel: Sendable {
 
   func move(to vp: UInt32) {
     state.withLock { $0.open?.vp = vp }
+  }
+
+  /// Saves or restores what it is, with how far it has come in its rings.
+  ///
+  /// - Parameter isOpen: by the protocol.
+  func transfer(
+    _ transfer: inout StateTransfer, isOpen: Bool, vpCount: UInt32
+  ) throws(StateError) {
+    try state.withLock { state throws(StateError) in
+      try transfer.integer(&state.openCount)
+      var pages = state.open?.pages
+      try transfer.optional(&pages, new: VMBusRingPages()) {
+        (transfer, pages) throws(StateError) in try pages.transfer(&transfer)
+      }
+      try transfer.check((pages != nil) == isOpen, "a channel that is half open")
+      if transfer.isRestoring {
+        state.open = pages.map { Open($0, vp: 0, number: state.openCount) }
+      }
+      guard var open = state.open else { return }
+      try open.inbound.transferIndex(&transfer)
+      try open.outbound.transferIndex(&transfer)
+      try transfer.integer(&open.vp, in: 0...vpCount - 1)
+      state.open = open
+    }
   }
 
   /// The next packet, as a copy; nil if there is none, or the channel is in another opening.

@@ -1,3 +1,4 @@
+internal import DeviceKit
 internal import GuestMemory
 
 /// A device on VMBus. All its functions are called by the bus' own thread, so nothing here races.
@@ -19,6 +20,12 @@ protocol VMBusDevice: AnyObject, Sendable {
   /// The driver sent a packet.
   func receive(_ packet: VMBusPacket, _ link: VMBusLink)
 
+  /// Saves or restores what it has come to with its driver; it is not `opened` anew. While the
+  /// bus' thread is at rest, or before it starts.
+  ///
+  /// - Parameter now: of the bus' clock, which is another one where a machine goes on.
+  func transferState(_ transfer: inout StateTransfer, now: UInt64) throws(StateError)
+
   /// Does what is due.
   ///
   /// - Returns: when more will be, in nanoseconds of the bus' clock; nil for never.
@@ -31,15 +38,15 @@ extension VMBusDevice {
 }
 
 /// One opening of a channel, as its device has it.
-struct VMBusLink {
+struct VMBusLink: Sendable {
   let memory: GuestMemory
   fileprivate let channel: VMBusChannel
   let opening: UInt64
-  fileprivate let onFault: (VMBusRingFault) -> Void
+  fileprivate let onFault: @Sendable (VMBusRingFault) -> Void
 
   init(
     memory: GuestMemory, channel: VMBusChannel, opening: UInt64,
-    onFault: @escaping (VMBusRingFault) -> Void
+    onFault: @escaping @Sendable (VMBusRingFault) -> Void
   ) {
     self.memory = memory
     self.channel = channel
@@ -74,6 +81,23 @@ struct VMBusLink {
     } catch {
       onFault(error)
       return nil
+    }
+  }
+}
+
+extension StateTransfer {
+  /// A time of a clock that is another one where it is restored: saved as how far off it is.
+  mutating func time(_ time: inout UInt64, now: UInt64) throws(StateError) {
+    var left = max(time, now) - now
+    // A century is enough for anything that is waited for.
+    try integer(&left, in: 0...3_155_760_000_000_000_000)
+    if isRestoring { time = now &+ left }
+  }
+
+  /// One that there may not be.
+  mutating func time(_ time: inout UInt64?, now: UInt64) throws(StateError) {
+    try optional(&time, new: now) { (transfer, time) throws(StateError) in
+      try transfer.time(&time, now: now)
     }
   }
 }

@@ -8,11 +8,17 @@ internal import HostSystem
 /// A message is answered on the thread of the vCPU that posts it; packets are served by a thread of
 /// the bus, which events of the guest wake. Any thread.
 package final class VMBusHost: Device {
-  private struct Slot {
+  private struct Slot: Sendable {
     let device: any VMBusDevice
     let channel: VMBusChannel
     /// What the device was told last.
     var link: VMBusLink?
+  }
+
+  private struct Turns: Sendable {
+    var slots: [Slot]
+    /// Nothing is served.
+    var isHeld = false
   }
 
   /// Messages that may wait for the guest to take them, before it may post more.
@@ -24,7 +30,10 @@ package final class VMBusHost: Device {
   private let port: any VMBusPort
   private let devices: [any VMBusDevice]
   private let channels: [VMBusChannel]
+  private let vpCount: UInt32
   private let connection: Guarded<VMBusConnection>
+  /// With its lock for as long as one takes.
+  private let turns: Guarded<Turns>
   private let doorbell: Doorbell
   private let clock: @Sendable () -> UInt64
   private let onThreadStart: @Sendable () -> Void
@@ -54,7 +63,9 @@ package final class VMBusHost: Device {
       VMBusChannel(
         relid: VMBusConnection.relid(ofChannel: index), memory: memory, port: port)
     }
+    self.vpCount = UInt32(vpCount)
     connection = Guarded(VMBusConnection(offers: devices.map(\.offer), vpCount: vpCount))
+    turns = Guarded(Turns(slots: zip(devices, channels).map { Slot(device: $0, channel: $1) }))
   }
 
   /// Where the guest's messages and events are.
@@ -148,18 +159,44 @@ package final class VMBusHost: Device {
     for device in devices { device.detach() }
   }
 
+  package func pause() throws(StateError) {
+    turns.withLock { $0.isHeld = true }
+  }
+
+  package func resume() {
+    turns.withLock { $0.isHeld = false }
+    doorbell.ring()
+  }
+
   package func transferState(_ transfer: inout StateTransfer) throws(StateError) {
-    throw .unsupported("a machine with VMBus (--vmbus)")
+    let now = clock()
+    try turns.withLock { turns throws(StateError) in
+      try connection.withLock { connection throws(StateError) in
+        try connection.transfer(&transfer)
+        for index in channels.indices {
+          try channels[index].transfer(
+            &transfer, isOpen: connection.isOpen(channel: index), vpCount: vpCount)
+        }
+      }
+      for index in devices.indices {
+        var opening = turns.slots[index].link?.opening
+        try transfer.integer(&opening)
+        if transfer.isRestoring {
+          turns.slots[index].link = opening.map { link(index, in: $0) }
+        }
+        try devices[index].transferState(&transfer, now: now)
+      }
+    }
+    try port.transferState(&transfer)
   }
 
   // MARK: The thread
 
   private func serve() {
-    var slots = zip(devices, channels).map { Slot(device: $0, channel: $1) }
     while !ending.isRaised {
       doorbell.clear()
       port.retryMessages()
-      let next = turn(&slots)
+      let next = turn()
       let timeout = next.map { time in
         // Rounded up, so that the time has come.
         let now = clock()
@@ -170,26 +207,32 @@ package final class VMBusHost: Device {
     }
   }
 
-  /// Serves all channels once.
+  /// Serves all channels once. For tests and fuzzing, which have no thread.
   ///
   /// - Returns: when something is due; nil for nothing before the next event.
-  private func turn(_ slots: inout [Slot]) -> UInt64? {
-    var next: UInt64?
-    for index in slots.indices {
-      if let time = turn(index, &slots[index]) { next = min(next ?? time, time) }
+  @discardableResult
+  func turn() -> UInt64? {
+    turns.withLock { turns in
+      guard !turns.isHeld else { return nil }
+      var next: UInt64?
+      for index in turns.slots.indices {
+        if let time = turn(index, &turns.slots[index]) { next = min(next ?? time, time) }
+      }
+      return next
     }
-    return next
+  }
+
+  private func link(_ index: Int, in opening: UInt64) -> VMBusLink {
+    VMBusLink(memory: memory, channel: channels[index], opening: opening) { [self] _ in
+      rescind(index, in: opening)
+    }
   }
 
   private func turn(_ index: Int, _ slot: inout Slot) -> UInt64? {
     let opening = slot.channel.opening
     if slot.link?.opening != opening {
       if slot.link != nil { slot.device.closed() }
-      slot.link = opening.map { opening in
-        VMBusLink(memory: memory, channel: slot.channel, opening: opening) { [self] _ in
-          rescind(index, in: opening)
-        }
-      }
+      slot.link = opening.map { link(index, in: $0) }
       if let link = slot.link { slot.device.opened(link) }
     }
     guard let link = slot.link else { return nil }
@@ -201,21 +244,5 @@ package final class VMBusHost: Device {
     let now = clock()
     let next = slot.device.advance(link, now: now)
     return count == Self.packetBurst ? now : next
-  }
-}
-
-extension VMBusHost {
-  /// One turn of the thread, for tests and fuzzing, which have none: `slots` is kept between.
-  struct Turns {
-    private let host: VMBusHost
-    private var slots: [Slot]
-
-    init(_ host: VMBusHost) {
-      self.host = host
-      slots = zip(host.devices, host.channels).map { Slot(device: $0, channel: $1) }
-    }
-
-    @discardableResult
-    mutating func next() -> UInt64? { host.turn(&slots) }
   }
 }

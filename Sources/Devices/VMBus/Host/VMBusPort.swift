@@ -1,3 +1,5 @@
+package import DeviceKit
+
 /// How VMBus reaches its guest: the synthetic interrupt controllers of its virtual processors.
 ///
 /// Any thread; nothing waits.
@@ -13,6 +15,9 @@ package protocol VMBusPort: AnyObject, Sendable {
 
   /// Forgets the messages that wait.
   func dropMessages()
+
+  /// Saves or restores where the guest listens, and the messages that wait.
+  func transferState(_ transfer: inout StateTransfer) throws(StateError)
 
   /// Sets an event flag of a processor, and interrupts it unless the flag was set.
   func setEvent(_ flag: UInt32, of vp: UInt32)

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 
 /// Pages that the guest lends to a channel (*GPADL*): one range of whole pages, in the guest's
 /// order. Whether they are RAM is found out at each access.
@@ -16,9 +17,15 @@ struct PartialPageList: Sendable {
   private static let headerByteCount = 28
   private static let bodyByteCount = 16
 
-  let relid: UInt32
-  private let pageCount: Int
+  private(set) var relid: UInt32
+  private var pageCount: Int
   private var pages: [UInt64] = []
+
+  /// One that is to be restored.
+  init() {
+    relid = 0
+    pageCount = 0
+  }
 
   /// Reads a header.
   ///
@@ -51,6 +58,13 @@ struct PartialPageList: Sendable {
       pages.append(page)
       offset += 8
     }
+  }
+
+  /// Saves or restores what has been told.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&relid)
+    try transfer.integer(&pageCount, in: 0...GuestPageList.maximumPageCount)
+    try transfer.integers(&pages, maximumCount: pageCount)
   }
 
   /// Nil while pages are missing.

@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// The control channel of VMBus, as a state machine: a guest's message in, the host's messages and
 /// what becomes of channels out. No memory, no threads.
 ///
@@ -20,7 +22,7 @@ struct VMBusConnection: Sendable {
     var messages: [VMBusMessage] = []
   }
 
-  private struct Channel: Sendable {
+  fileprivate struct Channel: Sendable {
     enum State: Sendable {
       /// The guest does not know of it, or has let go of it.
       case hidden
@@ -274,5 +276,73 @@ struct VMBusConnection: Sendable {
     answer.store(relid, at: 8)
     answer.store(status, at: 12)
     reaction.messages.append(answer)
+  }
+}
+
+// MARK: Saved machines
+
+extension VMBusConnection {
+  /// Saves or restores all that the guest has said.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.constant(UInt32(channels.count), "the number of VMBus' devices is")
+    var word = version?.rawValue
+    try transfer.integer(&word)
+    version = word.map { VMBusVersion(rawValue: $0) }
+    try transfer.check(
+      version.map { VMBusVersion.supported.contains($0) } ?? true, "no version of VMBus")
+    try transfer.integer(&messageVP, in: 0...vpCount - 1)
+    try transfer.elements(&channels) { (transfer, channel) throws(StateError) in
+      try channel.transfer(&transfer)
+    }
+    try Self.transfer(&partialLists, &transfer, new: PartialPageList()) {
+      (transfer, partial) throws(StateError) in try partial.transfer(&transfer)
+    }
+    try Self.transfer(&lists, &transfer, new: (0, GuestPageList(pages: []))) {
+      (transfer, entry) throws(StateError) in
+      try transfer.integer(&entry.relid)
+      var pages = entry.list.pages
+      try transfer.integers(&pages, maximumCount: GuestPageList.maximumPageCount)
+      entry.list = GuestPageList(pages: pages)
+    }
+  }
+
+  /// By their handles, in order.
+  private static func transfer<T>(
+    _ lists: inout [UInt32: T], _ transfer: inout StateTransfer, new: T,
+    _ body: (inout StateTransfer, inout T) throws(StateError) -> Void
+  ) throws(StateError) {
+    var entries = lists.sorted { $0.key < $1.key }.map { (handle: $0.key, list: $0.value) }
+    try transfer.elements(&entries, maximumCount: maximumListCount, new: (handle: 0, list: new)) {
+      (transfer, entry) throws(StateError) in
+      try transfer.integer(&entry.handle)
+      try body(&transfer, &entry.list)
+    }
+    lists = [:]
+    for entry in entries { lists[entry.handle] = entry.list }
+  }
+
+  /// Whether the guest has opened the channel.
+  func isOpen(channel index: Int) -> Bool {
+    if case .open = channels[index].state { true } else { false }
+  }
+}
+
+extension VMBusConnection.Channel {
+  fileprivate mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    var (kind, handle): (UInt8, UInt32) =
+      switch state {
+      case .hidden: (0, 0)
+      case .offered: (1, 0)
+      case .open(let gpadl): (2, gpadl)
+      case .rescinded: (3, 0)
+      }
+    try transfer.integer(&kind, in: 0...3)
+    try transfer.integer(&handle)
+    switch kind {
+    case 0: state = .hidden
+    case 1: state = .offered
+    case 2: state = .open(gpadl: handle)
+    default: state = .rescinded
+    }
   }
 }

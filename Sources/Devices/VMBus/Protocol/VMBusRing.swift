@@ -1,12 +1,13 @@
 internal import Bytes
+internal import DeviceKit
 internal import GuestMemory
 internal import Synchronization
 
 /// The pages of a channel's two rings.
 struct VMBusRingPages: Equatable, Sendable {
   /// GPNs: what the guest sends, and what it gets. The first page of each is its header.
-  let fromGuest: [UInt64]
-  let toGuest: [UInt64]
+  private(set) var fromGuest: [UInt64]
+  private(set) var toGuest: [UInt64]
 
   /// - Parameter start: the page at which the second ring begins.
   /// - Returns: nil unless both have a header and room.
@@ -14,6 +15,19 @@ struct VMBusRingPages: Equatable, Sendable {
     guard start >= 2, list.pages.count - start >= 2 else { return nil }
     fromGuest = Array(list.pages[..<start])
     toGuest = Array(list.pages[start...])
+  }
+
+  /// Those that are to be restored.
+  init() {
+    fromGuest = []
+    toGuest = []
+  }
+
+  /// Saves or restores them.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integers(&fromGuest, maximumCount: GuestPageList.maximumPageCount)
+    try transfer.integers(&toGuest, maximumCount: GuestPageList.maximumPageCount)
+    try transfer.check(fromGuest.count >= 2 && toGuest.count >= 2, "a ring without room")
   }
 }
 
@@ -54,6 +68,12 @@ struct VMBusRing: Sendable {
     header = pages[0]
     self.pages = Array(pages[1...])
     index = 0
+  }
+
+  /// Saves where this end is, or restores it.
+  mutating func transferIndex(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.integer(&index, in: 0...byteCount - 1)
+    try transfer.check(index.isMultiple(of: 8), "index \(index) of a ring")
   }
 
   // MARK: What the guest sends

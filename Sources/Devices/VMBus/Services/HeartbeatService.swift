@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 internal import HostSystem
 
 /// *Heartbeat*: the guest answers every two seconds, so that the host knows it is there.
@@ -55,6 +56,18 @@ final class HeartbeatService: VMBusDevice {
       state.isAnswered = true
       state.activity.answerCount &+= 1
       state.activity.missedCount = 0
+    }
+  }
+
+  func transferState(_ transfer: inout StateTransfer, now: UInt64) throws(StateError) {
+    try state.withLock { state throws(StateError) in
+      try state.negotiation.transfer(&transfer)
+      try transfer.integer(&state.sequence)
+      try transfer.flag(&state.isAnswered)
+      try transfer.time(&state.next, now: now)
+      try transfer.flag(&state.activity.isOpen)
+      try transfer.integer(&state.activity.answerCount)
+      try transfer.integer(&state.activity.missedCount)
     }
   }
 

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 
 /// A message of an integration service: a pipe's header, the service's header, and a body.
 ///
@@ -127,6 +128,30 @@ struct IntegrationNegotiation: Sendable {
     state =
       Self.frames.contains(frame) && services.contains(service)
       ? .agreed(frame: frame, service: service) : .failed
+  }
+
+  /// Saves or restores what came of it.
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    var kind: UInt8 = 0
+    var words: [UInt32] = [0, 0]
+    switch state {
+    case .closed: break
+    case .asked: kind = 1
+    case .agreed(let frame, let service): (kind, words) = (2, [frame.word, service.word])
+    case .failed: kind = 3
+    }
+    try transfer.integer(&kind, in: 0...3)
+    try transfer.integers(&words)
+    switch kind {
+    case 0: state = .closed
+    case 1: state = .asked
+    case 2:
+      guard let frame = Self.frames.first(where: { $0.word == words[0] }),
+        let service = services.first(where: { $0.word == words[1] })
+      else { throw .invalid("versions that were not offered") }
+      state = .agreed(frame: frame, service: service)
+    default: state = .failed
+    }
   }
 
   /// A request in the versions that were agreed on; nil before.

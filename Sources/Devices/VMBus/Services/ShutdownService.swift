@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 internal import HostSystem
 
 /// *Guest shutdown*: the host asks, and the guest's operating system powers off.
@@ -70,6 +71,16 @@ final class ShutdownService: VMBusDevice {
       state.negotiation.receive(message)
       if case .agreed = state.negotiation.state { state.activity.isOpen = true }
       if message.kind == .shutdown { state.activity.lastStatus = message.status }
+    }
+  }
+
+  func transferState(_ transfer: inout StateTransfer, now: UInt64) throws(StateError) {
+    try state.withLock { state throws(StateError) in
+      try state.negotiation.transfer(&transfer)
+      try transfer.flag(&state.isWanted)
+      try transfer.flag(&state.activity.isOpen)
+      try transfer.integer(&state.activity.requestCount)
+      try transfer.integer(&state.activity.lastStatus)
     }
   }
 

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import DeviceKit
 internal import HostSystem
 
 /// *Time synchronization*: the guest's clock is set when its driver starts, and told the host's
@@ -52,6 +53,15 @@ final class TimeService: VMBusDevice {
     state.withLock { state in
       state.negotiation.receive(message)
       if message.kind == .timeSync { state.answerCount &+= 1 }
+    }
+  }
+
+  /// When it goes on the guest's clock is set, as when its driver starts.
+  func transferState(_ transfer: inout StateTransfer, now: UInt64) throws(StateError) {
+    try state.withLock { state throws(StateError) in
+      try state.negotiation.transfer(&transfer)
+      try transfer.integer(&state.transaction)
+      try transfer.integer(&state.answerCount)
     }
   }
 
