@@ -209,7 +209,8 @@ struct VMBusStateTests {
     let bench = try VMBusBench(
       { clock in
         DynamicMemory(
-          Balloon(), growth: Growth(leftByteCount: 128 << 20), clock: { UInt64(bitPattern: clock.nanoseconds) })
+          Balloon(), growth: Growth(leftByteCount: 128 << 20),
+          clock: { UInt64(bitPattern: clock.nanoseconds) })
       }, growthByteCount: 128 << 20)
     #expect(throws: StateError.unsupported("memory that can grow (max=)")) {
       try StateHarness.save(bench.host)
