@@ -14,7 +14,7 @@ qemu() {
     /qemu/usr/bin/qemu-system-x86_64 -L /qemu/usr/share/qemu -L /qemu/usr/share/seabios -accel kvm \
     -machine q35,hpet=off -cpu "host,kvm=off,$hyperv" -smp 1 -m 1536 -nodefaults -no-user-config -no-reboot \
     -nographic -serial file:/tmp/console -monitor stdio -kernel /bench/memory.kernel -initrd /bench/memory.gz \
-    -append "$append" -device vmbus-bridge -device hv-balloon,id=memory
+    -append "$append" -device vmbus-bridge -device hv-balloon,id=balloon
 }
 
 own() {
@@ -46,6 +46,7 @@ await() {
     left=$((left - 2))
     if [ $left -le 0 ] || ! kill -0 $job 2>/dev/null; then
       echo "$name: gave up on: $*"
+      tail -n 5 /tmp/console /tmp/monitor.log
       return 1
     fi
     sleep 2
