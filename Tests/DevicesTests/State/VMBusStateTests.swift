@@ -234,6 +234,16 @@ struct VMBusStateTests {
     func grow(by byteCount: UInt64) -> Range<UInt64>? { nil }
   }
 
+  @Test("a count of openings that would run over is refused")
+  func countOfOpenings() throws {
+    let memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: 16 << 20))
+    let channel = VMBusChannel(relid: 1, memory: memory, port: RecordingPort())
+    var transfer = StateTransfer(restoring: [UInt8](repeating: 0xFF, count: 8) + [0])
+    #expect(throws: StateError.self) {
+      try channel.transfer(&transfer, isOpen: false, vpCount: 1)
+    }
+  }
+
   @Test("damaged state is refused, or does no harm", arguments: [false, true])
   func damage(isMemory: Bool) throws {
     var bench: VMBusBench

@@ -66,7 +66,8 @@ final class VMBusChannel: Sendable {
     _ transfer: inout StateTransfer, isOpen: Bool, vpCount: UInt32
   ) throws(StateError) {
     try state.withLock { state throws(StateError) in
-      try transfer.integer(&state.openCount)
+      // It is counted up.
+      try transfer.integer(&state.openCount, in: 0...UInt64(Int64.max))
       var pages = state.open?.pages
       try transfer.optional(&pages, new: VMBusRingPages()) {
         (transfer, pages) throws(StateError) in try pages.transfer(&transfer)
