@@ -53,6 +53,15 @@ run_jobs() {
   done
 }
 
+# alone HEADING FUNCTION: a step by itself, which a signal ends as it ends those side by side; one that runs in this process
+# would be left behind.
+alone() {
+  local before=$failed
+  job "$@"
+  run_jobs "$1"
+  [[ $failed -eq $before ]]
+}
+
 # end_jobs STATUS: those that run, and this process.
 # shellcheck disable=SC2317 # called by traps
 end_jobs() {
