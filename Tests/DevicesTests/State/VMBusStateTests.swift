@@ -234,6 +234,19 @@ struct VMBusStateTests {
     func grow(by byteCount: UInt64) -> Range<UInt64>? { nil }
   }
 
+  @Test("a bus with an open channel goes with its machine, and so does the guest's memory")
+  func isFreed() throws {
+    weak var host: VMBusHost?
+    weak var memory: GuestMemory?
+    do {
+      var bench = try VMBusBench { _ in HeartbeatService() }
+      try bench.open()
+      (host, memory) = (bench.host, bench.memory)
+      #expect(host?.openChannelCount == 1)
+    }
+    #expect(host == nil && memory == nil)
+  }
+
   @Test("a count of openings that would run over is refused")
   func countOfOpenings() throws {
     let memory = try GuestMemory(layout: GuestMemoryLayout(ramByteCount: 16 << 20))

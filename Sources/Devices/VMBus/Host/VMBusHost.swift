@@ -222,9 +222,10 @@ package final class VMBusHost: Device {
     }
   }
 
+  /// Kept in `turns`, so it may not keep the bus.
   private func link(_ index: Int, in opening: UInt64) -> VMBusLink {
-    VMBusLink(memory: memory, channel: channels[index], opening: opening) { [self] _ in
-      rescind(index, in: opening)
+    VMBusLink(memory: memory, channel: channels[index], opening: opening) { [weak self] _ in
+      self?.rescind(index, in: opening)
     }
   }
 

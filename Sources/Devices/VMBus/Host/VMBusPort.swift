@@ -16,7 +16,7 @@ package protocol VMBusPort: AnyObject, Sendable {
   /// Forgets the messages that wait.
   func dropMessages()
 
-  /// Saves or restores where the guest listens, and the messages that wait.
+  /// Saves or restores the messages that wait.
   func transferState(_ transfer: inout StateTransfer) throws(StateError)
 
   /// Sets an event flag of a processor, and interrupts it unless the flag was set.
