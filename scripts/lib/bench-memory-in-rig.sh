@@ -1,8 +1,7 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
 # Runs inside the rig for bench-memory.sh: `memory.sh REPETITIONS`. A guest of QEMU and one of vmm-run in turn, of 1.5 GiB, that
-# uses 300 MiB, frees them, and is then asked for 1 GiB. /out/memory.tsv has what of the monitor's memory is resident, in KiB,
-# and the time that the balloon took of processors, without what the guest itself used, in hundredths of a second.
+# uses 300 MiB and frees them. /out/memory.tsv has what of the monitor's memory is resident, in KiB.
 
 qemu() {
   libraries=/qemu/lib/x86_64-linux-gnu:/qemu/usr/lib/x86_64-linux-gnu
@@ -13,29 +12,18 @@ qemu() {
   exec $loader --inhibit-cache --argv0 qemu-system-x86_64 --library-path $libraries \
     /qemu/usr/bin/qemu-system-x86_64 -L /qemu/usr/share/qemu -L /qemu/usr/share/seabios -accel kvm \
     -machine q35,hpet=off -cpu "host,kvm=off,$hyperv" -smp 1 -m 1536 -nodefaults -no-user-config -no-reboot \
-    -nographic -serial file:/tmp/console -monitor stdio -kernel /bench/memory.kernel -initrd /bench/memory.gz \
+    -nographic -serial file:/tmp/console -monitor none -kernel /bench/memory.kernel -initrd /bench/memory.gz \
     -append "$append" -device vmbus-bridge -device hv-balloon,id=balloon
 }
 
 own() {
   exec /bench/vmm-run run --kernel /bench/memory.kernel --initrd /bench/memory.gz --append "$append" --memory 1536M --vmbus \
-    --control unix:/tmp/control --serial file:/tmp/console
+    --serial file:/tmp/console
 }
 
 # told TEXT: the guest has told that. SeaBIOS' last words have no end of line.
 told() {
   tr -d '\r' </tmp/console | grep -q "$1\$"
-}
-
-# reached: the balloon has 1 GiB.
-reached() {
-  if [ "$monitor" = qemu ]; then
-    echo 'info balloon' >&3
-    sleep 0.5
-    tail -n 3 /tmp/monitor.log | grep 'actual=512' >/dev/null
-  else
-    /bench/vmm-run ctl /tmp/control metrics | grep -xF 'vmm_memory_bytes{class="ballooned"} 1073741824' >/dev/null
-  fi
 }
 
 # await SECONDS COMMAND...
@@ -46,7 +34,7 @@ await() {
     left=$((left - 2))
     if [ $left -le 0 ] || ! kill -0 $job 2>/dev/null; then
       echo "$name: gave up on: $*"
-      tail -n 5 /tmp/console /tmp/monitor.log
+      tail -n 5 /tmp/console /tmp/log
       return 1
     fi
     sleep 2
@@ -63,14 +51,6 @@ resident() {
   sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB$/\1/p' "/proc/$job/status"
 }
 
-# busy: hundredths of a second of the monitor's threads, without their guest's.
-busy() {
-  read -r line <"/proc/$job/stat"
-  # shellcheck disable=SC2086 # its fields, from the third on
-  set -- ${line##*) }
-  echo $((${12} + ${13} - ${41}))
-}
-
 measure() {
   await 200 told started || return
   note 'as it starts' "$(resident)"
@@ -78,29 +58,17 @@ measure() {
   note 'in use: 300 MiB' "$(resident)"
   await 200 told idle || return
   note 'idle again' "$(resident)"
-  before=$(busy)
-  if [ "$monitor" = qemu ]; then
-    echo 'balloon 512' >&3
-  else
-    /bench/vmm-run ctl /tmp/control resize 1G >/dev/null
-  fi
-  await 300 reached || return
-  note 'processor time of a balloon of 1 GiB' $(($(busy) - before))
-  note 'with the balloon' "$(resident)"
 }
 
 append='console=ttyS0 quiet panic=-1'
-mkfifo /tmp/monitor
-exec 3<>/tmp/monitor
 cat /qemu/usr/bin/qemu-system-x86_64 >/dev/null
 round=0
 while [ $round -lt "$1" ]; do
   for monitor in qemu own; do
     name=vmm-run
     if [ $monitor = qemu ]; then name=QEMU; fi
-    rm -f /tmp/console /tmp/monitor.log
     : >/tmp/console
-    $monitor </tmp/monitor >/tmp/monitor.log 2>&1 3>&- &
+    $monitor </dev/null >/tmp/log 2>&1 &
     job=$!
     measure
     kill -KILL $job 2>/dev/null
