@@ -3,16 +3,11 @@
 # Runs inside the rig for bench-memory.sh: `memory.sh REPETITIONS`. A guest of QEMU and one of vmm-run in turn, of 1.5 GiB, that
 # uses 300 MiB and frees them. /out/memory.tsv has what of the monitor's memory is resident, in KiB.
 
+# shellcheck source=scripts/lib/bench-qemu-in-rig.sh
+. /bench/qemu.sh
+
 qemu() {
-  libraries=/qemu/lib/x86_64-linux-gnu:/qemu/usr/lib/x86_64-linux-gnu
-  loader=/qemu/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2
-  [ -e $loader ] || loader=/qemu/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2
-  hyperv=hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-crash,hv-time,hv-reset,hv-frequencies,hv-synic,hv-stimer
-  hyperv=$hyperv,hv-tlbflush,hv-ipi
-  exec $loader --inhibit-cache --argv0 qemu-system-x86_64 --library-path $libraries \
-    /qemu/usr/bin/qemu-system-x86_64 -L /qemu/usr/share/qemu -L /qemu/usr/share/seabios -accel kvm \
-    -machine q35,hpet=off -cpu "host,kvm=off,$hyperv" -smp 1 -m 1536 -nodefaults -no-user-config -no-reboot \
-    -nographic -serial file:/tmp/console -monitor none -kernel /bench/memory.kernel -initrd /bench/memory.gz \
+  run_qemu -m 1536 -serial file:/tmp/console -monitor none -kernel /bench/memory.kernel -initrd /bench/memory.gz \
     -append "$append" -device vmbus-bridge -device hv-balloon,id=balloon
 }
 
@@ -61,7 +56,6 @@ measure() {
 }
 
 append='console=ttyS0 quiet panic=-1'
-cat /qemu/usr/bin/qemu-system-x86_64 >/dev/null
 round=0
 while [ $round -lt "$1" ]; do
   for monitor in qemu own; do

@@ -8,18 +8,13 @@ ip address add 10.0.2.2/32 dev lo
 echo 'nobody:x:65534:65534::/:/bin/false' >>/etc/passwd
 echo '0 2147483647' >/proc/sys/net/ipv4/ping_group_range
 
+# shellcheck source=scripts/lib/bench-qemu-in-rig.sh
+. /bench/qemu.sh
+
 qemu() {
-  libraries=/qemu/lib/x86_64-linux-gnu:/qemu/usr/lib/x86_64-linux-gnu
-  loader=/qemu/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2
-  [ -e $loader ] || loader=/qemu/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2
-  hyperv=hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-crash,hv-time,hv-reset,hv-frequencies,hv-synic,hv-stimer
-  hyperv=$hyperv,hv-tlbflush,hv-ipi
   device=e1000e
   if [ "$1" = virtio ]; then device=virtio-net-pci; fi
-  exec $loader --inhibit-cache --argv0 qemu-system-x86_64 --library-path $libraries \
-    /qemu/usr/bin/qemu-system-x86_64 -L /qemu/usr/share/qemu -L /qemu/usr/share/seabios -accel kvm \
-    -machine q35,hpet=off -cpu "host,kvm=off,$hyperv" -smp 1 -m "$2" -nodefaults -no-user-config -no-reboot \
-    -nographic -serial stdio -kernel "/bench/$1.kernel" -initrd "/bench/$1.gz" -append "$append" \
+  run_qemu -m "$2" -serial stdio -kernel "/bench/$1.kernel" -initrd "/bench/$1.gz" -append "$append" \
     -netdev stream,id=net,server=off,addr.type=unix,addr.path=/tmp/passt.socket -device "$device,netdev=net,romfile="
 }
 
@@ -29,7 +24,6 @@ own() {
 }
 
 append='console=ttyS0 quiet panic=-1'
-cat /qemu/usr/bin/qemu-system-x86_64 >/dev/null
 round=0
 while [ $round -lt "$1" ]; do
   for card in virtio e1000e; do

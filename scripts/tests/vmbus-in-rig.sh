@@ -4,28 +4,10 @@
 # reports, of free memory, or balloon. Of each, /out has vmbus-NAME.console, .stderr, .status, .resident or .events,
 # .metrics and .metrics-grown. What they must show is in vmbus.sh.
 
-# By another name: a run is found by its own.
-cp /usr/bin/vmm-run /tmp/asker
-
-# given NAME BYTES: its balloon has had that size.
-given() {
-  grep -q "\"balloon-reached\".*\"actual_bytes\":$2}" "/out/vmbus-$1.events"
-}
-
-# await SECONDS COMMAND...: waits for it.
-await() {
-  left=$1
-  shift
-  while ! "$@" && [ "$left" -gt 0 ]; do
-    sleep 2
-    left=$((left - 2))
-  done
-}
-
-# told NAME TEXT: the guest has told that.
-told() {
-  tr -d '\r' <"/out/vmbus-$1.console" | grep -q "^@ $2\$"
-}
+# shellcheck disable=SC2034 # for what is sourced
+step=vmbus
+# shellcheck source=scripts/tests/balloons-in-rig.sh
+. /balloons-in-rig.sh
 
 # says NAME: how much memory it has available, which it says every second, as it finds the time.
 says() {

@@ -74,7 +74,7 @@ run_vmbus_in_rig() {
   for guest in "${vmbus_guests[@]}"; do make_vmbus_guest "$directory/guest" "${guest%%-*}" || return 1; done
   logged vmbus-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" \
-    --script "$here/tests/vmbus-in-rig.sh" -- "${vmbus_guests[@]}" || rig_status=$?
+    --file "$here/tests/balloons-in-rig.sh:/balloons-in-rig.sh" --script "$here/tests/vmbus-in-rig.sh" -- "${vmbus_guests[@]}" || rig_status=$?
   if [[ $rig_status -ne 0 ]]; then fail_check "$guests in the rig: exit status $rig_status"; fi
   for guest in "${vmbus_guests[@]}"; do
     check_vmbus_guest "$guest"

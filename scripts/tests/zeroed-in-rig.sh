@@ -4,28 +4,10 @@
 # the bus that their balloon is on, vmbus or virtio. Of each, /out has zeroed-NAME.console, .stderr, .status and .events. What
 # they must show is in zeroed.sh.
 
-# By another name: a run is found by its own.
-cp /usr/bin/vmm-run /tmp/asker
-
-# await SECONDS COMMAND...: waits for it.
-await() {
-  left=$1
-  shift
-  while ! "$@" && [ "$left" -gt 0 ]; do
-    sleep 1
-    left=$((left - 1))
-  done
-}
-
-# told NAME TEXT: the guest has told that.
-told() {
-  tr -d '\r' <"/out/zeroed-$1.console" | grep -q "^@ $2\$"
-}
-
-# given NAME BYTES: its balloon has had that size.
-given() {
-  grep -q "\"balloon-reached\".*\"actual_bytes\":$2}" "/out/zeroed-$1.events"
-}
+# shellcheck disable=SC2034 # for what is sourced
+step=zeroed
+# shellcheck source=scripts/tests/balloons-in-rig.sh
+. /balloons-in-rig.sh
 
 # grown NAME: by 256 MiB.
 grown() {

@@ -58,7 +58,7 @@ run_zeroed_in_rig() {
   make_zeroed_guest "$directory/guest" 6.1 || return 1
   logged zeroed-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" \
-    --script "$here/tests/zeroed-in-rig.sh" -- "${zeroed_guests[@]}" || rig_status=$?
+    --file "$here/tests/balloons-in-rig.sh:/balloons-in-rig.sh" --script "$here/tests/zeroed-in-rig.sh" -- "${zeroed_guests[@]}" || rig_status=$?
   if [[ $rig_status -ne 0 ]]; then fail_check "$guests of Linux guests in the rig: exit status $rig_status"; fi
   for guest in "${zeroed_guests[@]}"; do check_zeroed "$guest"; done
   if [[ $failed -eq $before ]]; then

@@ -397,6 +397,13 @@ public final class PersonalComputer: Sendable {
   /// machine that comes after a reset.
   public var keptClock: RealTimeClock.Kept { clock.kept }
 
+  /// What has threads and is not on PCI.
+  private var others: [(name: String, device: any Device)] {
+    [("TPM", tpm as (any Device)?), ("VMBus", vmbus?.host)].compactMap { name, device in
+      device.map { (name, $0) }
+    }
+  }
+
   /// Starts the devices' threads.
   func start() throws(MachineError) {
     do throws(HostThread.Failure) {
@@ -405,8 +412,7 @@ public final class PersonalComputer: Sendable {
       throw .noThread("the real-time clock's thread", code: error.code)
     }
     try Self.device { () throws(DeviceError) in
-      try tpm?.start()
-      try vmbus?.host.start()
+      for (_, device) in others { try device.start() }
       try host.start()
     }
   }
@@ -425,15 +431,12 @@ public final class PersonalComputer: Sendable {
   /// Pauses the devices and adds what they are; `resumeDevices` follows, after an error too.
   func saveDevices(to state: inout SavedState) throws(SavedStateError) {
     try host.pause()
-    do throws(StateError) {
-      try tpm?.pause()
-    } catch {
-      throw SavedStateError(part: "TPM", reason: error)
-    }
-    do throws(StateError) {
-      try vmbus?.host.pause()
-    } catch {
-      throw SavedStateError(part: "VMBus", reason: error)
+    for (name, device) in others {
+      do throws(StateError) {
+        try device.pause()
+      } catch {
+        throw SavedStateError(part: name, reason: error)
+      }
     }
     for (name, device) in parts { try state.save(device, as: name) }
     try host.saveState(to: &state)
@@ -441,8 +444,7 @@ public final class PersonalComputer: Sendable {
 
   /// Lets the devices go on.
   func resumeDevices() {
-    tpm?.resume()
-    vmbus?.host.resume()
+    for (_, device) in others { device.resume() }
     host.resume()
   }
 
@@ -461,8 +463,7 @@ public final class PersonalComputer: Sendable {
   /// Ends the devices' work, which waits for what was accepted, and the clock's interrupts.
   func stop() {
     clock.stopTimer()
-    tpm?.stop()
-    vmbus?.host.stop()
+    for (_, device) in others { device.stop() }
     host.stop()
     flashChip?.detach()
   }

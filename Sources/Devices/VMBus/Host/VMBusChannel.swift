@@ -7,12 +7,12 @@ internal import HostSystem
 /// vCPUs' threads open and close it, the bus' own thread sends and receives.
 final class VMBusChannel: Sendable {
   private struct Open: Sendable {
-    var pages: VMBusRingPages
+    let pages: VMBusRingPages
     var inbound: VMBusRing
     var outbound: VMBusRing
     var vp: UInt32
     /// Which opening this is.
-    var number: UInt64
+    let number: UInt64
 
     init(_ pages: VMBusRingPages, vp: UInt32, number: UInt64) {
       self.pages = pages
