@@ -13,10 +13,10 @@ import ZeroTracker
 struct VMBusStateTests {
   private static let second: Int64 = 1_000_000_000
 
-  /// What is saved, and another bus with that state, over the same memory.
+  /// Another bus with what this one saves, over the same memory.
   private func move(
     _ bench: VMBusBench, to device: (ManualClock) -> any VMBusDevice
-  ) throws -> (bytes: [UInt8], bench: VMBusBench) {
+  ) throws -> VMBusBench {
     try bench.host.pause()
     let bytes = try StateHarness.save(bench.host)
     let new = try VMBusBench(insteadOf: bench, device)
@@ -24,7 +24,7 @@ struct VMBusStateTests {
     try new.host.pause()
     #expect(try StateHarness.save(new.host) == bytes)
     new.host.resume()
-    return (bytes, new)
+    return new
   }
 
   @Test("while it is paused nothing is served; then what has come is")
@@ -52,7 +52,7 @@ struct VMBusStateTests {
     var request = try #require(try bench.rings.receive()).payload
     bench.clock.advance(by: Self.second / 2)
     let service = HeartbeatService()
-    (_, bench) = try move(bench) { _ in service }
+    bench = try move(bench) { _ in service }
     #expect(service.activity == .init(isOpen: true))
     let number: UInt64 = request.loadLE(at: 28)
     request.storeLE(number + 1, at: 28)
@@ -82,7 +82,7 @@ struct VMBusStateTests {
     bench.clock.advance(by: 5 * Self.second)
     bench.host.turn()
     #expect(try told()?.flags == 2)
-    (_, bench) = try move(bench) { _ in TimeService(nanosecondsSince1970: { 1 << 61 }) }
+    bench = try move(bench) { _ in TimeService(nanosecondsSince1970: { 1 << 61 }) }
     bench.host.turn()
     let set = try #require(try told())
     #expect(set.flags == 1 && set.time == (1 << 61) / 100)
@@ -99,7 +99,7 @@ struct VMBusStateTests {
     try bench.agree()
     #expect(old.request())
     let service = ShutdownService()
-    (_, bench) = try move(bench) { _ in service }
+    bench = try move(bench) { _ in service }
     bench.host.turn()
     let request = try #require(try bench.rings.receive()).payload
     #expect(request.loadLE(at: 12, as: UInt16.self) == 3)
@@ -117,12 +117,12 @@ struct VMBusStateTests {
     let messages = pageList(0xE1E10, relid: 1, GuestRings.pages)
     // With the list told in part.
     bench.post(messages[0])
-    (_, bench) = try move(bench) { _ in HeartbeatService() }
+    bench = try move(bench) { _ in HeartbeatService() }
     let open =
       guestMessage(.open, 1, 99, 0xE1E10, 1, UInt32(GuestRings.secondStart))
       + [UInt8](repeating: 0, count: 120)
     #expect(bench.post(open).last?.word(at: 16) == 0)
-    (_, bench) = try move(bench) { _ in HeartbeatService() }
+    bench = try move(bench) { _ in HeartbeatService() }
     bench.host.turn()
     let request = try #require(try bench.rings.receive()).payload
     #expect(request.loadLE(at: 12, as: UInt16.self) == 0, "it negotiates")
@@ -168,7 +168,7 @@ struct VMBusStateTests {
     // Of the 50 seconds in which nothing is asked, 20 are left.
     bench.clock.advance(by: 30 * Self.second)
     var balloon = Balloon()
-    (_, bench) = try move(bench) { Self.memory(balloon, $0) }
+    bench = try move(bench) { Self.memory(balloon, $0) }
     #expect(balloon.activity.targetPageCount == 64 && balloon.activity.hasDriver)
     bench.clock.advance(by: 19 * Self.second)
     bench.host.turn()
@@ -178,7 +178,7 @@ struct VMBusStateTests {
     #expect(try received(&bench) == [6, 64])
     try send(&bench, 7, [1 << 33 | 1 << 32, 0x400 | 32 << 40])
     balloon = Balloon()
-    (_, bench) = try move(bench) { Self.memory(balloon, $0) }
+    bench = try move(bench) { Self.memory(balloon, $0) }
     #expect(balloon.activity.actualPageCount == 32)
     #expect(balloon.activity.givenBackByteCount == 32 * 4096)
     try send(&bench, 7, [1 << 33, 0x420 | 32 << 40])
@@ -192,7 +192,7 @@ struct VMBusStateTests {
     // The answer comes elsewhere; and one that never came would be waited for as long as before.
     bench.clock.advance(by: 59 * Self.second)
     balloon = Balloon()
-    (_, bench) = try move(bench) { Self.memory(balloon, $0) }
+    bench = try move(bench) { Self.memory(balloon, $0) }
     balloon.targetPageCount = 0
     bench.host.turn()
     #expect(try received(&bench) == nil)
