@@ -49,7 +49,7 @@ resident() {
 measure() {
   await 200 told started || return
   note 'as it starts' "$(resident)"
-  await 200 told used || return
+  await 400 told used || return
   note 'in use: 300 MiB' "$(resident)"
   await 200 told idle || return
   note 'idle again' "$(resident)"
