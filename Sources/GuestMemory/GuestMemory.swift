@@ -93,7 +93,8 @@ public final class GuestMemory: Sendable {
     self.backing = backing
     isPreallocated = preallocated
     self.mappings = mappings + (growable.map { [$0.mapping] } ?? [])
-    writeLog = WriteLog(layout.regions.map(\.pages))
+    // What may be added, too: it costs nothing until somebody moves the machine.
+    writeLog = WriteLog((layout.regions + (layout.growth.map { [$0] } ?? [])).map(\.pages))
     let mapped = zip(layout.regions, mappings).map(MappedRegion.init)
     low = mapped[0]
     high =

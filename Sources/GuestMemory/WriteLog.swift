@@ -125,7 +125,7 @@ extension GuestMemory {
   /// Adds the pages of a region that were noted since the last time to `bits`, one bit a page, and
   /// forgets them. Whoever reads the pages afterwards finds all bytes of those writers.
   ///
-  /// - Parameter region: the number of one of the layout's.
+  /// - Parameter region: the number of one of the layout's, or behind them what was added.
   package func takeWriteLog(ofRegion region: Int, into bits: inout [UInt64]) {
     writeLog.take(region, into: &bits)
   }

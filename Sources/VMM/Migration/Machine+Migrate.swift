@@ -28,9 +28,8 @@ extension Machine {
     settings: MigrationSettings = MigrationSettings(), hooks: MigrationHooks
   ) throws(MigrationError) -> MigrationReport {
     guard !offersNesting else { throw .machine("a machine with nested guests cannot move") }
-    guard memory.layout.growth == nil else {
-      throw .machine("a machine whose memory can grow cannot move")
-    }
+    growth.hold()
+    defer { growth.release() }
     let channel = try MigrationChannel(descriptor) { [control] in
       hooks.goesOn() && !control.isEnding
     }

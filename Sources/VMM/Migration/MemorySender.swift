@@ -27,7 +27,7 @@ final class MemorySender {
     self.memory = memory
     self.log = log
     self.channel = channel
-    let regions = memory.layout.regions.map(\.pages)
+    let regions = memory.regions.map(\.pages)
     pending = PageBits(regions)
     sent = PageBits(regions)
   }
@@ -57,7 +57,7 @@ final class MemorySender {
     for region in pending.regions.indices {
       memory.takeWriteLog(ofRegion: region, into: &pending.words[region])
       try machine { () throws(KVMError) in
-        try log.takeWritten(ofSlot: region, into: &pending.words[region])
+        try log.takeWritten(ofRegion: region, into: &pending.words[region])
       }
     }
   }

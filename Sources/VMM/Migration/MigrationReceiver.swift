@@ -135,7 +135,7 @@ struct MigrationIntake {
     switch frame.kind {
     case .pages:
       pageCount += UInt64(payload.count) / 4096
-      guard pageCount <= (guest.layout.ramByteCount >> 12) * Self.maximumMemoryCount else {
+      guard pageCount <= (guest.ramByteCount >> 12) * Self.maximumMemoryCount else {
         throw .format("more memory than rounds can have")
       }
       try write(payload, at: frame.argument)

@@ -155,13 +155,14 @@ public final class Machine: Sendable {
     let slots = try TrackedSlots(
       registering: guest, with: machine, numbers: numbers, source: source,
       refinement: configuration.refinement, hasSystemManagement: hasManagement)
+    growth.connect(slots)
     if let restoration {
+      try restoration.addMemory(to: guest, growth)
       try restoration.load(into: guest, control: control)
     } else {
       try platform.boot.load(into: guest)
     }
     try slots.start(guest.tracker)
-    growth.connect(slots)
 
     let trackingEnd = TrackingEnd(
       // Looking costs nothing until somebody asks: there is nothing to end.

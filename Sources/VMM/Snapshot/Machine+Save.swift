@@ -46,10 +46,8 @@ extension Machine {
       throw .part(
         SavedStateError(part: "vCPU 0", reason: .unsupported("a machine with nested guests")))
     }
-    guard memory.layout.growth == nil else {
-      throw .part(
-        SavedStateError(part: "memory", reason: .unsupported("memory that can grow (max=)")))
-    }
+    growth.hold()
+    defer { growth.release() }
     let parts = try machineError { () throws(MachineError) in
       try kvm { () throws(KVMError) in
         var parts = try VCPUStateParts(
@@ -114,6 +112,7 @@ extension Machine {
       vcpuCount: runners.count, memoryByteCount: memory.layout.ramByteCount, transport: transport,
       enlightenments: enlightenments)
     try add(kind, as: StateName.kind, to: &state)
+    if let added = AddedMemory(memory) { try add(added, as: StateName.addedMemory, to: &state) }
   }
 
   private func add(
@@ -136,6 +135,7 @@ func machineError<R>(_ body: () throws(MachineError) -> R) throws(SavedMachineEr
 /// The names of the parts that are no devices.
 enum StateName {
   static let kind = "machine"
+  static let addedMemory = "added memory"
   static let kernel = "KVM"
   static let hyperV = "Hyper-V registers"
 
@@ -174,6 +174,30 @@ extension MachineKind: StateTransferable {
     try transfer.constant(
       transport, "Hyper-V's interface comes from elsewhere (0: KVM, 1: this program, 2: nowhere):")
     try transfer.constant(enlightenments, "the set of enlightenments is")
+  }
+}
+
+/// What memory has grown by.
+struct AddedMemory: Sendable {
+  /// What can be added in all, the same where the machine is restored.
+  let growthByteCount: UInt64
+  private(set) var byteCount: UInt64
+
+  /// Nil for memory that cannot grow.
+  init?(_ memory: GuestMemory) {
+    guard let growth = memory.layout.growth else { return nil }
+    growthByteCount = growth.byteCount
+    byteCount = memory.addedByteCount
+  }
+}
+
+extension AddedMemory: StateTransferable {
+  mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    try transfer.constant(growthByteCount, "what memory can grow by is")
+    try transfer.integer(&byteCount, in: 0...growthByteCount)
+    try transfer.check(
+      byteCount.isMultiple(of: GuestMemoryLayout.growthUnit),
+      "\(byteCount) bytes of added memory: no multiple of 128 MiB")
   }
 }
 

@@ -54,6 +54,24 @@ public struct MachineRestoration: Sendable {
     _ = try restored(kind, from: StateName.kind)
   }
 
+  /// Adds what memory had grown by: in front of `load`.
+  func addMemory(to guest: GuestMemory, _ growth: MemoryGrowth) throws(MachineError) {
+    guard let before = AddedMemory(guest) else {
+      guard !state.hasPart(StateName.addedMemory) else {
+        throw Self.error(
+          SavedStateError(
+            part: StateName.addedMemory,
+            reason: .invalid("memory cannot grow here, and could there")))
+      }
+      return
+    }
+    let byteCount = try restored(before, from: StateName.addedMemory).byteCount
+    guard byteCount > 0 else { return }
+    guard try growth.add(byteCount) != nil else {
+      throw .configuration("no room for the \(byteCount) bytes that a saved machine was given")
+    }
+  }
+
   /// Whether a program had started its other vCPUs: then it does not ask for them again.
   var hasSecondaries: Bool { state.hasPart(StateName.vcpu(1)) }
 

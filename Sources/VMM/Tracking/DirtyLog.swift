@@ -7,16 +7,15 @@ internal import ZeroTracker
 ///
 /// Only a migration clears the log, and what it clears is kept for the tracker. Where manual
 /// protect is missing each reading clears it, so the tracker's readings are kept for the migration
-/// as well. Memory that is added while the machine runs is the tracker's alone: such a machine does
-/// not move.
+/// as well. No memory is added while a migration has the log (`MemoryGrowth.hold`).
 ///
 /// Any thread. The tracker calls with its own lock held; nobody is called back.
 final class DirtyLog: Sendable {
   private struct State {
     var isTracked: Bool
     var isMigrating = false
-    /// For the tracker, of each region a bit per page: written, and no longer in the log. Empty
-    /// where nothing was ever taken from it.
+    /// For the tracker, of each slot a bit per page: written, and no longer in the log. None of
+    /// slots from which nothing was ever taken.
     var kept: [[UInt64]] = []
     /// For the migration: written, and no longer in the log, as the tracker read it.
     var pending: [[UInt64]] = []
@@ -78,37 +77,43 @@ final class DirtyLog: Sendable {
     ofAdded region: PageRange, to words: inout MutableSpan<UInt64>
   ) throws(KVMError) -> Bool {
     let added = state.withLock { $0.added }
-    guard let first = added.first, let last = added.last,
+    let parts = parts(ofRegion: slots.count, added)
+    guard let first = parts.first?.slot, let last = parts.last?.slot,
       first.firstPage == region.start.rawValue,
       region.end.rawValue <= last.firstPage + last.pageCount
     else { return false }
-    for slot in added where slot.firstPage < region.end.rawValue {
-      // Pieces are made of whole words.
-      let start = Int(slot.firstPage - first.firstPage) / 64
-      for slot in spaces(of: slot) {
-        let log = try read(slot)
-        for index in log.indices where log[index] != 0 { words[start + index] |= log[index] }
-      }
+    for part in parts where part.slot.firstPage < region.end.rawValue {
+      try addWritten(of: part, to: &words)
     }
     return true
   }
 
   /// Adds all that the guest wrote since the machine was made, or since it was forgotten.
   func addWritten(ofSlot number: Int, to words: inout MutableSpan<UInt64>) throws(KVMError) {
+    try addWritten(of: Part(number: number, slot: slots[number], place: 0), to: &words)
+  }
+
+  private func addWritten(
+    of part: Part, to words: inout MutableSpan<UInt64>
+  ) throws(KVMError) {
     if isManual {
       // In this order: what a migration takes from the log is kept before it is cleared.
-      for slot in spaces(of: slots[number]) { try machine.addDirtyLog(of: slot, to: &words) }
+      if part.number < slots.count {
+        for slot in spaces(of: part.slot) { try machine.addDirtyLog(of: slot, to: &words) }
+      } else {
+        Self.add(try read(part.slot), to: &words, at: part.place)
+      }
     } else {
       // A reading clears: a migration that begins meanwhile is to have it, or to read it itself.
       let log = try state.withLock { (state) throws(KVMError) in
-        let log = try read(number)
-        if state.isMigrating { Self.add(log, to: &state.pending[number]) }
+        let log = try read(part.slot)
+        if state.isMigrating { Self.add(log, to: &state.pending[part.number]) }
         return log
       }
-      Self.add(log, to: &words)
+      Self.add(log, to: &words, at: part.place)
     }
-    let kept = state.withLock { $0.kept.isEmpty ? [] : $0.kept[number] }
-    Self.add(kept, to: &words)
+    let kept = state.withLock { part.number < $0.kept.count ? $0.kept[part.number] : [] }
+    Self.add(kept, to: &words, at: part.place)
   }
 
   /// Forgets pages that are about to be discarded: see `WrittenPageSource.forget`. A migration
@@ -153,7 +158,7 @@ final class DirtyLog: Sendable {
     try state.withLock { (state) throws(KVMError) in
       state.isTracked = false
       state.kept = []
-      try setLogging(false, of: state.isMigrating ? state.added : slots + state.added)
+      if !state.isMigrating { try setLogging(false, of: slots + state.added) }
     }
   }
 
@@ -162,28 +167,34 @@ final class DirtyLog: Sendable {
   /// Begins to note what the guest writes from now on, for `takeWritten`. One at a time.
   func beginMigration() throws(KVMError) {
     try state.withLock { (state) throws(KVMError) in
-      let none = slots.map { [UInt64](repeating: 0, count: Int(($0.pageCount + 63) / 64)) }
-      if !state.isTracked { try setLogging(true, of: slots) }
+      let all = slots + state.added
+      let none = all.map { [UInt64](repeating: 0, count: Int(($0.pageCount + 63) / 64)) }
+      if !state.isTracked { try setLogging(true, of: all) }
       state.isMigrating = true
       state.pending = none
-      if state.isTracked, state.kept.isEmpty { state.kept = none }
+      if state.isTracked { state.kept += none[state.kept.count...] }
     }
   }
 
   /// Adds the pages that the guest wrote since the last call to `bits`. What is read of them
   /// afterwards has the bytes of all those writes; later ones are noted anew.
-  func takeWritten(ofSlot number: Int, into bits: inout [UInt64]) throws(KVMError) {
+  ///
+  /// - Parameter region: the number of one of memory's, or behind them all that was added.
+  func takeWritten(ofRegion region: Int, into bits: inout [UInt64]) throws(KVMError) {
     try state.withLock { (state) throws(KVMError) in
-      for slot in spaces(of: slots[number]) {
-        let log = try read(slot)
-        // Before it is cleared: should that fail, nothing is lost.
-        Self.add(log, to: &bits)
-        if state.isTracked { Self.add(log, to: &state.kept[number]) }
-        if isManual { try machine.clearDirtyLog(of: slot, words: log) }
+      for part in parts(ofRegion: region, state.added) {
+        for slot in spaces(of: part.slot) {
+          let log = try readOne(slot)
+          // Before it is cleared: should that fail, nothing is lost.
+          Self.add(log, to: &bits, at: part.place)
+          if state.isTracked { Self.add(log, to: &state.kept[part.number]) }
+          if isManual { try machine.clearDirtyLog(of: slot, words: log) }
+        }
+        let pending = state.pending[part.number]
+        Self.add(pending, to: &bits, at: part.place)
+        if state.isTracked { Self.add(pending, to: &state.kept[part.number]) }
+        state.pending[part.number] = Array(repeating: 0, count: pending.count)
       }
-      for index in bits.indices { bits[index] |= state.pending[number][index] }
-      if state.isTracked { Self.add(state.pending[number], to: &state.kept[number]) }
-      state.pending[number] = Array(repeating: 0, count: state.pending[number].count)
     }
   }
 
@@ -194,7 +205,7 @@ final class DirtyLog: Sendable {
       state.isMigrating = false
       state.pending = []
       // Logging that stays on costs the guest time, and nothing else.
-      if !state.isTracked { try? setLogging(false, of: slots) }
+      if !state.isTracked { try? setLogging(false, of: slots + state.added) }
     }
   }
 
@@ -206,29 +217,51 @@ final class DirtyLog: Sendable {
     }
   }
 
+  /// A slot, its number among all, and the first word that it has of its region's.
+  private struct Part {
+    let number: Int
+    let slot: MemorySlot
+    let place: Int
+  }
+
+  /// Those of a region of memory; behind all regions those of what was added.
+  private func parts(ofRegion region: Int, _ added: [MemorySlot]) -> [Part] {
+    guard region == slots.count else {
+      return [Part(number: region, slot: slots[region], place: 0)]
+    }
+    guard let first = added.first else { return [] }
+    return added.enumerated().map { index, slot in
+      // Pieces are made of whole words.
+      Part(
+        number: slots.count + index, slot: slot,
+        place: Int(slot.firstPage - first.firstPage) / 64)
+    }
+  }
+
   /// The log of all address spaces of a slot.
-  private func read(_ number: Int) throws(KVMError) -> [UInt64] {
+  private func read(_ slot: MemorySlot) throws(KVMError) -> [UInt64] {
     var words: [UInt64] = []
-    for slot in spaces(of: slots[number]) {
-      let log = try read(slot)
+    for slot in spaces(of: slot) {
+      let log = try readOne(slot)
       if words.isEmpty { words = log } else { Self.add(log, to: &words) }
     }
     return words
   }
 
-  private func read(_ slot: MemorySlot) throws(KVMError) -> [UInt64] {
+  private func readOne(_ slot: MemorySlot) throws(KVMError) -> [UInt64] {
     var log = [UInt64](repeating: 0, count: Int((slot.pageCount + 63) / 64))
     var span = log.mutableSpan
     try machine.readDirtyLog(of: slot, into: &span)
     return log
   }
 
-  private static func add(_ log: [UInt64], to words: inout [UInt64]) {
-    for index in log.indices where log[index] != 0 { words[index] |= log[index] }
+  /// - Parameter place: where the log's first word goes.
+  private static func add(_ log: [UInt64], to words: inout [UInt64], at place: Int = 0) {
+    for index in log.indices where log[index] != 0 { words[place + index] |= log[index] }
   }
 
-  private static func add(_ log: [UInt64], to words: inout MutableSpan<UInt64>) {
-    for index in log.indices where log[index] != 0 { words[index] |= log[index] }
+  private static func add(_ log: [UInt64], to words: inout MutableSpan<UInt64>, at place: Int) {
+    for index in log.indices where log[index] != 0 { words[place + index] |= log[index] }
   }
 
   /// A slot, with the one of the other address space.

@@ -8,17 +8,31 @@ internal import ZeroTracker
 ///
 /// Any thread whose role has the calls: that of VMBus, and those without a filter.
 final class MemoryGrowth: GuestMemoryGrowth {
+  private struct State {
+    /// Made after the devices, before the guest runs.
+    var slots: TrackedSlots?
+    /// How many do not want memory to change.
+    var holderCount = 0
+  }
+
   private let memory: GuestMemory
-  /// Made after the devices, before the guest runs.
-  private let slots = Guarded<TrackedSlots?>(nil)
+  /// Its lock is held while memory is added.
+  private let state = Guarded(State())
 
   init(_ memory: GuestMemory) {
     self.memory = memory
   }
 
   func connect(_ slots: TrackedSlots) {
-    self.slots.withLock { $0 = slots }
+    state.withLock { $0.slots = slots }
   }
+
+  /// Adds nothing more until `release`, while the machine is saved or moves: what was added by now
+  /// is all there will be.
+  func hold() { state.withLock { $0.holderCount += 1 } }
+
+  /// Ends what `hold` began.
+  func release() { state.withLock { $0.holderCount -= 1 } }
 
   var stepByteCount: UInt64 { memory.layout.growthStep }
 
@@ -26,11 +40,19 @@ final class MemoryGrowth: GuestMemoryGrowth {
     (memory.layout.growth?.byteCount ?? 0) - memory.addedByteCount
   }
 
-  /// - Returns: nil if there is no room for it.
+  var addedPages: Range<UInt64> {
+    guard let growth = memory.layout.growth else { return 0..<0 }
+    let first = growth.start.page.rawValue
+    return first..<first + memory.addedByteCount / 4096
+  }
+
+  /// - Returns: nil if there is no room for it, or it is held.
   func add(_ byteCount: UInt64) throws(MachineError) -> MappedRegion? {
-    guard let slots = slots.withLock({ $0 }) else { return nil }
-    return try memory.grow(by: byteCount) { (piece) throws(MachineError) in
-      try slots.add(piece)
+    try state.withLock { (state) throws(MachineError) in
+      guard state.holderCount == 0, let slots = state.slots else { return nil }
+      return try memory.grow(by: byteCount) { (piece) throws(MachineError) in
+        try slots.add(piece)
+      }
     }
   }
 
@@ -48,13 +70,13 @@ extension Machine {
   /// Any thread but a vCPU's, before the run and during it.
   ///
   /// - Returns: the first byte's address.
-  /// - Throws: `.configuration` if there is no room for it, or it is not a multiple of 128 MiB;
-  ///   what the host says.
+  /// - Throws: `.configuration` if there is no room for it, it is not a multiple of 128 MiB, or the
+  ///   machine is being saved or moved; what the host says.
   public func addMemory(byteCount: UInt64) throws(MachineError) -> GPA {
     guard let piece = try growth.add(byteCount) else {
       throw .configuration(
         "\(byteCount) bytes of memory more: give a multiple of 128 MiB, at most "
-          + "\(growth.leftByteCount) bytes")
+          + "\(growth.leftByteCount) bytes, and not while the machine is saved or moves")
     }
     return piece.start
   }

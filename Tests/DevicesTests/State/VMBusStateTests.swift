@@ -204,34 +204,89 @@ struct VMBusStateTests {
     #expect(balloon.activity.actualPageCount == 0)
   }
 
-  @Test("memory that can grow is not saved")
-  func growth() throws {
-    let bench = try VMBusBench(
-      { clock in
-        DynamicMemory(
-          Balloon(), growth: Growth(leftByteCount: 128 << 20),
-          clock: { UInt64(bitPattern: clock.nanoseconds) })
-      }, growthByteCount: 128 << 20)
-    #expect(throws: StateError.unsupported("memory that can grow (max=)")) {
-      try StateHarness.save(bench.host)
-    }
-    let fixed = try VMBusBench { clock in
-      DynamicMemory(
-        Balloon(), growth: Growth(leftByteCount: 0),
-        clock: { UInt64(bitPattern: clock.nanoseconds) })
-    }
-    #expect(try !StateHarness.save(fixed.host).isEmpty)
+  private static let unit = GuestMemoryLayout.growthUnit
+  private static let unitPageCount = unit / 4096
+  private static let growthStart: UInt64 = 0x10_0000
+
+  private static func size(_ units: UInt64) -> MemorySize {
+    MemorySize(
+      byteCount: 16 << 20 + units * unit, startByteCount: 16 << 20, growthByteCount: 4 * unit,
+      growthStepByteCount: unit)
   }
 
-  private final class Growth: GuestMemoryGrowth {
-    let stepByteCount: UInt64 = 128 << 20
-    let leftByteCount: UInt64
+  private static func growing(
+    _ balloon: Balloon, _ growth: BareGrowth, _ clock: ManualClock
+  ) -> DynamicMemory {
+    let device = DynamicMemory(
+      balloon, growth: growth, clock: { UInt64(bitPattern: clock.nanoseconds) })
+    device.attach {}
+    return device
+  }
 
-    init(leftByteCount: UInt64) {
-      self.leftByteCount = leftByteCount
+  /// A guest that is to have two units more, when it is asked to take them.
+  private func growing(_ balloon: Balloon, _ growth: BareGrowth) throws -> VMBusBench {
+    var bench = try VMBusBench(
+      { Self.growing(balloon, growth, $0) }, growthByteCount: 4 * Self.unit)
+    growth.memory.withLock { [memory = bench.memory] in $0 = memory }
+    try bench.open()
+    for message in [(1, [0x2_0000]), (3, [0x1F, 0, 0])] as [(UInt16, [UInt64])] {
+      try send(&bench, message.0, message.1)
+      _ = try bench.rings.receive()
     }
+    balloon.setSize(Self.size(2))
+    bench.clock.advance(by: 51 * Self.second)
+    bench.host.turn()
+    return bench
+  }
 
-    func grow(by byteCount: UInt64) -> Range<UInt64>? { nil }
+  @Test("memory that a guest is asked to take is its own elsewhere; so is what it did not take")
+  func growth() throws {
+    let growth = BareGrowth()
+    var bench = try growing(Balloon(), growth)
+    let asked = Self.growthStart | (2 * Self.unitPageCount) << 40
+    #expect(try received(&bench) == [10, asked])
+    // The answer comes elsewhere, and what was to be had is known there.
+    var balloon = Balloon()
+    bench = try move(bench) { Self.growing(balloon, growth, $0) }
+    #expect(balloon.activity.addedPageCount == 0)
+    try send(&bench, 11, [Self.unitPageCount | 1 << 32])
+    #expect(UInt64(balloon.activity.addedPageCount) == Self.unitPageCount)
+    // The rest is asked for in 10 seconds, of which 4 have gone.
+    bench.clock.advance(by: 4 * Self.second)
+    balloon = Balloon()
+    bench = try move(bench) { Self.growing(balloon, growth, $0) }
+    #expect(UInt64(balloon.activity.addedPageCount) == Self.unitPageCount)
+    bench.clock.advance(by: 5 * Self.second)
+    bench.host.turn()
+    #expect(try received(&bench) == nil)
+    bench.clock.advance(by: Self.second)
+    bench.host.turn()
+    #expect(
+      try received(&bench) == [
+        10, Self.growthStart + Self.unitPageCount | Self.unitPageCount << 40,
+      ])
+    try send(&bench, 11, [Self.unitPageCount | 1 << 32])
+    #expect(UInt64(balloon.activity.addedPageCount) == 2 * Self.unitPageCount)
+    // Somebody who makes it smaller there finds what there is.
+    balloon.setSize(Self.size(1))
+    bench.host.turn()
+    #expect(try received(&bench) == [6, Self.unitPageCount])
+    #expect(bench.memory.addedByteCount == 2 * Self.unit)
+  }
+
+  @Test("pages that were never added are refused; so is memory that cannot grow")
+  func growthElsewhere() throws {
+    let growth = BareGrowth()
+    let bench = try growing(Balloon(), growth)
+    let bytes = try StateHarness.save(bench.host)
+    // As many bytes, of a machine to which nothing was added.
+    let other = BareGrowth()
+    let empty = try VMBusBench(
+      { Self.growing(Balloon(), other, $0) }, growthByteCount: 4 * Self.unit)
+    other.memory.withLock { $0 = empty.memory }
+    #expect(throws: StateError.self) { try StateHarness.restore(bytes, into: empty.host) }
+    let fixed = try VMBusBench { Self.memory(Balloon(), $0) }
+    #expect(throws: StateError.self) { try StateHarness.restore(bytes, into: fixed.host) }
   }
 
   @Test("a bus with an open channel goes with its machine, and so does the guest's memory")
@@ -257,18 +312,29 @@ struct VMBusStateTests {
     }
   }
 
-  @Test("damaged state is refused, or does no harm", arguments: [false, true])
-  func damage(isMemory: Bool) throws {
+  enum Device: CaseIterable {
+    case heartbeat
+    case balloon
+    case growth
+  }
+
+  @Test("damaged state is refused, or does no harm", arguments: Device.allCases)
+  func damage(device: Device) throws {
+    let growth = BareGrowth()
     var bench: VMBusBench
-    if isMemory {
+    switch device {
+    case .heartbeat:
+      bench = try VMBusBench { _ in HeartbeatService() }
+      try bench.open()
+      try bench.agree()
+    case .balloon:
       bench = try ballooned(Balloon(targetPageCount: 64))
       bench.clock.advance(by: 51 * Self.second)
       bench.host.turn()
       try send(&bench, 7, [1 << 33 | 1 << 32, 0x400 | 32 << 40])
-    } else {
-      bench = try VMBusBench { _ in HeartbeatService() }
-      try bench.open()
-      try bench.agree()
+    case .growth:
+      bench = try growing(Balloon(), growth)
+      try send(&bench, 11, [Self.unitPageCount | 1 << 32])
     }
     for message in pageList(7, relid: 1, [0x80, 0x81, 0x82]) { bench.post(message) }
     let bytes = try StateHarness.save(bench.host)
@@ -276,7 +342,11 @@ struct VMBusStateTests {
     var clock: ManualClock?
     let accepted = try StateHarness.damage(bytes) { () throws -> VMBusHost in
       let new = try VMBusBench(insteadOf: before) { (clock) -> any VMBusDevice in
-        if isMemory { Self.memory(Balloon(), clock) } else { HeartbeatService() }
+        switch device {
+        case .heartbeat: HeartbeatService()
+        case .balloon: Self.memory(Balloon(), clock)
+        case .growth: Self.growing(Balloon(), growth, clock)
+        }
       }
       clock = new.clock
       return new.host

@@ -221,6 +221,7 @@ struct HotAddTests {
       let left = Guarded<UInt64>(8 << 30)
       let stepByteCount: UInt64 = 4 << 30
       var leftByteCount: UInt64 { left.withLock { $0 } }
+      var addedPages: Range<UInt64> { 0x10_0000..<0x10_0000 + (8 << 30 - leftByteCount) / 4096 }
       func grow(by byteCount: UInt64) -> Range<UInt64>? {
         left.withLock { left in
           let first = 0x10_0000 + (8 << 30 - left) / 4096
@@ -254,6 +255,14 @@ final class BareGrowth: GuestMemoryGrowth {
     memory.withLock { memory in
       memory.map { ($0.layout.growth?.byteCount ?? 0) - $0.addedByteCount }
     } ?? 0
+  }
+
+  var addedPages: Range<UInt64> {
+    memory.withLock { memory in
+      guard let memory, let growth = memory.layout.growth else { return 0..<0 }
+      let first = growth.start.page.rawValue
+      return first..<first + memory.addedByteCount / 4096
+    }
   }
 
   func grow(by byteCount: UInt64) -> Range<UInt64>? {

@@ -22,7 +22,7 @@ struct MigrationTests {
   /// Becomes the machine that comes over a socket; it does not run yet.
   private func receive(
     _ descriptor: Int32, _ source: WrittenPageSourceKind = .populated,
-    _ backing: MemoryBacking = .anonymous,
+    _ backing: MemoryBacking = .anonymous, grows: Bool = false,
     prepare: @escaping @Sendable (MigrationReceiver) -> Void = { _ in }
   ) async -> Arrival {
     await onThread {
@@ -31,7 +31,7 @@ struct MigrationTests {
         prepare(receiver)
         do {
           let moving = try MovingMachine(
-            source, backing, restoration: MachineRestoration(receivedBy: receiver))
+            source, backing, grows: grows, restoration: MachineRestoration(receivedBy: receiver))
           try receiver.commit()
           return .machine(moving, contents: try moving.contents())
         } catch {
@@ -50,7 +50,8 @@ struct MigrationTests {
     to source: WrittenPageSourceKind = .populated, _ backing: MemoryBacking = .anonymous,
     settings: MigrationSettings = MigrationSettings()
   ) async throws -> (MovingMachine, MigrationReport) {
-    async let arrival = receive(sockets.far, source, backing)
+    let grows = moving.machine.memory.layout.growth != nil
+    async let arrival = receive(sockets.far, source, backing, grows: grows)
     let result = await onThread {
       Result { () throws(MigrationError) in
         try moving.migrate(over: sockets.near, settings) { hooks in
@@ -78,7 +79,19 @@ struct MigrationTests {
 
   @Test(arguments: Host.sources, [MemoryBacking.anonymous, .memfd])
   func arrivesWhole(source: WrittenPageSourceKind, backing: MemoryBacking) async throws {
-    let moving = try MovingMachine(source, backing)
+    try await arrivesWhole(source, backing, grows: false)
+  }
+
+  /// What was written is in memory that was added; more can be added on the other side.
+  @Test(arguments: Host.sources, [MemoryBacking.anonymous, .memfd])
+  func arrivesGrown(source: WrittenPageSourceKind, backing: MemoryBacking) async throws {
+    try await arrivesWhole(source, backing, grows: true)
+  }
+
+  private func arrivesWhole(
+    _ source: WrittenPageSourceKind, _ backing: MemoryBacking, grows: Bool
+  ) async throws {
+    let moving = try MovingMachine(source, backing, grows: grows)
     let end = moving.start()
     try moving.waitForCounting()
     var settings = MigrationSettings()
@@ -89,6 +102,10 @@ struct MigrationTests {
     let (arrived, report) = try await move(
       moving, over: try SocketPair(), to: other, backing, settings: settings)
     #expect(report.roundCount == 4 && report.zeroPageCount > 0, "\(report)")
+    #expect(arrived.machine.memory.addedByteCount == moving.machine.memory.addedByteCount)
+    if grows {
+      _ = try arrived.machine.addMemory(byteCount: GuestMemoryLayout.growthUnit)
+    }
     moving.control.end(with: .stopped)
     await end.value
     let secondEnd = arrived.start()

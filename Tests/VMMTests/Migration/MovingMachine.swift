@@ -1,3 +1,4 @@
+import Bytes
 import DeviceKit
 import Devices
 import Foundation
@@ -15,32 +16,43 @@ import ZeroTracker
 /// and how it moves to another machine.
 final class MovingMachine: Sendable {
   static let memoryByteCount: UInt64 = 16 << 20
-  /// Where the device writes, page after page: nobody else does.
-  static let deviceStart: UInt64 = 0xC0_0000
   static let devicePageCount: UInt64 = 64
+  /// Where it writes: in memory that it has from its start on, or in what is added.
+  private static let start: UInt64 = 0x40_0000
+  private static let addedStart: UInt64 = 0x1_0040_0000
 
   /// Counts, page after page, in 4 MiB; a bit of the count goes to the 4 MiB after that, so that
   /// those pages are zero, and not, by turns. Each time around it asks the device.
-  private static let program: [UInt8] = [
-    0x31, 0xDB,  // xor ebx, ebx
-    0xBF, 0x00, 0x00, 0x40, 0x00,  // round: mov edi, 0x400000
-    0x48, 0xFF, 0xC3,  // next: inc rbx
-    0x48, 0x89, 0x1F,  // mov [rdi], rbx
-    0x48, 0x89, 0xDA,  // mov rdx, rbx
-    0x48, 0xC1, 0xEA, 0x0A,  // shr rdx, 10
-    0x83, 0xE2, 0x01,  // and edx, 1
-    0x48, 0x89, 0x97, 0x00, 0x00, 0x40, 0x00,  // mov [rdi + 0x400000], rdx
-    0x48, 0x81, 0xC7, 0x00, 0x10, 0x00, 0x00,  // add rdi, 0x1000
-    0x81, 0xFF, 0x00, 0x00, 0x80, 0x00,  // cmp edi, 0x800000
-    0x72, 0xDA,  // jb next
-    0xE6, 0xEC,  // out 0xEC, al
-    0xEB, 0xD1,  // jmp round
-  ]
+  private static func program(at start: UInt64) -> [UInt8] {
+    [0x31, 0xDB]  // xor ebx, ebx
+      + [0x49, 0xB8] + start.littleEndianBytes  // mov r8, start
+      + [0x49, 0xB9] + (start + 0x40_0000).littleEndianBytes  // mov r9, start + 0x400000
+      + [
+        0x4C, 0x89, 0xC7,  // round: mov rdi, r8
+        0x48, 0xFF, 0xC3,  // next: inc rbx
+        0x48, 0x89, 0x1F,  // mov [rdi], rbx
+        0x48, 0x89, 0xDA,  // mov rdx, rbx
+        0x48, 0xC1, 0xEA, 0x0A,  // shr rdx, 10
+        0x83, 0xE2, 0x01,  // and edx, 1
+        0x48, 0x89, 0x97, 0x00, 0x00, 0x40, 0x00,  // mov [rdi + 0x400000], rdx
+        0x48, 0x81, 0xC7, 0x00, 0x10, 0x00, 0x00,  // add rdi, 0x1000
+        0x4C, 0x39, 0xCF,  // cmp rdi, r9
+        0x72, 0xDD,  // jb next
+        0xE6, 0xEC,  // out 0xEC, al
+        0xEB, 0xD6,  // jmp round
+      ]
+  }
 
   /// Writes a page for each byte that the guest sends, and gives one back now and then.
   private final class Writer: Sendable {
+    /// Where it writes, page after page: nobody else does.
+    let start: UInt64
     let memory = Guarded<GuestMemory?>(nil)
     let count = Guarded<UInt64>(0)
+
+    init(at start: UInt64) {
+      self.start = start
+    }
 
     func write() {
       guard let memory = memory.withLock({ $0 }) else { return }
@@ -48,7 +60,7 @@ final class MovingMachine: Sendable {
         count += 1
         return count
       }
-      let page = MovingMachine.deviceStart + number % MovingMachine.devicePageCount * 4096
+      let page = start + number % MovingMachine.devicePageCount * 4096
       do {
         try memory.store(number, at: GPA(page))
         if number % 7 == 0 { try memory.discard(at: GPA(page), byteCount: 4096) }
@@ -60,15 +72,20 @@ final class MovingMachine: Sendable {
 
   let machine: Machine
   let control: MachineControl
+  private let place: UInt64
   private let writer: Writer
 
+  /// - Parameter grows: whether all that is written is in memory that was added: of 256 MiB that
+  ///   may be, 128.
   init(
     _ source: WrittenPageSourceKind = .populated, _ backing: MemoryBacking = .anonymous,
-    restoration: MachineRestoration? = nil
+    grows: Bool = false, restoration: MachineRestoration? = nil
   ) throws {
-    let (control, writer) = (MachineControl(), Writer())
+    place = grows ? Self.addedStart : Self.start
+    let (control, writer) = (MachineControl(), Writer(at: place + 0x80_0000))
     var configuration = MachineConfiguration.confined(
-      program: Self.program, memoryByteCount: Self.memoryByteCount)
+      program: Self.program(at: place), memoryByteCount: Self.memoryByteCount)
+    if grows { configuration.growthByteCount = 2 * GuestMemoryLayout.growthUnit }
     configuration.writtenPageSource = source
     configuration.backing = backing
     configuration.restoration = restoration
@@ -76,13 +93,16 @@ final class MovingMachine: Sendable {
       (PortRange(start: 0xEC, count: 1), SignalPort { _ in writer.write() })
     ]
     machine = try Machine(configuration, control: control)
+    if grows, restoration == nil {
+      _ = try machine.addMemory(byteCount: GuestMemoryLayout.growthUnit)
+    }
     writer.memory.withLock { [machine] in $0 = machine.memory }
     self.control = control
     self.writer = writer
   }
 
   /// Counts up as long as the guest runs.
-  func count() throws -> UInt64 { try machine.memory.load(at: GPA(0x40_0000)) }
+  func count() throws -> UInt64 { try machine.memory.load(at: GPA(place)) }
 
   func waitForCounting() throws {
     let before = try count()
@@ -95,7 +115,7 @@ final class MovingMachine: Sendable {
   /// Writes to pages that nobody else writes to: one comes in each round, and one goes.
   func write(inRound round: UInt64) {
     do {
-      let start: UInt64 = 0xD0_0000
+      let start = place + 0x90_0000
       for page in 0..<4 as Range<UInt64> {
         let address = GPA(start + (page << 12))
         if page == round % 4 {
@@ -120,9 +140,11 @@ final class MovingMachine: Sendable {
     return try machine.migrate(over: descriptor, settings: settings, hooks: hooks)
   }
 
-  /// All of its memory.
+  /// All of its memory, of what was added the part that it uses.
   func contents() throws -> [UInt8] {
-    try machine.memory.read(at: GPA(0), byteCount: Int(Self.memoryByteCount))
+    try machine.memory.regions.reduce(into: []) { bytes, region in
+      bytes += try machine.memory.read(at: region.start, byteCount: Int(Self.memoryByteCount))
+    }
   }
 
   /// No page is reported that is not zero.

@@ -141,4 +141,79 @@ struct SavedZeroTests {
     _ = await outcome.value
     return saved
   }
+
+  private static let unit = GuestMemoryLayout.growthUnit
+  private static let added: UInt64 = 0x1_0000_0000
+
+  private func growing(
+    _ source: WrittenPageSourceKind, _ backing: MemoryBacking,
+    _ restoration: MachineRestoration? = nil, by unitCount: UInt64 = 3
+  ) throws -> Machine {
+    var configuration = configuration(source, backing, Signals())
+    configuration.growthByteCount = unitCount * Self.unit
+    configuration.restoration = restoration
+    return try Machine(configuration, control: MachineControl())
+  }
+
+  /// Memory that was added, part of it used and given back, is what it was; more can be added.
+  @Test(arguments: WrittenPageSourceKind.allCases, [MemoryBacking.anonymous, .memfd])
+  func whatWasAddedGoesAlong(source: WrittenPageSourceKind, backing: MemoryBacking) async throws {
+    guard source.obstacle == nil else { return }
+    let machine = try growing(source, backing)
+    let outcome = Task { await machine.runOnThread() }
+    for _ in 0..<2 { _ = try machine.addMemory(byteCount: Self.unit) }
+    let used = Self.added + Self.unit - 0x8_0000
+    let bytes = (0..<0x10_0000).map { UInt8(truncatingIfNeeded: $0 >> 12 | 1) }
+    try machine.memory.write(bytes, at: GPA(used))
+    try machine.memory.discard(at: GPA(used), byteCount: 0x4_0000)
+    #expect(try machine.control.pause())
+    let file = try SavedFile()
+    let saved = try machine.save(memoryTo: file.descriptor)
+    machine.control.end(with: .stopped)
+    _ = await outcome.value
+    let restoration = MachineRestoration(
+      try SavedMachine(decoding: saved.encoded), memoryDescriptor: file.descriptor)
+    for other in WrittenPageSourceKind.allCases where other.obstacle == nil {
+      let restored = try growing(other, backing, restoration)
+      let memory = restored.memory
+      #expect(memory.addedByteCount == 2 * Self.unit)
+      let now = try memory.read(at: GPA(used), byteCount: bytes.count)
+      #expect(now[..<0x4_0000].allSatisfy { $0 == 0 } && now[0x4_0000...] == bytes[0x4_0000...])
+      // A guest that runs: some sources begin with it.
+      let end = Task { await restored.runOnThread() }
+      try checkAdded(memory, usedPageCount: 0xC0)
+      #expect(try restored.addMemory(byteCount: Self.unit) == GPA(Self.added + 2 * Self.unit))
+      try memory.write([1], at: GPA(Self.added + 3 * Self.unit - 1))
+      try checkAdded(memory, usedPageCount: 0xC1)
+      restored.control.end(with: .stopped)
+      _ = await end.value
+    }
+    for unitCount in [0, 2, 4] as [UInt64] {
+      #expect(throws: MachineError.self) {
+        try growing(source, backing, restoration, by: unitCount)
+      }
+    }
+  }
+
+  /// No page of what was added is reported that is used, and nearly all others are. To read all of
+  /// a shared file would allocate it: what is far from what is used is not looked at.
+  private func checkAdded(_ memory: GuestMemory, usedPageCount: UInt64) throws {
+    let all = Self.added >> 12..<(Self.added + memory.addedByteCount) >> 12
+    var count: UInt64 = 0
+    for range in memory.tracker.zeroedRanges(replyPage: nil, limit: .max) {
+      let pages = range.pageNumbers.clamped(to: all)
+      count += UInt64(pages.count)
+      let near = (Self.added + Self.unit) >> 12
+      for page in pages where page + 512 > near && page < near + 512 || page + 32 > all.upperBound {
+        let isZero = memory.withBytes(at: GPA(page << 12), byteCount: 4096) { bytes in
+          // SAFETY: both are 4096 bytes, which live for the call.
+          unsafe bytes.withUnsafeBytes { unsafe memcmp($0.baseAddress!, Self.zeroPage, 4096) == 0 }
+        }
+        if isZero != true { Issue.record("page \(page) was reported and is not zero") }
+      }
+    }
+    let zeroCount = UInt64(all.count) - usedPageCount
+    // All but what shares a chunk with a page that is used.
+    #expect((zeroCount - 2 * UInt64(Self.chunkPageCount)...zeroCount).contains(count))
+  }
 }

@@ -110,14 +110,17 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
     }
   }
 
-  /// A machine whose memory can grow is not saved.
   func transferState(_ transfer: inout StateTransfer, now: UInt64) throws(StateError) {
-    let isFixed = (growth?.leftByteCount ?? 0) == 0 && state.withLock(\.hotAdd.addedPageCount) == 0
-    guard isFixed else { throw .unsupported("memory that can grow (max=)") }
     // What is in it is the restored machine's from now on, and not anew at its start.
     if transfer.isRestoring { balloon.attach(self) }
     try balloon.transfer(&transfer)
-    try state.withLock { state throws(StateError) in try state.transfer(&transfer, now: now) }
+    let growth = growth.flatMap { $0.leftByteCount > 0 || !$0.addedPages.isEmpty ? $0 : nil }
+    if growth != nil { try balloon.transferSize(&transfer) }
+    let added = try state.withLock { state throws(StateError) in
+      try state.transfer(&transfer, growth, now: now)
+      return state.hotAdd.addedPageCount
+    }
+    if transfer.isRestoring, growth != nil { balloon.noteAdded(added) }
   }
 
   // MARK: The host
@@ -338,44 +341,49 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
 }
 
 extension DynamicMemory.State {
+  /// - Parameter growth: nil where memory cannot grow.
   fileprivate mutating func transfer(
-    _ transfer: inout StateTransfer, now: UInt64
+    _ transfer: inout StateTransfer, _ growth: (any GuestMemoryGrowth)?, now: UInt64
   ) throws(StateError) {
     try transfer.flag(&isVersionAgreed)
     try transfer.time(&readyTime, now: now)
     try transfer.integer(&capabilities)
     if transfer.isRestoring, readyTime != nil { hotAdd.begin(capabilities: capabilities) }
-    try request.transfer(&transfer, now: now)
+    try request.transfer(&transfer, canAdd: growth != nil, now: now)
     try held.transfer(&transfer)
     try transfer.integer(&transaction)
+    guard let growth else { return }
+    try hotAdd.transfer(&transfer, added: growth.addedPages)
+    try transfer.time(&growthTime, now: now)
   }
 }
 
 extension DynamicMemory.Request {
   fileprivate mutating func transfer(
-    _ transfer: inout StateTransfer, now: UInt64
+    _ transfer: inout StateTransfer, canAdd: Bool, now: UInt64
   ) throws(StateError) {
     var (kind, pageCount, givenCount): (UInt8, UInt64, UInt64) = (0, 0, 0)
     switch self {
     case .none: break
     case .balloon(let asked, let given, _): (kind, pageCount, givenCount) = (1, asked, given)
     case .unballoon: kind = 2
-    case .hotAdd: throw .unsupported("memory that can grow (max=)")
+    case .hotAdd: kind = 3
     }
-    try transfer.integer(&kind, in: 0...2)
+    try transfer.integer(&kind, in: 0...(canAdd ? 3 : 2))
     guard kind != 0 else {
       self = .none
       return
     }
     var time = deadline ?? now
     try transfer.time(&time, now: now)
-    if kind == 1 {
+    switch kind {
+    case 1:
       let most = DynamicMemory.maximumRequestPageCount
       try transfer.integer(&pageCount, in: 0...most)
       try transfer.integer(&givenCount, in: 0...UInt64(Int64.max))
       self = .balloon(pageCount: pageCount, givenCount: givenCount, deadline: time)
-    } else {
-      self = .unballoon(deadline: time)
+    case 2: self = .unballoon(deadline: time)
+    default: self = .hotAdd(deadline: time)
     }
   }
 }

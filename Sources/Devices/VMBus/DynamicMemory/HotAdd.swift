@@ -1,3 +1,5 @@
+internal import DeviceKit
+
 /// What becomes of memory that Dynamic Memory adds to a guest: added to the machine, asked of the
 /// driver, and in use. A value, without the clock and the channel.
 ///
@@ -87,5 +89,35 @@ struct HotAdd: Sendable {
   private mutating func take(_ count: UInt64) {
     addedPageCount += count
     pending = pending.lowerBound + count..<pending.upperBound
+  }
+}
+
+extension HotAdd {
+  /// - Parameter added: all pages that were added to the machine.
+  mutating func transfer(
+    _ transfer: inout StateTransfer, added: Range<UInt64>
+  ) throws(StateError) {
+    try transfer.integer(&addedPageCount, in: 0...UInt64(added.count))
+    var (start, count) = (pending.lowerBound, UInt64(pending.count))
+    try transfer.integer(&start)
+    try transfer.integer(&count, in: 0...UInt64(added.count) - addedPageCount)
+    let (end, isTooFar) = start.addingReportingOverflow(count)
+    try transfer.check(
+      count == 0 || !isTooFar && start >= added.lowerBound && end <= added.upperBound,
+      "pages \(start)+\(count), which were not added")
+    var askedCount = asked.map { UInt64($0.count) }
+    try transfer.optional(&askedCount, new: 0) { (transfer, asked) throws(StateError) in
+      try transfer.integer(&asked, in: 0...count)
+    }
+    try transfer.integer(&pause, in: Self.firstPause...Self.lastPause)
+    try transfer.optional(&alignment, new: 256) { (transfer, alignment) throws(StateError) in
+      // Of four bits.
+      try transfer.integer(&alignment, in: 256...256 << 15)
+      try transfer.check(
+        alignment.nonzeroBitCount == 1, "pages at multiples of \(alignment)")
+    }
+    guard transfer.isRestoring else { return }
+    pending = count == 0 ? 0..<0 : start..<end
+    asked = askedCount.map { pending.lowerBound..<pending.lowerBound + $0 }
   }
 }

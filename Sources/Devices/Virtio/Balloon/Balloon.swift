@@ -118,6 +118,18 @@ public final class Balloon: Sendable {
     }
   }
 
+  /// Saves or restores what rules the target, of a guest whose memory can grow: somebody may have
+  /// changed it since the machine began.
+  func transferSize(_ transfer: inout StateTransfer) throws(StateError) {
+    try state.withLock { state throws(StateError) in
+      let new = MemorySize(
+        byteCount: 0, startByteCount: 0, growthByteCount: 0, growthStepByteCount: 0)
+      try transfer.optional(&state.size, new: new) { (transfer, size) throws(StateError) in
+        try size.transfer(&transfer)
+      }
+    }
+  }
+
   /// *num_pages* and *actual*.
   var pageCounts: (target: UInt32, actual: UInt32) {
     state.withLock { ($0.activity.targetPageCount, $0.activity.actualPageCount) }
@@ -200,6 +212,23 @@ public struct MemorySize: Hashable, Sendable {
     guard pageCount > startPageCount else { return 0 }
     let steps = (pageCount - startPageCount + growthStepPageCount - 1) / growthStepPageCount
     return min(steps * growthStepPageCount, growthPageCount)
+  }
+}
+
+extension MemorySize {
+  /// More pages than any machine has; sums of them fit.
+  private static let most: UInt64 = 1 << 40
+
+  fileprivate mutating func transfer(_ transfer: inout StateTransfer) throws(StateError) {
+    var (start, growth, step) = (startPageCount, growthPageCount, growthStepPageCount)
+    try transfer.integer(&pageCount, in: 0...Self.most)
+    try transfer.integer(&start, in: 0...Self.most)
+    try transfer.integer(&growth, in: 0...Self.most)
+    try transfer.integer(&step, in: 1...Self.most)
+    let page = UInt64(Balloon.pageByteCount)
+    self = MemorySize(
+      byteCount: pageCount * page, startByteCount: start * page, growthByteCount: growth * page,
+      growthStepByteCount: step * page)
   }
 }
 
