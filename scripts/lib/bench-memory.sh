@@ -8,9 +8,8 @@ memory_series=6.12
 
 # make_memory_bench WORK-DIRECTORY: the guest; adds to `files` what the rig takes along.
 make_memory_bench() {
-  local work=$1 cache kernel tree
+  local work=$1 kernel tree
   get_kernel "$memory_series" hv_vmbus hv_balloon
-  cache=$(realpath -m -- "${RIG_CACHE:-$PWD/.build-rig}")
   tree=$(mktemp -d)
   mkdir -p "$tree"/{bin,dev,proc,sys,tmp}
   cp /bin/busybox "$tree/bin/busybox"
@@ -36,7 +35,7 @@ INIT
   pack_initramfs "$tree" | gzip -n >"$work/memory.gz"
   rm -rf "$tree"
   files+=(--file "$kernel/vmlinuz:/bench/memory.kernel" --file "$work/memory.gz:/bench/memory.gz"
-    --file "$cache/qemu:/qemu" --file scripts/lib/bench-qemu-in-rig.sh:/bench/qemu.sh --file scripts/lib/bench-memory-in-rig.sh:/bench/memory.sh)
+    --file scripts/lib/bench-qemu-in-rig.sh:/bench/qemu.sh --file scripts/lib/bench-memory-in-rig.sh:/bench/memory.sh)
 }
 
 # emit_memory REPETITIONS: its lines are in memory.tsv.

@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
-# Runs inside the rig for bench-network.sh: `network.sh REPETITIONS MIB-OF-MEMORY`. A guest of QEMU and one of vmm-run in
+# Runs inside the rig for bench-network.sh: `network.sh REPETITIONS MIB-OF-MEMORY CARDS`. A guest of QEMU and one of vmm-run in
 # turn, each with a passt of its own; what the far end measured is in /out/network.tsv.
 
 ip link set lo up
@@ -26,7 +26,7 @@ own() {
 append='console=ttyS0 quiet panic=-1'
 round=0
 while [ $round -lt "$1" ]; do
-  for card in virtio e1000e; do
+  for card in $3; do
     for monitor in qemu own; do
       name=vmm-run
       if [ $monitor = qemu ]; then name=QEMU; fi

@@ -6,6 +6,7 @@
 network_series=6.12
 # MiB each way, and round trips.
 read -ra network_amounts <<<"${NETWORK_AMOUNTS:-24 2000}"
+network_cards=${NETWORK_CARDS:-virtio e1000e}
 
 # make_network_initramfs FILE KERNEL PROGRAM MODULE...: uses the network, and powers off.
 make_network_initramfs() {
@@ -47,12 +48,12 @@ make_network_bench() {
   make_network_initramfs "$work/virtio.gz" "$kernel" "$work/network" "${virtio[@]}"
   files+=(--file "$kernel/vmlinuz:/bench/virtio.kernel" --file "$work/virtio.gz:/bench/virtio.gz")
   files+=(--file "$work/network:/bench/network" --file "$cache/passt/usr/bin/passt:/usr/bin/passt"
-    --file "$cache/qemu:/qemu" --file scripts/lib/bench-qemu-in-rig.sh:/bench/qemu.sh --file scripts/lib/bench-network-in-rig.sh:/bench/network.sh)
+    --file scripts/lib/bench-qemu-in-rig.sh:/bench/qemu.sh --file scripts/lib/bench-network-in-rig.sh:/bench/network.sh)
 }
 
 # emit_network REPETITIONS: its lines are in network.tsv.
 emit_network() {
-  printf 'sh /bench/network.sh %q %q\n' "$1" "$linux_memory"
+  printf 'sh /bench/network.sh %q %q %q\n' "$1" "$linux_memory" "$network_cards"
 }
 
 # network_figures FILE: the figures of those lines, as lines of JSON: what a MiB costs the monitor, and a round trip.

@@ -4,6 +4,8 @@
 source scripts/lib/packages.sh
 # shellcheck source=scripts/lib/archive.sh
 source scripts/lib/archive.sh
+# shellcheck source=scripts/lib/rig-qemu.sh
+source scripts/lib/rig-qemu.sh
 # shellcheck source=scripts/lib/kernels.sh
 source scripts/lib/kernels.sh
 # shellcheck source=scripts/lib/initramfs.sh
@@ -17,18 +19,31 @@ source scripts/lib/bench-network.sh
 # shellcheck source=scripts/lib/bench-memory.sh
 source scripts/lib/bench-memory.sh
 
+# find_peer: the QEMU that runs the rig (10.0), with its own libraries; sets `peer`, which starts it in the rig, and adds to
+# `files` what the rig takes along.
+find_peer() {
+  local cache libraries=/qemu/lib/x86_64-linux-gnu:/qemu/usr/lib/x86_64-linux-gnu
+  local loader=/qemu/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2
+  fill_rig_cache fetch_qemu || return 1
+  if [[ ! -e $cache$loader ]]; then loader=/qemu/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2; fi
+  peer=(
+    "$loader" --inhibit-cache --argv0 qemu-system-x86_64 --library-path "$libraries"
+    /qemu/usr/bin/qemu-system-x86_64 -L /qemu/usr/share/qemu -L /qemu/usr/share/seabios)
+  files+=(--file "$cache/qemu:/qemu")
+}
+
 # As vmm-run's default with --kernel.
 linux_memory=512
 # Whether the guests have an NVMe disk.
 linux_has_disk=true
 
-# qemu_command CPUS BACKING: sets `command`. BACKING is anonymous or memfd.
-qemu_command() {
+# peer_command CPUS BACKING: sets `command`. BACKING is anonymous or memfd.
+peer_command() {
   # vmm-run has no HPET either.
   local machine=q35,hpet=off hyperv=hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-crash,hv-time,hv-reset
   hyperv+=,hv-frequencies,hv-synic,hv-stimer,hv-tlbflush,hv-ipi
   command=(
-    qemu-system-x86_64 -L /usr/share/qemu -L /usr/share/seabios -accel kvm
+    "${peer[@]}" -accel kvm
     -cpu "host,kvm=off,$hyperv" -smp "$1" -m "$linux_memory"
     -nodefaults -no-user-config -no-reboot -nographic -serial stdio
     -kernel /bench/vmlinuz -initrd "$linux_initrd" -append "$linux_append")
@@ -71,11 +86,11 @@ emit_linux() {
   local -a command measured
   local linux_append='console=ttyS0 panic=-1 linger=0' linux_initrd=/bench/initrd.gz
   emit truncate -s 64M /tmp/qemu.img /tmp/vmm-run.img
-  qemu_command 1 memfd
+  peer_command 1 memfd
   emit /bench/compare memory 'Linux boot' QEMU "${command[@]}"
   vmm_run_command 1 --backing memfd
   emit /bench/compare memory 'Linux boot' vmm-run "${command[@]}"
-  qemu_command 1 anonymous
+  peer_command 1 anonymous
   measured=(QEMU "${command[@]}")
   vmm_run_command 1
   measured+=(-- vmm-run "${command[@]}")
@@ -96,7 +111,7 @@ emit_disk() {
   emit dd if=/dev/zero of=/tmp/qemu.img bs=1M count=64
   emit cp /tmp/qemu.img /tmp/vmm-run.img
   for ((round = 0; round < $1; round++)); do
-    qemu_command 1 anonymous
+    peer_command 1 anonymous
     printf '%s>>QEMU.disk.log 2>&1\n' "$(emit timeout 150 "${command[@]}" | tr -d '\n')"
     vmm_run_command 1
     printf '%s>>vmm-run.disk.log 2>&1\n' "$(emit timeout 150 "${command[@]}" | tr -d '\n')"
@@ -115,7 +130,7 @@ emit_firmware() {
   done
   # shellcheck disable=SC2054 # commas of QEMU's options
   measured=(
-    QEMU qemu-system-x86_64 -L /usr/share/qemu -L /usr/share/seabios -accel kvm -cpu host
+    QEMU "${peer[@]}" -accel kvm -cpu host
     -machine q35,hpet=off -m 1024 -nodefaults -no-user-config -no-reboot -nographic -serial stdio
     -drive "if=pflash,format=raw,readonly=on,file=$code"
     -drive 'if=pflash,format=raw,file=/tmp/qemu.fd'
@@ -139,7 +154,7 @@ emit_restore() {
   # QEMU saves no machine with its NVMe disk (findings/qemu-nvme-not-saved.sh).
   local linux_has_disk=false
   emit mkfifo /tmp/monitor
-  qemu_command 1 anonymous
+  peer_command 1 anonymous
   first=" $(emit "${command[@]}" | tr -d '\n')"
   # The monitor, not the console, on standard input.
   printf '%s -monitor stdio </tmp/monitor >/tmp/monitor.log 2>&1 &\n' "${first/-serial stdio/-serial file:/tmp/qemu.console}"
@@ -241,9 +256,10 @@ disk_figures() {
 # static, in the work directory; leaves rig.jsonl there.
 bench_rig() {
   local work=$1 repetitions=$2 what kernel
-  local -a files=()
+  local -a files=() peer
   shift 2
-  require_packages qemu-system-x86 seabios busybox-static cpio ovmf
+  require_packages busybox-static cpio ovmf
+  find_peer
   if [[ " $* " == *' network '* ]]; then make_network_bench "$work"; fi
   if [[ " $* " == *' memory '* ]]; then make_memory_bench "$work"; fi
   get_kernel 6.12
@@ -257,7 +273,7 @@ bench_rig() {
   {
     echo 'export BENCH_FIGURES=/out/figures.jsonl'
     # Into the page cache with what they read; their output survives a time-out.
-    echo 'cat /usr/bin/qemu-system-x86_64 /bench/* >/dev/null; cd /out'
+    echo 'cat /qemu/usr/bin/qemu-system-x86_64 /bench/* >/dev/null; cd /out'
     for what in "$@"; do
       case $what in
         exits) emit_exits "$((repetitions * 5))" ;;
@@ -278,8 +294,7 @@ bench_rig() {
     --file "$work/vmm-run:/bench/vmm-run" --file "$work/initrd.gz:/bench/initrd.gz" \
     --file "$work/restore.gz:/bench/restore.gz" --file "$work/disk.gz:/bench/disk.gz" --file "$work/shell.img:/bench/shell.img" \
     --file "$kernel/vmlinuz:/bench/vmlinuz" "${files[@]}" \
-    --file "$(command -v qemu-system-x86_64):/usr/bin/qemu-system-x86_64" \
-    --file /usr/share/qemu --file /usr/share/seabios --file /usr/share/OVMF
+    --file /usr/share/OVMF
   {
     cat "$work/out/figures.jsonl" 2>/dev/null || true
     if [[ " $* " == *' disk '* ]]; then disk_figures "$work/out"; fi

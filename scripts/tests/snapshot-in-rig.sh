@@ -7,7 +7,7 @@
 # And OVMF's shell with what a PC for Windows has: what was set in it before it is saved is there after that.
 #
 # Arguments: how often each is saved, how many rounds each works, then the guests: SERIES-CPUS, SERIES-CPUS-vmbus for one with
-# VMBus, SERIES-CPUS-grown for one to which memory is added by it, SERIES-CPUS-tpm for one with a TPM.
+# VMBus, SERIES-CPUS-tpm for one with a TPM.
 
 times=$1 rounds=$2
 shift 2
@@ -73,16 +73,6 @@ save_shell() {
   echo "$name: status $(cat "/out/$name.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
 }
 
-# await_growth: Dynamic Memory adds nothing in a guest's first 50 seconds.
-await_growth() {
-  tries=120
-  while [ $tries -gt 0 ] && kill -0 "$job" 2>/dev/null; do
-    tries=$((tries - 1))
-    if vmm-run ctl /tmp/vm.sock counters | grep -q '"added" *: *134217728'; then return; fi
-    sleep 1
-  done
-}
-
 # move_guest: the last life is another process's, without a stop.
 move_guest() {
   timeout -s KILL 300 vmm-run receive unix:/tmp/move --control unix:/tmp/moved.sock --serial "file:$console.moved" \
@@ -103,12 +93,11 @@ move_guest() {
 save_shell
 
 for guest; do
-  name=snapshot-$guest series=${guest%%-*} tpm=none vmbus='' memory=256M
+  name=snapshot-$guest series=${guest%%-*} tpm=none vmbus=''
   cpus=${guest#*-} cpus=${cpus%%-*}
   case $guest in
     *-tpm) tpm=/tmp/tpm.$series ;;
     *-vmbus) vmbus=--vmbus ;;
-    *-grown) vmbus=--vmbus memory=256M,max=512M,target=384M ;;
   esac
   console=/tmp/$name.console
   cp /guest/disk.img /tmp/disk.img
@@ -116,15 +105,13 @@ for guest; do
   set -- --control unix:/tmp/vm.sock --snapshots /tmp/saved
   # shellcheck disable=SC2086 # one option, or none
   timeout -s KILL 300 vmm-run run $vmbus --kernel "/guest/$series.kernel" --initrd "/guest/$series.initrd" \
-    --append "console=ttyS0 panic=-1 quiet memhp_default_state=online rounds=$rounds ${vmbus#--}" --memory "$memory" --cpus "$cpus" --disk /tmp/disk.img \
+    --append "console=ttyS0 panic=-1 quiet rounds=$rounds ${vmbus#--}" --memory 256M --cpus "$cpus" --disk /tmp/disk.img \
     --serial "file:$console" --net user --nic virtio --rng on --display 1024x768 --usb tablet,keyboard --tpm "$tpm" "$@" </dev/null 2>"/out/$name.stderr" &
   job=$!
   saved=0
   touch "$console"
   while [ $saved -lt "$times" ]; do
     wait_for "$console" $((saved + 2))
-    # Of 128 MiB the first half of the lives have none, the others all.
-    if [ "${guest#*-grown}" != "$guest" ] && [ $saved -eq $((times / 2)) ]; then await_growth; fi
     # What is saved is where the run ends: nothing happens between.
     vmm-run ctl /tmp/vm.sock pause 2>>"/out/$name.stderr" || break
     vmm-run ctl /tmp/vm.sock snapshot now >/dev/null 2>>"/out/$name.stderr" || break

@@ -50,7 +50,6 @@ while [ $round -lt "$rounds" ]; do
   # Time does not go back, nor stand still.
   tell "round $round $sum at $(cut -d ' ' -f 1 /proc/uptime) $reached"
 done
-tell "memory $(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo)"
 tell "forks $(dmesg | grep -c 'crng reseeded due to virtual machine fork')"
 tell "errors $(cat /sys/class/nvme/nvme0/state) $(dmesg | grep -c -i -E 'nvme.*(timeout|abort|reset)|soft lockup|clocksource.*unstable|stall')"
 end

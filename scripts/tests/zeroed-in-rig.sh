@@ -20,6 +20,19 @@ say() {
   await 120 told "$1" "done $2"
 }
 
+# save NAME OPTION...: the guest goes on in another process from what was saved.
+save() {
+  /tmp/asker ctl "/tmp/$1.sock" pause
+  /tmp/asker ctl "/tmp/$1.sock" snapshot now >/dev/null
+  /tmp/asker ctl "/tmp/$1.sock" shutdown
+  wait "$vmm"
+  name=$1
+  shift
+  timeout -s KILL 200 vmm-run restore "/tmp/$name.saved/now" "$@" <"/tmp/$name.input" \
+    >>"/out/zeroed-$name.console" 2>>"/out/zeroed-$name.stderr" &
+  vmm=$!
+}
+
 # run NAME: one guest, with its memory in each state.
 run() {
   series=${1%%-*} what=${1##*-} cpus=${1#*-} memory=320M,max=576M bus=--vmbus
@@ -27,10 +40,11 @@ run() {
   mkfifo "/tmp/$1.input"
   # Stays open for both ways.
   exec 3<>"/tmp/$1.input"
+  set -- "$1" --control "unix:/tmp/$1.sock" --snapshots "/tmp/$1.saved"
   # shellcheck disable=SC2086 # an option and its value
   # The limit is for guests that hang.
   timeout -s KILL 400 vmm-run run --kernel "/guest/$series/vmlinuz" --initrd "/guest/$series/initrd" $bus \
-    --cpus "${cpus%-*}" --memory "$memory" --control "unix:/tmp/$1.sock" \
+    --cpus "${cpus%-*}" --memory "$memory" "$2" "$3" "$4" "$5" \
     --append "console=ttyS0 panic=-1 quiet memhp_default_state=online $what" <"/tmp/$1.input" \
     >"/out/zeroed-$1.console" 2>"/out/zeroed-$1.stderr" &
   vmm=$!
@@ -51,6 +65,8 @@ run() {
     await 200 grown "$1"
     say "$1" grown
   fi
+  save "$@"
+  say "$1" saved
   echo end >"/tmp/$1.input"
   wait "$vmm"
   echo $? >"/out/zeroed-$1.status"

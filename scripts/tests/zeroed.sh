@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
 # Step of scripts/test: a Linux guest asks which of its memory is zero, and looks: as it starts, when memory that it no
-# longer uses went back, with a balloon and after it, with memory that was added. Sourced, never run.
+# longer uses went back, with a balloon and after it, with memory that was added, and when it goes on from what was saved.
+# Sourced, never run.
 #
 # Who asks is a module (Tests/LinuxClient), what runs is in zeroed-in-rig.sh, what the guests do in zeroed-init.sh, what must
 # come of it here.
@@ -32,7 +33,7 @@ make_zeroed_guest() {
 check_zeroed() {
   local guest=zeroed-$1 question moment reported ranges wrong elsewhere pages zero started=0
   local -a questions=('started 320' 'freed 320' 'ballooned 320' 'returned 320')
-  if [[ $1 == *-vmbus ]]; then questions+=('grown 576'); fi
+  if [[ $1 == *-vmbus ]]; then questions+=('grown 576' 'saved 576'); else questions+=('saved 320'); fi
   check_status "$guest" 0
   tr -d '\r' <"$out/$guest.console" | grep -a '^@ ' >"$out/$guest.told"
   for question in "${questions[@]}"; do

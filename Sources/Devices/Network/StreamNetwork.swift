@@ -1,6 +1,7 @@
 public import DeviceKit
 internal import Glibc
 package import HostSystem
+internal import Synchronization
 
 /// The far end behind a connected stream socket, each frame behind its length in 4 bytes,
 /// big-endian: what passt speaks, and QEMU's `-netdev stream`.
@@ -16,6 +17,8 @@ public final class StreamNetwork: PluggableNetwork {
 
   private let socket: FileDescriptor
   private let received: Guarded<NetworkFrames>
+  /// Whether frames have come since the receiving thread last let others run. Of that thread.
+  private let isBusy = Atomic(false)
   /// What is left of a frame that was cut in two.
   private let unsent = Guarded<[UInt8]>([])
   public let cable: NetworkCable
@@ -130,12 +133,20 @@ public final class StreamNetwork: PluggableNetwork {
         if !isPlugged { frames.removeAll() }
         guard !frames.isEmpty else { return (1, Errno(0)) }
         frames.take(take, over: cable)
+        isBusy.store(true, ordering: .relaxed)
         return (.max, Errno(0))
       }
       switch (count, error) {
       case (.max, _): return .frames
       case (1..., _), (_, Errno(EINTR)): break
-      case (..<0, Errno(EAGAIN)): cable.waitToReceive(socket.rawValue)
+      case (..<0, Errno(EAGAIN)):
+        // A peer on the same processor was stopped by our waking up, in the middle of what it
+        // sends: with the rest of that the next look finds more, and nobody has to wake up for it.
+        if isBusy.exchange(false, ordering: .relaxed) {
+          sched_yield()
+        } else {
+          cable.waitToReceive(socket.rawValue)
+        }
       default: cable.lose()
       }
     }

@@ -1,3 +1,4 @@
+internal import HostSystem
 internal import MachineSpecification
 internal import Synchronization
 internal import VMM
@@ -6,7 +7,7 @@ internal import VMM
 enum DemoCommand {
   static func run(_ options: DemoOptions) -> ExitStatus {
     let current = Mutex<DemoRun?>(nil)
-    let isStopping = Atomic(false)
+    let isStopping = Flag()
     do {
       try options.files.check()
       let trace = try options.traceHypercalls.map { HypercallTrace(try LogFile($0)) }
@@ -14,7 +15,7 @@ enum DemoCommand {
         options.sandbox, tracking: options.partition.tracking, mapPath: options.mapPath)
       let confinement = try sandbox.enter()
       let signals = try SignalWatcher { _ in
-        isStopping.store(true, ordering: .sequentiallyConsistent)
+        isStopping.raise()
         current.withLock { $0 }?.stop()
       }
       defer { signals.stop() }
@@ -23,7 +24,7 @@ enum DemoCommand {
           options, offersZeroedMemory: offersZeroedMemory, trace: trace, confinement: confinement)
         current.withLock { $0 = run }
         // A signal between two runs found nothing to stop.
-        if isStopping.load(ordering: .sequentiallyConsistent) { run.stop() }
+        if isStopping.isRaised { run.stop() }
         let report = try run.run()
         if offersZeroedMemory, let path = options.mapPath { try draw(run, report, to: path) }
         return report

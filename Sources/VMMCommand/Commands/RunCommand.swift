@@ -2,7 +2,6 @@ internal import DeviceKit
 internal import Devices
 internal import HostSystem
 internal import MachineSpecification
-internal import Synchronization
 internal import VMM
 
 /// `vmm-run run`.
@@ -49,7 +48,7 @@ enum RunCommand {
       isRestored: options.restoredFrom != nil, isReceived: options.received != nil)
     let confinement = try sandbox.enter()
     let control = MachineControl()
-    let isShutDown = Atomic(false)
+    let isShutDown = Flag()
     let reporter = StatusReporter()
     let signals = try SignalWatcher(
       onFirst: { _ in control.end(with: .stopped) },
@@ -63,7 +62,7 @@ enum RunCommand {
     defer { signals.stop() }
     try service?.start(
       quit: {
-        isShutDown.store(true, ordering: .sequentiallyConsistent)
+        isShutDown.raise()
         control.end(with: .stopped)
       }, onThreadStart: { confinement.enterThread(.control) })
     let console = ConsoleWriter(output.writer(.ofProcess)) { Diagnostics.report($0) }
@@ -105,7 +104,7 @@ enum RunCommand {
     }
     let status = status(
       of: outcome, signals.receivedSignal,
-      isShutDown: isShutDown.load(ordering: .sequentiallyConsistent))
+      isShutDown: isShutDown.isRaised)
     return trace?.end(status) ?? status
   }
 

@@ -16,10 +16,12 @@ struct RunFiles {
   }
 
   private struct Entry {
-    /// `'--disk disk.img'`.
-    let name: String
+    /// `'--disk'`.
+    let option: String
     let path: String
     let isOutput: Bool
+
+    var name: String { "\(option) (\(QuotedText(path)))" }
   }
 
   private var entries: [Entry] = []
@@ -39,7 +41,7 @@ struct RunFiles {
   }
 
   private mutating func add(_ path: String, named name: String, isOutput: Bool) {
-    entries.append(Entry(name: "\(name) (\(QuotedText(path)))", path: path, isOutput: isOutput))
+    entries.append(Entry(option: name, path: path, isOutput: isOutput))
   }
 
   /// - Throws: for the first output that is another file of the run, too.

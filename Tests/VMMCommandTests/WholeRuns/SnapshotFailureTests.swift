@@ -94,7 +94,8 @@ struct SnapshotFailureTests {
     try save("now")
     try shutDown(program)
     let next = try Program("restore \(saved)/odd --control unix:\(socket)")
-    while unsafe access(socket, F_OK) != 0 { sched_yield() }
+    // Its file is there a moment before anybody listens.
+    try waitUntil { (try? ControlAsker.ask(socket, .ping)) != nil }
     try shutDown(next)
   }
 }

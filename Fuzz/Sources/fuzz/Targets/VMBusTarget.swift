@@ -32,6 +32,30 @@ final class VMBusTarget: FuzzTarget {
     }
   }
 
+  /// What memory grows by: numbers, and no memory, which would stay from one input to the next.
+  private final class Growth: GuestMemoryGrowth {
+    static let byteCount = 4 * GuestMemoryLayout.growthUnit
+    private static let firstPage: UInt64 = 0x10_0000
+    private let added = Guarded<UInt64>(0)
+
+    let stepByteCount = GuestMemoryLayout.growthUnit
+    var leftByteCount: UInt64 { Self.byteCount - added.withLock { $0 } }
+    var addedPages: Range<UInt64> {
+      Self.firstPage..<Self.firstPage + added.withLock { $0 } / 4096
+    }
+
+    func grow(by byteCount: UInt64) -> Range<UInt64>? {
+      require(
+        byteCount > 0 && byteCount.isMultiple(of: stepByteCount) && byteCount <= leftByteCount,
+        "\(byteCount) bytes of memory more")
+      return added.withLock { added in
+        let first = Self.firstPage + added / 4096
+        added += byteCount
+        return first..<first + byteCount / 4096
+      }
+    }
+  }
+
   private static let channelCount: UInt32 = 4
   private static let ringPageCount = 8
   /// Rings of a channel are 8 pages from here on.
@@ -44,16 +68,29 @@ final class VMBusTarget: FuzzTarget {
   private let balloon: Balloon
   private let shutdown = ShutdownService()
   private let port = Port()
-  private let host: VMBusHost
+  private var growth = Growth()
+  private var host: VMBusHost
   /// What goes on where the other one was saved.
-  private let twin: VMBusHost
+  private var twin: VMBusHost
 
   init() throws {
     bench = try DeviceBench()
     clock = StreamClock(nanoseconds: 1 << 40)
     balloon = Balloon(targetPageCount: 0, clock: Self.now(clock))
-    host = try Self.host(balloon, shutdown, port, clock, bench.memory)
-    twin = try Self.host(Balloon(), ShutdownService(), Port(), clock, bench.memory)
+    host = try Self.host(balloon, shutdown, port, clock, bench.memory, growth)
+    twin = try Self.host(Balloon(), ShutdownService(), Port(), clock, bench.memory, growth)
+  }
+
+  /// What was added stays until a machine ends, and each input is to find the same.
+  private func forgetGrowth() {
+    guard !growth.addedPages.isEmpty else { return }
+    growth = Growth()
+    do {
+      host = try Self.host(balloon, shutdown, port, clock, memory, growth)
+      twin = try Self.host(Balloon(), ShutdownService(), Port(), clock, memory, growth)
+    } catch {
+      require(false, "no bus: \(error)")
+    }
   }
 
   private static func now(_ clock: StreamClock) -> @Sendable () -> UInt64 {
@@ -62,9 +99,9 @@ final class VMBusTarget: FuzzTarget {
 
   private static func host(
     _ balloon: Balloon, _ shutdown: ShutdownService, _ port: Port, _ clock: StreamClock,
-    _ memory: GuestMemory
+    _ memory: GuestMemory, _ growth: Growth
   ) throws -> VMBusHost {
-    let memoryDevice = DynamicMemory(balloon, clock: now(clock))
+    let memoryDevice = DynamicMemory(balloon, growth: growth, clock: now(clock))
     memoryDevice.attach {}
     return try VMBusHost(
       [
@@ -74,6 +111,7 @@ final class VMBusTarget: FuzzTarget {
   }
 
   func run(_ input: FuzzInput) {
+    forgetGrowth()
     post([UInt8](repeating: 0, count: 8), kind: 16)
     host.turn()
     bench.clear()
@@ -93,6 +131,9 @@ final class VMBusTarget: FuzzTarget {
     let activity = balloon.activity
     require(
       UInt64(activity.actualPageCount) * 4096 <= DeviceBench.ramByteCount, "more than there is")
+    require(
+      UInt64(activity.addedPageCount) * 4096 <= Growth.byteCount - growth.leftByteCount,
+      "the guest has more than was added")
     require(activity.givenBackByteCount % 4096 == 0, "a part of a page was given back")
     let taken = opened - host.openChannelCount
     require(
@@ -204,14 +245,21 @@ final class VMBusTarget: FuzzTarget {
     case 12, 13: sendMemory(input)
     case 14: answer(channel % 3, input)
     default:
-      if action & 0xC0 == 0xC0 {
-        goOn()
-      } else if action & 0x80 == 0 {
-        balloon.targetPageCount = UInt32(input.uint16 & 0xFFF)
-      } else {
-        _ = shutdown.request()
+      switch action >> 6 {
+      case 0: balloon.targetPageCount = UInt32(input.uint16 & 0xFFF)
+      case 1: setSize(UInt64(input.byte) << 22)
+      case 2: _ = shutdown.request()
+      default: goOn()
       }
     }
+  }
+
+  /// The guest is to have so many bytes; what it started with is the bench's RAM.
+  private func setSize(_ byteCount: UInt64) {
+    balloon.setSize(
+      MemorySize(
+        byteCount: byteCount, startByteCount: DeviceBench.ramByteCount,
+        growthByteCount: Growth.byteCount, growthStepByteCount: growth.stepByteCount))
   }
 
   /// A message of Dynamic Memory's driver.
@@ -228,6 +276,10 @@ final class VMBusTarget: FuzzTarget {
         words.append(
           input.bool ? UInt64(input.byte) | UInt64(input.byte) << 40 : input.anyMagnitude)
       }
+    case 11:
+      words = [
+        input.bool ? UInt64(input.byte) << 15 | UInt64(input.byte) << 32 : input.anyMagnitude
+      ]
     default: for _ in 0..<Int(input.byte & 7) { words.append(input.anyMagnitude) }
     }
     var bytes = kind.littleEndianBytes + UInt16(8 + 8 * words.count).littleEndianBytes

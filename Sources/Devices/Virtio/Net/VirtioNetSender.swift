@@ -1,4 +1,5 @@
 internal import DeviceKit
+internal import Glibc
 internal import GuestMemory
 internal import HostSystem
 
@@ -20,10 +21,19 @@ struct VirtioNetSender {
   /// Sends all that waits.
   mutating func serve() {
     if pair.index == 0 { tellBackend() }
+    var isLast = false
     while !pair.sending.isAtRest {
-      let hasMore = takeBatch()
+      let batch = takeBatch(isLast: isLast)
       if !frames.isEmpty { pair.backend.send(&frames) }
-      guard hasMore else { return }
+      switch batch {
+      case .full: isLast = false
+      case .short:
+        // A driver on the same processor was stopped by our waking up, after its first frame. The
+        // next ones are there when it has run, and it need not notify them.
+        sched_yield()
+        isLast = true
+      case .last: return
+      }
     }
     // The rest waits for the end of a pause.
     pair.sending.add(0)
@@ -41,21 +51,33 @@ struct VirtioNetSender {
     if let pairCount { card.backend.setQueuePairCount(pairCount) }
   }
 
+  private enum Batch {
+    /// There may be more.
+    case full
+    /// There are no more, and the driver will not notify the next.
+    case short
+    /// There are no more, and the driver will notify the next.
+    case last
+  }
+
   /// Takes as many frames as a batch and the buffer have room for.
   ///
-  /// - Returns: whether there may be more.
-  private mutating func takeBatch() -> Bool {
+  /// - Parameter isLast: whether the driver is to notify what comes after it.
+  private mutating func takeBatch(isLast: Bool) -> Batch {
     pair.sendQueue.work { (queue, memory) throws(VirtqueueFault) in
       // Of a driver that knows of one pair this is none of the card's queues.
-      guard 2 * pair.index < card.controlQueueIndex else { return false }
+      guard 2 * pair.index < card.controlQueueIndex else { return .last }
       try queue.disarm(memory)
       for _ in 0..<VirtioNet.batchCount where frames.hasRoom {
-        guard try queue.take(&chain, memory) else { return try queue.arm(memory) }
+        guard try queue.take(&chain, memory) else {
+          guard isLast else { return .short }
+          return try queue.arm(memory) ? .full : .last
+        }
         try append(memory)
         try queue.put(chain, byteCount: 0, memory)
       }
-      return true
-    } ?? false
+      return .full
+    } ?? .last
   }
 
   /// A chain without a whole header, or with a frame that no cable takes, is answered and sent
