@@ -2,8 +2,8 @@ internal import Synchronization
 
 /// Something that has happened, or has not yet. Any thread.
 ///
-/// As `Atomic<Bool>` in a closure or a class, but for its end: to end that one the runtime looks up a
-/// generic type and what it conforms to, which is a tenth of what the start of a small machine takes.
+/// As `Atomic<Bool>` in a closure or a class, but for its end: to end that one the runtime looks up
+/// a generic type and what it conforms to, which is a tenth of the start of a small machine.
 ///
 /// Sendable: the value is made once, changed by atomic operations only, and there as long as self.
 @safe
