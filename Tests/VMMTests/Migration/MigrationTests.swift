@@ -133,15 +133,16 @@ struct MigrationTests {
     }
   }
 
-  /// A machine that stays reports what it did before, with the log that a migration has cleared.
-  @Test(arguments: Host.sources)
-  func staysWhenItIsCancelled(source: WrittenPageSourceKind) async throws {
-    let moving = try MovingMachine(source)
+  /// A machine that stays reports what it did before, with the log that a migration has cleared;
+  /// what was added has logs of its own.
+  @Test(arguments: Host.sources, [false, true])
+  func staysWhenItIsCancelled(source: WrittenPageSourceKind, grows: Bool) async throws {
+    let moving = try MovingMachine(source, grows: grows)
     let end = moving.start()
     try moving.waitForCounting()
     for limit in [0, 1, 2] {
       let sockets = try SocketPair()
-      async let arrival = receive(sockets.far)
+      async let arrival = receive(sockets.far, grows: grows)
       let rounds = Guarded(0)
       var settings = MigrationSettings()
       settings.downtimeMilliseconds = 0
@@ -166,6 +167,7 @@ struct MigrationTests {
       moving.control.resume()
       try moving.waitForCounting()
     }
+    if grows { _ = try moving.machine.addMemory(byteCount: GuestMemoryLayout.growthUnit) }
     #expect(try moving.control.pause())
     try moving.checkReports(after: "by \(source) after it stayed")
     moving.control.end(with: .stopped)

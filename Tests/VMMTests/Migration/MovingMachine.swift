@@ -22,12 +22,14 @@ final class MovingMachine: Sendable {
   private static let addedStart: UInt64 = 0x1_0040_0000
 
   /// Counts, page after page, in 4 MiB; a bit of the count goes to the 4 MiB after that, so that
-  /// those pages are zero, and not, by turns. Each time around it asks the device.
+  /// those pages are zero, and not, by turns. Each time around it asks the device. A page above is
+  /// written once: whoever forgets it never hears of it again.
   private static func program(at start: UInt64) -> [UInt8] {
     [0x31, 0xDB]  // xor ebx, ebx
       + [0x49, 0xB8] + start.littleEndianBytes  // mov r8, start
       + [0x49, 0xB9] + (start + 0x40_0000).littleEndianBytes  // mov r9, start + 0x400000
       + [
+        0x4D, 0x89, 0x80, 0x00, 0x00, 0xA0, 0x00,  // mov [r8 + 0xA00000], r8
         0x4C, 0x89, 0xC7,  // round: mov rdi, r8
         0x48, 0xFF, 0xC3,  // next: inc rbx
         0x48, 0x89, 0x1F,  // mov [rdi], rbx
