@@ -85,6 +85,12 @@ extension GuestMemory {
   /// How much has been added, in bytes.
   public var addedByteCount: UInt64 { growable?.addedByteCount ?? 0 }
 
+  /// The pages of what has been added, from the first that may be on.
+  package var addedPages: Range<UInt64> {
+    let first = layout.growth?.start.page.rawValue ?? 0
+    return first..<first + addedByteCount / UInt64(GPN.byteCount)
+  }
+
   /// RAM in all, in bytes, with what has been added.
   public var ramByteCount: UInt64 { layout.ramByteCount + addedByteCount }
 

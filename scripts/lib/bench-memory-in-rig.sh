@@ -3,11 +3,9 @@
 # Runs inside the rig for bench-memory.sh: `memory.sh REPETITIONS`. A guest of QEMU and one of vmm-run in turn, of 1.5 GiB, that
 # uses 300 MiB and frees them. /out/memory.tsv has what of the monitor's memory is resident, in KiB.
 
-# shellcheck source=scripts/lib/bench-qemu-in-rig.sh
-. /bench/qemu.sh
-
 qemu() {
-  run_qemu -m 1536 -serial file:/tmp/console -monitor none -kernel /bench/memory.kernel -initrd /bench/memory.gz \
+  # shellcheck disable=SC2086 # words of a command
+  exec $PEER -machine q35,hpet=off -smp 1 -m 1536 -serial file:/tmp/console -monitor none -kernel /bench/memory.kernel -initrd /bench/memory.gz \
     -append "$append" -device vmbus-bridge -device hv-balloon,id=balloon
 }
 

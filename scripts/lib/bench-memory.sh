@@ -35,7 +35,7 @@ INIT
   pack_initramfs "$tree" | gzip -n >"$work/memory.gz"
   rm -rf "$tree"
   files+=(--file "$kernel/vmlinuz:/bench/memory.kernel" --file "$work/memory.gz:/bench/memory.gz"
-    --file scripts/lib/bench-qemu-in-rig.sh:/bench/qemu.sh --file scripts/lib/bench-memory-in-rig.sh:/bench/memory.sh)
+    --file scripts/lib/bench-memory-in-rig.sh:/bench/memory.sh)
 }
 
 # emit_memory REPETITIONS: its lines are in memory.tsv.

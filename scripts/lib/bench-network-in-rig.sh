@@ -8,13 +8,11 @@ ip address add 10.0.2.2/32 dev lo
 echo 'nobody:x:65534:65534::/:/bin/false' >>/etc/passwd
 echo '0 2147483647' >/proc/sys/net/ipv4/ping_group_range
 
-# shellcheck source=scripts/lib/bench-qemu-in-rig.sh
-. /bench/qemu.sh
-
 qemu() {
   device=e1000e
   if [ "$1" = virtio ]; then device=virtio-net-pci; fi
-  run_qemu -m "$2" -serial stdio -kernel "/bench/$1.kernel" -initrd "/bench/$1.gz" -append "$append" \
+  # shellcheck disable=SC2086 # words of a command
+  exec $PEER -machine q35,hpet=off -smp 1 -m "$2" -serial stdio -kernel "/bench/$1.kernel" -initrd "/bench/$1.gz" -append "$append" \
     -netdev stream,id=net,server=off,addr.type=unix,addr.path=/tmp/passt.socket -device "$device,netdev=net,romfile="
 }
 

@@ -48,7 +48,7 @@ make_network_bench() {
   make_network_initramfs "$work/virtio.gz" "$kernel" "$work/network" "${virtio[@]}"
   files+=(--file "$kernel/vmlinuz:/bench/virtio.kernel" --file "$work/virtio.gz:/bench/virtio.gz")
   files+=(--file "$work/network:/bench/network" --file "$cache/passt/usr/bin/passt:/usr/bin/passt"
-    --file scripts/lib/bench-qemu-in-rig.sh:/bench/qemu.sh --file scripts/lib/bench-network-in-rig.sh:/bench/network.sh)
+    --file scripts/lib/bench-network-in-rig.sh:/bench/network.sh)
 }
 
 # emit_network REPETITIONS: its lines are in network.tsv.

@@ -19,6 +19,10 @@ source scripts/lib/bench-network.sh
 # shellcheck source=scripts/lib/bench-memory.sh
 source scripts/lib/bench-memory.sh
 
+# What QEMU has as vmm-run's guests have it.
+peer_options=(-accel kvm -cpu "host,kvm=off,hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-crash,hv-time,hv-reset,\
+hv-frequencies,hv-synic,hv-stimer,hv-tlbflush,hv-ipi" -nodefaults -no-user-config -no-reboot -nographic)
+
 # find_peer: the QEMU that runs the rig (10.0), with its own libraries; sets `peer`, which starts it in the rig, and adds to
 # `files` what the rig takes along.
 find_peer() {
@@ -40,12 +44,9 @@ linux_has_disk=true
 # peer_command CPUS BACKING: sets `command`. BACKING is anonymous or memfd.
 peer_command() {
   # vmm-run has no HPET either.
-  local machine=q35,hpet=off hyperv=hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-crash,hv-time,hv-reset
-  hyperv+=,hv-frequencies,hv-synic,hv-stimer,hv-tlbflush,hv-ipi
+  local machine=q35,hpet=off
   command=(
-    "${peer[@]}" -accel kvm
-    -cpu "host,kvm=off,$hyperv" -smp "$1" -m "$linux_memory"
-    -nodefaults -no-user-config -no-reboot -nographic -serial stdio
+    "${peer[@]}" "${peer_options[@]}" -smp "$1" -m "$linux_memory" -serial stdio
     -kernel /bench/vmlinuz -initrd "$linux_initrd" -append "$linux_append")
   if $linux_has_disk; then
     command+=(-drive 'file=/tmp/qemu.img,if=none,id=disk,format=raw' -device 'nvme,drive=disk,serial=disk')
@@ -272,6 +273,8 @@ bench_rig() {
   make_esp_disk "$work/shell.img" 40M "$work/startup.nsh:/startup.nsh"
   {
     echo 'export BENCH_FIGURES=/out/figures.jsonl'
+    # For scripts: no word of it has a space.
+    printf 'export PEER=%q\n' "${peer[*]} ${peer_options[*]}"
     # Into the page cache with what they read; their output survives a time-out.
     echo 'cat /qemu/usr/bin/qemu-system-x86_64 /bench/* >/dev/null; cd /out'
     for what in "$@"; do

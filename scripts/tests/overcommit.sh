@@ -1,27 +1,13 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # guests is for guests.sh; here, logs, failed, vmm_run: set by scripts/test, report.sh, demo.sh
 # Step of scripts/test: two Linux guests that have half as much memory again as the host gives them, and take turns with it.
-# Sourced, never run.
+# Sourced, never run; needs vmbus.sh.
 #
 # What a guest no longer uses goes back (0x8003), and the other has it. With the same limit and without that call one of them
 # is killed. What runs is in overcommit-in-rig.sh, what the guests do in overcommit-init.sh, what must come of it here.
 
 # MiB of each, of both together at most, and of what each uses when it is its turn.
 overcommit_memory=512 overcommit_limit=682 overcommit_use=300
-
-# make_overcommit_guest DIRECTORY: kernel and initramfs.
-make_overcommit_guest() {
-  local directory=$1/6.12 kernel tree=$1/tree
-  local -a modules=(hv_vmbus hv_balloon)
-  get_kernel 6.12 "${modules[@]}" || return 1
-  mkdir -p "$directory" "$tree"/{bin,dev,proc,sys,tmp}
-  cp /bin/busybox "$tree/bin/"
-  add_modules "$tree" "$kernel" vmbus "${modules[@]}" || return 1
-  install_init "$tree" "$here/tests/overcommit-init.sh"
-  pack_initramfs "$tree" | gzip -1 >"$directory/initrd" || return 1
-  cp "$kernel/vmlinuz" "$directory/"
-  rm -r "$tree"
-}
 
 # overcommit_event MODE NAME: how often that happened at the limit.
 overcommit_event() { sed -n "s/^$2 //p" "$out/overcommit-$1.limit"; }
@@ -52,7 +38,7 @@ check_overcommit() {
 run_overcommit_in_rig() {
   local rig_status=0 guests='Overcommitted Linux guests' directory=$logs/overcommit out=$logs/overcommit/out before=$failed
   rm -rf "$directory"
-  make_overcommit_guest "$directory/guest" || return 1
+  make_vmbus_guest "$directory/guest" 6.12 overcommit-init.sh || return 1
   logged overcommit-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" \
     --file "$here/tests/balloons-in-rig.sh:/balloons-in-rig.sh" --script "$here/tests/overcommit-in-rig.sh" -- \

@@ -11,9 +11,9 @@ vmbus_memory=525074dc-8985-46e2-8057-a307dc18a502
 vmbus_services=(9527e630-d0ae-497b-adce-e80ab0175caf 0e0b6031-5213-4934-818b-38d90ced39db
   57164f39-9115-4e78-ab55-382f3bd5422d)
 
-# make_vmbus_guest DIRECTORY SERIES: kernel and initramfs.
+# make_vmbus_guest DIRECTORY SERIES INIT: kernel and initramfs, in DIRECTORY/SERIES. The drivers are the list `vmbus`.
 make_vmbus_guest() {
-  local directory=$1/$2 series=$2 kernel tree=$1/$2.tree
+  local directory=$1/$2 series=$2 init=$3 kernel tree=$1/$2.tree
   local -a modules=(hv_utils hv_balloon)
   # Since 7.2 the bus itself is no module.
   if [[ $series == 6.* ]]; then modules=(hv_vmbus "${modules[@]}"); fi
@@ -21,7 +21,7 @@ make_vmbus_guest() {
   mkdir -p "$directory" "$tree"/{bin,dev,proc,sys,tmp}
   cp /bin/busybox "$tree/bin/"
   add_modules "$tree" "$kernel" vmbus "${modules[@]}" || return 1
-  install_init "$tree" "$here/tests/vmbus-init.sh"
+  install_init "$tree" "$here/tests/$init"
   pack_initramfs "$tree" | gzip -1 >"$directory/initrd" || return 1
   cp "$kernel/vmlinuz" "$directory/"
   rm -r "$tree"
@@ -71,7 +71,7 @@ check_vmbus_balloon() {
 run_vmbus_in_rig() {
   local rig_status=0 guests='VMBus of Linux' directory=$logs/vmbus out=$logs/vmbus/out before=$failed guest
   rm -rf "$directory"
-  for guest in "${vmbus_guests[@]}"; do make_vmbus_guest "$directory/guest" "${guest%%-*}" || return 1; done
+  for guest in "${vmbus_guests[@]}"; do make_vmbus_guest "$directory/guest" "${guest%%-*}" vmbus-init.sh || return 1; done
   logged vmbus-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" \
     --file "$here/tests/balloons-in-rig.sh:/balloons-in-rig.sh" --script "$here/tests/vmbus-in-rig.sh" -- "${vmbus_guests[@]}" || rig_status=$?

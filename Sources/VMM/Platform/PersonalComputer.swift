@@ -140,7 +140,8 @@ public final class PersonalComputer: Sendable {
     vmbus = try busPort.map { [onThreadStart] (port) throws(MachineError) in
       try Self.device { () throws(DeviceError) in
         try VMBusServices(
-          balloon: own.balloon, vpCount: vcpuCount, memory: memory, growth: growth, port: port,
+          balloon: own.balloon, vpCount: vcpuCount, memory: memory,
+          growth: memory.layout.growth == nil ? nil : growth, port: port,
           onThreadStart: { onThreadStart(.vmbus) })
       }
     }

@@ -40,11 +40,7 @@ final class MemoryGrowth: GuestMemoryGrowth {
     (memory.layout.growth?.byteCount ?? 0) - memory.addedByteCount
   }
 
-  var addedPages: Range<UInt64> {
-    guard let growth = memory.layout.growth else { return 0..<0 }
-    let first = growth.start.page.rawValue
-    return first..<first + memory.addedByteCount / 4096
-  }
+  var addedPages: Range<UInt64> { memory.addedPages }
 
   /// - Returns: nil if there is no room for it, or it is held.
   func add(_ byteCount: UInt64) throws(MachineError) -> MappedRegion? {

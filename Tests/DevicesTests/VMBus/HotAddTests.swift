@@ -257,13 +257,7 @@ final class BareGrowth: GuestMemoryGrowth {
     } ?? 0
   }
 
-  var addedPages: Range<UInt64> {
-    memory.withLock { memory in
-      guard let memory, let growth = memory.layout.growth else { return 0..<0 }
-      let first = growth.start.page.rawValue
-      return first..<first + memory.addedByteCount / 4096
-    }
-  }
+  var addedPages: Range<UInt64> { memory.withLock { $0?.addedPages ?? 0..<0 } }
 
   func grow(by byteCount: UInt64) -> Range<UInt64>? {
     memory.withLock { memory in

@@ -114,7 +114,6 @@ final class DynamicMemory: VMBusDevice, BalloonDevice {
     // What is in it is the restored machine's from now on, and not anew at its start.
     if transfer.isRestoring { balloon.attach(self) }
     try balloon.transfer(&transfer)
-    let growth = growth.flatMap { $0.leftByteCount > 0 || !$0.addedPages.isEmpty ? $0 : nil }
     if growth != nil { try balloon.transferSize(&transfer) }
     let added = try state.withLock { state throws(StateError) in
       try state.transfer(&transfer, growth, now: now)
@@ -348,7 +347,6 @@ extension DynamicMemory.State {
     try transfer.flag(&isVersionAgreed)
     try transfer.time(&readyTime, now: now)
     try transfer.integer(&capabilities)
-    if transfer.isRestoring, readyTime != nil { hotAdd.begin(capabilities: capabilities) }
     try request.transfer(&transfer, canAdd: growth != nil, now: now)
     try held.transfer(&transfer)
     try transfer.integer(&transaction)
