@@ -24,6 +24,15 @@ let package = Package(
         .product(name: "Devices", package: "vmm-run"),
         .product(name: "VMM", package: "vmm-run"),
       ]),
+    // A PC with a screen and a network, whose far ends are the program.
+    .executableTarget(
+      name: "desk-machine",
+      dependencies: [
+        .product(name: "DeviceKit", package: "vmm-run"),
+        .product(name: "Devices", package: "vmm-run"),
+        .product(name: "MachineSpecification", package: "vmm-run"),
+        .product(name: "VMM", package: "vmm-run"),
+      ]),
     // Hypercalls as a guest and a VMM see them, without KVM: HyperVCore alone.
     .testTarget(
       name: "HypercallEncodingTests",

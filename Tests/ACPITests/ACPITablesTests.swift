@@ -70,12 +70,12 @@ struct ACPITablesTests {
   @Test(arguments: NamedPlatform.all)
   func unlinkedPiecesBecomeTheBlob(_ named: NamedPlatform) throws {
     let tables = ACPITables(named.platform)
-    #expect(
-      tables.tables.map(\.id).sorted { $0.rawValue < $1.rawValue }
-        == ACPITableID.allCases.filter {
-          ($0 != .mcfg || named.platform.addresses.configurationSpace != nil)
-            && ($0 != .tpm2 || named.platform.tpm != nil)
-        }.sorted { $0.rawValue < $1.rawValue })
+    var expected = Set(ACPITableID.allCases)
+    if named.platform.addresses.configurationSpace == nil { expected.remove(.mcfg) }
+    if named.platform.tpm == nil { expected.remove(.tpm2) }
+    let ids = tables.tables.map(\.id)
+    #expect(Set(ids) == expected)
+    #expect(ids.count == expected.count)
     let linked = LinkedTables(named.platform, at: 0x123_4000).bySignature
     for table in tables.tables {
       var bytes = table.bytes

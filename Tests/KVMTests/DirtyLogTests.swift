@@ -130,10 +130,11 @@ struct ManualDirtyLogTests {
       try guest.machine.clearDirtyLog(
         of: guest.slot, firstPage: firstPage, pageCount: pageCount)
     }
-    #expect(
-      "\(error)" == "KVM_CLEAR_DIRTY_LOG slot 0, GPA 0x0, 409600 bytes, pages"
-        + " \(firstPage)+\(pageCount): Invalid argument (EINVAL);"
-        + " page numbers go by 64, and manual protect must be on")
+    let expected = """
+      KVM_CLEAR_DIRTY_LOG slot 0, GPA 0x0, 409600 bytes, pages \(firstPage)+\(pageCount): Invalid \
+      argument (EINVAL); page numbers go by 64, and manual protect must be on
+      """
+    #expect("\(error)" == expected)
   }
 
   /// The pages that are set in `words` when the log of a guest that wrote page 3 is added.

@@ -194,8 +194,10 @@ struct SessionTests {
     let map = bench.exchange([0, 0, 0, 0, 8, 8, 0, 0] + [UInt8](repeating: 0, count: 12))
     #expect(Array(map.prefix(6)) == [1, 0, 0, 0, 1, 0])
     #expect(map.count == 6 + 6 * 256)
-    #expect(Array(map[(6 + 6 * 0xE0)...].prefix(6)) == [0xFF, 0xFF, 0, 0, 0, 0])
-    #expect(Array(map[(6 + 6 * 0x1F)...].prefix(6)) == [0, 0, 0xFF, 0xFF, 0xFF, 0xFF])
+    let red = 6 + 6 * 0xE0
+    let cyan = 6 + 6 * 0x1F
+    #expect(Array(map[red..<red + 6]) == [0xFF, 0xFF, 0, 0, 0, 0])
+    #expect(Array(map[cyan..<cyan + 6]) == [0, 0, 0xFF, 0xFF, 0xFF, 0xFF])
     _ = bench.exchange(SessionBench.request(isIncremental: false, width: 2, height: 1))
     #expect(Array(bench.look().suffix(2)) == [0xE0, 0x1F])
   }

@@ -1,17 +1,38 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
 # Runs inside the rig for bench-memory.sh: `memory.sh REPETITIONS`. A guest of QEMU and one of vmm-run in turn, of 1.5 GiB, that
-# uses 300 MiB and frees them. /out/memory.tsv has what of the monitor's memory is resident, in KiB.
+# uses 300 MiB and frees them, then gives up 1 GiB to its balloon. /out/memory.tsv has what of the monitor's memory is resident,
+# in KiB, and what the balloon took of the processor, in milliseconds.
+
+ip link set lo up
+balloon_seconds=40
 
 qemu() {
   # shellcheck disable=SC2086 # words of a command
-  exec $PEER -machine q35,hpet=off -smp 1 -m 1536 -serial file:/tmp/console -monitor none -kernel /bench/memory.kernel -initrd /bench/memory.gz \
+  exec $PEER -machine q35,hpet=off -smp 1 -m 1536 -serial file:/tmp/console -monitor tcp:127.0.0.1:4444,server,nowait -kernel /bench/memory.kernel -initrd /bench/memory.gz \
     -append "$append" -device vmbus-bridge -device hv-balloon,id=balloon
 }
 
 own() {
   exec /bench/vmm-run run --kernel /bench/memory.kernel --initrd /bench/memory.gz --append "$append" --memory 1536M --vmbus \
-    --serial file:/tmp/console
+    --serial file:/tmp/console --control unix:/tmp/control
+}
+
+# qemu_balloon, own_balloon: has 1 GiB given up. qemu_ballooned, own_ballooned: says whether it was.
+qemu_balloon() {
+  (echo 'balloon 512' && sleep 1) | nc 127.0.0.1 4444 >/dev/null
+}
+
+qemu_ballooned() {
+  (echo 'info balloon' && sleep 1) | nc 127.0.0.1 4444 | tr -d '\r' | grep -q 'balloon: actual=512'
+}
+
+own_balloon() {
+  /bench/vmm-run ctl /tmp/control resize 1G >/dev/null
+}
+
+own_ballooned() {
+  /bench/vmm-run ctl /tmp/control metrics | grep -qxF 'vmm_memory_bytes{class="ballooned"} 1073741824'
 }
 
 # told TEXT: the guest has told that. SeaBIOS' last words have no end of line.
@@ -44,6 +65,33 @@ resident() {
   sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB$/\1/p' "/proc/$job/status"
 }
 
+# busy: milliseconds of processor time of the monitor, without the guest's own.
+busy() {
+  sed 's/.*) //' "/proc/$job/stat" | awk '{ print ($12 + $13 - $41) * 10 }'
+}
+
+# busy_for SECONDS: how much of it there is in that time.
+busy_for() {
+  before=$(busy)
+  sleep "$1"
+  echo $(($(busy) - before))
+}
+
+# The guest's own ticks go on: an idle time as long is taken off.
+balloon() {
+  idle=$(busy_for $balloon_seconds)
+  before=$(busy)
+  "${monitor}_balloon"
+  sleep $balloon_seconds
+  spent=$(($(busy) - before))
+  if ! "${monitor}_ballooned"; then
+    echo "$name: no balloon of 1 GiB after $balloon_seconds seconds"
+    return 1
+  fi
+  note 'a balloon of 1 GiB' $((spent - idle))
+  note 'with the balloon' "$(resident)"
+}
+
 measure() {
   await 200 told started || return
   note 'as it starts' "$(resident)"
@@ -51,6 +99,7 @@ measure() {
   note 'in use: 300 MiB' "$(resident)"
   await 200 told idle || return
   note 'idle again' "$(resident)"
+  balloon
 }
 
 append='console=ttyS0 quiet panic=-1'

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # files: of bench-rig.sh
-# What the host gets back of a Linux guest's memory, against QEMU's, in the rig: the QEMU that runs
+# What the host gets back of a Linux guest's memory, and what a balloon costs, against QEMU's, in the rig: the QEMU that runs
 # the rig (10.0) with VMBus and Dynamic Memory of its own, the same guest. Sourced by bench-rig.sh; needs archive.sh, kernels.sh
 # and initramfs.sh.
 
@@ -48,11 +48,12 @@ memory_figures() {
   jq --raw-input --null-input --compact-output '
     def quantile(part): sort | .[length * part | floor];
     def spread: (quantile(0.75) - quantile(0.25)) / ([quantile(0.5), 1] | max);
-    def goal: if startswith("idle") then 0.7 else null end;
-    [inputs / "\t" | .[2] |= tonumber / 1024] | group_by(.[1])[]
+    def goal: if startswith("idle") then 0.7 elif startswith("a balloon") then 0.5 else null end;
+    def isTime: startswith("a balloon");
+    [inputs / "\t" | .[2] |= tonumber | if .[1] | isTime then . else .[2] /= 1024 end] | group_by(.[1])[]
     | .[0][1] as $name | (map(select(.[0] == "vmm-run")[2])) as $own | (map(select(.[0] == "QEMU")[2])) as $peer
     | select(($own | length) > 0 and ($peer | length) > 0)
-    | {section: "Memory given back", $name, unit: "MiB", count: ($own | length), median: ($own | quantile(0.5)),
+    | {section: "Memory given back", $name, unit: (if $name | isTime then "ms" else "MiB" end), count: ($own | length), median: ($own | quantile(0.5)),
        best: ($own | min), spread: ($own | spread), floor: "QEMU", floorMedian: ($peer | quantile(0.5)),
        floorBest: ($peer | min), floorSpread: ($peer | spread), goal: ($name | goal)}
     | if .goal == null then del(.goal) else . end

@@ -168,4 +168,5 @@ run_examples() {
   count_tests examples "$status"
   check_example tiny-vmm "$tiny_vmm_output"
   check_example whole-machine "$whole_machine_output"
+  check_desk_machine .build-examples/debug/desk-machine
 }

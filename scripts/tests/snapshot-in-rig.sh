@@ -8,6 +8,9 @@
 #
 # Arguments: how often each is saved, how many rounds each works, then the guests: SERIES-CPUS, SERIES-CPUS-vmbus for one with
 # VMBus, SERIES-CPUS-tpm for one with a TPM.
+#
+# With LEAVE=1 a guest is left in /out/left once it is saved so often, with all that it needs: on another host it is in /left, and
+# goes on from there.
 
 times=$1 rounds=$2
 shift 2
@@ -90,7 +93,34 @@ move_guest() {
   echo $? >"/out/$name.status"
 }
 
-save_shell
+# finish_guest: what it told in all its lives.
+finish_guest() {
+  echo "$saved" >"/out/$name.saved"
+  cat "$console" "$console.moved" >"/out/$name.console" 2>/dev/null
+  rm -f "$console.moved"
+  echo "$name: moved: $(tr -d ' \n' <"/out/$name.migrated")"
+  echo "$name: saved $saved times, status $(cat "/out/$name.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
+}
+
+# leave_guest: times go along, as a disk is known by its own.
+leave_guest() {
+  mkdir -p "/out/left/$name"
+  cp -a /tmp/saved/now /tmp/disk.img "$console" "/out/left/$name/"
+  if [ "$tpm" != none ]; then cp -a "$tpm" "/out/left/$name/tpm"; fi
+  /usr/bin/stat -c %y /tmp/disk.img >"/out/left/$name/time"
+  echo "$name: left at $(cut -d ' ' -f 1 /proc/uptime) s"
+}
+
+find_guest() {
+  mkdir -p /tmp/saved
+  cp -a "/left/$name/now" /tmp/saved/
+  cp "/left/$name/disk.img" /tmp/
+  cp "/left/$name/${console##*/}" "$console"
+  if [ "$tpm" != none ]; then cp -a "/left/$name/tpm" "$tpm"; fi
+  /usr/bin/touch -d "$(cat "/left/$name/time")" /tmp/disk.img
+}
+
+if [ -z "$LEAVE" ] && [ ! -d /left ]; then save_shell; fi
 
 for guest; do
   name=snapshot-$guest series=${guest%%-*} tpm=none vmbus=''
@@ -103,12 +133,18 @@ for guest; do
   cp /guest/disk.img /tmp/disk.img
   rm -rf /tmp/saved
   set -- --control unix:/tmp/vm.sock --snapshots /tmp/saved
-  # shellcheck disable=SC2086 # one option, or none
-  timeout -s KILL 300 vmm-run run $vmbus --kernel "/guest/$series.kernel" --initrd "/guest/$series.initrd" \
-    --append "console=ttyS0 panic=-1 quiet rounds=$rounds ${vmbus#--}" --memory 256M --cpus "$cpus" --disk /tmp/disk.img \
-    --serial "file:$console" --net user --nic virtio --rng on --display 1024x768 --usb tablet,keyboard --tpm "$tpm" "$@" </dev/null 2>"/out/$name.stderr" &
-  job=$!
   saved=0
+  if [ -d "/left/$name" ]; then
+    find_guest
+    saved=$times
+    timeout -s KILL 300 vmm-run restore /tmp/saved/now "$@" </dev/null 2>"/out/$name.stderr" &
+  else
+    # shellcheck disable=SC2086 # one option, or none
+    timeout -s KILL 300 vmm-run run $vmbus --kernel "/guest/$series.kernel" --initrd "/guest/$series.initrd" \
+      --append "console=ttyS0 panic=-1 quiet rounds=$rounds ${vmbus#--}" --memory 256M --cpus "$cpus" --disk /tmp/disk.img \
+      --serial "file:$console" --net user --nic virtio --rng on --display 1024x768 --usb tablet,keyboard --tpm "$tpm" "$@" </dev/null 2>"/out/$name.stderr" &
+  fi
+  job=$!
   touch "$console"
   while [ $saved -lt "$times" ]; do
     wait_for "$console" $((saved + 2))
@@ -119,14 +155,14 @@ for guest; do
     vmm-run ctl /tmp/vm.sock shutdown
     wait "$job" || echo "ended with $?" >>"/out/$name.stderr"
     saved=$((saved + 1))
+    if [ -n "$LEAVE" ] && [ $saved -eq "$times" ]; then
+      leave_guest
+      continue 2
+    fi
     timeout -s KILL 300 vmm-run restore /tmp/saved/now "$@" </dev/null 2>>"/out/$name.stderr" &
     job=$!
   done
   wait_for "$console" $((saved + 2))
   move_guest
-  echo $saved >"/out/$name.saved"
-  cat "$console" "$console.moved" >"/out/$name.console" 2>/dev/null
-  rm -f "$console.moved"
-  echo "$name: moved: $(tr -d ' \n' <"/out/$name.migrated")"
-  echo "$name: saved $saved times, status $(cat "/out/$name.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
+  finish_guest
 done

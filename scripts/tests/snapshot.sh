@@ -5,10 +5,14 @@
 #
 # What runs is in snapshot-in-rig.sh, what the guests do in snapshot-init.sh, what must come of it here.
 
+# With SNAPSHOT_TWO_RIGS=1 each guest is saved in one rig, and goes on in another, whose processor is of the same kind.
+#
 # SERIES-CPUS, and -vmbus for one with VMBus, -tpm for one with a TPM: that takes a test with more times.
 snapshot_guests=(6.12-1-vmbus 7.3-2)
 snapshot_times=${SNAPSHOT_TIMES:-3}
 if [[ -n ${SNAPSHOT_TIMES-} ]]; then snapshot_guests+=(6.12-1-tpm); fi
+snapshot_two_rigs=false
+if [[ -n ${SNAPSHOT_TWO_RIGS-} ]]; then snapshot_two_rigs=true snapshot_guests=(6.12-1-tpm 7.3-2) snapshot_times=1; fi
 snapshot_rounds=$((snapshot_times + 5))
 
 # make_snapshot_guest DIRECTORY SERIES: kernel and initramfs.
@@ -81,8 +85,26 @@ check_heartbeat() {
   fi
 }
 
+check_snapshot_shell() {
+  check_status snapshot-shell 0
+  if grep -aq 'it is kept: yes' "$out/snapshot-shell.console"; then
+    pass_check "$guests, snapshot-shell: a variable of OVMF's shell"
+  else
+    fail_check "$guests, snapshot-shell: $(tail -n 5 "$out/snapshot-shell.console" "$out/snapshot-shell.stderr")"
+  fi
+}
+
+# run_snapshot_rig OUT OPTION...: one rig, with `files`.
+run_snapshot_rig() {
+  local rig_status=0 out=$1
+  shift
+  logged "snapshot-${out##*/}" "$here/rig" --timeout $((720 + 60 * snapshot_times)) --cpus 1 --out "$out" "${files[@]}" "$@" \
+    --script "$here/tests/snapshot-in-rig.sh" -- "$snapshot_times" "$snapshot_rounds" "${snapshot_guests[@]}" || rig_status=$?
+  if [[ $rig_status -ne 0 ]]; then fail_check "$guests: the rig's exit status $rig_status"; fi
+}
+
 run_snapshots_in_rig() {
-  local rig_status=0 guests='Linux that is saved and restored' out=$logs/snapshot/out before=$failed guest
+  local guests='Linux that is saved and restored' out=$logs/snapshot/out before=$failed guest
   local -a files=()
   local directory=$logs/snapshot firmware ovmf=/usr/share/OVMF
   get_firmware bookworm || return 1
@@ -93,23 +115,19 @@ run_snapshots_in_rig() {
     make_snapshot_guest "$directory/guest" "${guest%%-*}" || return 1
   done
   truncate -s 16M "$directory/guest/disk.img"
-  logged snapshot "$here/rig" --timeout 900 --cpus 1 --out "$out" \
-    --file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" \
-    "${files[@]}" --file "$firmware$ovmf:$ovmf" --file /usr/bin/swtpm --script "$here/tests/snapshot-in-rig.sh" -- \
-    "$snapshot_times" "$snapshot_rounds" "${snapshot_guests[@]}" || rig_status=$?
-  if [[ $rig_status -ne 0 ]]; then
-    fail_check "$guests: the rig's exit status $rig_status"
+  files+=(--file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" --file "$firmware$ovmf:$ovmf" --file /usr/bin/swtpm)
+  if $snapshot_two_rigs; then
+    # A disk is known by its time, to the nanosecond.
+    files+=(--file /usr/bin/stat --file /usr/bin/touch)
+    run_snapshot_rig "$directory/first" --env LEAVE=1
+    files+=(--file "$directory/first/left:/left")
   fi
+  run_snapshot_rig "$out"
   for guest in "${snapshot_guests[@]}"; do check_snapshot_guest "$guest"; done
-  check_status snapshot-shell 0
-  if grep -aq 'it is kept: yes' "$out/snapshot-shell.console"; then
-    pass_check "$guests, snapshot-shell: a variable of OVMF's shell"
-  else
-    fail_check "$guests, snapshot-shell: $(tail -n 5 "$out/snapshot-shell.console" "$out/snapshot-shell.stderr")"
-  fi
+  if ! $snapshot_two_rigs; then check_snapshot_shell; fi
   if [[ $failed -eq $before ]]; then
     rm -rf "$directory/guest"
   else
-    cat "$logs/snapshot.log"
+    cat "$logs"/snapshot-*.log
   fi
 }

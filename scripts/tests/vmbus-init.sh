@@ -61,6 +61,13 @@ insmod /modules/hv_utils.ko
 await has_drivers 4
 tell_devices again
 
+# A second kernel makes contact again. It does not know of the first.
+if [ -e /second/vmlinuz ]; then
+  tell 'second kernel starts'
+  kexec /second/vmlinuz /second/initrd "$(cat /proc/cmdline)"
+  tell 'no second kernel'
+fi
+
 memory_total() {
   sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo
 }

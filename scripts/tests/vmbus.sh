@@ -4,6 +4,8 @@
 #
 # What runs is in vmbus-in-rig.sh, what the guests do in vmbus-init.sh, what must come of it here.
 
+# With VMBUS_KEXEC=1 the first starts a second kernel by kexec.
+#
 # SERIES-CPUS-WHAT: each has the services; one reports free memory, the other has a balloon, and grows.
 vmbus_guests=(6.12-1-reports 7.3-2-balloon)
 # By their kinds: Dynamic Memory; time, shutdown, heartbeat.
@@ -24,6 +26,13 @@ make_vmbus_guest() {
   install_init "$tree" "$here/tests/$init"
   pack_initramfs "$tree" | gzip -1 >"$directory/initrd" || return 1
   cp "$kernel/vmlinuz" "$directory/"
+  if [[ $init == vmbus-init.sh && $series == 6.* && -n ${VMBUS_KEXEC-} ]]; then
+    mkdir "$tree/second"
+    mv "$directory/initrd" "$tree/second/"
+    cp "$kernel/vmlinuz" "$tree/second/"
+    cc -O2 -Wall -static -o "$tree/bin/kexec" "$here/tests/kexec.c" || return 1
+    pack_initramfs "$tree" | gzip -1 >"$directory/initrd" || return 1
+  fi
   rm -r "$tree"
 }
 
@@ -36,6 +45,12 @@ check_vmbus_guest() {
     check_seen "$guest" "without $service none"
     check_seen "$guest" "again $service hv_utils"
   done
+  if [[ -n ${VMBUS_KEXEC-} && $1 == 6.* ]]; then
+    for line in 'kernel 6\.12.*' 'version 5\.3' "device $vmbus_memory hv_balloon" \
+      "again 9527e630-d0ae-497b-adce-e80ab0175caf hv_utils"; do
+      check_equal "$guest, two kernels: $line" "$(grep -cx "@ $line" "$out/$guest.told")" 2
+    done
+  fi
   check_seen "$guest" "device $vmbus_memory hv_balloon"
   for line in 'version 5\.3' 'time was set' ready 'asked to power off'; do check_seen "$guest" "$line"; done
   check_messages "$guest"

@@ -75,8 +75,9 @@ private struct PageSet {
   /// The pages, ascending.
   func of(_ range: PageRange) -> some Sequence<GPN> {
     words.enumerated().lazy.filter { $0.element != 0 }.flatMap { index, word in
-      (0..<64).lazy.filter { word >> UInt64($0) & 1 != 0 }
-        .map { range.start.advanced(by: UInt64(index * 64 + $0)) }
+      let first = range.start.advanced(by: 64 * UInt64(index))
+      return (0..<64 as Range<UInt64>).lazy.filter { bit in word >> bit & 1 != 0 }
+        .map { bit in first.advanced(by: bit) }
     }
   }
 }

@@ -1,3 +1,4 @@
+import DeviceKit
 import GuestMemory
 import HostSystem
 import Testing
@@ -242,7 +243,19 @@ struct HotAddTests {
       ranges.map(\.count) == [524_288, 524_288, 524_288, 524_288].prefix(ranges.count).map { $0 })
     #expect(hotAdd.addedPageCount == 3 << 19)
     #expect(growth.leftByteCount == 0)
+    // Nothing is left to ask for, and that is the same nothing where it is restored.
+    let saved = try state(of: &hotAdd, growth)
+    var restored = HotAdd()
+    var transfer = StateTransfer(restoring: saved)
+    try restored.transfer(&transfer, added: growth.addedPages)
+    #expect(try state(of: &restored, growth) == saved)
   }
+}
+
+private func state(of hotAdd: inout HotAdd, _ growth: any GuestMemoryGrowth) throws -> [UInt8] {
+  var transfer = StateTransfer()
+  try hotAdd.transfer(&transfer, added: growth.addedPages)
+  return transfer.bytes
 }
 
 /// Memory that grows without a machine.

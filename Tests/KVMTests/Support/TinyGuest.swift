@@ -75,7 +75,10 @@ struct TinyGuest: ~Copyable {
     var words = [UInt64](repeating: ~0, count: (Int(slot.pageCount) + 63) / 64)
     var span = words.mutableSpan
     try machine.readDirtyLog(of: slot, into: &span)
-    return (0..<words.count * 64).filter { words[$0 / 64] >> UInt64($0 % 64) & 1 == 1 }
-      .filter { $0 != Self.codeAddress / 4096 }
+    let codePage = Int(Self.codeAddress / 4096)
+    return (0..<words.count * 64).filter { page in
+      let bit = words[page / 64] >> UInt64(page % 64) & 1
+      return bit == 1 && page != codePage
+    }
   }
 }

@@ -88,7 +88,9 @@ struct HotAdd: Sendable {
 
   private mutating func take(_ count: UInt64) {
     addedPageCount += count
-    pending = pending.lowerBound + count..<pending.upperBound
+    let rest = pending.lowerBound + count..<pending.upperBound
+    // Nothing is the same nothing always: what was saved is to be what is restored.
+    pending = rest.isEmpty ? 0..<0 : rest
   }
 }
 

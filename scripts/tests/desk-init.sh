@@ -1,0 +1,21 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+# /init of the Linux guest of the example desk-machine (scripts/tests/desk.sh): it pings the only other host, fills its screen, and
+# has a picture taken.
+
+# shellcheck source=scripts/tests/guest-init.sh
+. /guest-init.sh
+
+insert cards
+insert others
+await test -e /dev/fb0
+await test -e /sys/class/net/eth0
+ip link set eth0 up
+ip address add 192.0.2.2/24 dev eth0
+tell "ping $(ping -c 3 -W 20 192.0.2.1 | sed -n 's/.*, \([0-9]*\) packets received.*/\1/p')"
+yes ABC | head -c 3145728 >/dev/fb0
+# The driver writes what has changed now and then.
+sleep 1
+printf x | dd of=/dev/port bs=1 seek=233 2>/dev/null
+tell_warnings
+poweroff -f
