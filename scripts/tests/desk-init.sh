@@ -13,7 +13,12 @@ await test -e /sys/class/net/eth0
 ip link set eth0 up
 ip address add 192.0.2.2/24 dev eth0
 tell "ping $(ping -c 3 -W 20 192.0.2.1 | sed -n 's/.*, \([0-9]*\) packets received.*/\1/p')"
-yes ABC | head -c 3145728 >/dev/fb0
+# The kernel takes the screen with the first letter there. A cursor would come back.
+printf '\033[?25l.' >/dev/tty0
+sleep 1
+tell "screen $(cat /sys/class/graphics/fb0/name) $(cat /sys/class/graphics/fb0/virtual_size) $(cat /sys/class/graphics/fb0/bits_per_pixel)"
+yes ABC | head -c 3145728 >/screen
+dd if=/screen of=/dev/fb0 bs=3145728 2>/dev/null || tell 'the screen takes no picture'
 # The driver writes what has changed now and then.
 sleep 1
 printf x | dd of=/dev/port bs=1 seek=233 2>/dev/null

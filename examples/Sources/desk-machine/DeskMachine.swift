@@ -11,7 +11,7 @@ struct DeskMachine {
   static func main() throws {
     let arguments = CommandLine.arguments.dropFirst()
     guard arguments.count == 3, let display = DisplaySpec(width: 1024, height: 768) else {
-      print("usage: desk-machine KERNEL INITRD PICTURE.ppm")
+      print("usage: desk-machine KERNEL INITRD PICTURE.bmp")
       exit(2)
     }
     let paths = Array(arguments)
@@ -38,6 +38,6 @@ struct DeskMachine {
     let machine = try Machine(configuration, control: MachineControl())
     camera.point(at: machine.computer?.display)
     let outcome = machine.run()
-    print("\(outcome), \(camera.count) pictures, \(host.answerCount) frames answered")
+    print("\(outcome), \(camera.finish()) pictures, \(host.answerCount) frames answered")
   }
 }
