@@ -146,7 +146,7 @@ for guest; do
   fi
   job=$!
   touch "$console"
-  while [ $saved -lt "$times" ]; do
+  while [ "$saved" -lt "$times" ]; do
     wait_for "$console" $((saved + 2))
     # What is saved is where the run ends: nothing happens between.
     vmm-run ctl /tmp/vm.sock pause 2>>"/out/$name.stderr" || break
@@ -155,7 +155,7 @@ for guest; do
     vmm-run ctl /tmp/vm.sock shutdown
     wait "$job" || echo "ended with $?" >>"/out/$name.stderr"
     saved=$((saved + 1))
-    if [ -n "$LEAVE" ] && [ $saved -eq "$times" ]; then
+    if [ -n "$LEAVE" ] && [ "$saved" -eq "$times" ]; then
       leave_guest
       continue 2
     fi

@@ -98,7 +98,7 @@ check_snapshot_shell() {
 run_snapshot_rig() {
   local rig_status=0 out=$1
   shift
-  logged "snapshot-${out##*/}" "$here/rig" --timeout $((720 + 60 * snapshot_times)) --cpus 1 --out "$out" "${files[@]}" "$@" \
+  logged "snapshot-${out##*/}" "$here/rig" --timeout $((720 + 120 * snapshot_times)) --cpus 1 --out "$out" "${files[@]}" "$@" \
     --script "$here/tests/snapshot-in-rig.sh" -- "$snapshot_times" "$snapshot_rounds" "${snapshot_guests[@]}" || rig_status=$?
   if [[ $rig_status -ne 0 ]]; then fail_check "$guests: the rig's exit status $rig_status"; fi
 }
