@@ -5,7 +5,6 @@
 # in KiB, and what the balloon took of the processor, in milliseconds.
 
 ip link set lo up
-balloon_seconds=40
 
 qemu() {
   # shellcheck disable=SC2086 # words of a command
@@ -24,7 +23,8 @@ qemu_balloon() {
 }
 
 qemu_ballooned() {
-  (echo 'info balloon' && sleep 1) | nc 127.0.0.1 4444 | tr -d '\r' | grep -q 'balloon: actual=512'
+  (echo 'info balloon' && sleep 1) | nc 127.0.0.1 4444 | tr -d '\r' >/tmp/said
+  grep -q 'balloon: actual=512' /tmp/said
 }
 
 own_balloon() {
@@ -32,7 +32,8 @@ own_balloon() {
 }
 
 own_ballooned() {
-  /bench/vmm-run ctl /tmp/control metrics | grep -qxF 'vmm_memory_bytes{class="ballooned"} 1073741824'
+  /bench/vmm-run ctl /tmp/control metrics >/tmp/said
+  grep -qxF 'vmm_memory_bytes{class="ballooned"} 1073741824' /tmp/said
 }
 
 # told TEXT: the guest has told that. SeaBIOS' last words have no end of line.
@@ -70,25 +71,25 @@ busy() {
   sed 's/.*) //' "/proc/$job/stat" | awk '{ print ($12 + $13 - $41) * 10 }'
 }
 
-# busy_for SECONDS: how much of it there is in that time.
-busy_for() {
-  before=$(busy)
-  sleep "$1"
-  echo $(($(busy) - before))
-}
-
-# The guest's own ticks go on: an idle time as long is taken off.
+# balloon: what it takes until the guest has given up 1 GiB. The guest's own ticks go on meanwhile: what an idle time as long takes
+# is taken off.
 balloon() {
-  idle=$(busy_for $balloon_seconds)
   before=$(busy)
+  sleep 40
+  idle=$((($(busy) - before) / 40))
+  before=$(busy)
+  seconds=0
   "${monitor}_balloon"
-  sleep $balloon_seconds
-  spent=$(($(busy) - before))
-  if ! "${monitor}_ballooned"; then
-    echo "$name: no balloon of 1 GiB after $balloon_seconds seconds"
-    return 1
-  fi
-  note 'a balloon of 1 GiB' $((spent - idle))
+  until "${monitor}_ballooned"; do
+    if [ $seconds -gt 200 ]; then
+      echo "$name: no balloon of 1 GiB after $seconds seconds:"
+      grep -i balloon /tmp/said
+      return 1
+    fi
+    sleep 5
+    seconds=$((seconds + 5))
+  done
+  note 'a balloon of 1 GiB' $(($(busy) - before - idle * seconds))
   note 'with the balloon' "$(resident)"
 }
 
