@@ -4,7 +4,7 @@
 # Sourced, never run; needs vmbus.sh.
 #
 # What a guest no longer uses goes back (0x8003), and the other has it. With the same limit and without that call one of them
-# is killed. With OVERCOMMIT_EVIDENCE=1 each guest is recorded: `vmm-run evidence` draws their memory. What runs is in overcommit-in-rig.sh, what the guests do in overcommit-init.sh, what must come of it here.
+# is killed. What runs is in overcommit-in-rig.sh, what the guests do in overcommit-init.sh, what must come of it here.
 
 # MiB of each, of both together at most, and of what each uses when it is its turn.
 overcommit_memory=512 overcommit_limit=682 overcommit_use=300
@@ -24,6 +24,8 @@ check_overcommit() {
     tr -d '\r' <"$out/overcommit-discard-$number.console" | grep -a '^@ ' >"$out/overcommit-discard-$number.told"
     check_messages "overcommit-discard-$number"
   done
+  (cd "$out" && awk -v limit=$overcommit_limit -f "$here/lib/overcommit-picture.awk" \
+    overcommit-none.resident overcommit-discard.resident >overcommit.svg)
   peak=$(tail -n 1 "$out/overcommit-discard.limit")
   printf 'two guests of %d MiB, %d MiB used by turns: %d MiB in use at most, of %d\n' \
     $overcommit_memory $overcommit_use $((peak >> 20)) $overcommit_limit
@@ -39,7 +41,7 @@ run_overcommit_in_rig() {
   local rig_status=0 guests='Overcommitted Linux guests' directory=$logs/overcommit out=$logs/overcommit/out before=$failed
   rm -rf "$directory"
   make_vmbus_guest "$directory/guest" 6.12 overcommit-init.sh || return 1
-  logged overcommit-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$out" --env "EVIDENCE=${OVERCOMMIT_EVIDENCE-}" \
+  logged overcommit-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" \
     --file "$here/tests/balloons-in-rig.sh:/balloons-in-rig.sh" --script "$here/tests/overcommit-in-rig.sh" -- \
     $overcommit_memory $overcommit_limit $overcommit_use discard none || rig_status=$?
