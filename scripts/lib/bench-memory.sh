@@ -29,7 +29,11 @@ for module in hv_vmbus hv_balloon; do /bin/busybox insmod /modules/$module.ko; d
 /bin/busybox rm /tmp/file
 /bin/busybox sleep 15
 /bin/busybox echo idle
-/bin/busybox sleep 100000
+/bin/busybox mount -t proc proc /proc
+while :; do
+  /bin/busybox sed -n 's/^MemFree: *\([0-9]*\) kB$/free \1/p' /proc/meminfo
+  /bin/busybox sleep 5
+done
 INIT
   chmod 755 "$tree/init"
   pack_initramfs "$tree" | gzip -n >"$work/memory.gz"

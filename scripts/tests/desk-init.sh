@@ -17,6 +17,7 @@ tell "ping $(ping -c 3 -W 20 192.0.2.1 | sed -n 's/.*, \([0-9]*\) packets receiv
 printf '\033[?25l.' >/dev/tty0
 sleep 1
 tell "screen $(cat /sys/class/graphics/fb0/name) $(cat /sys/class/graphics/fb0/virtual_size) $(cat /sys/class/graphics/fb0/bits_per_pixel)"
+# In one piece: of whole lines Linux shows nothing (findings/linux-framebuffer-line.sh).
 yes ABC | head -c 3145728 >/screen
 dd if=/screen of=/dev/fb0 bs=3145728 2>/dev/null || tell 'the screen takes no picture'
 # The driver writes what has changed now and then.
