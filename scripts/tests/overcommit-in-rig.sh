@@ -19,7 +19,7 @@ echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 start() {
   mkfifo "/tmp/$1-$2.input"
   # In the cgroup from its first instruction on. The limit of time is for guests that hang.
-  sh -c "echo \$\$ >/sys/fs/cgroup/$1/cgroup.procs; exec timeout -s KILL 300 vmm-run run --vmbus --kernel /guest/6.12/vmlinuz \
+  sh -c "echo \$\$ >/sys/fs/cgroup/$1/cgroup.procs; exec timeout -s KILL 900 vmm-run run --vmbus --kernel /guest/6.12/vmlinuz \
     --initrd /guest/6.12/initrd --memory ${memory}M --memory-hints $1 --append 'console=ttyS0 panic=-1 quiet'" \
     <>"/tmp/$1-$2.input" >"/out/overcommit-$1-$2.console" 2>"/out/overcommit-$1-$2.stderr" &
 }
@@ -37,7 +37,7 @@ reached() {
 say() {
   ended "$1" && return
   echo "$3" >"/tmp/$1-$2.input"
-  await 120 reached "$1" "$2" "done $3"
+  await 300 reached "$1" "$2" "done $3"
 }
 
 # watch MODE
@@ -64,7 +64,7 @@ run() {
   second=$!
   watch "$1" &
   watcher=$!
-  for number in 1 2; do await 120 reached "$1" $number listens; done
+  for number in 1 2; do await 300 reached "$1" $number listens; done
   # Each uses as much as fits once, and no more is in use at a time.
   for turn in 1 2 3; do
     number=$(((turn + 1) % 2 + 1))

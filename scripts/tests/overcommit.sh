@@ -41,7 +41,7 @@ run_overcommit_in_rig() {
   local rig_status=0 guests='Overcommitted Linux guests' directory=$logs/overcommit out=$logs/overcommit/out before=$failed
   rm -rf "$directory"
   make_vmbus_guest "$directory/guest" 6.12 overcommit-init.sh || return 1
-  logged overcommit-in-rig "$here/rig" --timeout 600 --cpus 1 --out "$out" \
+  logged overcommit-in-rig "$here/rig" --timeout 1000 --cpus 1 --out "$out" \
     --file "$vmm_run:/usr/bin/vmm-run" --file "$directory/guest:/guest" \
     --file "$here/tests/balloons-in-rig.sh:/balloons-in-rig.sh" --script "$here/tests/overcommit-in-rig.sh" -- \
     $overcommit_memory $overcommit_limit $overcommit_use discard none || rig_status=$?
