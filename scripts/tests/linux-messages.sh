@@ -12,6 +12,7 @@ allowed_messages=(
   'the test, its module:zeroed_memory: (loading out-of-tree module taints|module verification failed: .* tainting) kernel\.?'
   'the rig, its processor:Speculative Return Stack Overflow: .*'
   'the rig, its slowness:hrtimer: interrupt took [0-9]+ ns'
+  'the rig, its slowness:sched: DL replenish lagged too much'
   'the rig, its slowness:workqueue: .* hogged CPU for .*'
   'the rig, its slowness:perf: interrupt took too long .*'
   'the rig, its slowness:APIC calibration not consistent with PM-Timer: .*'
