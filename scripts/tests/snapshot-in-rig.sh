@@ -93,15 +93,6 @@ move_guest() {
   echo $? >"/out/$name.status"
 }
 
-# finish_guest: what it told in all its lives.
-finish_guest() {
-  echo "$saved" >"/out/$name.saved"
-  cat "$console" "$console.moved" >"/out/$name.console" 2>/dev/null
-  rm -f "$console.moved"
-  echo "$name: moved: $(tr -d ' \n' <"/out/$name.migrated")"
-  echo "$name: saved $saved times, status $(cat "/out/$name.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
-}
-
 # leave_guest: times go along, as a disk is known by its own.
 leave_guest() {
   mkdir -p "/out/left/$name"
@@ -164,5 +155,9 @@ for guest; do
   done
   wait_for "$console" $((saved + 2))
   move_guest
-  finish_guest
+  echo "$saved" >"/out/$name.saved"
+  cat "$console" "$console.moved" >"/out/$name.console" 2>/dev/null
+  rm -f "$console.moved"
+  echo "$name: moved: $(tr -d ' \n' <"/out/$name.migrated")"
+  echo "$name: saved $saved times, status $(cat "/out/$name.status") at $(cut -d ' ' -f 1 /proc/uptime) s"
 done

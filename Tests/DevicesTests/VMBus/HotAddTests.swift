@@ -243,6 +243,11 @@ struct HotAddTests {
       ranges.map(\.count) == [524_288, 524_288, 524_288, 524_288].prefix(ranges.count).map { $0 })
     #expect(hotAdd.addedPageCount == 3 << 19)
     #expect(growth.leftByteCount == 0)
+    let rest = hotAdd.next(target: 1 << 21, growth)
+    #expect(rest?.count == 524_288)
+    #expect(hotAdd.answered(524_288, isFinal: false) == 0)
+    let none = hotAdd.next(target: .max, growth)
+    #expect(none == nil)
     // Nothing is left to ask for, and that is the same nothing where it is restored.
     let saved = try state(of: &hotAdd, growth)
     var restored = HotAdd()

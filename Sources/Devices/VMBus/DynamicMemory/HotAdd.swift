@@ -88,9 +88,7 @@ struct HotAdd: Sendable {
 
   private mutating func take(_ count: UInt64) {
     addedPageCount += count
-    let rest = pending.lowerBound + count..<pending.upperBound
-    // Nothing is the same nothing always: what was saved is to be what is restored.
-    pending = rest.isEmpty ? 0..<0 : rest
+    pending = pending.lowerBound + count..<pending.upperBound
   }
 }
 
@@ -119,7 +117,8 @@ extension HotAdd {
         alignment.nonzeroBitCount == 1, "pages at multiples of \(alignment)")
     }
     guard transfer.isRestoring else { return }
-    pending = count == 0 ? 0..<0 : start..<end
+    // An empty range is kept as it is, too: the next save has the same bytes.
+    pending = start..<end
     asked = askedCount.map { pending.lowerBound..<pending.lowerBound + $0 }
   }
 }
